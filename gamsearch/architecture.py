@@ -1,0 +1,98 @@
+"""The genotype: a detector and the placements of attention in it. Frozen, hashable, canonical; no torch, no optuna."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Option = int | float | str | bool
+
+SEMANTICS = ("inline", "branch")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One attention module after one row of the stock YAML.
+
+    `site` is the row's number in the *stock* YAML, which it keeps for ever. `options` are sorted pairs and hold only
+    what differs from the module's defaults (plus its rate), so that equal placements compare equal. With semantics
+    `inline` every consumer of the site reads the attended map; with `branch` only the stock rows in `consumers` do.
+    """
+
+    site: int
+    module: str
+    options: tuple[tuple[str, Option], ...] = ()
+    semantics: str = "inline"
+    consumers: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", tuple(sorted((str(k), v) for k, v in self.options)))
+        object.__setattr__(self, "consumers", tuple(sorted(self.consumers)))
+
+    @property
+    def label(self) -> str:
+        """Short text for tables and plots, e.g. `GAM@4 r8 g4`."""
+        short = {"rate": "r", "groups": "g"}
+        words = [f"{short[k]}{v}" if k in short else f"{k}={v}" for k, v in self._rate_first()]
+        if self.semantics != "inline":
+            words.append(f"{self.semantics}→{','.join(map(str, self.consumers))}")
+        return " ".join([f"{self.module}@{self.site}", *words])
+
+    def _rate_first(self) -> list[tuple[str, Option]]:
+        return sorted(self.options, key=lambda pair: (pair[0] != "rate", pair[0]))
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A detector (stock YAML and scale, e.g. `yolov8n`) and its placements, sorted by site. No placement: the baseline."""
+
+    detector: str
+    placements: tuple[Placement, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "placements", tuple(sorted(self.placements, key=lambda p: (p.site, p.module))))
+
+    @classmethod
+    def of(cls, detector: str, placements: Iterable[Placement] = ()) -> "Architecture":
+        return cls(detector, tuple(placements))
+
+    @property
+    def is_baseline(self) -> bool:
+        return not self.placements
+
+    @property
+    def label(self) -> str:
+        """`baseline`, or the labels of the placements joined by ` + `."""
+        return " + ".join(p.label for p in self.placements) or "baseline"
+
+    @property
+    def key(self) -> str:
+        """Twelve hexadecimal digits that two architectures share exactly when they are equal."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form, the one kept in the record."""
+        placements = []
+        for p in self.placements:
+            row: dict[str, Any] = {"site": p.site, "module": p.module, "options": dict(p.options)}
+            if p.semantics != "inline":
+                row |= {"semantics": p.semantics, "consumers": list(p.consumers)}
+            placements.append(row)
+        return {"detector": self.detector, "placements": placements}
+
+    @classmethod
+    def from_dict(cls, form: Mapping[str, Any]) -> "Architecture":
+        """Inverse of `to_dict`."""
+        placements = [
+            Placement(
+                p["site"],
+                p["module"],
+                tuple(p["options"].items()),
+                p.get("semantics", "inline"),
+                tuple(p.get("consumers", ())),
+            )
+            for p in form["placements"]
+        ]
+        return cls.of(form["detector"], placements)

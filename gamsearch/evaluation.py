@@ -1,0 +1,45 @@
+"""The seam between searching and measuring: one method, values in, values out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from gamsearch.architecture import Architecture
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one evaluation may cost: epochs of brief training, image size (px), batch (images) and the seed."""
+
+    epochs: int
+    imgsz: int = 640
+    batch: int = 16
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """All figures of one evaluation.
+
+    `metrics` maps metric names to values in their own units; `curve` has one mapping per epoch with `epoch` and the
+    trained metrics of that epoch; `provenance` says how the figures came about (audit, seconds, versions).
+    """
+
+    metrics: dict[str, float]
+    curve: list[dict[str, float]] = field(default_factory=list)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+Report = Callable[[int, Mapping[str, float]], None]
+"""Called with `(0, built metrics)` before any training and `(epoch, trained metrics)` after each epoch; it may raise."""
+
+
+class Evaluator(Protocol):
+    """A performance-estimation strategy; the search cannot tell a real training from a replayed table."""
+
+    def evaluate(self, architecture: Architecture, budget: Budget, report: Report) -> Measurement:
+        """Measure one architecture, or raise `CandidateFailed`; what `report` raises passes through."""
+        ...
