@@ -1,12 +1,11 @@
 """What each attention module is called, which options it takes and where they are legal. No torch.
 
 The space validates against this catalogue, the graft writes rows from it, and the torch classes are held to it by the
-contract tests. A module's positional arguments in a YAML row are its channels, then its options in the order given here.
+contract tests. A module's arguments in a YAML row are its channels, then its options in the order given here.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any
 
 from gamsearch.architecture import Option
@@ -22,7 +21,8 @@ class AttentionSpec:
     `options` maps option names to defaults, in the order of the constructor's arguments; `strength` names the option
     that is the ordinal strength of a placement (for GAM its reduction rate), ordered from weak to strong by
     `stronger_is_smaller`; `refuse(channels, options)` returns why a combination is illegal, or None. `presets` are
-    named sets of options. `code` is the `module:Class` that implements it.
+    named sets of options. `code` is the `module:Class` that implements it; `aliases` are the names that copied
+    community rows give it and that are published beside its own.
     """
 
     name: str
@@ -33,8 +33,9 @@ class AttentionSpec:
     refuse: Refusal
     strength: str = "rate"
     stronger_is_smaller: bool = True
-    choices: Mapping[str, tuple[Option, ...]] = MappingProxyType({})
-    presets: Mapping[str, Mapping[str, Option]] = MappingProxyType({})
+    choices: Mapping[str, tuple[Option, ...]] = field(default_factory=dict)
+    presets: Mapping[str, Mapping[str, Option]] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
 
     def complete(self, options: Mapping[str, Option]) -> dict[str, Option]:
         """Return all options in constructor order, defaults filled in; an unknown name or value raises `SpaceError`."""
@@ -70,7 +71,10 @@ class AttentionSpec:
 
 
 def _refuse_gam(channels: int, options: Mapping[str, Any]) -> str | None:
-    """Legality of GAM: 1 <= rate <= channels, rate <= 64, and groups that divide both widths of the spatial branch."""
+    """Legality of GAM: 1 <= rate < channels, rate <= 64, and groups that divide both widths of the spatial branch.
+
+    Rate equal to the channels is left out because a row `[c, c]` could then not be told from a copied (in, out) pair.
+    """
     rate, groups = options["rate"], options["groups"]
     if rate < 1 or groups < 1:
         return f"rate and groups must be at least 1, not {rate} and {groups}"
@@ -78,6 +82,8 @@ def _refuse_gam(channels: int, options: Mapping[str, Any]) -> str | None:
         return f"rate {rate} is above {MAX_RATE}; numbers that large are channel counts in copied rows"
     if rate > channels:
         return f"rate {rate} is larger than the {channels} channels; use a rate of at most {channels}"
+    if rate == channels:
+        return f"rate {rate} equals the channels and would leave one hidden channel; use a rate below {channels}"
     hidden = channels // rate
     if channels % groups or hidden % groups:
         return f"groups {groups} must divide the {channels} channels and the {hidden} hidden ones; use groups 1"
@@ -110,6 +116,7 @@ CATALOGUE: dict[str, AttentionSpec] = {
             "grouped_ports": {"groups": 4, "shuffle": True, "padding": "zeros"},
             "sigmoid_ports": {"channel_gate": "sigmoid", "padding": "zeros"},
         },
+        aliases=("GAM_Attention", "GAMAttention"),
         refuse=_refuse_gam,
     ),
 }
@@ -118,5 +125,7 @@ CATALOGUE: dict[str, AttentionSpec] = {
 def spec_named(name: str) -> AttentionSpec:
     """Return the attention module called `name`, or say which there are."""
     if name not in CATALOGUE:
-        raise SpaceError(f"there is no attention module '{name}'{nearest(name, CATALOGUE)}; there are {', '.join(CATALOGUE)}")
+        raise SpaceError(
+            f"there is no attention module '{name}'{nearest(name, CATALOGUE)}; there are {', '.join(CATALOGUE)}"
+        )
     return CATALOGUE[name]

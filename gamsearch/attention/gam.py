@@ -1,0 +1,258 @@
+"""GAM, the Global Attention Mechanism of Liu, Shao and Hoffmann (arXiv 2112.05561). Needs torch and nothing else.
+
+A gate per pixel and channel from a two-layer perceptron without pooling (x1 = x * mlp(x), no sigmoid), then a gate from
+two 7x7 convolutions (out = x1 * sigmoid(norm2(conv2(relu(norm1(conv1(x1))))))). Parameter names are the reference's.
+Three different modules circulate under this name; the arguments say which one is meant:
+
+    the authors' form                  GAM(c)
+    grouped YOLO ports                 GAM(c, 4, 4, True, "zeros")
+    ports with a channel sigmoid       GAM(c, 4, 1, False, "zeros", "sigmoid", "reference")
+
+This file is copied into exports as it is; its import path and the argument order never change.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+Padding = Literal["replicate", "zeros"]
+
+MAX_RATE = 64
+NHWC_CHANNELS = 0
+
+
+class GAMError(ValueError):
+    """A GAM row of a model YAML says something that GAM cannot be, or could be read in two ways."""
+
+
+class GAM(nn.Module):
+    """Global attention over a map `B x C x H x W`; returns the same shape.
+
+    `channels` is C, `rate` the reduction of both branches (h = C // rate hidden channels), `groups` the groups of both
+    7x7 convolutions, `shuffle` mixes the spatial gate over those groups, `padding` is `replicate` or `zeros`,
+    `channel_gate` is `none` or `sigmoid`, `init` is `identity` or `reference`. An illegal or ambiguous row raises
+    `GAMError`, as does a map of another width at the first forward.
+
+    With `init="identity"` the module starts as the exact identity: the channel gate is 2 and the spatial gate
+    sigmoid(0) = 1/2. Two sigmoids can only give 1/4, so `channel_gate="sigmoid"` with `init="identity"` multiplies its
+    output by the constant 4 (`gain`): the ports' function up to a factor that the next convolution absorbs. To load
+    weights of such a port, use `init="reference"`, which leaves the factor out.
+
+    Half precision: the gates are unbounded. In float16 (autocast or `.half()`) the products are formed in float32, and
+    what each layer reads or returns saturates at +-65504: the same result below that, finite instead of NaN above it.
+    """
+
+    __constants__ = ("channels", "groups", "shuffle", "channel_gate", "gain", "fused")
+
+    def __init__(
+        self,
+        channels: int = 0,
+        rate: int = 4,
+        groups: int = 1,
+        shuffle: bool = False,
+        padding: Padding = "replicate",
+        channel_gate: str = "none",
+        init: str = "identity",
+    ):
+        super().__init__()
+        rate, groups = read_row(channels, rate, groups, shuffle, padding, channel_gate, init)
+        hidden = channels // rate
+        self.channels, self.rate, self.groups, self.shuffle = channels, rate, groups, shuffle
+        self.channel_gate = channel_gate
+        self.gain = 4.0 if (channel_gate, init) == ("sigmoid", "identity") else 1.0
+        self.fused = False
+        self.linear1 = nn.Linear(channels, hidden)
+        self.linear2 = nn.Linear(hidden, channels)
+        self.conv1 = nn.Conv2d(channels, hidden, 7, padding=3, groups=groups, padding_mode=padding)
+        self.norm1 = nn.BatchNorm2d(hidden)
+        self.conv2 = nn.Conv2d(hidden, channels, 7, padding=3, groups=groups, padding_mode=padding)
+        self.norm2 = nn.BatchNorm2d(channels)
+        if init == "identity":
+            self.identity_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` attended, in the shape and type of `x`."""
+        if not torch.jit.is_scripting() and not torch.jit.is_tracing():
+            self._check_width(x)
+            if self.fused and x.dtype == torch.float32 and not torch.is_grad_enabled():
+                return self._deployed(x)
+        gate = self._channel_gate(x)
+        attended = _product(x, gate)
+        out = attended * self._spatial_gate(_saturated(attended, gate.dtype))
+        return _saturated(out, x.dtype).to(x.dtype)
+
+    def _channel_gate(self, x: Tensor) -> Tensor:
+        """The gate per pixel and channel; linear layers read channels last, their 1x1 views channels first."""
+        hidden = self.linear1(x if self.fused else x.permute(0, 2, 3, 1))
+        gate = self.linear2(F.relu(_saturated(hidden, hidden.dtype)))
+        gate = _saturated(gate if self.fused else gate.permute(0, 3, 1, 2), gate.dtype)
+        return torch.sigmoid(gate) if self.channel_gate == "sigmoid" else gate
+
+    def _spatial_gate(self, attended: Tensor) -> Tensor:
+        hidden = self.conv1(attended)
+        gate = self.conv2(F.relu(self.norm1(_saturated(hidden, hidden.dtype))))
+        return self._finish(torch.sigmoid(self.norm2(_saturated(gate, gate.dtype))))
+
+    def _finish(self, gate: Tensor) -> Tensor:
+        """Shuffle the gate over the groups and apply the constant factor of the sigmoid variant."""
+        if self.shuffle:
+            b, _, h, w = gate.shape
+            gate = gate.view(b, self.groups, -1, h, w).transpose(1, 2).reshape(b, -1, h, w)
+        return gate * self.gain if self.gain != 1.0 else gate
+
+    @torch.jit.unused
+    def _deployed(self, x: Tensor) -> Tensor:
+        """The folded form for float32 inference: in place on its own tensors, channels last where that is faster."""
+        inner = torch.channels_last if self._prefers_channels_last(x) else torch.contiguous_format
+        outer = torch.contiguous_format if x.is_contiguous() else inner
+        x = x.contiguous(memory_format=inner)
+        gate = self.linear2(self.linear1(x).relu_())
+        attended = (gate.sigmoid_() if self.channel_gate == "sigmoid" else gate).mul_(x)
+        gate = self.conv2(self.conv1(attended).relu_()).sigmoid_()
+        return attended.mul_(self._finish(gate)).contiguous(memory_format=outer)
+
+    @torch.jit.unused
+    def _prefers_channels_last(self, x: Tensor) -> bool:
+        return x.device.type == "cpu" and self.channels <= NHWC_CHANNELS
+
+    @torch.jit.unused
+    def _check_width(self, x: Tensor) -> None:
+        if x.shape[1] != self.channels:
+            raise GAMError(
+                f"a GAM row says {self.channels} channels but the map it receives has {x.shape[1]} (widths are scaled "
+                f"with the model): write c2 instead of the number, as in [-1, 1, GAM, [c2, {self.rate}]]"
+            )
+
+    @torch.jit.unused
+    def identity_(self) -> "GAM":
+        """Make the module the exact identity by its last layers alone; everything else keeps its values."""
+        self._need_training_form("identity_()")
+        if self.channel_gate == "sigmoid" and self.gain == 1.0:
+            raise GAMError(
+                "a GAM with a channel sigmoid can only start as the identity when built with init='identity'"
+            )
+        nn.init.zeros_(self.linear2.weight)
+        nn.init.constant_(self.linear2.bias, 0.0 if self.channel_gate == "sigmoid" else 2.0)
+        nn.init.zeros_(self.norm2.weight)
+        nn.init.zeros_(self.norm2.bias)
+        return self
+
+    @torch.jit.unused
+    def reference_(self) -> "GAM":
+        """Draw all parameters as the reference does: torch's defaults."""
+        self._need_training_form("reference_()")
+        for layer in (self.linear1, self.linear2, self.conv1, self.norm1, self.conv2, self.norm2):
+            layer.reset_parameters()
+        return self
+
+    @torch.jit.unused
+    def _need_training_form(self, call: str) -> None:
+        if self.fused:
+            raise GAMError(f"{call} needs the training form, but this GAM is fused; build a new one")
+
+    @torch.jit.unused
+    def fuse(self) -> "GAM":
+        """Turn into the deployment form in place, once: batch norms folded in float64, linear layers as 1x1 views."""
+        if self.fused:
+            return self
+        self.linear1, self.linear2 = _pointwise(self.linear1), _pointwise(self.linear2)  # type: ignore[assignment]
+        _fold(self.conv1, self.norm1)
+        _fold(self.conv2, self.norm2)
+        self.norm1, self.norm2 = nn.Identity(), nn.Identity()  # type: ignore[assignment]
+        self.fused = True
+        return self
+
+    @torch.jit.unused
+    def extra_repr(self) -> str:
+        """The arguments that are not visible in the layers."""
+        return f"{self.channels}, rate={self.rate}, channel_gate={self.channel_gate}, shuffle={self.shuffle}"
+
+
+def read_row(
+    channels: int, rate: int, groups: int, shuffle: bool, padding: str, channel_gate: str, init: str
+) -> tuple[int, int]:
+    """Return (rate, groups) of a row `[channels, rate, groups, ...]`, or raise `GAMError` with one sentence.
+
+    A row `[c, c, rate]` above 64 channels is the reference's (in, out, rate). Smaller ones and `[c, c]` are refused:
+    `c, c` is (channels, rate), (in, out) or (in, out with groups) depending on the repository it was copied from.
+    """
+    _check_types(channels, rate, groups, shuffle)
+    row = [channels, rate, groups]
+    if channels < 1:
+        raise GAMError("a GAM row needs the width of its map: write [c2], or [c2, rate] such as [c2, 4]")
+    if rate == channels > MAX_RATE and 1 < groups <= MAX_RATE:
+        rate, groups = groups, 1
+    if rate == channels:
+        raise GAMError(
+            f"a GAM row that starts with {channels}, {channels} means different modules in different repositories: "
+            "write [c2, rate] such as [c2, 4], or [c2, 4, 4, True, zeros] for the grouped ports"
+        )
+    if not 1 <= rate <= MAX_RATE:
+        raise GAMError(
+            f"the second argument of a GAM row is its rate, from 1 to {MAX_RATE}, not {rate}, which looks like a "
+            "channel count: write [c2, rate] such as [c2, 4]"
+        )
+    if rate > channels:
+        raise GAMError(
+            f"the rate of a GAM must be smaller than its channels, but the row says {row[:2]}: lower the rate"
+        )
+    if groups < 1 or channels % groups or (channels // rate) % groups:
+        raise GAMError(
+            f"the groups of a GAM must divide its {channels} channels and its {channels // rate} hidden ones, "
+            f"but the row says {groups}: use 1 or lower the rate"
+        )
+    for name, value, offered in (
+        ("padding", padding, ("replicate", "zeros")),
+        ("channel_gate", channel_gate, ("none", "sigmoid")),
+        ("init", init, ("identity", "reference")),
+    ):
+        if value not in offered:
+            raise GAMError(f"the {name} of a GAM must be {offered[0]} or {offered[1]}, not {value!r}")
+    return rate, groups
+
+
+def _check_types(channels: object, rate: object, groups: object, shuffle: object) -> None:
+    for name, value in (("channels", channels), ("rate", rate), ("groups", groups)):
+        if type(value) is not int:
+            raise GAMError(
+                f"the {name} of a GAM must be a whole number, not {value!r}: write [c2, rate] such as [c2, 4], "
+                "or [c2, rate, groups]"
+            )
+    if type(shuffle) is not bool:
+        raise GAMError(f"the fourth argument of a GAM row is shuffle, True or False, not {shuffle!r}")
+
+
+def _product(x: Tensor, gate: Tensor) -> Tensor:
+    """`x * gate`, in float32 if either is float16, whose range the product can leave."""
+    if x.dtype == torch.float16 or gate.dtype == torch.float16:
+        return x.float() * gate.float()
+    return x * gate
+
+
+def _saturated(x: Tensor, kind: torch.dtype, limit: float = 65504.0) -> Tensor:
+    """`x` within the range of float16 if `kind`, the type that it has or is about to be cast to, is float16."""
+    return x.clamp(-limit, limit) if kind == torch.float16 else x
+
+
+def _pointwise(linear: nn.Linear) -> nn.Conv2d:
+    """The 1x1 convolution that is `linear` per pixel; its weight is a view."""
+    conv = nn.utils.skip_init(nn.Conv2d, linear.in_features, linear.out_features, 1)
+    conv.weight = nn.Parameter(linear.weight.data[:, :, None, None], requires_grad=False)
+    conv.bias = nn.Parameter(linear.bias.data, requires_grad=False)
+    return conv
+
+
+def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    """Fold the inference form of `norm` into `conv`, with the eps that `norm` has now."""
+    state = {**conv.state_dict(prefix="conv."), **norm.state_dict(prefix="norm.")}
+    names = ("conv.weight", "conv.bias", "norm.running_mean", "norm.running_var", "norm.weight", "norm.bias")
+    weight, bias, mean, variance, gamma, beta = (state[name].cpu().double() for name in names)
+    factor = gamma / torch.sqrt(variance + norm.eps)
+    folded, shift = weight * factor[:, None, None, None], (bias - mean) * factor + beta
+    folded, shift = folded.to(conv.weight), shift.to(conv.weight)
+    if conv.weight.device.type == "cpu" and max(conv.in_channels, conv.out_channels) <= NHWC_CHANNELS:
+        folded = folded.contiguous(memory_format=torch.channels_last)
+    conv.weight = nn.Parameter(folded, requires_grad=False)
+    conv.bias = nn.Parameter(shift, requires_grad=False)

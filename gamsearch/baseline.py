@@ -1,0 +1,114 @@
+"""The baseline stage: the stock detector on the user's data, the source of all inherited weights.
+
+Its checkpoint `baseline/baseline.pt` is an ordinary Ultralytics checkpoint. The stage writes `last.pt` after each epoch
+and goes on from there when it was interrupted.
+"""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from ultralytics.models.yolo.detect import DetectionTrainer
+
+from gamsearch import publish
+from gamsearch.detectors import Detector
+from gamsearch.errors import CandidateFailed, ModelError, RunError
+from gamsearch.evaluation import Budget
+from gamsearch.evaluators.recipe import FINE_TUNE, FROM_SCRATCH, arguments
+from gamsearch.evaluators.trainer import LeanTrainer
+
+OnEpoch = Callable[[int, dict[str, float]], None]
+
+
+class BaselineTrainer(LeanTrainer):
+    """A lean trainer that writes a checkpoint per epoch, so that the stage can go on where it was stopped."""
+
+    save_model = DetectionTrainer.save_model
+    _handle_nan_recovery = DetectionTrainer._handle_nan_recovery
+
+
+def read_model(text: str) -> tuple[Detector, nn.Module | None]:
+    """Turn `--model` into a detector and, for a `.pt`, the checkpoint's model (fp32)."""
+    if not text.endswith(".pt"):
+        return Detector.load(text), None
+    weights = publish.load_checkpoint(Path(text))
+    name = Path(text).stem
+    if not isinstance(getattr(weights, "yaml", None), dict):
+        raise ModelError(f"{text} holds no model YAML, so its layers cannot be counted; give an Ultralytics .pt")
+    return Detector.from_yaml(name, weights.yaml), weights
+
+
+def start_model(detector: Detector, weights: nn.Module | None, names: dict[int, str], seed: int) -> nn.Module:
+    """The stock detector for the data's classes, with a checkpoint's weights loaded as Ultralytics loads them."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = publish.build(detector.yaml, nc=len(names))
+        model.names = dict(names)
+        if weights is not None:
+            model.load(deepcopy(weights), verbose=False)
+    model.names = dict(names)
+    return model
+
+
+def train_baseline(
+    model: nn.Module,
+    budget: Budget,
+    data: Path,
+    device: torch.device,
+    folder: Path,
+    *,
+    from_scratch: bool,
+    user_arguments: Mapping[str, Any],
+    on_epoch: OnEpoch = lambda epoch, results: None,
+) -> Path:
+    """Train `model` for the budget (nothing for 0 epochs) and return the path of `baseline.pt` in `folder`.
+
+    A finished stage is returned as it is; an interrupted one goes on after its last finished epoch.
+    """
+    target, last = folder / "baseline.pt", folder / "weights" / "last.pt"
+    if target.exists():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    if budget.epochs > 0:
+        recipe = {**(FROM_SCRATCH if from_scratch else FINE_TUNE), "save": True}
+        train_arguments = arguments(recipe, budget, data, device, folder, dict(user_arguments))
+        if last.exists():
+            train_arguments |= {"resume": str(last), "model": str(last)}
+        trainer = BaselineTrainer(model, train_arguments, on_epoch)
+        if last.exists():
+            trainer.model = str(last)
+        try:
+            trainer.train()
+        except CandidateFailed as failure:
+            raise RunError(f"the baseline could not be trained ({failure.detail})") from failure
+        except RuntimeError as error:
+            raise RunError(f"the baseline could not be trained: {str(error).splitlines()[0]}") from error
+        model = trainer.validated.cpu()
+    write_checkpoint(model, target, {"epochs": budget.epochs, "imgsz": budget.imgsz, "data": str(data)})
+    return target
+
+
+def write_checkpoint(model: nn.Module, path: Path, train_arguments: Mapping[str, Any]) -> None:
+    """Write an ordinary Ultralytics checkpoint (fp16) in one step, so that no half-written file is ever found."""
+    from ultralytics import __version__
+
+    shipped = deepcopy(model).cpu().half().eval()
+    shipped.args = {"task": "detect", **train_arguments}
+    shipped.criterion = None
+    for parameter in shipped.parameters():
+        parameter.requires_grad = False
+    partial = path.with_suffix(".partial")
+    content = {"epoch": -1, "model": shipped, "ema": None, "train_args": shipped.args, "version": __version__}
+    torch.save({**content, "license": "AGPL-3.0 (https://ultralytics.com/license)"}, partial)
+    partial.replace(path)
+
+
+def read_baseline(path: Path) -> nn.Module:
+    """The baseline's model in fp32 and in train-ready form."""
+    model = publish.load_checkpoint(path)
+    for parameter in model.parameters():
+        parameter.requires_grad = parameter.dtype.is_floating_point
+    return model

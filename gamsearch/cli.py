@@ -1,0 +1,266 @@
+"""The commands of `python -m gamsearch`. Each is one short function; heavy imports stay inside."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from gamsearch import __version__
+from gamsearch.errors import GamsearchError, OptionError, nearest
+
+EXAMPLES = """examples:
+  python -m gamsearch run
+  python -m gamsearch run --data my/data.yaml --model yolov8n.pt --space gam --trials 40 --epochs 5 --device 0 --name mine
+  python -m gamsearch report results/mine
+  python -m gamsearch export results/mine --pick knee
+  python -m gamsearch show search_spaces/gam.yaml
+  python -m gamsearch list attention
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return 0, 2 after an error that the user can mend, or 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options) or 0)
+    except GamsearchError as error:
+        print(f"gamsearch: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"gamsearch: {place}{error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("gamsearch: stopped; everything recorded is kept, the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    from gamsearch import study as records
+    from gamsearch.progress import RunProgress
+    from gamsearch.run import command_line, recorded_settings, run
+    from gamsearch.settings import resolve
+
+    given = {**vars(options), "train": _train_arguments(options.train)}
+    demo = not given["data"] and options.evaluator in (None, "training")
+    name = given["name"] or ("demo" if demo else _name_from(given))
+    folder = Path(given["out"] or "results") / name
+    recorded = recorded_settings(folder)
+    if demo and recorded is None:
+        given, defaults = _demo(given, folder)
+    else:
+        defaults = _defaults(given)
+    settings = resolve({**given, "name": name}, recorded, {**defaults, "name": name})
+    with RunProgress() as progress:
+        progress.say(f"gamsearch {__version__}: run '{name}' in {folder}" + (" (resumed)" if recorded else ""))
+        study = run(settings, progress, command_line())
+    return _report_on(records.record(study, name), folder)
+
+
+def _demo(given: dict[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of the demonstration: its data set is made beside the run, its sizes are made for two CPU cores."""
+    from gamsearch import demo
+
+    size = demo.SIZE
+    data = demo.make(folder / "data", size.train, size.val, size.imgsz)
+    defaults = {
+        "space": "gam-demo",
+        "trials": 8,
+        "epochs": size.trial_epochs,
+        "baseline_epochs": size.epochs,
+        "imgsz": size.imgsz,
+        "batch": size.batch,
+    }
+    train = {**demo.RECIPE, **(given["train"] or {})}
+    return {**given, "data": str(data), "train": train}, defaults
+
+
+def _defaults(given: dict[str, Any]) -> dict[str, Any]:
+    """Defaults that depend on the other options: fewer baseline epochs for a `.pt`, a small batch for little data."""
+    from gamsearch.settings import SMALL_BATCH, SMALL_DATA
+
+    defaults: dict[str, Any] = {}
+    if str(given["model"] or "").endswith(".pt"):
+        defaults["baseline_epochs"] = 10
+    if given["data"] and not given["batch"]:
+        from gamsearch.data import DataSet
+
+        if len(DataSet.read(given["data"]).train) < SMALL_DATA:
+            defaults["batch"] = SMALL_BATCH
+    return defaults
+
+
+def _name_from(given: dict[str, Any]) -> str:
+    """A run's default name: data set, model and space, e.g. `bccd-yolov8n-gam`."""
+    parts = (given["data"] or given["table"] or "run", given["model"] or "yolov8n", given["space"] or "gam")
+    return "-".join(Path(str(part)).stem for part in parts)
+
+
+def _train_arguments(pairs: list[str] | None) -> dict[str, Any] | None:
+    if not pairs:
+        return None
+    from gamsearch.evaluators.recipe import parse_overrides
+
+    return parse_overrides(pairs)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from gamsearch import study as records
+
+    folder = Path(options.folder)
+    return _report_on(records.record(records.load(folder), folder.name), folder)
+
+
+def _report_on(record: Any, folder: Path) -> int:
+    """Write what is derived from a record and print its table and verdict."""
+    from rich.console import Console
+
+    from gamsearch.report import terminal_table, write
+
+    written = write(record, folder)
+    console = Console()
+    console.print(terminal_table(record))
+    console.print(record.verdict(), markup=False, highlight=False)
+    for path in written:
+        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from gamsearch.export import export
+
+    for line in export(Path(options.folder), pick=options.pick, trial=options.trial):
+        print(line)
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    import random
+
+    from gamsearch.space import SearchSpace
+
+    detector = None
+    if options.model:
+        from gamsearch.detectors import Detector
+
+        detector = Detector.load(options.model)
+    space = SearchSpace.load(options.space, detector)
+    print(f"{space.name}: {space.detector.name}, {space.size} architectures, objectives {', '.join(space.objectives)}")
+    print("\nsite  module  channels  stride  part      placements")
+    for site, placements in space.choices.items():
+        row = space.detector.rows[site]
+        labels = ", ".join(p.label.split(" ", 1)[-1] for p in placements)
+        print(f"{site:>4}  {row.module:<6}  {row.channels:>8}  {row.stride:>6}  {row.part:<8}  {labels}")
+    for rule in space.rules:
+        print(f"rule   {rule}")
+    for limit in space.limits:
+        print(f"limit  {limit.metric} {limit.text}")
+    print(f"\nanchors: {'; '.join(a.label for a in space.anchors()) or 'none'}")
+    print(f"sampled: {space.draw(random.Random(options.seed)).label}")
+    return 0
+
+
+def _list_attention() -> list[str]:
+    from gamsearch.attention.catalogue import CATALOGUE
+
+    return [f"{s.name}: {s.title} ({s.paper}); options {dict(s.options)}; presets {', '.join(s.presets)}" for s in CATALOGUE.values()]
+
+
+def _list_detectors() -> list[str]:
+    from gamsearch.detectors import stock_detectors
+
+    return stock_detectors()
+
+
+def _list_metrics() -> list[str]:
+    from gamsearch.metrics import METRICS
+
+    return [f"{m.name} [{m.unit}] {m.direction}, {m.stage}: {m.summary}" for m in METRICS.values()]
+
+
+def _list_samplers() -> list[str]:
+    from gamsearch.samplers import SAMPLERS
+
+    return list(SAMPLERS)
+
+
+def _list_latency() -> list[str]:
+    from gamsearch.latency import BACKENDS
+
+    return [f"{name}: {(prepare.__doc__ or '').splitlines()[0]}" for name, prepare in BACKENDS.items()]
+
+
+def _list_spaces() -> list[str]:
+    from gamsearch.space import SearchSpace, shipped_spaces
+
+    return [f"{name}: {SearchSpace.load(name).size} architectures of {SearchSpace.load(name).detector.name}" for name in shipped_spaces()]
+
+
+LISTS: dict[str, Callable[[], list[str]]] = {
+    "attention": _list_attention,
+    "detectors": _list_detectors,
+    "metrics": _list_metrics,
+    "samplers": _list_samplers,
+    "latency": _list_latency,
+    "spaces": _list_spaces,
+}
+
+
+def _list(options: argparse.Namespace) -> int:
+    if options.what not in LISTS:
+        raise OptionError(f"there is no list of '{options.what}'{nearest(options.what, LISTS)}; there are {', '.join(LISTS)}")
+    print("\n".join(LISTS[options.what]()))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gamsearch",
+        description="Where in a YOLO detector does an attention module pay for itself, and at which reduction rate?",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    _add_run(commands.add_parser("run", help="search; without options a five-minute demonstration"))
+    report = commands.add_parser("report", help="rebuild table, plots and HTML of a run")
+    report.add_argument("folder", help="the run's folder, e.g. results/my-search")
+    report.set_defaults(command=_report)
+    export = commands.add_parser("export", help="YAML, weights and ONNX of one architecture")
+    export.add_argument("folder", help="the run's folder, e.g. results/my-search")
+    export.add_argument("--pick", default="knee", help="knee (default), or the name of an objective: its best on the front")
+    export.add_argument("--trial", type=int, help="this trial instead")
+    export.set_defaults(command=_export)
+    show = commands.add_parser("show", help="sites, options, size and a sample of a search space; no training")
+    show.add_argument("space", help="a space file or the name of a shipped space")
+    show.add_argument("--model", help="another detector than the space's own, e.g. yolov8s")
+    show.add_argument("--seed", type=int, default=0, help="of the sampled architecture")
+    show.set_defaults(command=_show)
+    listing = commands.add_parser("list", help="what there is to choose from")
+    listing.add_argument("what", help=" | ".join(LISTS))
+    listing.set_defaults(command=_list)
+    return parser
+
+
+def _add_run(run: argparse.ArgumentParser) -> None:
+    run.add_argument("--data", help="data YAML of a YOLO detection data set (default: a demonstration made offline)")
+    run.add_argument("--model", help="stock YAML (baseline from scratch) or .pt (fine-tuned); default yolov8n.yaml")
+    run.add_argument("--space", help="a space file or the name of a shipped space; default gam")
+    run.add_argument("--trials", type=int, help="candidates to evaluate besides the baseline; default 40")
+    run.add_argument("--epochs", type=int, help="brief training per candidate; default 5")
+    run.add_argument("--baseline-epochs", type=int, help="baseline stage; default 25, 10 for a .pt, 0 takes it as it is")
+    run.add_argument("--imgsz", type=int, help="image size in px, a multiple of 32; default 640")
+    run.add_argument("--batch", type=int, help="images per batch; default 16, or 8 below 1000 training images")
+    run.add_argument("--device", help="cpu, an index such as 0, or mps; default the best there is")
+    run.add_argument("--seed", type=int, help="of data order, augmentation and sampler; default 0")
+    run.add_argument("--sampler", help="auto (default), gp, tpe, nsga2, random or brute")
+    run.add_argument("--objectives", type=lambda text: tuple(text.split(",")), help="e.g. map50_95,latency_ms,params_m")
+    run.add_argument("--evaluator", help="training (default) or replay")
+    run.add_argument("--table", help="JSON table for --evaluator replay")
+    run.add_argument("--latency", help="latency backend; default torch")
+    run.add_argument("--noise-seeds", type=int, help="seeds at which the baseline is measured; default 3")
+    run.add_argument("--train", action="append", metavar="KEY=VALUE", help="any Ultralytics training argument")
+    run.add_argument("--out", help="folder of all runs; default results")
+    run.add_argument("--name", help="name of this run; the same name again resumes it")
+    run.set_defaults(command=_run)

@@ -1,0 +1,207 @@
+"""A detection trainer without anything that is not training, and with the guards that make its figures comparable.
+
+It takes a built model, keeps data sets in memory for the process, re-seeds after everything is set up (so that no random
+draw of building or caching gets into the data stream), re-estimates batch-norm statistics before every validation, and
+turns what Ultralytics repairs silently (NaN recovery, batch halving) into a recorded failure.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from ultralytics.data.build import build_yolo_dataset
+from ultralytics.engine import trainer as engine
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils import nms
+from ultralytics.utils.torch_utils import autocast, init_seeds
+
+from gamsearch.errors import CandidateFailed
+
+STATISTICS_IMAGES = 1024
+"""At most so many training images re-estimate the batch-norm statistics; always the same ones."""
+
+FRESH_LR_FACTOR = 3.0
+"""Learning rate of the attention modules relative to the inherited layers."""
+
+OnEpoch = Callable[[int, dict[str, float]], None]
+
+_DATASETS: dict[tuple, Any] = {}
+
+
+class LeanTrainer(DetectionTrainer):
+    """Train `model` in place; `on_epoch(epoch, results)` is called after each validation and may raise to stop.
+
+    `fresh` holds the `id`s of parameters that no checkpoint has seen. After `train()`, `validated` is the model whose
+    results were reported last: the EMA weights with re-estimated statistics.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        arguments: Mapping[str, Any],
+        on_epoch: OnEpoch,
+        fresh: frozenset[int] = frozenset(),
+        check_setup: Callable[[nn.Module], None] = lambda model: None,
+        reestimate: bool = True,
+    ):
+        super().__init__(overrides={"model": "gamsearch.yaml", **arguments})
+        self.model = model
+        self.on_epoch, self.fresh, self.check_setup, self.reestimate = on_epoch, fresh, check_setup, reestimate
+        self.requested_batch = self.batch_size
+        self.validated: nn.Module = model
+
+    # set-up ------------------------------------------------------------------------------------------------------
+    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
+        """Scan and cache each split once per process; its augmentation starts anew for every trial."""
+        key = (str(img_path), mode, batch, self.args.imgsz, self.args.fraction, str(self.args.cache))
+        if key not in _DATASETS:
+            _DATASETS[key] = super().build_dataset(img_path, mode, batch)
+        dataset = _DATASETS[key]
+        _forget_buffer(dataset)
+        dataset.transforms = dataset.build_transforms(hyp=deepcopy(self.args))
+        return dataset
+
+    def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """Ultralytics' optimiser with the fresh parameters in groups of their own at `FRESH_LR_FACTOR` x the rate."""
+        optimizer = super().build_optimizer(model, *args, **kwargs)
+        for group in list(optimizer.param_groups):
+            fresh = [p for p in group["params"] if id(p) in self.fresh]
+            if fresh:
+                group["params"] = [p for p in group["params"] if id(p) not in self.fresh]
+                optimizer.add_param_group({**group, "params": fresh, "lr": group["lr"] * FRESH_LR_FACTOR})
+        return optimizer
+
+    def _build_train_pipeline(self) -> None:
+        if self.batch_size != self.requested_batch:
+            raise CandidateFailed(
+                "out_of_memory", f"batch {self.requested_batch} does not fit; give a smaller --batch or --imgsz"
+            )
+        super()._build_train_pipeline()
+
+    def _setup_train(self, *args: Any) -> None:
+        with _no_amp_download():
+            super()._setup_train(*args)
+        self.check_setup(self.model)
+        init_seeds(self.args.seed + 1, deterministic=self.args.deterministic)
+        for loader in (self.train_loader, self.test_loader):
+            loader.generator.manual_seed(self.args.seed)
+            loader.reset()
+
+    # each epoch --------------------------------------------------------------------------------------------------
+    def validate(self) -> tuple[dict[str, float], float]:
+        """Validate a copy of the EMA weights whose batch-norm statistics were re-estimated on training images."""
+        averaged = self.ema.ema
+        self.validated = deepcopy(averaged)
+        if self.reestimate:
+            with autocast(bool(self.amp), device=self.device.type):
+                reestimate_statistics(self.validated, self._statistics_batches())
+        self.ema.ema = self.validated
+        try:
+            with _no_nms_time_limit():
+                return super().validate()
+        finally:
+            self.ema.ema = averaged
+
+    def save_metrics(self, metrics: dict[str, float]) -> None:
+        """Report the epoch's results instead of writing a CSV."""
+        self.on_epoch(self.epoch + 1, {k: float(v) for k, v in metrics.items()})
+
+    def _handle_nan_recovery(self, epoch: int) -> bool:
+        if self.loss is not None and not torch.isfinite(self.loss).all():
+            raise CandidateFailed("nan", f"the training loss is not finite in epoch {epoch + 1}")
+        if not all(torch.isfinite(p).all() for p in self.ema.ema.parameters()):
+            raise CandidateFailed("nan", f"the weights are not finite in epoch {epoch + 1}")
+        return False
+
+    def save_model(self) -> bool:
+        """No checkpoints: the caller keeps `validated`."""
+        return False
+
+    def final_eval(self) -> None:
+        """No second validation."""
+
+    def plot_metrics(self) -> None:
+        """No plots."""
+
+    def _statistics_batches(self) -> Iterator[torch.Tensor]:
+        """Training images as the validation would see them: no augmentation, no random draw, always the same ones."""
+        key = ("statistics", str(self.data["train"]), self.args.imgsz, self.args.fraction)
+        if key not in _DATASETS:
+            _DATASETS[key] = self._statistics_images()
+        for images in _DATASETS[key]:
+            yield images.to(self.device).float() / 255
+
+    def _statistics_images(self) -> list[torch.Tensor]:
+        cfg = deepcopy(self.args)
+        cfg.cache = False
+        dataset = build_yolo_dataset(cfg, self.data["train"], 16, self.data, mode="val", rect=True, stride=self.stride)
+        step = max(1, len(dataset) // STATISTICS_IMAGES)
+        groups: dict[tuple, list[torch.Tensor]] = {}
+        for i in range(0, len(dataset), step):
+            image = dataset[i]["img"]
+            groups.setdefault(tuple(image.shape), []).append(image)
+        return [torch.stack(part) for group in groups.values() for part in _chunks(group, 16)]
+
+
+def _forget_buffer(dataset: Any) -> None:
+    """Drop the images that mosaic kept from the last trial, unless all images are cached in memory anyway."""
+    if dataset.cache != "ram":
+        for i in dataset.buffer:
+            dataset.ims[i] = None
+    dataset.buffer = []
+
+
+def _chunks(items: list, size: int) -> Iterator[list]:
+    """Consecutive parts of at most `size`, none of them a single image (a batch norm cannot learn from one)."""
+    parts = [items[i : i + size] for i in range(0, len(items), size)]
+    if len(parts) > 1 and len(parts[-1]) == 1:
+        parts[-2] += parts.pop()
+    yield from parts
+
+
+@torch.no_grad()
+def reestimate_statistics(model: nn.Module, batches: Iterator[torch.Tensor]) -> None:
+    """Replace the running statistics of every batch norm by their averages over `batches` (`B x 3 x H x W`, 0..1).
+
+    Ultralytics sets batch-norm momentum to 0.03, so after a brief training the running statistics still hold much of
+    their initial values, the more the younger a layer is. The weights are not touched.
+    """
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    momenta, training = [m.momentum for m in norms], model.training
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the cumulative average
+    model.train()
+    for images in batches:
+        model(images)
+    model.train(training)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+@contextmanager
+def _no_amp_download() -> Iterator[None]:
+    """Answer Ultralytics' AMP check without its download of a reference model; a NaN under AMP is retried in fp32."""
+    original = engine.check_amp
+    engine.check_amp = lambda model: next(model.parameters()).device.type == "cuda"
+    try:
+        yield
+    finally:
+        engine.check_amp = original
+
+
+@contextmanager
+def _no_nms_time_limit() -> Iterator[None]:
+    """Lift the wall-clock limit of non-maximum suppression, so that mAP does not depend on the machine's load."""
+    original = nms.non_max_suppression
+    nms.non_max_suppression = partial(original, max_time_img=3600.0)
+    try:
+        yield
+    finally:
+        nms.non_max_suppression = original

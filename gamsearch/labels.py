@@ -1,0 +1,59 @@
+"""YOLO label files: where they lie and what a row may hold. No torch, no ultralytics."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from gamsearch.errors import DataError
+
+TOLERANCE = 0.01
+"""Ultralytics accepts coordinates up to 1 + this, for annotation tools round."""
+
+
+def label_path(image: str | Path) -> Path:
+    """Return where Ultralytics looks for the labels of an image: its last `/images/` as `/labels/`, suffix `.txt`."""
+    there = f"{os.sep}labels{os.sep}".join(str(image).rsplit(f"{os.sep}images{os.sep}", 1))
+    return Path(there.rsplit(".", 1)[0] + ".txt")
+
+
+def label_text(path: Path) -> str | None:
+    """Return the text of a label file, None where there is none (an image without objects)."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the label file {path} cannot be read as text: {error}") from error
+
+
+def count_boxes(path: Path, text: str, nc: int) -> int:
+    """Return the number of rows of a label file, or raise for the first that Ultralytics would not take."""
+    rows = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    polygons = any(len(words) > 6 for _, words in rows)
+    for number, words in rows:
+        problem = _problem(words, nc, polygons)
+        if problem:
+            raise DataError(f"{path}, line {number}: {problem}")
+    return len(rows)
+
+
+def _problem(words: list[str], nc: int, polygons: bool) -> str | None:
+    """Return what is wrong with a label row, or None. A file holds boxes (5 columns) or polygons (odd, 7 or more)."""
+    fits: Callable[[int], bool] = (lambda n: n >= 7 and n % 2 == 1) if polygons else (lambda n: n == 5)
+    if not fits(len(words)):
+        rule = (
+            "polygon file wants class x1 y1 x2 y2 x3 y3 …" if polygons else "box is 5 columns, class x y width height"
+        )
+        return f"a {rule}, but the row has {len(words)}"
+    try:
+        number, *coordinates = map(float, words)
+    except ValueError:
+        return f"every column must be a number, but the row is '{' '.join(words[:7])}'"
+    if not (number.is_integer() and 0 <= number < nc):
+        return f"the class must be a whole number from 0 to {nc - 1} (`names` has {nc}), but is {words[0]}"
+    outside = next((value for value in coordinates if not 0 <= value <= 1 + TOLERANCE), None)
+    if outside is not None:
+        return (
+            f"coordinates are shares of the image from 0 to 1, but {outside:g} came: divide pixels by width and height"
+        )
+    return None

@@ -1,0 +1,44 @@
+"""What a space offers of one attention module: the values of its options, and which of them a site's channels allow."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+from gamsearch.architecture import Option
+from gamsearch.attention.catalogue import AttentionSpec, spec_named
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One attention module with the values on offer: `strengths` from weak to strong, `dials` for its other options."""
+
+    module: str
+    strengths: tuple[Option, ...]
+    dials: tuple[tuple[str, tuple[Option, ...]], ...] = ()
+
+    @property
+    def spec(self) -> AttentionSpec:
+        return spec_named(self.module)
+
+    def combinations(self, strength: Option, wanted: Mapping[str, Option] | None = None) -> Iterator[dict[str, Option]]:
+        """Yield all options for one strength, those in `wanted` first and then the others in the file's order."""
+        wanted = wanted or {}
+        values = [_first(wanted.get(name), offered) for name, offered in self.dials]
+        for choice in product(*values):
+            yield {self.spec.strength: strength, **dict(zip(dict(self.dials), choice, strict=True))}
+
+    def legal(
+        self, channels: int, strength: Option, wanted: Mapping[str, Option] | None = None
+    ) -> Iterator[dict[str, Option]]:
+        """The combinations that can be built on `channels`, in the same order."""
+        for options in self.combinations(strength, wanted):
+            if self.spec.refuse(channels, self.spec.complete(options)) is None:
+                yield options
+
+    def strengths_on(self, channels: int) -> tuple[Option, ...]:
+        """The strengths that can be built on `channels` with some other options, weak to strong."""
+        return tuple(s for s in self.strengths if next(self.legal(channels, s), None) is not None)
+
+
+def _first(wanted: Option | None, offered: tuple[Option, ...]) -> list[Option]:
+    return [v for v in offered if v == wanted] + [v for v in offered if v != wanted]

@@ -1,0 +1,155 @@
+"""From settings to an evaluator: read data and model, train the baseline or open a table. Torch is imported on demand."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gamsearch.data import DataSet
+from gamsearch.detectors import Detector
+from gamsearch.errors import ModelError, OptionError, nearest
+from gamsearch.evaluation import Budget, Evaluator
+from gamsearch.progress import RunProgress
+from gamsearch.settings import Settings
+from gamsearch.space import SearchSpace
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a search needs once its inputs are read.
+
+    `shown` goes into the recorded settings; `fingerprints` must be the same whenever the run is resumed.
+    """
+
+    space: SearchSpace
+    evaluator: Evaluator
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    fingerprints: Mapping[str, Any] = field(default_factory=dict)
+    baseline_stage: Mapping[str, Any] = field(default_factory=dict)
+
+
+def prepare_training(settings: Settings, progress: RunProgress, reference_ms: float | None) -> Prepared:
+    """Read data, model and space, train the baseline (or take it up again), and hand out the training evaluator."""
+    if not settings.data:
+        raise OptionError("--data is missing: give the data YAML of your detection data set")
+    data = DataSet.read(settings.data)
+    progress.say(data.summary)
+    _prepare_ultralytics()
+    from gamsearch import device as devices
+    from gamsearch.baseline import read_baseline, read_model
+    from gamsearch.evaluators.training import TrainingEvaluator
+    from gamsearch.latency import backend_named
+
+    device = devices.select(settings.device)
+    backend_named(settings.latency)
+    detector, weights = read_model(settings.model)
+    space = _space(settings, detector)
+    progress.say(f"{detector.name}, space '{space.name}': {space.size} architectures on {devices.describe(device)}")
+    stage = _baseline_stage(settings, data, detector, weights, device, progress)
+    path = settings.folder / "baseline" / "baseline.pt"
+    evaluator = TrainingEvaluator(
+        detector,
+        read_baseline(path),
+        data.yaml.resolve(),
+        device,
+        settings.folder / "baseline" / "scratch",
+        user_arguments=settings.train,
+        reference_ms=reference_ms,
+        latency_backend=settings.latency,
+        keep_in=settings.folder / "weights",
+    )
+    shown = {"data_summary": data.summary, "data_fingerprint": data.fingerprint, "hardware": devices.describe(device)}
+    return Prepared(
+        space,
+        evaluator,
+        shown,
+        {"data": data.fingerprint, "baseline weights": _digest(path), "device": devices.describe(device)},
+        stage,
+    )
+
+
+def _baseline_stage(
+    settings: Settings, data: DataSet, detector: Detector, weights: "nn.Module | None", device: Any, progress: RunProgress
+) -> dict[str, Any]:
+    """Train the baseline unless it is there already; return what the record keeps of the stage."""
+    from gamsearch.baseline import start_model, train_baseline
+
+    if weights is None and settings.baseline_epochs == 0:
+        raise OptionError("--baseline-epochs 0 needs trained weights: give --model a .pt, or train at least one epoch")
+    last: dict[str, float] = {}
+
+    def on_epoch(epoch: int, results: dict[str, float]) -> None:
+        last.update(epochs=epoch, map50_95=results["metrics/mAP50-95(B)"], map50=results["metrics/mAP50(B)"])
+        progress.baseline_epoch(epoch, settings.baseline_epochs, last["map50_95"])
+
+    budget = Budget(settings.baseline_epochs, settings.imgsz, settings.batch, settings.seed)
+    train_baseline(
+        start_model(detector, weights, data.names, settings.seed),
+        budget,
+        data.yaml.resolve(),
+        device,
+        settings.folder / "baseline",
+        from_scratch=weights is None,
+        user_arguments=settings.train,
+        on_epoch=on_epoch,
+    )
+    return {"epochs": settings.baseline_epochs, "from": settings.model, **last}
+
+
+def _prepare_ultralytics() -> None:
+    """Before Ultralytics is imported: no telemetry, no pip installs, no network probes, no chatter."""
+    import os
+
+    for name, value in {"YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "1", "YOLO_VERBOSE": "false"}.items():
+        os.environ.setdefault(name, value)
+    import logging
+
+    logging.getLogger("ultralytics").setLevel(logging.ERROR)
+    from ultralytics import settings as ultralytics_settings
+    from ultralytics.utils import LOGGER
+
+    LOGGER.setLevel(logging.ERROR)
+    integrations = ("sync", "clearml", "comet", "dvc", "hub", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
+    for name in integrations:
+        if name in ultralytics_settings:
+            dict.__setitem__(ultralytics_settings, name, False)  # for this process only; the user's file stays
+
+
+def prepare_replay(settings: Settings, progress: RunProgress, reference_ms: float | None) -> Prepared:
+    """Search a table of earlier measurements; nothing is trained and torch is not needed."""
+    from gamsearch.evaluators.replay import ReplayEvaluator, ReplayTable
+
+    if not settings.table:
+        raise OptionError("--evaluator replay needs --table, the JSON file of measured architectures")
+    table = ReplayTable.read(Path(settings.table))
+    space = _space(settings, Detector.load(table.detector))
+    progress.say(f"{settings.table}: {len(table.rows)} measured architectures of {table.detector}")
+    return Prepared(space, ReplayEvaluator(table), {"replayed": settings.table}, {"table": _digest(Path(settings.table))})
+
+
+def _space(settings: Settings, detector: Detector) -> SearchSpace:
+    space = SearchSpace.load(settings.space, detector)
+    return space.with_objectives(settings.objectives) if settings.objectives else space
+
+
+def _digest(path: Path) -> str:
+    """Twelve hexadecimal digits of a file's content."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror})") from error
+
+
+Prepare = Callable[[Settings, RunProgress, float | None], Prepared]
+PREPARE: dict[str, Prepare] = {"training": prepare_training, "replay": prepare_replay}
+
+
+def prepare_named(name: str) -> Prepare:
+    """Return what prepares the evaluator called `name`, or say which there are."""
+    if name not in PREPARE:
+        raise OptionError(f"there is no evaluator '{name}'{nearest(name, PREPARE)}; there are {', '.join(PREPARE)}")
+    return PREPARE[name]

@@ -1,0 +1,145 @@
+"""Make our attention modules known to Ultralytics; the only file that names `ultralytics.nn.tasks`. No torch at import.
+
+Ultralytics has no plug-in hook: its parser looks a row's module up among the globals of `ultralytics.nn.tasks`, so
+publishing means putting the classes there. It happens when that module is imported, whoever imports it.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from functools import cache, wraps
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import wrapt
+
+from gamsearch.attention.catalogue import CATALOGUE
+from gamsearch.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TASKS = "ultralytics.nn.tasks"
+MARK = "_gamsearch_fuses"
+
+
+def arm() -> None:
+    """Publish as soon as Ultralytics' parser is imported, at once if it already is; `import gamsearch` calls this."""
+    wrapt.register_post_import_hook(publish, TASKS)
+
+
+def publish(tasks: Any) -> None:
+    """Put every attention class and its aliases into the parser's module; doing it again changes nothing."""
+    import torch
+
+    from gamsearch.attention.registry import attention_classes
+
+    classes = attention_classes()
+    for name, cls in classes.items():
+        for published in (name, *CATALOGUE[name].aliases):
+            setattr(tasks, published, cls)
+    torch.serialization.add_safe_globals(list(classes.values()))
+    if not hasattr(tasks.BaseModel.fuse, MARK):
+        tasks.BaseModel.fuse = _fusing(tasks.BaseModel.fuse, tuple(classes.values()))
+
+
+def _fusing(stock: Callable[..., Any], classes: tuple[Any, ...]) -> Callable[..., Any]:
+    """`BaseModel.fuse` that also turns our modules, which it does not know, into their deployment form."""
+
+    @wraps(stock)
+    def fuse(self: Any, *args: Any, **options: Any) -> Any:
+        fused = stock(self, *args, **options)
+        for module in fused.modules():
+            if isinstance(module, classes):
+                module.fuse()
+        return fused
+
+    setattr(fuse, MARK, True)
+    return fuse
+
+
+def build(yaml: dict[str, Any], nc: int, ch: int = 3) -> "nn.Module":
+    """Build the detector that a model YAML describes, for `nc` classes and `ch` input channels; `yaml` is not changed.
+
+    What Ultralytics or a module of ours refuses raises `ModelError` with its reason.
+    """
+    tasks: Any = import_module(TASKS)
+    try:
+        with _activation_kept(tasks):
+            model: nn.Module = tasks.DetectionModel({**deepcopy(yaml), "nc": nc}, ch=ch, nc=nc, verbose=False)
+    except KeyError as error:
+        raise ModelError(f"the model YAML names {error}, which Ultralytics does not know: correct the row") from error
+    except (ValueError, TypeError, IndexError, RuntimeError) as error:
+        raise ModelError(f"the model YAML cannot be built: {_one_line(error)}") from error
+    return model
+
+
+@contextmanager
+def _activation_kept(tasks: Any) -> Iterator[None]:
+    """Restore the process-wide default activation, which a YAML may change and a failed build leaves changed."""
+    before = tasks.Conv.default_act
+    try:
+        yield
+    finally:
+        tasks.Conv.default_act = before
+
+
+def load_checkpoint(path: str | Path) -> "nn.Module":
+    """Return the float32 detector in eval mode that an Ultralytics `.pt` holds; nothing is downloaded or installed.
+
+    A file that is missing, unreadable or no detector raises `ModelError`.
+    """
+    file = Path(path)
+    if file.suffix != ".pt" or not file.is_file():
+        raise ModelError(f"the checkpoint must be an existing .pt file, but {file} is not: check the path")
+    tasks: Any = import_module(TASKS)
+    try:
+        with _offline(tasks):
+            model: nn.Module = tasks.load_checkpoint(file)[0]
+    except ModelError:
+        raise
+    except Exception as error:  # unpickling a damaged file can raise anything
+        raise ModelError(f"{file} cannot be read as an Ultralytics checkpoint: {_one_line(error)}") from error
+    if not isinstance(model, tasks.DetectionModel) or not isinstance(model.model[-1], tasks.Detect):
+        raise ModelError(
+            f"{file} must hold a YOLO detector, but holds {type(model).__name__}: use a detection checkpoint"
+        )
+    if model.task != "detect":
+        raise ModelError(f"{file} must hold a detector, but was trained for the task '{model.task}'")
+    return model
+
+
+@contextmanager
+def _offline(tasks: Any) -> Iterator[None]:
+    """Keep Ultralytics' loader from fetching another file of that name and from installing what a pickle asks for."""
+
+    def refuse(package: str, *args: Any, **options: Any) -> None:
+        raise ModelError(f"the checkpoint needs the Python package '{package}', which is not installed: install it")
+
+    downloads: Any = import_module("ultralytics.utils.downloads")
+    stock = tasks.check_requirements, downloads.attempt_download_asset
+    tasks.check_requirements, downloads.attempt_download_asset = refuse, lambda file, *args, **options: str(file)
+    try:
+        yield
+    finally:
+        tasks.check_requirements, downloads.attempt_download_asset = stock
+
+
+def _one_line(error: BaseException) -> str:
+    """The first line of an error's text, or its type if it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+@cache
+def width_by_name() -> bool:
+    """Whether the installed parser resolves `c2` in one of our rows to the scaled width of the row before."""
+    tasks: Any = import_module(TASKS)
+    rows = [[-1, 1, "Conv", [64, 3, 2]], [-1, 1, "GAM", ["c2", 8]], [-1, 1, "Conv", [64, 3, 1]]]
+    probe = {"nc": 1, "scales": {"n": [1.0, 0.25, 1024]}, "scale": "n", "backbone": rows, "head": []}
+    try:
+        with _activation_kept(tasks):
+            layers, _ = tasks.parse_model(probe, ch=3, verbose=False)
+    except (KeyError, ValueError, TypeError):
+        return False
+    return bool(layers[1].channels == 16 and layers[1].rate == 8)

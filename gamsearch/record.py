@@ -1,0 +1,191 @@
+"""A run as one frozen value: what the report, the table and the export are derived from. No torch, no optuna."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from math import isfinite, sqrt
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from gamsearch import pareto
+from gamsearch.errors import CandidateFailed
+from gamsearch.metrics import METRICS, Metric
+
+STATES = ("complete", "pruned", "failed", "running", "waiting")
+
+FIGURES = (*METRICS, "latency_ratio", "latency_iqr_ms", "map50_95_gain", "map50_gain", "epochs", "seconds", "seed")
+"""Columns of `Record.trials` that hold numbers; NaN where unknown."""
+
+TEXTS = ("state", "key", "label", "reason")
+FLAGS = ("feasible", "anchor", "on_front")
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What the seed alone does to map50_95: the sample standard deviation `sd` over `seeds` baseline controls."""
+
+    sd: float
+    seeds: int
+
+    def half_width(self, comparisons: int = 1) -> float:
+        """Half-width of a 95 % interval for the difference of two runs, `t * sd * sqrt(2)`, n-1 degrees of freedom.
+
+        With several `comparisons` the quantile is Bonferroni-corrected, so that all intervals hold together.
+        """
+        quantile = stats.t.ppf(1 - 0.025 / comparisons, self.seeds - 1)
+        return float(quantile * self.sd * sqrt(2))
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One run on disk.
+
+    `settings` are the run's settings (command, data, versions, ...; nested mappings allowed). `baseline_seeds` are the
+    metrics of the baseline control at each seed, trial 0's first. `trials` has one row per trial in order: `number`,
+    `state` (one of `STATES`), `key`, `label`, `architecture` (`Architecture.to_dict` form), one column per metric,
+    the paired differences `map50_95_gain` and `map50_gain` to the baseline at the same seed and epochs, `reason`,
+    `recalled_from` (number of the trial that answered a repeat, or NaN), `epochs`, `seconds`, `seed`, `curve` (one
+    mapping per epoch), and the flags `feasible`, `anchor` (published hand placement), `on_front`. Columns that are
+    missing are added as unknown.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    objectives: tuple[Metric, ...]
+    reference_point: tuple[float, ...] | None
+    detector_yaml: dict[str, Any]
+    detector_name: str
+    baseline_seeds: tuple[dict[str, float], ...] = ()
+    baseline_stage: dict[str, Any] = field(default_factory=dict)
+    trials: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "trials", _with_all_columns(self.trials))
+
+    @property
+    def complete(self) -> pd.DataFrame:
+        """Trials that were evaluated, without repeats that were answered from the record."""
+        return self.trials[(self.trials["state"] == "complete") & self.trials["recalled_from"].isna()]
+
+    @property
+    def baseline(self) -> pd.Series | None:
+        """Trial 0, or None as long as it is not complete."""
+        rows = self.complete[self.complete["number"] == 0]
+        return None if rows.empty else rows.iloc[0]
+
+    @property
+    def candidates(self) -> pd.DataFrame:
+        """Complete, feasible trials with attention and a known paired difference to the baseline, best first."""
+        rows = self.complete
+        rows = rows[rows["feasible"] & (rows["number"] != 0) & rows["map50_95_gain"].notna()]
+        return rows.sort_values("map50_95_gain", ascending=False, kind="stable")
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """Complete trials on the Pareto front, best first objective first."""
+        rows = self.complete
+        first = self.objectives[0]
+        return rows[rows["on_front"]].sort_values(first.name, ascending=not first.maximise, kind="stable")
+
+    @property
+    def best(self) -> pd.Series | None:
+        """The member of the front with the best first objective, else the baseline, else None."""
+        front = self.front
+        return self.baseline if front.empty else front.iloc[0]
+
+    @property
+    def noise(self) -> Noise | None:
+        """Spread of the baseline's map50_95 over its seeds; None with fewer than two seeds or if all are equal."""
+        values = [float(s["map50_95"]) for s in self.baseline_seeds if isfinite(s.get("map50_95", np.nan))]
+        if len(values) < 2 or np.ptp(values) == 0:
+            return None
+        return Noise(float(np.std(values, ddof=1)), len(values))
+
+    def hypervolumes(self) -> NDArray[np.float64] | None:
+        """Hypervolume after each trial, in order, of the feasible trials so far; None without a reference point."""
+        if self.reference_point is None:
+            return None
+        names = [m.name for m in self.objectives]
+        known = self.complete[names].notna().all(axis=1) & self.complete["feasible"]
+        counted = self.trials.index.isin(self.complete.index[known])
+        points = self.trials[names].to_numpy(dtype=float)
+        volumes = [
+            pareto.hypervolume(points[: n + 1][counted[: n + 1]], self.reference_point, self.objectives)
+            for n in range(len(points))
+        ]
+        return np.array(volumes, dtype=float)
+
+    def verdict(self) -> str:
+        """Say in one sentence whether any placement beats the baseline in map50_95, and how sure that is."""
+        candidates = self.candidates
+        if not candidates.empty:
+            return _compare(candidates, self.noise, len(self.baseline_seeds))
+        if self.trials.empty:
+            return "Nothing has been evaluated yet."
+        if self.complete.empty:
+            return f"No trial was completed ({self.tally()}), so nothing can be said about attention yet."
+        if self.baseline is None:
+            return f"The baseline was not completed ({self.tally()}), so no placement can be compared with it."
+        return f"Only the baseline has been completed ({self.tally()}), so no placement can be compared with it yet."
+
+    def tally(self) -> str:
+        """Count the trials by state, failures by reason, e.g. `18 complete, 2 repeats, 3 failed (2 nan, 1 build)`."""
+        counts = Counter(self.trials["state"])
+        repeats = counts["complete"] - len(self.complete)
+        counts["complete"] -= repeats
+        words = {state: f"{counts[state]} {state}" for state in STATES if counts[state]}
+        if repeats:
+            words = {"complete": "0 complete", **words}
+            words["complete"] += f", {repeats} repeat{'s' * (repeats > 1)}"
+        if "failed" in words:
+            words["failed"] += f" ({_reasons(self.trials.loc[self.trials['state'] == 'failed', 'reason'])})"
+        return ", ".join(words.values()) or "no trials"
+
+
+def _compare(candidates: pd.DataFrame, noise: Noise | None, seeds: int) -> str:
+    """Hold the best gain of `candidates` (best first, not empty) against the noise of the baseline."""
+    gains, count = candidates["map50_95_gain"], len(candidates)
+    best = f"{gains.iloc[0]:+.4f} ({candidates['label'].iloc[0]})"
+    if noise is None:
+        why = f"{seeds} baseline seeds gave the same value" if seeds > 1 else "fewer than two baseline seeds"
+        claim = "can be said to beat" if gains.iloc[0] > 0 else "beats"
+        of = f" of {count} candidates" if count > 1 else ""
+        unknown = f"and the noise was not measured ({why})"
+        return f"No placement {claim} the baseline: the best gain{of} is {best}, {unknown}."
+    threshold = noise.half_width(count)
+    corrected = f", Bonferroni-corrected for {count} candidates" if count > 1 else ""
+    margin = f"differences below {threshold:.4f} (95 %, {noise.seeds} baseline seeds{corrected}) are noise"
+    beyond = int((gains > threshold).sum())
+    if beyond == 0:
+        within = " beyond the noise" if gains.iloc[0] > 0 else ""
+        return f"No placement beats the baseline{within}: the best gain is {best}, {margin}."
+    who = f"{beyond} of {count} candidates" if count > 1 else "The only candidate"
+    verb = "beat" if beyond > 1 else "beats"
+    return f"{who} {verb} the baseline beyond the noise: the best gain is {best}, {margin}."
+
+
+def _reasons(texts: pd.Series) -> str:
+    """Count the words of `CandidateFailed.REASONS` that the texts begin with, e.g. `2 nan, 1 build`."""
+    words = texts.str.split(":").str[0].str.strip()
+    counts = Counter(word if word in (*CandidateFailed.REASONS, "interrupted") else "error" for word in words)
+    return ", ".join(f"{n} {word}" for word, n in counts.most_common())
+
+
+def _with_all_columns(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return a copy in the order of the trials that has every column of the record, with its type."""
+    table = trials.reset_index(drop=True).copy()
+    if "number" not in table:
+        table["number"] = range(len(table))
+    for column in (*FIGURES, "recalled_from"):
+        table[column] = pd.to_numeric(table[column], errors="coerce") if column in table else np.nan
+    for column in TEXTS:
+        table[column] = table[column].fillna("").astype(str) if column in table else ""
+    for column in FLAGS:
+        table[column] = table[column].fillna(False).astype(bool) if column in table else column == "feasible"
+    for column, empty in (("architecture", dict), ("curve", list)):
+        filled = [v if isinstance(v, empty) else empty() for v in table.get(column, [None] * len(table))]
+        table[column] = pd.Series(filled, dtype=object, index=table.index)
+    return table

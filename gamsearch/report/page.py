@@ -1,0 +1,244 @@
+"""report.html: one page that needs nothing but itself; everything from the study is escaped."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from html import escape
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from gamsearch.architecture import Architecture
+from gamsearch.detectors import Detector
+from gamsearch.errors import GamsearchError
+from gamsearch.record import Record
+from gamsearch.report import drawing, effects, figures, points, style, wording
+from gamsearch.report.effects import Effect
+from gamsearch.report.tables import Column, html_table, rows_of, trial_columns
+
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+CONFIG = {
+    "responsive": True,
+    "displaylogo": False,
+    "modeBarButtons": [["zoom2d", "resetScale2d", "toImage"]],
+}
+ZOOMABLE = ("figure-pareto", "figure-curves")
+
+
+def page(record: Record) -> str:
+    """The whole report; the same record gives the same text."""
+    sections = [_front, _effects, _best, _curves, _hypervolume, _trials, _reproduce]
+    body = "\n".join(f"<section>{text}</section>" for text in (section(record) for section in sections) if text)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(record.name)} · gamsearch</title><style>{style.CSS}</style>"
+        f"<script>{get_plotlyjs()}</script></head>\n<body>{_header(record)}\n<main>{body}</main>\n"
+        "<footer>Derived from the study in this folder by gamsearch; "
+        "<code>python -m gamsearch report</code> rebuilds it.</footer></body></html>\n"
+    )
+
+
+def _header(record: Record) -> str:
+    facts = "".join(f"<div><dt>{name}</dt><dd>{text}</dd></div>" for name, text in _facts(record))
+    return (
+        f"<header><h1><b>{escape(record.name)}</b> · {escape(record.detector_name)}</h1>"
+        f'<p class="verdict">{wording.typeset(escape(record.verdict()))}</p><dl class="facts">{facts}</dl>'
+        "<noscript><p>The figures need JavaScript; the tables do not, and pareto.png beside this file shows the front."
+        "</p></noscript></header>"
+    )
+
+
+def _facts(record: Record) -> list[tuple[str, str]]:
+    """Name and HTML of the few numbers at the top of the page."""
+    facts = []
+    if record.baseline is not None:
+        facts.append(("Baseline mAP50-95", wording.plain(record.baseline["map50_95"], 4) + _small("trial 0")))
+    if not record.candidates.empty:
+        top = record.candidates.iloc[0]
+        facts.append(("Best gain", wording.typeset(wording.signed(top["map50_95_gain"])) + _small(top["label"])))
+    noise = record.noise
+    text = f"± {noise.half_width():.4f}" + _small(f"95 %, {noise.seeds} seeds") if noise else "not measured"
+    facts.append(("Noise of one difference", text))
+    total, spent = len(record.trials), record.trials["seconds"].sum()
+    facts.append(("Trials", f"{total}" + _small(record.tally())))
+    if spent > 0:
+        facts.append(("Time in trials", wording.duration(spent)))
+    return facts
+
+
+def _small(text: str) -> str:
+    return f"<small>{escape(text)}</small>"
+
+
+def _figure(figure: go.Figure | None, name: str, text: str) -> str:
+    """One figure with its text alternative, drawn by the script that is already in the page."""
+    if figure is None:
+        return ""
+    config = CONFIG | {"displayModeBar": "hover" if name in ZOOMABLE else False}
+    drawn = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config)
+    return f'<figure role="group" aria-label="{escape(text)}">{drawn}</figure>'
+
+
+def _front(record: Record) -> str:
+    """The Pareto front as a figure and a table, or why there is none."""
+    head = "<h2>Pareto front</h2>"
+    if points.plotted(record).empty:
+        return f'{head}<p class="note">No trial has been completed, so there is no front to draw.</p>'
+    columns = [c for c in trial_columns(record) if c.title not in ("epochs", "time")]
+    table = html_table(columns, rows_of(record.front), "Members of the front, best first objective first")
+    chart = _figure(figures.pareto_figure(record), "figure-pareto", "Pareto front")
+    return f'{head}<p class="note">{escape(_front_note(record))}</p>{chart}{table}'
+
+
+def _front_note(record: Record) -> str:
+    """How to read the Pareto figure."""
+    words = ["Each point is one architecture after its brief training; the star is the baseline."]
+    if len(record.objectives) > 1:
+        words.append("Along the blue line nothing is better in one objective without being worse in the other.")
+    noise = record.noise
+    if noise and points.noise_band(record):
+        words.append(
+            f"Within the grey band (± {noise.half_width():.4f}, 95 %, {noise.seeds} baseline seeds, sd {noise.sd:.4f}) "
+            "a single run cannot be told from the baseline; runs are taken as independent, which is cautious for "
+            "pairs with the same seed."
+        )
+        count = len(record.candidates)
+        if count > 1:
+            words.append(f"To be the best of {count} beyond chance takes {noise.half_width(count):.4f} (Bonferroni).")
+    elif record.noise is None:
+        words.append("The noise was not measured, so small differences may be chance.")
+    return " ".join([*words, points.size_note(record.objectives)]).strip()
+
+
+def _effects(record: Record) -> str:
+    """What each site and each rate does, as figures and tables."""
+    sites, rates = effects.site_effects(record), effects.rate_effects(record)
+    if not sites:
+        return ""
+    detector = _detector(record)
+    parts = [
+        "<h2>Where attention helps</h2>",
+        '<p class="note">Effect of a placement on mAP50-95 in a linear model of all completed trials, with single 95 % '
+        "intervals. Hollow dots are plain differences of means where there are too few trials for an interval. Sites "
+        "that were tried more often have narrower intervals; interactions are not modelled.</p>",
+        '<div class="split">',
+        _effect_block("Site", "site", sites, lambda site: _site_name(site, detector)),
+        _effect_block("Rate", "rate", rates, effects.rate_name),
+        "</div>",
+    ]
+    return "".join(parts)
+
+
+def _effect_block(title: str, name: str, found: Sequence[Effect], readable: Callable[[Any], str]) -> str:
+    columns = [
+        Column(title.lower(), lambda e: readable(e.level), numeric=False),
+        Column("n", lambda e: f"{e.count}"),
+        Column("mean with", lambda e: wording.signed(e.mean_with)),
+        Column("without", lambda e: wording.signed(e.mean_without)),
+        Column("effect", lambda e: wording.signed(e.effect)),
+        Column("±", lambda e: wording.plain(e.half_width, 4)),
+    ]
+    table = html_table(columns, found, f"Gain in mAP50-95 by {title.lower()}; n counts the trials with it")
+    chart = _figure(figures.effects_figure(found, readable), f"figure-{name}", f"Effect of each {title.lower()}")
+    return f"<div><h3>{title}</h3>{chart}<details><summary>Numbers</summary>{table}</details></div>"
+
+
+def _site_name(site: int, detector: Detector | None) -> str:
+    """`4 · backbone P3`, or the number alone where the detector is not known."""
+    if detector is None or not 0 <= site < len(detector.rows):
+        return f"{site}"
+    row = detector.rows[site]
+    return f"{site} · {row.part} {drawing.level(row.stride)}"
+
+
+def _detector(record: Record) -> Detector | None:
+    """The stock detector, or None if the record's YAML cannot be read; the rest of the report does not need it."""
+    try:
+        return Detector.from_yaml(record.detector_name, record.detector_yaml)
+    except GamsearchError:
+        return None
+
+
+def _best(record: Record) -> str:
+    """The drawing of the best architecture and what is placed where."""
+    best, detector = record.best, _detector(record)
+    if best is None or detector is None:
+        return ""
+    try:
+        architecture = Architecture.from_dict(best["architecture"])
+        picture, lines = drawing.drawing(detector, architecture), drawing.descriptions(detector, architecture)
+    except (GamsearchError, KeyError):
+        return ""
+    title = wording.title(record.objectives[0])
+    what = "the baseline itself: no attention" if architecture.is_baseline else best["label"]
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    export = f"python -m gamsearch export results/{record.name} --trial {best['number']}"
+    return (
+        f"<h2>The best architecture</h2><p>Best {escape(title)} on the front: trial {best['number']}, "
+        f"{escape(what)}.</p>{f'<ul>{items}</ul>' if items else ''}"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Drawing of the architecture">{picture}</div>'
+        f'<p class="note">Stock rows keep their numbers; the number at the right is the width in channels. '
+        f"To take it away: <code>{escape(export)}</code></p>"
+    )
+
+
+def _curves(record: Record) -> str:
+    chart = _figure(figures.curves_figure(record), "figure-curves", "Learning curves")
+    if not chart:
+        return ""
+    return (
+        '<h2>Learning curves</h2><p class="note">mAP50-95 after each epoch of the brief training, and its '
+        f"difference to the baseline at the same epoch and seed. Members of the front are coloured.</p>{chart}"
+    )
+
+
+def _hypervolume(record: Record) -> str:
+    chart = _figure(figures.hypervolume_figure(record), "figure-hypervolume", "Hypervolume over trials")
+    if not chart or record.reference_point is None:
+        return ""
+    corner = ", ".join(
+        f"{wording.heading(m)} {wording.value(m, v)}"
+        for m, v in zip(record.objectives, record.reference_point, strict=True)
+    )
+    return (
+        '<h2>Hypervolume</h2><p class="note">How much of the objective space the trials so far dominate, measured from '
+        f"the reference point {escape(corner)}, which was fixed when the study began. A flat end means that more "
+        f"trials found nothing new.</p>{chart}"
+    )
+
+
+def _trials(record: Record) -> str:
+    if record.trials.empty:
+        return ""
+    rows, caption = rows_of(record.trials), f"All {len(record.trials)} trials in order; the front is bold"
+    return "<h2>All trials</h2>" + html_table(trial_columns(record), rows, caption, _kind)
+
+
+def _kind(trial: pd.Series) -> str:
+    """Class of a trial's row: on the front, or not evaluated by itself."""
+    if trial["on_front"]:
+        return "marked"
+    return "faint" if trial["state"] != "complete" or pd.notna(trial["recalled_from"]) else ""
+
+
+def _reproduce(record: Record) -> str:
+    """The command, the seeds of the baseline, and all settings."""
+    settings = dict(record.settings)
+    command = wording.masked(str(settings.pop("command", "")))
+    parts = ["<h2>How to reproduce</h2>", f"<pre><code>{escape(command)}</code></pre>" if command else ""]
+    pair = [Column("setting", lambda p: p[0], numeric=False), Column("value", lambda p: p[1], numeric=False)]
+    pairs = [*wording.flat(settings), *wording.flat(record.baseline_stage, "baseline stage: ")]
+    if pairs:
+        parts.append(html_table(pair, pairs, "Settings of this run"))
+    if record.baseline_seeds:
+        names = list(dict.fromkeys(name for seed in record.baseline_seeds for name in seed))
+        columns = [Column(n.replace("_", " "), partial(_seed_cell, n)) for n in names]
+        parts.append(html_table(columns, record.baseline_seeds, "The baseline at each seed, same extra epochs"))
+    return "".join(parts)
+
+
+def _seed_cell(name: str, seed: Mapping[str, Any]) -> str:
+    return f"{seed[name]:.6g}" if name in seed else ""

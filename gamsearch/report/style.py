@@ -1,0 +1,79 @@
+"""The style sheet of report.html: one column, much white space, numbers that line up, fit for phones and for paper."""
+
+CSS = """
+:root { color-scheme: light; --ink: #1d2329; --muted: #5d6772; --line: #e3e7eb; --accent: #0072B2; --tint: #f6f7f8; }
+* { box-sizing: border-box; }
+html { overflow-y: scroll; -webkit-text-size-adjust: 100%; }
+body { margin: 0; background: #fff; color: var(--ink); line-height: 1.6; font-size: 1rem;
+  font-family: -apple-system, "Segoe UI", Roboto, "Helvetica Neue",
+  "Liberation Sans", Arial, sans-serif; }
+main, header, footer { max-width: 66rem; margin: 0 auto; padding: 0 1.5rem; }
+header { padding-top: 4.5rem; }
+h1, h2, h3 { line-height: 1.2; font-weight: 600; letter-spacing: -0.012em; overflow-wrap: anywhere; }
+h1 { font-size: 1rem; font-weight: 500; letter-spacing: 0; color: var(--muted); margin: 0 0 1.25rem; }
+h1 b { color: var(--ink); font-weight: 600; }
+h2 { font-size: 1.5rem; margin: 0 0 .5rem; }
+h3 { font-size: 1rem; margin: 2.25rem 0 .25rem; }
+.verdict { font-size: clamp(1.35rem, 1.05rem + 1.5vw, 2rem); line-height: 1.32; letter-spacing: -0.015em;
+  margin: 0; max-width: 46rem; text-wrap: pretty; overflow-wrap: anywhere; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 1.5rem 2rem;
+  margin: 3rem 0 0; padding: 1.5rem 0; border-top: 1px solid var(--line); border-bottom: 1px solid var(--line); }
+.facts dt { color: var(--muted); font-size: .85rem; }
+.facts dd { margin: .1rem 0 0; font-size: 1.4rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
+.facts dd small { display: block; color: var(--muted); font-size: .85rem; line-height: 1.4; margin-top: .2rem; }
+section { margin: 4.5rem 0 0; }
+p { max-width: 44rem; margin: .5rem 0; }
+.note { color: var(--muted); font-size: .95rem; }
+figure { margin: 1.25rem 0 0; }
+.split { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0 2.5rem; }
+.split > * { min-width: 0; }
+.scroll { overflow-x: auto; margin: 1.5rem 0 0; }
+.scroll:focus-visible { outline: 2px solid var(--accent); outline-offset: 4px; }
+table { border-collapse: collapse; width: 100%; font-size: .85rem; line-height: 1.4;
+  font-variant-numeric: tabular-nums; }
+caption { text-align: left; color: var(--muted); padding: 0 0 .5rem; font-size: .875rem; }
+th, td { text-align: left; padding: .5rem .9rem .5rem 0; border-bottom: 1px solid var(--line);
+  vertical-align: top; white-space: nowrap; }
+th { white-space: normal; font-weight: 500; color: var(--muted); border-bottom-color: #b9c1c9; vertical-align: bottom; }
+th.number, td.number { text-align: right; }
+td.text { white-space: normal; min-width: 11rem; overflow-wrap: anywhere; }
+th:last-child, td:last-child { padding-right: 0; }
+tr.marked td { font-weight: 600; }
+tr.faint td { color: var(--muted); }
+.drawing { display: block; height: auto; min-width: 660px; max-width: 100%; margin: 0 auto; }
+.drawing text { font-size: 13px; fill: var(--ink); font-family: inherit; }
+.drawing .small, .drawing .index { font-size: 11px; fill: var(--muted); }
+.drawing .channels { text-anchor: end; font-size: 11px; fill: var(--muted); font-variant-numeric: tabular-nums; }
+.drawing .level { font-weight: 600; }
+.drawing .heading { text-anchor: middle; fill: var(--muted); }
+.drawing .attention { font-weight: 700; fill: #1d2329; }
+pre { background: var(--tint); padding: 1rem 1.1rem; border-radius: .4rem; overflow-x: auto; font-size: .875rem;
+  line-height: 1.5; margin: 1rem 0; }
+code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; }
+p code { background: var(--tint); padding: .1em .3em; border-radius: .25em; font-size: .9em; overflow-wrap: anywhere; }
+summary { cursor: pointer; color: var(--muted); font-size: .9rem; }
+details { margin: .75rem 0 0; }
+footer { margin-top: 5rem; padding-bottom: 3rem; color: var(--muted); font-size: .85rem; }
+@media (max-width: 40rem) {
+  main, header, footer { padding-left: 1.1rem; padding-right: 1.1rem; }
+  header { padding-top: 2.25rem; }
+  .split { grid-template-columns: minmax(0, 1fr); }
+  .facts { grid-template-columns: 1fr 1fr; gap: 1.25rem 1rem; margin-top: 2rem; }
+  .facts dd { font-size: 1.15rem; }
+  section { margin-top: 3.25rem; }
+}
+@media print {
+  @page { margin: 16mm; }
+  body { font-size: 10pt; }
+  main, header, footer { max-width: none; padding: 0; }
+  header { padding-top: 0; }
+  section { margin-top: 2.5rem; }
+  h2, h3, caption { break-after: avoid; }
+  figure, tr, .facts { break-inside: avoid; }
+  .scroll { overflow: visible; }
+  table { font-size: 7.5pt; }
+  th, td { padding-right: .5rem; white-space: normal; }
+  .drawing { min-width: 0; width: 100%; }
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+}
+"""

@@ -1,0 +1,126 @@
+"""One run from its settings to its report: the baseline stage, then the search, then what is derived from the record."""
+
+import os
+import platform
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import optuna
+from filelock import FileLock, Timeout
+
+from gamsearch import study as records
+from gamsearch.errors import RunError
+from gamsearch.evaluation import Budget
+from gamsearch.metrics import metric_named
+from gamsearch.prepare import Prepared, prepare_named
+from gamsearch.progress import RunProgress
+from gamsearch.search import Plan, search
+from gamsearch.settings import Settings
+
+PACKAGES = ("ultralytics", "torch", "optuna", "numpy")
+
+
+def run(settings: Settings, progress: RunProgress, command: str) -> optuna.Study:
+    """Carry out a run, or go on with it where it was stopped; return its study. `RunError` if the folder is in use."""
+    folder = settings.folder
+    _make(folder)
+    with _lock(folder), _terminate_as_interrupt():
+        existing = records.load(folder) if (folder / records.JOURNAL).exists() else None
+        prepared = prepare_named(settings.evaluator)(settings, progress, _reference_ms(existing))
+        study = existing or _create(settings, prepared, command)
+        _check_unchanged(study, prepared, settings)
+        budget = Budget(settings.epochs, settings.imgsz, settings.batch, settings.seed)
+        plan = Plan(prepared.space, budget, settings.trials, settings.sampler, settings.noise_seeds)
+        why = search(study, plan, prepared.evaluator, progress)
+        progress.say(f"search ended: {why}")
+    return study
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise RunError(f"{folder} cannot be written ({error.strerror}); make it writable or give another --out") from error
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Keep a second run out of the folder; the lock vanishes with the process."""
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RunError(f"{folder} is in use by another run; wait for it or give another --name") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM end a run as cleanly as Ctrl-C does (main thread only)."""
+    try:
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    except ValueError:  # not in the main thread: the caller handles its signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _create(settings: Settings, prepared: Prepared, command: str) -> optuna.Study:
+    """The study of a new run, with all that says how it was made."""
+    space = prepared.space
+    facts = {
+        "settings": {**settings.to_dict(), "command": command, "versions": _versions(), **prepared.shown},
+        "space": {"name": space.name, "fingerprint": space.fingerprint},
+        "detector": {"name": space.detector.name, "yaml": space.detector.yaml},
+        "fingerprints": dict(prepared.fingerprints),
+        "baseline_stage": dict(prepared.baseline_stage),
+    }
+    return records.create(settings.folder, [metric_named(name) for name in space.objectives], facts)
+
+
+def _check_unchanged(study: optuna.Study, prepared: Prepared, settings: Settings) -> None:
+    """Trials compare only if space, data and weights are those that the run began with."""
+    if study.user_attrs["space"]["fingerprint"] != prepared.space.fingerprint:
+        raise RunError(f"the search space '{settings.space}' changed since this run began; use another --name")
+    for what, found in prepared.fingerprints.items():
+        if study.user_attrs["fingerprints"].get(what) != found:
+            raise RunError(f"the {what} changed since this run began, so its trials would not compare; use another --name")
+
+
+def recorded_settings(folder: Path) -> dict[str, Any] | None:
+    """The settings that an existing run recorded, or None if there is no run."""
+    if not (folder / records.JOURNAL).exists():
+        return None
+    return dict(records.load(folder).user_attrs.get("settings", {}))
+
+
+def _versions() -> dict[str, str]:
+    from gamsearch import __version__
+
+    return {"gamsearch": __version__, "python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def _reference_ms(study: optuna.Study | None) -> float | None:
+    """The baseline's latency that all latencies of this study refer to, if it was measured already."""
+    control = records.baseline_trial(study) if study is not None else None
+    return None if control is None else control.user_attrs["measurement"]["metrics"]["latency_ms"]
+
+
+def command_line() -> str:
+    """The command as the user typed it, for the record."""
+    return "python -m gamsearch " + shlex.join(sys.argv[1:])

@@ -1,0 +1,222 @@
+"""The Optuna study as the one record of a run: opened, resumed, read back as a table. Everything else is derived from it.
+
+Values are the objectives; what else was measured stands in the trial's attributes (`ATTRIBUTES`). COMPLETE means trained
+for the whole brief budget, PRUNED refused before training, FAIL not evaluable or interrupted.
+"""
+
+import json
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from gamsearch import pareto
+from gamsearch.errors import RunError
+from gamsearch.metrics import METRICS, Metric, metric_named
+from gamsearch.record import Record
+
+JOURNAL = "study.journal"
+STUDY_NAME = "gamsearch"
+SCHEMA = 1
+ATTRIBUTES = ("architecture", "key", "label", "built", "measurement", "reason", "recalled_from", "anchor", "feasible")
+STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+EXTRA_COLUMNS = ("latency_ratio", "latency_iqr_ms")
+INTERRUPTED = "interrupted"
+
+
+def storage_of(folder: Path) -> BaseStorage:
+    """The journal file in `folder`, repaired first if its last line was cut off in the middle of a write."""
+    path = folder / JOURNAL
+    try:
+        repair_torn_line(path)
+        return JournalStorage(JournalFileBackend(str(path)))
+    except OSError as error:
+        raise RunError(f"{path} cannot be opened ({error.strerror}); make the folder readable and writable") from error
+
+
+def repair_torn_line(path: Path) -> bool:
+    """Cut a journal back to its last newline; return whether anything was cut."""
+    if not path.exists() or path.stat().st_size == 0:
+        return False
+    with path.open("rb+") as file:
+        content = file.read()
+        end = content.rfind(b"\n") + 1
+        if end == len(content):
+            return False
+        file.truncate(end)
+    return True
+
+
+def create(folder: Path, objectives: Sequence[Metric], attributes: Mapping[str, Any]) -> optuna.Study:
+    """Create the study of a new run; `attributes` say how it was made and are compared when it is resumed."""
+    _quiet()
+    study = optuna.create_study(
+        study_name=STUDY_NAME, storage=storage_of(folder), directions=[m.direction for m in objectives]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names([m.name for m in objectives])
+    study.set_user_attr("schema", SCHEMA)
+    study.set_user_attr("objectives", [m.name for m in objectives])
+    for name, value in attributes.items():
+        study.set_user_attr(name, value)
+    return study
+
+
+def load(folder: Path) -> optuna.Study:
+    """Open the study of an existing run; `RunError` if there is none or it was made by another schema."""
+    _quiet()
+    if not (folder / JOURNAL).is_file():
+        raise RunError(f"{folder} holds no run (no {JOURNAL}); give the folder of a run, such as results/my-search")
+    try:
+        study = optuna.load_study(study_name=STUDY_NAME, storage=storage_of(folder))
+    except (KeyError, ValueError, json.JSONDecodeError) as error:
+        raise RunError(f"{folder / JOURNAL} is not a readable gamsearch record; restore it or use a new --name") from error
+    if study.user_attrs.get("schema") != SCHEMA:
+        found = study.user_attrs.get("schema")
+        raise RunError(f"{folder} was recorded in form {found}, this gamsearch reads form {SCHEMA}; use a new --name")
+    return study
+
+
+def _quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def objectives_of(study: optuna.Study) -> tuple[Metric, ...]:
+    return tuple(metric_named(name) for name in study.user_attrs["objectives"])
+
+
+def trials(study: optuna.Study, *states: TrialState) -> list[FrozenTrial]:
+    """Trials in `states` (all if none is given), not copied: do not change them."""
+    return study.get_trials(deepcopy=False, states=states or None)
+
+
+def baseline_trial(study: optuna.Study) -> FrozenTrial | None:
+    """The completed trial 0, or None."""
+    done = trials(study, TrialState.COMPLETE)
+    return next((t for t in done if t.user_attrs.get("label") == "baseline" and "recalled_from" not in t.user_attrs), None)
+
+
+def recall(study: optuna.Study, key: str, before: int) -> FrozenTrial | None:
+    """The finished trial that answers for architecture `key`, or None; interrupted trials answer for nothing."""
+    for trial in trials(study, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL):
+        own = trial.user_attrs
+        if trial.number < before and own.get("key") == key and "recalled_from" not in own and not interrupted(trial):
+            return trial
+    return None
+
+
+def interrupted(trial: FrozenTrial) -> bool:
+    """Whether the trial ended because the run was stopped, not because of its architecture."""
+    return trial.state == TrialState.FAIL and trial.user_attrs.get("reason", INTERRUPTED) == INTERRUPTED
+
+
+def release_interrupted(study: optuna.Study) -> int:
+    """End trials that a dead run left behind and enqueue every interrupted one again; return how many."""
+    for trial in trials(study, TrialState.RUNNING):
+        study.tell(trial.number, state=TrialState.FAIL)
+    everything = trials(study)
+    retried = {t.user_attrs.get("retry_of") for t in everything}
+    waiting = [t for t in everything if interrupted(t) and t.params and t.number not in retried]
+    for trial in waiting:
+        study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number, **_anchor(trial)})
+    return len(waiting)
+
+
+def _anchor(trial: FrozenTrial) -> dict[str, bool]:
+    return {"anchor": True} if trial.user_attrs.get("anchor") else {}
+
+
+def evaluated(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials that count against `--trials`: trained or failed candidates, without the baseline, repeats and refusals."""
+    ended = trials(study, TrialState.COMPLETE, TrialState.FAIL)
+    return [
+        t
+        for t in ended
+        if "recalled_from" not in t.user_attrs and t.user_attrs.get("label") != "baseline" and not interrupted(t)
+    ]
+
+
+def table(study: optuna.Study) -> pd.DataFrame:
+    """One row per trial in order; the columns are those that `Record` documents."""
+    rows = [_row(t) for t in trials(study)]
+    frame = pd.DataFrame(rows, columns=_columns())
+    for name in METRICS:
+        if name in ("map50", "map50_95"):
+            frame[f"{name}_gain"] = _gain(study, frame, name)
+    frame["on_front"] = _on_front(frame, objectives_of(study))
+    return frame
+
+
+def _columns() -> list[str]:
+    fixed = ["number", "state", "key", "label", "architecture"]
+    rest = ["reason", "recalled_from", "epochs", "seconds", "seed", "curve", "feasible", "anchor"]
+    return [*fixed, *METRICS, *EXTRA_COLUMNS, *rest]
+
+
+def _row(trial: FrozenTrial) -> dict[str, Any]:
+    own = trial.user_attrs
+    measurement = own.get("measurement", {})
+    metrics = {**own.get("built", {}), **measurement.get("metrics", {})}
+    curve = measurement.get("curve", own.get("curve", []))
+    return {
+        "number": trial.number,
+        "state": STATES[trial.state],
+        "key": own.get("key", ""),
+        "label": own.get("label", ""),
+        "architecture": own.get("architecture", {}),
+        **{name: metrics.get(name, math.nan) for name in (*METRICS, *EXTRA_COLUMNS)},
+        "reason": own.get("reason", INTERRUPTED if trial.state == TrialState.FAIL else ""),
+        "recalled_from": own.get("recalled_from", math.nan),
+        "epochs": len(curve),
+        "seconds": measurement.get("provenance", {}).get("seconds", math.nan),
+        "seed": own.get("seed", math.nan),
+        "curve": curve,
+        "feasible": bool(own.get("feasible", trial.state == TrialState.COMPLETE)),
+        "anchor": bool(own.get("anchor", False)),
+    }
+
+
+def _gain(study: optuna.Study, frame: pd.DataFrame, metric: str) -> pd.Series:
+    """Paired difference to the baseline control: same seed, same extra epochs."""
+    control = baseline_trial(study)
+    if control is None:
+        return pd.Series(math.nan, index=frame.index)
+    return frame[metric] - control.user_attrs["measurement"]["metrics"][metric]
+
+
+def _on_front(frame: pd.DataFrame, objectives: Sequence[Metric]) -> pd.Series:
+    marks = pd.Series(False, index=frame.index)
+    chosen = frame[(frame["state"] == "complete") & frame["feasible"] & frame["recalled_from"].isna()]
+    if len(chosen):
+        marks.loc[chosen.index] = pareto.front(chosen[[m.name for m in objectives]].to_numpy(float), objectives)
+    return marks
+
+
+def record(study: optuna.Study, name: str) -> Record:
+    """Everything that a report is drawn from, as one frozen value."""
+    own = study.user_attrs
+    return Record(
+        name=name,
+        settings=own.get("settings", {}),
+        objectives=objectives_of(study),
+        reference_point=tuple(own["reference_point"]) if "reference_point" in own else None,
+        detector_yaml=own.get("detector", {}).get("yaml", {}),
+        detector_name=own.get("detector", {}).get("name", ""),
+        baseline_seeds=tuple(own.get("baseline_seeds", [])),
+        baseline_stage=own.get("baseline_stage", {}),
+        trials=table(study),
+    )

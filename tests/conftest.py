@@ -1,0 +1,30 @@
+"""The environment of every test, set before Ultralytics is imported, and the data set that pipeline tests share."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+# Ultralytics reads these once, when it is imported. A settings folder of its own keeps the user's settings untouched.
+os.environ.update(
+    YOLO_OFFLINE="1",
+    YOLO_AUTOINSTALL="false",
+    YOLO_VERBOSE="false",
+    YOLO_CONFIG_DIR=tempfile.mkdtemp(prefix="gamsearch-tests-"),
+    OMP_NUM_THREADS="1",
+)
+
+
+def pytest_unconfigure() -> None:
+    """Take the settings folder away again."""
+    shutil.rmtree(os.environ["YOLO_CONFIG_DIR"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data YAML of 12 train and 6 val pictures of 64 x 64 px; shared by all tests, so do not write into it."""
+    from gamsearch import demo
+
+    return demo.make(tmp_path_factory.mktemp("demo") / "digits", train=12, val=6, imgsz=64)
