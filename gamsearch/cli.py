@@ -121,7 +121,6 @@ def _report_on(record: Any, folder: Path) -> int:
     written = write(record, folder)
     console = Console()
     console.print(terminal_table(record))
-    console.print(record.verdict(), markup=False, highlight=False)
     for path in written:
         console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
     return 0

@@ -191,12 +191,12 @@ def max_difference(model: nn.Module, other: nn.Module, image: torch.Tensor) -> f
     for each in (model, other):
         training = each.training
         with torch.no_grad():
-            outputs.append(_predictions(each.eval()(image)))
+            outputs.append(predictions(each.eval()(image)))
         each.train(training)
     return float((outputs[0] - outputs[1]).abs().max())
 
 
-def _predictions(output: Any) -> torch.Tensor:
+def predictions(output: Any) -> torch.Tensor:
     """The decoded predictions (`B x (4 + nc) x anchors`) of a detection model in eval mode."""
     return output[0] if isinstance(output, (tuple, list)) else output
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gamsearch.data import DataSet
 from gamsearch.detectors import Detector
+from gamsearch.environment import quiet_ultralytics
 from gamsearch.errors import ModelError, OptionError, nearest
 from gamsearch.evaluation import Budget, Evaluator
 from gamsearch.progress import RunProgress
@@ -38,7 +39,7 @@ def prepare_training(settings: Settings, progress: RunProgress, reference_ms: fl
         raise OptionError("--data is missing: give the data YAML of your detection data set")
     data = DataSet.read(settings.data)
     progress.say(data.summary)
-    _prepare_ultralytics()
+    quiet_ultralytics()
     from gamsearch import device as devices
     from gamsearch.baseline import read_baseline, read_model
     from gamsearch.evaluators.training import TrainingEvaluator
@@ -98,25 +99,6 @@ def _baseline_stage(
         on_epoch=on_epoch,
     )
     return {"epochs": settings.baseline_epochs, "from": settings.model, **last}
-
-
-def _prepare_ultralytics() -> None:
-    """Before Ultralytics is imported: no telemetry, no pip installs, no network probes, no chatter."""
-    import os
-
-    for name, value in {"YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "1", "YOLO_VERBOSE": "false"}.items():
-        os.environ.setdefault(name, value)
-    import logging
-
-    logging.getLogger("ultralytics").setLevel(logging.ERROR)
-    from ultralytics import settings as ultralytics_settings
-    from ultralytics.utils import LOGGER
-
-    LOGGER.setLevel(logging.ERROR)
-    integrations = ("sync", "clearml", "comet", "dvc", "hub", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
-    for name in integrations:
-        if name in ultralytics_settings:
-            dict.__setitem__(ultralytics_settings, name, False)  # for this process only; the user's file stays
 
 
 def prepare_replay(settings: Settings, progress: RunProgress, reference_ms: float | None) -> Prepared:

@@ -129,7 +129,8 @@ class Record:
             return f"No trial was completed ({self.tally()}), so nothing can be said about attention yet."
         if self.baseline is None:
             return f"The baseline was not completed ({self.tally()}), so no placement can be compared with it."
-        return f"Only the baseline has been completed ({self.tally()}), so no placement can be compared with it yet."
+        among = f" ({self.tally()})" if len(self.trials) > 1 else ""
+        return f"Only the baseline has been completed{among}, so no placement can be compared with it yet."
 
     def tally(self) -> str:
         """Count the trials by state, failures by reason, e.g. `18 complete, 2 repeats, 3 failed (2 nan, 1 build)`."""

@@ -91,6 +91,10 @@ def test_polygons_count_as_boxes(write: Write) -> None:
     assert DataSet.read(write(labels="1 0.1 0.1 0.5 0.1 0.5 0.5\n")).boxes == (2, 1)
 
 
+def test_a_coordinate_may_exceed_one_by_the_rounding_that_ultralytics_allows(write: Write) -> None:
+    assert DataSet.read(write(labels="0 0.5 1.005 0.2 0.2\n")).boxes == (2, 1)
+
+
 @pytest.mark.parametrize("path", ["absolute", "relative"])
 def test_path_is_absolute_or_relative_to_the_working_directory(
     write: Write, path: str, monkeypatch: pytest.MonkeyPatch
@@ -265,6 +269,7 @@ def test_label_files_without_a_single_box_are_refused(write: Write) -> None:
         ("0.5 0.5 0.5 0.2 0.2", "but is 0.5"),
         ("nan 0.5 0.5 0.2 0.2", "but is nan"),
         ("0 320 240 64 64", "but 320 came"),
+        ("0 0.5 1.02 0.2 0.2", "but 1.02 came"),
         ("0 0.5 0.5 -0.001 0.2", "but -0.001 came"),
         ("0 0.5 nan 0.2 0.2", "but nan came"),
     ],

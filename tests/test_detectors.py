@@ -19,7 +19,7 @@ BUILT = [
 
 
 def built_maps(detector: Detector, imgsz: int = 256) -> dict[int, tuple[int, int]]:
-    """Channels and stride of every row's output map, from a forward through Ultralytics' own rows on the meta device."""
+    """Channels and stride of every row's output map, from a forward through Ultralytics' rows on the meta device."""
     import torch
     from ultralytics.nn.tasks import parse_model
 
@@ -75,7 +75,7 @@ def test_a_yaml_of_the_users_says_its_scale(tmp_path: Path) -> None:
     path = tmp_path / "ours.yaml"
     path.write_text(yaml.safe_dump({**stock, "scale": "s"}))
     assert Detector.load(path).rows == Detector.load("yolov8s").rows
-    path.write_text(yaml.safe_dump({k: v for k, v in stock.items() if k != "scale"}))
+    path.write_text(yaml.safe_dump({k: v for k, v in stock.items() if k != "scale"}, sort_keys=False))
     assert Detector.load(str(path)).scale == "n"
     (tmp_path / "yolov8-ours.yaml").write_text(path.read_text())
     assert Detector.load(tmp_path / "yolov8x-ours.yaml").scale == "x"

@@ -19,7 +19,7 @@ VARIANTS = ("", "-p2", "-p6", "-ghost", "-ghost-p2", "-ghost-p6")
 
 
 class StandIn(torch.nn.Module):
-    """Takes GAM's arguments and hands its input on, multiplied by `factor`; checks that the width it is told is real."""
+    """Takes GAM's arguments and hands its input on, times `factor`; checks that the width it is told is real."""
 
     factor = 1.0
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -109,6 +108,8 @@ def _fit(counts: NDArray[np.float64], gains: NDArray[np.float64]) -> Sequence[tu
     ]
 
 
-def as_table(effects: Sequence[Effect], name: Callable[[Any], str]) -> pd.DataFrame:
-    """One row per effect with readable level names, for tables."""
-    return pd.DataFrame([{**vars(e), "level": name(e.level)} for e in effects])
+def span(effects: Sequence[Effect]) -> tuple[float, float]:
+    """`(low, high)` that shows zero and all effects with their intervals, with a margin."""
+    ends = [0.0, *(e.shown + sign * (e.half_width or 0.0) for e in effects for sign in (-1, 1))]
+    margin = 0.06 * (max(ends) - min(ends)) or 0.001
+    return min(ends) - margin, max(ends) + margin

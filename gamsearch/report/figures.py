@@ -44,13 +44,13 @@ def _draw_points(figure: go.Figure, record: Record, rows: pd.DataFrame, kind: st
     baseline = kind == "baseline"
     color = palette.BASELINE if baseline else palette.FRONT if on_front else palette.REST
     edge = {"color": palette.PAPER, "width": 1}
-    size = rows["size"] * (1.5 if baseline else 1.0)
+    size = rows["size"].clip(lower=11) * 1.5 if baseline else rows["size"]
     figure.add_scatter(
         x=rows[x.column],
         y=rows[y.column],
         mode="markers+text",
         text=[f"#{number}" if on_front and not baseline else "" for number in rows["number"]],
-        textposition="top center",
+        textposition=f"{'top' if y.maximise else 'bottom'} {'right' if x.maximise else 'left'}",
         textfont={"color": palette.FRONT, "size": 12},
         marker={"symbol": SYMBOLS[kind], "size": size, "color": color, "line": edge, "opacity": 1},
         name=kind if baseline or not on_front else f"{kind} on the front",
@@ -90,9 +90,9 @@ def _hover(record: Record, trial: pd.Series) -> str:
 
 
 def hypervolume_figure(record: Record) -> go.Figure | None:
-    """Hypervolume after each trial, the baseline's own as a dotted line; None without a reference point."""
+    """Hypervolume after each trial, the baseline's own as a dotted line; None without a reference point or with one trial."""
     volumes = record.hypervolumes()
-    if volumes is None or not len(volumes):
+    if volumes is None or len(volumes) < 2:
         return None
     units = " · ".join(m.unit for m in record.objectives)
     figure = _calm(320, "trial", f"hypervolume ({units})")
@@ -106,11 +106,13 @@ def hypervolume_figure(record: Record) -> go.Figure | None:
     return figure
 
 
-def effects_figure(effects: Sequence[Effect], name: Callable[[Any], str]) -> go.Figure | None:
+def effects_figure(
+    effects: Sequence[Effect], name: Callable[[Any], str], span: tuple[float, float]
+) -> go.Figure | None:
     """One dot per level with its interval; hollow where the trials determine no interval. None without levels."""
     if not effects:
         return None
-    names = [escape(name(e.level)) for e in effects]
+    names = [f"{escape(name(e.level))} ({e.count})" for e in effects]
     figure = _calm(90 + 34 * len(effects), "effect on mAP50-95 (fraction)", "")
     sure = [e.half_width is not None for e in effects]
     figure.add_scatter(
@@ -129,7 +131,7 @@ def effects_figure(effects: Sequence[Effect], name: Callable[[Any], str]) -> go.
         showlegend=False,
     )
     figure.add_vline(0, line={"color": palette.MUTED, "width": 1})
-    figure.update_xaxes(tickformat="+.3f", showgrid=True)
+    figure.update_xaxes(tickformat="+.3f", showgrid=True, range=span, nticks=5, tickangle=0)
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False, ticks="", automargin=True)
     return figure
 
@@ -147,28 +149,42 @@ def curves_figure(record: Record) -> go.Figure | None:
     trials = record.trials[(record.trials["curve"].str.len() > 0) & record.trials["recalled_from"].isna()]
     if trials.empty:
         return None
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.07, row_heights=[0.55, 0.45])
-    _calm(640, "", "", figure)
-    base = dict(_curve(record.baseline)) if record.baseline is not None else {}
-    drawn = 0
-    for trial in rows_of(trials.sort_values(["on_front", "number"], kind="stable")):
-        look = _curve_look(trial, drawn)
-        drawn += bool(trial["on_front"] and trial["number"])
-        seen = look["name"] in {trace.name for trace in figure.data}
-        rank = 1 if trial["number"] == 0 else 2 if trial["on_front"] else 3
-        curve = _curve(trial)
-        _add_curve(figure, 1, curve, trial, look | {"showlegend": not seen, "legendrank": rank})
-        paired = record.baseline is not None and trial["seed"] == record.baseline["seed"]
-        if paired and trial["number"]:
-            gains = [(epoch, value - base[epoch]) for epoch, value in curve if epoch in base]
-            _add_curve(figure, 2, gains, trial, look | {"showlegend": False})
-    figure.add_hline(0, line={"color": palette.BASELINE, "width": 2}, row=2, col=1)
+    base = _curves_by_number(record, trials, paired=False).get(0, [])
+    paired = _curves_by_number(record, trials, paired=True) if base else {}
+    count = 2 if paired else 1
+    figure = make_subplots(rows=count, cols=1, shared_xaxes=True, vertical_spacing=0.07)
+    _calm(340 + 300 * (count - 1), "", "", figure)
+    _add_curves(figure, 1, trials, _curves_by_number(record, trials, paired=False))
+    if paired:
+        _add_curves(figure, 2, trials, paired)
+        figure.add_hline(0, line={"color": palette.BASELINE, "width": 2}, row=2, col=1)
+        figure.update_yaxes(title_text="difference to baseline", tickformat="+.3f", row=2, col=1)
     figure.update_xaxes(tickformat="d", dtick=_epoch_step(trials))
-    figure.update_xaxes(title_text="epoch", row=2, col=1)
+    figure.update_xaxes(title_text="epoch", row=count, col=1)
     figure.update_yaxes(title_text="mAP50-95 (fraction)", tickformat=".2f", row=1, col=1)
-    figure.update_yaxes(title_text="difference to baseline", tickformat="+.3f", row=2, col=1)
-    figure.update_layout(legend={"y": -0.14, "yanchor": "top"})
+    figure.update_layout(legend={"y": -0.28 / count, "yanchor": "top"})
     return figure
+
+
+def _curves_by_number(record: Record, trials: pd.DataFrame, paired: bool) -> dict[int, list[tuple[int, float]]]:
+    """`(epoch, map50_95)` of each trial, or its difference to the baseline where epoch and seed are the same."""
+    curves = {trial["number"]: _curve(trial) for trial in rows_of(trials)}
+    if not paired:
+        return curves
+    base, seeds = dict(curves[0]), trials.set_index("number")["seed"]
+    others = {n: curve for n, curve in curves.items() if n and seeds[n] == seeds[0]}
+    return {n: [(epoch, value - base[epoch]) for epoch, value in curve if epoch in base] for n, curve in others.items()}
+
+
+def _add_curves(figure: go.Figure, row: int, trials: pd.DataFrame, curves: dict[int, list[tuple[int, float]]]) -> None:
+    """Draw grey curves first and the front over them; each name is in the legend once."""
+    members = [n for n, front in zip(trials["number"], trials["on_front"], strict=True) if front and n]
+    for trial in rows_of(trials.sort_values(["on_front", "number"], kind="stable")):
+        number = trial["number"]
+        if curves.get(number):
+            look = _curve_look(trial, members.index(number) if number in members else 0)
+            shown = look["name"] not in {trace.name for trace in figure.data}
+            _add_curve(figure, row, curves[number], trial, look | {"showlegend": shown})
 
 
 def _curve(trial: pd.Series) -> list[tuple[int, float]]:
@@ -176,15 +192,15 @@ def _curve(trial: pd.Series) -> list[tuple[int, float]]:
     return [(int(e["epoch"]), float(e["map50_95"])) for e in trial["curve"] if e.get("map50_95") is not None]
 
 
-def _curve_look(trial: pd.Series, drawn: int) -> dict[str, Any]:
-    """Baseline bold and black, front coloured, everything else grey under one name."""
+def _curve_look(trial: pd.Series, member: int) -> dict[str, Any]:
+    """Baseline bold and black, the members of the front coloured, everything else grey under one name."""
     if trial["number"] == 0:
-        return {"name": "baseline", "line": {"color": palette.BASELINE, "width": 3.5}}
+        return {"name": "baseline", "line": {"color": palette.BASELINE, "width": 3.5}, "legendrank": 1}
     if trial["on_front"]:
-        color, dash = palette.series(drawn)
+        color, dash = palette.series(member)
         name = f"#{trial['number']} {escape(trial['label'])}"
-        return {"name": name, "line": {"color": color, "width": 2.2, "dash": dash}}
-    return {"name": "not on the front", "line": {"color": "#d5dade", "width": 1.2}, "legendgroup": "rest"}
+        return {"name": name, "line": {"color": color, "width": 2.2, "dash": dash}, "legendrank": 2}
+    return {"name": "not on the front", "line": {"color": palette.FAINT, "width": 1.2}, "legendrank": 3}
 
 
 def _add_curve(
@@ -225,7 +241,7 @@ def _calm(height: int, x_title: str, y_title: str, figure: go.Figure | None = No
     axis = {"gridcolor": palette.HAIRLINE, "linecolor": palette.MUTED, "zeroline": False, "automargin": True}
     label = {"color": palette.MUTED, "size": 13}
     figure.update_xaxes(**axis, title={"text": escape(x_title), "font": label}, showgrid=False, ticks="outside")
-    figure.update_yaxes(**axis, title={"text": escape(y_title), "font": label}, showline=False)
+    figure.update_yaxes(**axis, title={"text": escape(y_title), "font": label, "standoff": 16}, showline=False)
     figure.update_xaxes(tickcolor=palette.MUTED, tickfont={"color": palette.MUTED})
     figure.update_yaxes(tickfont={"color": palette.MUTED}, ticklabelstandoff=6)
     return figure

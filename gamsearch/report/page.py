@@ -1,5 +1,6 @@
 """report.html: one page that needs nothing but itself; everything from the study is escaped."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from html import escape
@@ -12,6 +13,7 @@ from plotly.offline import get_plotlyjs
 from gamsearch.architecture import Architecture
 from gamsearch.detectors import Detector
 from gamsearch.errors import GamsearchError
+from gamsearch.metrics import METRICS
 from gamsearch.record import Record
 from gamsearch.report import drawing, effects, figures, points, style, wording
 from gamsearch.report.effects import Effect
@@ -118,21 +120,23 @@ def _effects(record: Record) -> str:
     sites, rates = effects.site_effects(record), effects.rate_effects(record)
     if not sites:
         return ""
-    detector = _detector(record)
+    detector, span = _detector(record), effects.span([*sites, *rates])
     parts = [
         "<h2>Where attention helps</h2>",
         '<p class="note">Effect of a placement on mAP50-95 in a linear model of all completed trials, with single 95 % '
-        "intervals. Hollow dots are plain differences of means where there are too few trials for an interval. Sites "
-        "that were tried more often have narrower intervals; interactions are not modelled.</p>",
+        "intervals. Hollow dots are plain differences of means where there are too few trials for an interval. "
+        "Brackets count the trials; interactions are not modelled.</p>",
         '<div class="split">',
-        _effect_block("Site", "site", sites, lambda site: _site_name(site, detector)),
-        _effect_block("Rate", "rate", rates, effects.rate_name),
+        _effect_block("Site", sites, span, lambda site: _site_name(site, detector)),
+        _effect_block("Rate", rates, span, effects.rate_name),
         "</div>",
     ]
     return "".join(parts)
 
 
-def _effect_block(title: str, name: str, found: Sequence[Effect], readable: Callable[[Any], str]) -> str:
+def _effect_block(
+    title: str, found: Sequence[Effect], span: tuple[float, float], readable: Callable[[Any], str]
+) -> str:
     columns = [
         Column(title.lower(), lambda e: readable(e.level), numeric=False),
         Column("n", lambda e: f"{e.count}"),
@@ -142,7 +146,9 @@ def _effect_block(title: str, name: str, found: Sequence[Effect], readable: Call
         Column("±", lambda e: wording.plain(e.half_width, 4)),
     ]
     table = html_table(columns, found, f"Gain in mAP50-95 by {title.lower()}; n counts the trials with it")
-    chart = _figure(figures.effects_figure(found, readable), f"figure-{name}", f"Effect of each {title.lower()}")
+    chart = _figure(
+        figures.effects_figure(found, readable, span), f"figure-{title.lower()}", f"Effect of each {title.lower()}"
+    )
     return f"<div><h3>{title}</h3>{chart}<details><summary>Numbers</summary>{table}</details></div>"
 
 
@@ -232,13 +238,19 @@ def _reproduce(record: Record) -> str:
     pair = [Column("setting", lambda p: p[0], numeric=False), Column("value", lambda p: p[1], numeric=False)]
     pairs = [*wording.flat(settings), *wording.flat(record.baseline_stage, "baseline stage: ")]
     if pairs:
-        parts.append(html_table(pair, pairs, "Settings of this run"))
+        parts.append(html_table(pair, pairs, "Settings of this run", name="settings"))
     if record.baseline_seeds:
         names = list(dict.fromkeys(name for seed in record.baseline_seeds for name in seed))
-        columns = [Column(n.replace("_", " "), partial(_seed_cell, n)) for n in names]
+        columns = [Column(_seed_title(n), partial(_seed_cell, n)) for n in names]
         parts.append(html_table(columns, record.baseline_seeds, "The baseline at each seed, same extra epochs"))
     return "".join(parts)
 
 
+def _seed_title(name: str) -> str:
+    return wording.heading(METRICS[name]) if name in METRICS else name.replace("_", " ")
+
+
 def _seed_cell(name: str, seed: Mapping[str, Any]) -> str:
-    return f"{seed[name]:.6g}" if name in seed else ""
+    """One figure of one baseline run, with its metric's decimals."""
+    number = seed.get(name, math.nan)
+    return wording.value(METRICS[name], number) if name in METRICS else f"{number:.6g}"

@@ -3,6 +3,7 @@
 INK = "#1d2329"
 MUTED = "#5d6772"
 HAIRLINE = "#e3e7eb"
+FAINT = "#d5dade"
 REST = "#a9b1ba"
 PAPER = "#ffffff"
 

@@ -50,11 +50,12 @@ def ranges(record: Record) -> tuple[tuple[float, float], tuple[float, float]]:
     limits = []
     for axis in axes(record):
         values = list(rows[axis.column])
-        span = max(max(values) - min(values), abs(max(values)) * 0.01, 1e-6)
+        spread = max(values) - min(values)
         band = noise_band(record)
         if band and axis.column == "map50_95":
-            values += [max(band[0], min(values) - 1.5 * span), min(band[1], max(values) + 1.5 * span)]
-        margin = 0.08 * (max(values) - min(values)) or 0.08 * span
+            reach = 1.5 * spread or float("inf")
+            values += [max(band[0], min(values) - reach), min(band[1], max(values) + reach)]
+        margin = 0.08 * (max(values) - min(values)) or 0.1 * abs(values[0]) or 1.0
         limits.append((float(min(values) - margin), float(max(values) + margin)))
     return limits[0], limits[1]
 
@@ -108,4 +109,6 @@ def sizes(record: Record, smallest: float = 8.0, largest: float = 22.0) -> pd.Se
 
 def size_note(objectives: Sequence[Metric]) -> str:
     """Say what the sizes mean, or nothing."""
-    return f"Larger markers have more {wording.title(objectives[2])}." if len(objectives) > 2 else ""
+    if len(objectives) < 3:
+        return ""
+    return f"Larger markers have more {wording.title(objectives[2])}; numbers mark the front of all objectives."

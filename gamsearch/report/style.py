@@ -34,10 +34,11 @@ table { border-collapse: collapse; width: 100%; font-size: .85rem; line-height: 
 caption { text-align: left; color: var(--muted); padding: 0 0 .5rem; font-size: .875rem; }
 th, td { text-align: left; padding: .5rem .9rem .5rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; white-space: nowrap; }
-th { white-space: normal; font-weight: 500; color: var(--muted); border-bottom-color: #b9c1c9; vertical-align: bottom; }
+th { font-weight: 500; color: var(--muted); border-bottom-color: #b9c1c9; vertical-align: bottom; }
 th.number, td.number { text-align: right; }
 td.text { white-space: normal; min-width: 11rem; overflow-wrap: anywhere; }
 th:last-child, td:last-child { padding-right: 0; }
+.settings th:first-child { width: 16rem; }
 tr.marked td { font-weight: 600; }
 tr.faint td { color: var(--muted); }
 .drawing { display: block; height: auto; min-width: 660px; max-width: 100%; margin: 0 auto; }

@@ -1,12 +1,12 @@
 """The trials as tables: CSV for programs, a table for the terminal, HTML for the page."""
 
 import json
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from html import escape
 from io import StringIO
-from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,7 +62,7 @@ def _without_nan(value: Any) -> Any:
         return {k: _without_nan(v) for k, v in value.items()}
     if isinstance(value, list):
         return [_without_nan(v) for v in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def trial_columns(record: Record) -> list[Column]:
@@ -76,8 +76,8 @@ def trial_columns(record: Record) -> list[Column]:
         Column("#", lambda t: f"{t['number']}"),
         Column("architecture", lambda t: wording.breakable(t["label"]), numeric=False),
         *figures,
-        Column("epochs", lambda t: wording.plain(t["epochs"], 0)),
-        Column("time", lambda t: wording.duration(t["seconds"])),
+        Column("epochs", lambda t: wording.plain(t["epochs"] or math.nan, 0)),
+        Column("time", lambda t: wording.duration(t["seconds"] or math.nan)),
         Column("note", wording.note, numeric=False),
     ]
 
@@ -92,19 +92,27 @@ def _gain(trial: pd.Series) -> str:
 
 
 def html_table(
-    columns: list[Column], rows: Iterable[Any], caption: str, kind: Callable[[Any], str] = lambda row: ""
+    columns: list[Column],
+    rows: Iterable[Any],
+    caption: str,
+    kind: Callable[[Any], str] = lambda row: "",
+    name: str = "",
 ) -> str:
-    """An HTML table that scrolls in its own container; every text is escaped, `kind` gives the class of a row."""
+    """An HTML table that scrolls in its own container; every text is escaped, `kind` gives the class of a row.
+
+    Columns without any text are left out.
+    """
     rows = list(rows)
     columns = [c for c in columns if any(map(c.text, rows))]
     classes = ["number" if c.numeric else "text" for c in columns]
-    head = "".join(f'<th scope="col" class="{k}">{escape(c.title)}</th>' for c, k in zip(columns, classes, strict=True))
+    titles = [escape(c.title).replace(" ", "<br>") for c in columns]
+    head = "".join(f'<th scope="col" class="{k}">{title}</th>' for title, k in zip(titles, classes, strict=True))
     lines = []
     for row in rows:
         cells = "".join(f'<td class="{k}">{_cell(c, row)}</td>' for c, k in zip(columns, classes, strict=True))
         lines.append(f'<tr class="{kind(row)}">{cells}</tr>')
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="{name}">'
         f"<caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>\n"
         f"<tbody>{chr(10).join(lines)}</tbody></table></div>"
     )
