@@ -34,11 +34,27 @@ def read_model(text: str) -> tuple[Detector, nn.Module | None]:
     """Turn `--model` into a detector and, for a `.pt`, the checkpoint's model (fp32)."""
     if not text.endswith(".pt"):
         return Detector.load(text), None
-    weights = publish.load_checkpoint(Path(text))
+    weights = publish.load_checkpoint(_fetched(text))
     name = Path(text).stem
     if not isinstance(getattr(weights, "yaml", None), dict):
         raise ModelError(f"{text} holds no model YAML, so its layers cannot be counted; give an Ultralytics .pt")
     return Detector.from_yaml(name, weights.yaml), weights
+
+
+def _fetched(text: str) -> Path:
+    """The checkpoint's path; a released one that is not there (`yolov8n.pt`) is downloaded, where there is a network."""
+    path = Path(text)
+    if path.exists():
+        return path
+    from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
+
+    mend = f"give --model the path of a .pt that is there, or {path.stem}.yaml to train the baseline from scratch"
+    if text not in GITHUB_ASSETS_NAMES:
+        raise ModelError(f"the checkpoint {text} does not exist; {mend}")
+    try:
+        return Path(attempt_download_asset(text))
+    except (OSError, RuntimeError) as error:
+        raise ModelError(f"{text} is not here and could not be downloaded (no network?); {mend}") from error
 
 
 def start_model(detector: Detector, weights: nn.Module | None, names: dict[int, str], seed: int) -> nn.Module:

@@ -31,7 +31,7 @@ class Size:
     train: int = 300
     val: int = 150
     imgsz: int = 96
-    epochs: int = 10
+    epochs: int = 12
     trial_epochs: int = 2
     batch: int = 8
 

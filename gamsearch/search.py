@@ -106,7 +106,8 @@ class _Search:
             self.optimise(1, [])
         control = records.baseline_trial(self.study)
         if control is None:
-            reason = records.trials(self.study)[-1].user_attrs.get("reason", "unknown")
+            failed = records.trials(self.study, TrialState.FAIL)
+            reason = failed[-1].user_attrs.get("reason", "unknown") if failed else "unknown"
             raise RunError(f"the baseline could not be evaluated ({reason}), so nothing can be compared with it")
         measured = control.user_attrs["measurement"]["metrics"]
         if "reference_point" not in self.study.user_attrs:

@@ -11,8 +11,8 @@ from gamsearch.errors import ModelError, SpaceError
 
 VARIANTS = ("", "-p2", "-p6", "-ghost", "-ghost-p2", "-ghost-p6")
 BUILT = [
-    *(f"yolov8{scale}{variant}" for scale in "nm" for variant in VARIANTS),
-    *("yolov8s", "yolov8l", "yolov8x", "yolov8l-p2", "yolov8x-ghost-p6"),
+    *(f"yolov8n{variant}" for variant in VARIANTS),
+    *("yolov8s", "yolov8m", "yolov8l", "yolov8x", "yolov8m-p2", "yolov8m-ghost-p6"),
     *("yolov3-tiny", "yolov5n", "yolov5n-p6", "yolov6n", "yolov9e", "yolov10n", "yolov10b"),
     *("yolo11n", "yolo11x", "yolo12n", "yolo12l", "yolo26n", "yolo26s-p2"),
 ]

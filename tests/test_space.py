@@ -203,6 +203,12 @@ def test_size_is_the_length_of_the_enumeration(tmp_path_factory, sites: list[int
         assert (architecture in allowed) == (space.refusal(architecture) is None)
 
 
+def test_size_counts_modules_at_named_and_other_sites_together(write) -> None:
+    """One module at most: the baseline and one rate at each of the four sites."""
+    rules = {"max_modules": 1, "not_together": [[4, 6]]}
+    assert SearchSpace.load(write(sites=[2, 4, 6, 8], attention={"GAM": {"rate": 4}}, rules=rules)).size == 5
+
+
 def test_the_size_of_the_largest_space_is_counted_and_not_listed(write) -> None:
     space = SearchSpace.load(write(sites="all", attention={"GAM": {"rate": [2, 4, 8]}}))
     assert space.size == 4**22
@@ -244,6 +250,14 @@ def test_a_neighbour_differs_at_one_site_and_is_admissible() -> None:
         sizes[len(neighbour.placements) - len(architecture.placements)] += 1
         architecture = neighbour
     assert min(sizes[-1], sizes[0], sizes[1]) > 5
+
+
+def test_neighbours_change_what_is_there_as_often_as_they_add_to_it() -> None:
+    space = SearchSpace.load("gam")
+    single = space.anchors()[0]
+    rng = random.Random(3)
+    modules = Counter(len(space.neighbour(single, rng).placements) for _ in range(200))
+    assert set(modules) == {1, 2} and min(modules.values()) > 60
 
 
 def test_the_anchors_are_the_published_hand_placements() -> None:

@@ -48,7 +48,7 @@ def drawing(stock: Detector, architecture: Architecture) -> str:
     boxes, bands = _layout(rows)
     shown = {grafted.placed[p.site]: p for p in architecture.placements}
     numbers = {copy: site for site, copy in grafted.row_map.items()}
-    width = LEFT + (max(b.column for b in boxes.values()) + 1) * (WIDTH + GAP) - GAP + 2
+    width = LEFT + (max(b.column for b in boxes.values()) + 1) * (WIDTH + GAP) - GAP + 4
     height = TOP + sum(bands.values()) * PITCH
     parts = [*_bands(bands, width), *_headings(rows, boxes)]
     parts += _edges(rows, boxes, set(shown))

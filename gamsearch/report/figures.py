@@ -90,7 +90,7 @@ def _hover(record: Record, trial: pd.Series) -> str:
 
 
 def hypervolume_figure(record: Record) -> go.Figure | None:
-    """Hypervolume after each trial, the baseline's own as a dotted line; None without a reference point or with one trial."""
+    """Hypervolume after each trial, the baseline's own dotted; None without reference point or with one trial."""
     volumes = record.hypervolumes()
     if volumes is None or len(volumes) < 2:
         return None
@@ -131,7 +131,7 @@ def effects_figure(
         showlegend=False,
     )
     figure.add_vline(0, line={"color": palette.MUTED, "width": 1})
-    figure.update_xaxes(tickformat="+.3f", showgrid=True, range=span, nticks=5, tickangle=0)
+    figure.update_xaxes(tickformat="+.3f", showgrid=True, range=span, nticks=4, tickangle=0)
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False, ticks="", automargin=True)
     return figure
 
