@@ -71,6 +71,7 @@ def _demo(given: dict[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str
         "baseline_epochs": size.epochs,
         "imgsz": size.imgsz,
         "batch": size.batch,
+        "noise_seeds": 3,
     }
     train = {**demo.RECIPE, **(given["train"] or {})}
     return {**given, "data": str(data), "train": train}, defaults
@@ -258,7 +259,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--evaluator", help="training (default) or replay")
     run.add_argument("--table", help="JSON table for --evaluator replay")
     run.add_argument("--latency", help="latency backend; default torch")
-    run.add_argument("--noise-seeds", type=int, help="seeds at which the baseline is measured; default 3")
+    run.add_argument("--noise-seeds", type=int, help="seeds at which the baseline is measured; default 5")
     run.add_argument("--train", action="append", metavar="KEY=VALUE", help="any Ultralytics training argument")
     run.add_argument("--out", help="folder of all runs; default results")
     run.add_argument("--name", help="name of this run; the same name again resumes it")

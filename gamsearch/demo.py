@@ -53,7 +53,14 @@ RECIPE: dict[str, float | int | str] = {
     "translate": 0.1,
     "scale": 0.2,
 }
-"""Ultralytics training arguments with which yolov8n learns this data set from scratch in `SIZE.epochs`."""
+"""Ultralytics training arguments with which yolov8n learns this data set from scratch in `SIZE.epochs`.
+
+Measured on CPU, one thread, torch 2.14, ultralytics 8.4.190, with `python -m gamsearch.demo digits`, which prints a
+stock `yolo` command: map50_95 0.59, map50 0.77. With batch-norm statistics re-estimated: 0.66 (seed 0, the first 100
+val pictures) and 0.64 (seed 1). Cost: 70 CPU seconds with the machine idle (5.6 per epoch; re-estimating 2, validating
+1), 92 with it busy. The curve is steep there: 10 epochs gave 0.38. At 12 epochs lr0 0.003 gave 0.59, 0.005 gave 0.60,
+no `scale` and `translate` 0.57 (one seed each, 0.05 means nothing); 80 px for 14 epochs 0.61 at 82 CPU seconds.
+"""
 
 FORM = 1
 MARKER = "gamsearch-demo.json"
@@ -89,16 +96,10 @@ def make(folder: Path, train: int, val: int, imgsz: int, seed: int = 0) -> Path:
 def main() -> None:
     """Draw the data set of `SIZE` into the folder named on the command line; print the stock command that learns it."""
     file = make(Path(sys.argv[1] if len(sys.argv) > 1 else "digits"), SIZE.train, SIZE.val, SIZE.imgsz)
-    frame = {
-        "imgsz": SIZE.imgsz,
-        "epochs": SIZE.epochs,
-        "batch": SIZE.batch,
-        "cache": "ram",
-        "workers": 0,
-        "val": False,
-    }
-    words = [f"{key}={value}" for key, value in {**frame, "plots": False, "device": "cpu", **RECIPE}.items()]
-    print(f"yolo detect train model=yolov8n.yaml data={file} {' '.join(words)}")
+    size = f"imgsz={SIZE.imgsz} epochs={SIZE.epochs} batch={SIZE.batch}"
+    recipe = " ".join(f"{key}={value}" for key, value in RECIPE.items())
+    frame = "device=cpu cache=ram workers=0 val=False plots=False"
+    print(f"yolo detect train model=yolov8n.yaml data={file} {size} {recipe} {frame}")
 
 
 def _finished(folder: Path, parameters: dict[str, int]) -> bool:

@@ -209,16 +209,17 @@ FOOTER = '''
 # `import {name}_standalone` before `YOLO("best.pt")` or `YOLO("best.yaml")`: Ultralytics then knows the module, and
 # checkpoints that name gamsearch find it here. With gamsearch installed this file only imports that.
 def _publish() -> None:
-    import importlib.util
     import sys
     import types
 
     from ultralytics.nn import tasks
 
-    if importlib.util.find_spec("gamsearch") is not None:
+    try:
         import gamsearch  # noqa: F401
 
         return
+    except ModuleNotFoundError:
+        pass
     for package in ("gamsearch", "gamsearch.attention"):
         sys.modules.setdefault(package, types.ModuleType(package))
     sys.modules["{module}"] = sys.modules[__name__]

@@ -30,7 +30,7 @@ class Settings:
     evaluator: str = "training"
     table: str = ""
     latency: str = "torch"
-    noise_seeds: int = 3
+    noise_seeds: int = 5
     train: dict[str, Any] = field(default_factory=dict)
     out: str = "results"
     name: str = ""

@@ -130,10 +130,15 @@ def release_interrupted(study: optuna.Study) -> int:
         study.tell(trial.number, state=TrialState.FAIL)
     everything = trials(study)
     retried = {t.user_attrs.get("retry_of") for t in everything}
-    waiting = [t for t in everything if interrupted(t) and t.params and t.number not in retried]
-    for trial in waiting:
-        study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number, **_anchor(trial)})
-    return len(waiting)
+    lost = [t for t in everything if interrupted(t) and _proposed(t) and t.number not in retried]
+    for trial in lost:
+        study.enqueue_trial(_proposed(trial), user_attrs={"retry_of": trial.number, **_anchor(trial)})
+    return len(lost)
+
+
+def _proposed(trial: FrozenTrial) -> dict[str, Any]:
+    """The parameters of a trial; those that were enqueued for it if it was stopped before it could ask for them."""
+    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
 
 
 def _anchor(trial: FrozenTrial) -> dict[str, bool]:

@@ -82,7 +82,7 @@ class GAM(nn.Module):
                 return self._deployed(x)
         gate = self._channel_gate(x)
         attended = _product(x, gate)
-        out = attended * self._spatial_gate(_saturated(attended, gate.dtype))
+        out = attended * self._spatial_gate(_saturated(attended, gate.dtype).to(gate.dtype))
         return _saturated(out, x.dtype).to(x.dtype)
 
     def _channel_gate(self, x: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ LEAN = {
 }
 FROM_SCRATCH = {"optimizer": "AdamW", "lr0": 0.003, "momentum": 0.9, "warmup_epochs": 0.5, "warmup_bias_lr": 0.0}
 FINE_TUNE = {"optimizer": "AdamW", "lr0": 0.001, "momentum": 0.9, "warmup_epochs": 0.5, "warmup_bias_lr": 0.0}
-BRIEF = {"optimizer": "AdamW", "lr0": 0.001, "momentum": 0.9, "warmup_epochs": 0.0, "warmup_bias_lr": 0.0}
+BRIEF = {"optimizer": "AdamW", "lr0": 0.002, "momentum": 0.9, "warmup_epochs": 0.0, "warmup_bias_lr": 0.0}
 
 RESERVED = {
     "data": "--data",

@@ -1,7 +1,8 @@
 """The figures of report.html, each a function from a record to a plotly figure; all text from the study is escaped."""
 
+import html
 from collections.abc import Callable, Sequence
-from html import escape
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,8 @@ from gamsearch.record import Record
 from gamsearch.report import palette, points, wording
 from gamsearch.report.effects import Effect
 from gamsearch.report.tables import rows_of
+
+escape = partial(html.escape, quote=False)  # plotly reads &lt; &gt; &amp; and shows &quot; as it is
 
 FONT = '-apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif'
 SYMBOLS = {"candidate": "circle", "hand placement": "square", "beyond a limit": "x", "baseline": "star"}
@@ -131,7 +134,7 @@ def effects_figure(
         showlegend=False,
     )
     figure.add_vline(0, line={"color": palette.MUTED, "width": 1})
-    figure.update_xaxes(tickformat="+.3f", showgrid=True, range=span, nticks=4, tickangle=0)
+    figure.update_xaxes(tickformat="+.2~g", showgrid=True, range=span, nticks=5, tickangle=0)
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False, ticks="", automargin=True)
     return figure
 

@@ -84,7 +84,7 @@ def _draw_points(axes: Axes, rows: pd.DataFrame, kind: str, on_front: bool, x: p
         return
     baseline = kind == "baseline"
     color = palette.BASELINE if baseline else palette.FRONT if on_front else palette.REST
-    area = (rows["size"].clip(lower=11) if baseline else rows["size"] * 0.62) ** 2
+    area = (rows["size"].clip(lower=11) * 1.25 if baseline else rows["size"] * 0.62) ** 2
     name = kind if baseline or not on_front else f"{kind} on the front"
     look: dict[str, Any] = {"marker": MARKERS[kind], "c": color, "edgecolors": palette.PAPER, "linewidths": 0.7}
     axes.scatter(rows[x.column], rows[y.column], s=area, label=name, zorder=5 if baseline else 3 + on_front, **look)

@@ -1,0 +1,207 @@
+"""Real, tiny trainings: what a brief training measures, and what would make two of them incomparable."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from gamsearch.architecture import Architecture, Placement
+from gamsearch.baseline import read_baseline, start_model, train_baseline
+from gamsearch.data import DataSet
+from gamsearch.detectors import Detector
+from gamsearch.errors import CandidateFailed
+from gamsearch.evaluation import Budget
+from gamsearch.evaluators.recipe import BRIEF, arguments
+from gamsearch.evaluators.trainer import FRESH_LR_FACTOR, LeanTrainer, reestimate_statistics
+from gamsearch.evaluators.training import TrainingEvaluator
+from gamsearch.model import build_candidate, fresh_parameters
+
+CPU = torch.device("cpu")
+YOLOV8N = Detector.load("yolov8n")
+STOCK = Architecture.of("yolov8n")
+GAM4 = Architecture.of("yolov8n", [Placement(4, "GAM", (("rate", 4),))])
+BUDGET = Budget(epochs=1, imgsz=64, batch=4, seed=0)
+
+
+def silent(epoch, metrics): ...
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("training")
+
+
+@pytest.fixture(scope="module")
+def baseline(tiny_data: Path, folder: Path) -> nn.Module:
+    model = start_model(YOLOV8N, None, DataSet.read(tiny_data).names, seed=0)
+    path = train_baseline(model, BUDGET, tiny_data, CPU, folder / "baseline", from_scratch=True, user_arguments={})
+    return read_baseline(path)
+
+
+def evaluator(baseline: nn.Module, data: Path, folder: Path, **options) -> TrainingEvaluator:
+    return TrainingEvaluator(YOLOV8N, baseline, data, CPU, folder / "scratch", reference_ms=10.0, **options)
+
+
+def trainer(baseline, data, folder, architecture=GAM4, budget=BUDGET, **options) -> LeanTrainer:
+    candidate = build_candidate(YOLOV8N, architecture, baseline, budget.imgsz)
+    given = arguments(BRIEF, budget, data, CPU, folder / "scratch", {})
+    return LeanTrainer(candidate.model, given, silent, frozenset(fresh_parameters(candidate)), **options)
+
+
+def test_a_training_reports_costs_before_and_accuracy_after_each_epoch(baseline, tiny_data, folder):
+    reports = []
+    budget = Budget(epochs=2, imgsz=64, batch=4, seed=0)
+    measured = evaluator(baseline, tiny_data, folder, keep_in=folder / "weights").evaluate(
+        GAM4, budget, lambda epoch, metrics: reports.append((epoch, dict(metrics)))
+    )
+    assert [epoch for epoch, _ in reports] == [0, 1, 2]
+    assert {"params_m", "gflops", "latency_ms", "latency_ratio"} <= set(reports[0][1])
+    assert [e["epoch"] for e in measured.curve] == [1, 2]
+    assert measured.metrics["map50_95"] == measured.curve[-1]["map50_95"]
+    assert measured.provenance["audit"]["tensors_inherited"] == 355
+    assert (folder / "weights" / f"{GAM4.key}-seed0.pt").is_file()
+
+
+def test_a_refusal_at_epoch_0_comes_before_any_training(baseline, tiny_data, folder):
+    class Refused(Exception):
+        pass
+
+    def refuse(epoch, metrics):
+        assert epoch == 0
+        raise Refused
+
+    with pytest.raises(Refused):
+        evaluator(baseline, tiny_data, folder).evaluate(GAM4, BUDGET, refuse)
+
+
+def test_the_same_seed_gives_the_same_curve_bit_for_bit_whatever_was_trained_in_between(baseline, tiny_data, folder):
+    evaluate = evaluator(baseline, tiny_data, folder).evaluate
+    first = _weights_after(baseline, tiny_data, folder, seed=0)
+    evaluate(STOCK, BUDGET, silent)
+    assert torch.equal(_weights_after(baseline, tiny_data, folder, seed=0), first)
+    assert not torch.equal(_weights_after(baseline, tiny_data, folder, seed=1), first)
+
+
+def _weights_after(baseline, data, folder, seed):
+    run = trainer(baseline, data, folder, budget=Budget(1, 64, 4, seed))
+    run.train()
+    return torch.cat([p.detach().flatten() for p in run.model.parameters()])
+
+
+def test_every_candidate_sees_the_same_batches_at_the_same_seed(baseline, tiny_data, folder):
+    def stream(architecture, seed):
+        run, sums = trainer(baseline, tiny_data, folder, architecture, Budget(2, 64, 4, seed)), []
+        stock = run.preprocess_batch
+        run.preprocess_batch = lambda batch: sums.append(float(batch["img"].double().sum())) or stock(batch)
+        run.train()
+        return sums
+
+    nine = Architecture.of("yolov8n", [Placement(s, "GAM", (("rate", 4),)) for s in (4, 9, 15)])
+    one = stream(STOCK, 0)
+    assert stream(nine, 0) == one
+    assert stream(STOCK, 1) != one
+
+
+def test_attention_gets_its_own_learning_rate_and_no_parameter_is_lost(baseline, tiny_data, folder):
+    run = trainer(baseline, tiny_data, folder)
+    run._setup_train()
+    groups = run.optimizer.param_groups
+    ids = [id(p) for g in groups for p in g["params"]]
+    assert sorted(ids) == sorted(id(p) for p in run.model.parameters())
+    for group in groups:
+        expected = BRIEF["lr0"] * (FRESH_LR_FACTOR if id(group["params"][0]) in run.fresh else 1)
+        assert group["initial_lr"] == pytest.approx(expected)
+        assert len({id(p) in run.fresh for p in group["params"]}) == 1
+
+
+def test_statistics_are_the_averages_over_the_batches_and_nothing_else_changes():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, momentum=0.03)).eval()
+    batches = [torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(i)) for i in range(3)]
+    weights = [p.clone() for p in model.parameters()]
+    reestimate_statistics(model, iter(batches))
+    means = torch.stack([model[0](b).mean((0, 2, 3)) for b in batches]).mean(0)
+    variances = torch.stack([model[0](b).var((0, 2, 3)) for b in batches]).mean(0)
+    assert torch.allclose(model[1].running_mean, means, atol=1e-6)
+    assert torch.allclose(model[1].running_var, variances, atol=1e-6)
+    assert model[1].momentum == 0.03 and not model.training
+    assert all(torch.equal(a, b) for a, b in zip(weights, model.parameters(), strict=True))
+
+
+def test_validation_uses_reestimated_statistics_and_training_goes_on_with_its_own(baseline, tiny_data, folder):
+    run = trainer(baseline, tiny_data, folder)
+    run.train()
+    ours, stale = run.validated.state_dict(), run.ema.ema.state_dict()
+    norms = [n for n in ours if n.endswith("running_var")]
+    assert any(not torch.allclose(ours[n], stale[n]) for n in norms)
+    assert all(torch.equal(ours[n], stale[n]) for n in ours if n.endswith("conv.weight"))
+    off = trainer(baseline, tiny_data, folder, reestimate=False)
+    off.train()
+    assert all(torch.equal(off.validated.state_dict()[n], off.ema.ema.state_dict()[n]) for n in norms)
+
+
+def test_a_set_up_that_loses_the_inherited_weights_fails_the_candidate(baseline, tiny_data, folder, monkeypatch):
+    def rebuild(self, *args):
+        self.model = start_model(YOLOV8N, None, self.data["names"], seed=7)
+        return None
+
+    monkeypatch.setattr(LeanTrainer, "setup_model", rebuild)  # what Ultralytics does with a path or a foreign trainer
+    with pytest.raises(CandidateFailed, match="lost inherited weights"):
+        evaluator(baseline, tiny_data, folder).evaluate(STOCK, BUDGET, silent)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_training_that_diverges_is_a_recorded_failure_not_a_silent_nan(baseline, tiny_data, folder):
+    with pytest.raises(CandidateFailed) as failure:
+        evaluator(baseline, tiny_data, folder, user_arguments={"cls": 1e38}).evaluate(
+            GAM4, BUDGET, silent
+        )
+    assert failure.value.reason == "nan"
+
+
+def test_a_batch_that_was_halved_behind_our_back_is_a_failure(baseline, tiny_data, folder):
+    run = trainer(baseline, tiny_data, folder)
+    run.batch_size //= 2
+    with pytest.raises(CandidateFailed, match="batch 4 does not fit"):
+        run._build_train_pipeline()
+
+
+def test_the_clock_cannot_cut_non_maximum_suppression_short(baseline, tiny_data, folder, monkeypatch):
+    from ultralytics.utils import nms
+
+    limits = []
+    stock = nms.non_max_suppression
+    monkeypatch.setattr(nms, "non_max_suppression", lambda *a, **k: limits.append(k["max_time_img"]) or stock(*a, **k))
+    trainer(baseline, tiny_data, folder).train()
+    assert limits and min(limits) > 600
+
+
+def test_an_interrupted_baseline_stage_goes_on_where_it_stopped(tiny_data, tmp_path):
+    names, budget, epochs = DataSet.read(tiny_data).names, Budget(3, 64, 4, 0), []
+
+    def stop_after_the_second(epoch, results):
+        epochs.append(epoch)
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    def go_on(epoch, results):
+        epochs.append(epoch)
+
+    def stage(on_epoch):
+        model = start_model(YOLOV8N, None, names, seed=0)
+        return train_baseline(
+            model, budget, tiny_data, CPU, tmp_path, from_scratch=True, user_arguments={}, on_epoch=on_epoch
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        stage(stop_after_the_second)
+    path = stage(go_on)
+    assert epochs == [1, 2, 3, 3]
+    assert stage(go_on) == path and epochs == [1, 2, 3, 3]  # finished: not trained again
+
+
+def test_metrics_are_finite_fractions(baseline, tiny_data, folder):
+    metrics = evaluator(baseline, tiny_data, folder).evaluate(STOCK, BUDGET, silent).metrics
+    assert all(math.isfinite(v) for v in metrics.values())
+    assert 0 <= metrics["map50_95"] <= metrics["map50"] <= 1
