@@ -45,7 +45,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A detector (stock YAML and scale, e.g. `yolov8n`) and its placements, sorted by site. No placement: the baseline."""
+    """A detector (stock YAML and scale, e.g. `yolov8n`) and its placements by site. No placement: the baseline."""
 
     detector: str
     placements: tuple[Placement, ...] = field(default=())

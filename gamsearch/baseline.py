@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from ultralytics.models.yolo.detect import DetectionTrainer
 
 from gamsearch import publish
@@ -19,6 +18,7 @@ from gamsearch.errors import CandidateFailed, ModelError, RunError
 from gamsearch.evaluation import Budget
 from gamsearch.evaluators.recipe import FINE_TUNE, FROM_SCRATCH, arguments
 from gamsearch.evaluators.trainer import LeanTrainer
+from gamsearch.model import Model
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 
@@ -30,11 +30,11 @@ class BaselineTrainer(LeanTrainer):
     _handle_nan_recovery = DetectionTrainer._handle_nan_recovery
 
 
-def read_model(text: str) -> tuple[Detector, nn.Module | None]:
+def read_model(text: str) -> tuple[Detector, Model | None]:
     """Turn `--model` into a detector and, for a `.pt`, the checkpoint's model (fp32)."""
     if not text.endswith(".pt"):
         return Detector.load(text), None
-    weights = publish.load_checkpoint(_fetched(text))
+    weights: Model = publish.load_checkpoint(_fetched(text))
     name = Path(text).stem
     if not isinstance(getattr(weights, "yaml", None), dict):
         raise ModelError(f"{text} holds no model YAML, so its layers cannot be counted; give an Ultralytics .pt")
@@ -42,7 +42,7 @@ def read_model(text: str) -> tuple[Detector, nn.Module | None]:
 
 
 def _fetched(text: str) -> Path:
-    """The checkpoint's path; a released one that is not there (`yolov8n.pt`) is downloaded, where there is a network."""
+    """The checkpoint's path; a released one (`yolov8n.pt`) that is not there is downloaded if there is a network."""
     path = Path(text)
     if path.exists():
         return path
@@ -57,11 +57,11 @@ def _fetched(text: str) -> Path:
         raise ModelError(f"{text} is not here and could not be downloaded (no network?); {mend}") from error
 
 
-def start_model(detector: Detector, weights: nn.Module | None, names: dict[int, str], seed: int) -> nn.Module:
+def start_model(detector: Detector, weights: Model | None, names: dict[int, str], seed: int) -> Model:
     """The stock detector for the data's classes, with a checkpoint's weights loaded as Ultralytics loads them."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = publish.build(detector.yaml, nc=len(names))
+        model: Model = publish.build(detector.yaml, nc=len(names))
         model.names = dict(names)
         if weights is not None:
             model.load(deepcopy(weights), verbose=False)
@@ -70,7 +70,7 @@ def start_model(detector: Detector, weights: nn.Module | None, names: dict[int, 
 
 
 def train_baseline(
-    model: nn.Module,
+    model: Model,
     budget: Budget,
     data: Path,
     device: torch.device,
@@ -107,7 +107,7 @@ def train_baseline(
     return target
 
 
-def write_checkpoint(model: nn.Module, path: Path, train_arguments: Mapping[str, Any]) -> None:
+def write_checkpoint(model: Model, path: Path, train_arguments: Mapping[str, Any]) -> None:
     """Write an ordinary Ultralytics checkpoint (fp16) in one step, so that no half-written file is ever found."""
     from ultralytics import __version__
 
@@ -122,9 +122,9 @@ def write_checkpoint(model: nn.Module, path: Path, train_arguments: Mapping[str,
     partial.replace(path)
 
 
-def read_baseline(path: Path) -> nn.Module:
+def read_baseline(path: Path) -> Model:
     """The baseline's model in fp32 and in train-ready form."""
-    model = publish.load_checkpoint(path)
+    model: Model = publish.load_checkpoint(path)
     for parameter in model.parameters():
         parameter.requires_grad = parameter.dtype.is_floating_point
     return model

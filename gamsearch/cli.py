@@ -11,7 +11,7 @@ from gamsearch.errors import GamsearchError, OptionError, nearest
 
 EXAMPLES = """examples:
   python -m gamsearch run
-  python -m gamsearch run --data my/data.yaml --model yolov8n.pt --space gam --trials 40 --epochs 5 --device 0 --name mine
+  python -m gamsearch run --data my/data.yaml --model yolov8n.pt --trials 40 --device 0 --name mine
   python -m gamsearch report results/mine
   python -m gamsearch export results/mine --pick knee
   python -m gamsearch show search_spaces/gam.yaml
@@ -164,7 +164,10 @@ def _show(options: argparse.Namespace) -> int:
 def _list_attention() -> list[str]:
     from gamsearch.attention.catalogue import CATALOGUE
 
-    return [f"{s.name}: {s.title} ({s.paper}); options {dict(s.options)}; presets {', '.join(s.presets)}" for s in CATALOGUE.values()]
+    return [
+        f"{s.name}: {s.title} ({s.paper}); options {dict(s.options)}; presets {', '.join(s.presets)}"
+        for s in CATALOGUE.values()
+    ]
 
 
 def _list_detectors() -> list[str]:
@@ -194,7 +197,8 @@ def _list_latency() -> list[str]:
 def _list_spaces() -> list[str]:
     from gamsearch.space import SearchSpace, shipped_spaces
 
-    return [f"{name}: {SearchSpace.load(name).size} architectures of {SearchSpace.load(name).detector.name}" for name in shipped_spaces()]
+    spaces = [SearchSpace.load(name) for name in shipped_spaces()]
+    return [f"{space.name}: {space.size} architectures of {space.detector.name}" for space in spaces]
 
 
 LISTS: dict[str, Callable[[], list[str]]] = {
@@ -209,7 +213,8 @@ LISTS: dict[str, Callable[[], list[str]]] = {
 
 def _list(options: argparse.Namespace) -> int:
     if options.what not in LISTS:
-        raise OptionError(f"there is no list of '{options.what}'{nearest(options.what, LISTS)}; there are {', '.join(LISTS)}")
+        close = nearest(options.what, LISTS)
+        raise OptionError(f"there is no list of '{options.what}'{close}; there are {', '.join(LISTS)}")
     print("\n".join(LISTS[options.what]()))
     return 0
 
@@ -229,7 +234,7 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(command=_report)
     export = commands.add_parser("export", help="YAML, weights and ONNX of one architecture")
     export.add_argument("folder", help="the run's folder, e.g. results/my-search")
-    export.add_argument("--pick", default="knee", help="knee (default), or the name of an objective: its best on the front")
+    export.add_argument("--pick", default="knee", help="knee (default) or an objective: its best on the front")
     export.add_argument("--trial", type=int, help="this trial instead")
     export.set_defaults(command=_export)
     show = commands.add_parser("show", help="sites, options, size and a sample of a search space; no training")
@@ -249,7 +254,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--space", help="a space file or the name of a shipped space; default gam")
     run.add_argument("--trials", type=int, help="candidates to evaluate besides the baseline; default 40")
     run.add_argument("--epochs", type=int, help="brief training per candidate; default 5")
-    run.add_argument("--baseline-epochs", type=int, help="baseline stage; default 25, 10 for a .pt, 0 takes it as it is")
+    run.add_argument("--baseline-epochs", type=int, help="default 25, 10 for a .pt; 0 takes it as it is")
     run.add_argument("--imgsz", type=int, help="image size in px, a multiple of 32; default 640")
     run.add_argument("--batch", type=int, help="images per batch; default 16, or 8 below 1000 training images")
     run.add_argument("--device", help="cpu, an index such as 0, or mps; default the best there is")

@@ -34,7 +34,7 @@ class Measurement:
 
 
 Report = Callable[[int, Mapping[str, float]], None]
-"""Called with `(0, built metrics)` before any training and `(epoch, trained metrics)` after each epoch; it may raise."""
+"""Called with `(0, built metrics)` before training and `(epoch, trained metrics)` after each epoch; it may raise."""
 
 
 class Evaluator(Protocol):

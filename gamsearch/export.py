@@ -17,7 +17,6 @@ from typing import Any
 import pandas as pd
 import torch
 import yaml as pyyaml
-from torch import nn
 
 from gamsearch import pareto, publish
 from gamsearch import study as records
@@ -29,7 +28,7 @@ from gamsearch.environment import quiet_ultralytics
 from gamsearch.errors import ModelError, OptionError, RunError, nearest
 from gamsearch.graft import graft
 from gamsearch.metrics import METRICS
-from gamsearch.model import build_candidate, predictions, read_weights
+from gamsearch.model import Model, build_candidate, predictions, read_weights
 from gamsearch.record import Record
 
 TOLERANCE = 1e-3
@@ -38,7 +37,7 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Exported:
-    """One file and its largest difference to the trial's own model, relative to its largest prediction; None: not run."""
+    """One file and its largest difference to the trial's model, relative to the largest prediction; None: not run."""
 
     path: Path
     difference: float | None
@@ -93,10 +92,10 @@ def chosen(record: Record, pick: str, trial: int | None) -> pd.Series:
         offered = ", ".join(["knee", *names])
         raise OptionError(f"--pick '{pick}' is not an objective of this run{nearest(pick, names)}; it takes {offered}")
     metric = METRICS[pick]
-    return front.loc[front[pick].idxmax() if metric.maximise else front[pick].idxmin()]
+    return front.sort_values(pick, ascending=not metric.maximise, kind="stable").iloc[0]
 
 
-def trial_model(folder: Path, record: Record, row: pd.Series) -> tuple[nn.Module, Architecture]:
+def trial_model(folder: Path, record: Record, row: pd.Series) -> tuple[Model, Architecture]:
     """The model of a trial with the weights that were validated, in eval mode."""
     architecture = Architecture.from_dict(row["architecture"])
     detector = Detector.from_yaml(record.detector_name, record.detector_yaml)
@@ -109,7 +108,7 @@ def trial_model(folder: Path, record: Record, row: pd.Series) -> tuple[nn.Module
 
 
 def write_yaml(
-    path: Path, record: Record, row: pd.Series, architecture: Architecture, model: nn.Module, pick: str
+    path: Path, record: Record, row: pd.Series, architecture: Architecture, model: Model, pick: str
 ) -> Exported:
     """The model YAML for one scale, with where it comes from and what was measured in comments."""
     detector = Detector.from_yaml(record.detector_name, record.detector_yaml)
@@ -119,24 +118,22 @@ def write_yaml(
         form["scales"] = {detector.scale: form["scales"][detector.scale]}
     comments = "".join(f"# {line}\n" for line in _comments(record, row, detector, pick))
     path.write_text(comments + _dump(form), encoding="utf-8")
-    built = publish.build(pyyaml.safe_load(path.read_text(encoding="utf-8")), nc=form["nc"])
+    built: Model = publish.build(pyyaml.safe_load(path.read_text(encoding="utf-8")), nc=form["nc"])
     if _shapes(built) != _shapes(model):
-        return Exported(path, None, "builds; its class branch is narrower than the weights', as the checkpoint widened it")
+        return Exported(path, None, "builds; its class branch is narrower than that of the weights, which came wider")
     built.load_state_dict(model.state_dict())
     return Exported(path, _compare(model, built.eval(), (64,), path), "built anew with the same weights")
 
 
 def _comments(record: Record, row: pd.Series, detector: Detector, pick: str) -> list[str]:
-    figures = [
-        f"{m.name} {row[m.name]:.4f}" for m in METRICS.values() if not math.isnan(row.get(m.name, math.nan))
-    ]
+    figures = [f"{m.name} {row[m.name]:.4f}" for m in METRICS.values() if not math.isnan(row.get(m.name, math.nan))]
     settings = record.settings
     versions = ", ".join(f"{k} {v}" for k, v in settings.get("versions", {}).items())
     lines = [
         f"{row['label']} in {detector.name} (scale {detector.scale}), found by gamsearch.",
         f"Run {record.name}, trial {int(row['number'])}{f', pick {pick}' if pick else ''}.",
-        f"Measured after {settings.get('baseline_epochs')} + {int(row['epochs'])} epochs at {settings.get('imgsz')} px: "
-        + ", ".join(figures) + ".",
+        f"Measured after {settings.get('baseline_epochs')} + {int(row['epochs'])} epochs, {settings.get('imgsz')} px: "
+        + f"{', '.join(figures)}.",
         f"Difference to the baseline with the same epochs and seed: map50_95 {row['map50_95_gain']:+.4f}.",
         record.verdict(),
         f"Data: {settings.get('data_summary', '')} (fingerprint {settings.get('data_fingerprint', '')}).",
@@ -157,7 +154,7 @@ def _dump(form: dict[str, Any]) -> str:
     return text
 
 
-def write_weights_files(stem: Path, model: nn.Module, architecture: Architecture, imgsz: int) -> list[Exported]:
+def write_weights_files(stem: Path, model: Model, architecture: Architecture, imgsz: int) -> list[Exported]:
     """Checkpoint, ONNX, TorchScript and the stand-alone module, each run and compared with `model`."""
     checkpoint = stem.with_suffix(".pt")
     write_checkpoint(model, checkpoint, {"imgsz": imgsz})
@@ -169,7 +166,7 @@ def write_weights_files(stem: Path, model: nn.Module, architecture: Architecture
     return files
 
 
-def _onnx(checkpoint: Path, model: nn.Module, imgsz: int) -> Exported:
+def _onnx(checkpoint: Path, model: Model, imgsz: int) -> Exported:
     """ONNX through Ultralytics' exporter (so that `YOLO("best.onnx")` knows the names), compared at two image sizes."""
     import onnxruntime
     from ultralytics import YOLO
@@ -188,7 +185,7 @@ def _onnx(checkpoint: Path, model: nn.Module, imgsz: int) -> Exported:
     return Exported(path, _compare(model, run, sides, path), f"run at {sides[0]} and {sides[1]} px")
 
 
-def _torchscript(path: Path, model: nn.Module, imgsz: int) -> Exported:
+def _torchscript(path: Path, model: Model, imgsz: int) -> Exported:
     """A traced module: needs torch, and neither gamsearch nor Ultralytics."""
     traceable = deepcopy(model).eval()
     traceable.model[-1].export, traceable.model[-1].format = True, "torchscript"
@@ -203,7 +200,7 @@ def _torchscript(path: Path, model: nn.Module, imgsz: int) -> Exported:
     return Exported(path, difference, "traced, needs neither gamsearch nor Ultralytics")
 
 
-FOOTER = '''
+FOOTER = """
 
 # ── without gamsearch ──────────────────────────────────────────────────────────────────────────────────────────────
 # `import {name}_standalone` before `YOLO("best.pt")` or `YOLO("best.yaml")`: Ultralytics then knows the module, and
@@ -228,7 +225,7 @@ def _publish() -> None:
 
 
 _publish()
-'''
+"""
 
 
 def _standalone(folder: Path, name: str) -> Exported:
@@ -246,7 +243,7 @@ def _image(side: int) -> torch.Tensor:
     return torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
-def _compare(model: nn.Module, other: Callable[[torch.Tensor], Any], sides: Sequence[int], path: Path) -> float:
+def _compare(model: Model, other: Callable[[torch.Tensor], Any], sides: Sequence[int], path: Path) -> float:
     """Largest difference of the predictions on random images of `sides` px, relative to the largest prediction."""
     worst = 0.0
     for side in sides:
@@ -254,9 +251,9 @@ def _compare(model: nn.Module, other: Callable[[torch.Tensor], Any], sides: Sequ
             ours, theirs = predictions(model(_image(side))), predictions(other(_image(side)))
         worst = max(worst, float((ours - theirs).abs().max() / ours.abs().max()))
     if not worst <= TOLERANCE:
-        raise ModelError(f"{path} differs from the trial's model by {worst:.3g} (relative), so do not use it; report this")
+        raise ModelError(f"{path} differs from the trial's model by {worst:.3g} (relative): do not use it, report this")
     return worst
 
 
-def _shapes(model: nn.Module) -> dict[str, torch.Size]:
+def _shapes(model: Model) -> dict[str, torch.Size]:
     return {n: t.shape for n, t in model.state_dict().items()}

@@ -5,13 +5,15 @@ the recorded latency is the median of the per-round ratios times the baseline's 
 a machine that slows down during a search does not punish the later trials.
 """
 
+import io
+import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from gamsearch import device as devices
 from gamsearch.errors import OptionError, nearest
@@ -43,8 +45,9 @@ class Latency:
         return asdict(self)
 
 
+ROUNDS = (20, 200)
 Runner = Callable[[], object]
-Backend = Callable[[nn.Module, int, torch.device], Runner]
+Backend = Callable[[Any, int, torch.device], Runner]
 BACKENDS: dict[str, Backend] = {}
 
 
@@ -66,7 +69,7 @@ def backend_named(name: str) -> Backend:
 
 
 @latency_backend("torch")
-def torch_backend(model: nn.Module, imgsz: int, device: torch.device) -> Runner:
+def torch_backend(model: Any, imgsz: int, device: torch.device) -> Runner:
     """PyTorch eager, fused copy, fp16 on CUDA and fp32 elsewhere, one fixed random image."""
     half = devices.half_precision(device)
     channels = getattr(model, "yaml", {}).get("channels", 3)
@@ -81,37 +84,60 @@ def torch_backend(model: nn.Module, imgsz: int, device: torch.device) -> Runner:
     return run
 
 
+@latency_backend("onnxruntime")
+def onnxruntime_backend(model: Any, imgsz: int, device: torch.device) -> Runner:
+    """ONNX Runtime on the CPU, fp32, one thread, static shape: what an exported `best.onnx` costs there."""
+    import onnxruntime
+
+    if device.type != "cpu":
+        raise OptionError(f"--latency onnxruntime measures on the CPU, not on {device}; use --latency torch")
+    fused = deepcopy(model).float().cpu().eval().fuse(verbose=False).requires_grad_(False)
+    fused.model[-1].export, fused.model[-1].format = True, "onnx"
+    image, file = torch.rand(1, getattr(model, "yaml", {}).get("channels", 3), imgsz, imgsz), io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer's remarks on constants
+        torch.onnx.export(fused, (image,), file, input_names=["images"], opset_version=17, dynamo=False)  # type: ignore[arg-type]
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
+    pixels = image.numpy()
+    return lambda: session.run(None, {"images": pixels})
+
+
 def measure(
-    model: nn.Module,
-    baseline: nn.Module,
+    model: Any,
+    baseline: Any,
     imgsz: int,
     device: torch.device,
     *,
     reference_ms: float | None = None,
     backend: str = "torch",
-    rounds: int = 60,
+    seconds: float = 6.0,
     threads: int = 1,
 ) -> Latency:
     """Time `model` and `baseline` in turns; without `reference_ms` this block's own baseline median is the reference.
 
-    On a CPU it uses `threads` threads (restored afterwards): one thread is what a loaded machine disturbs least.
+    It takes about `seconds` (at least 20 and at most 200 rounds). On a CPU it uses `threads` threads (restored
+    afterwards): one thread is what a loaded machine disturbs least.
     """
     prepare = backend_named(backend)
     ours, theirs = prepare(model, imgsz, device), prepare(baseline, imgsz, device)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        times = _interleave(ours, theirs, device, rounds)
+        times = _interleave(ours, theirs, device, seconds)
     finally:
         torch.set_num_threads(before)
     return _summary(times, reference_ms, backend, device, threads, imgsz)
 
 
-def _interleave(ours: Runner, theirs: Runner, device: torch.device, rounds: int) -> np.ndarray:
+def _interleave(ours: Runner, theirs: Runner, device: torch.device, seconds: float) -> np.ndarray:
     """Return `rounds x 2` milliseconds (ours, theirs); the order within a round alternates."""
     for _ in range(50 if device.type == "cuda" else 5):
         ours()
         theirs()
+    round_ms = devices.time_ms(ours, device) + devices.time_ms(theirs, device)
+    rounds = int(np.clip(1e3 * seconds / max(round_ms, 1e-3), *ROUNDS))
     times = np.empty((rounds, 2))
     for i in range(rounds):
         for column in (0, 1) if i % 2 else (1, 0):

@@ -1,4 +1,4 @@
-"""A candidate: the grafted YAML built, every baseline tensor inherited over the row map, and the audit of that transfer."""
+"""A candidate: the grafted YAML built, every baseline tensor inherited over the row map, the transfer audited."""
 
 import pickle
 from collections.abc import Callable
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from gamsearch import publish
@@ -18,6 +17,9 @@ from gamsearch.detectors import Detector
 from gamsearch.errors import CandidateFailed, ModelError, RunError
 from gamsearch.graft import Graft, graft
 from gamsearch.latency import Latency
+
+Model = Any
+"""An Ultralytics `DetectionModel`: a torch module with attributes (`yaml`, `stride`, ...) that no stub declares."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Candidate:
 
     architecture: Architecture
     graft: Graft
-    model: nn.Module
+    model: Model
     audit: Audit
     imgsz: int
     probe: Callable[["Candidate"], Latency] | None = None
@@ -84,7 +86,7 @@ class Candidate:
 
 
 def build_candidate(
-    detector: Detector, architecture: Architecture, baseline: nn.Module, imgsz: int, seed: int = 0
+    detector: Detector, architecture: Architecture, baseline: Model, imgsz: int, seed: int = 0
 ) -> Candidate:
     """Graft, build, inherit from `baseline` and audit.
 
@@ -96,7 +98,7 @@ def build_candidate(
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = publish.build(grafted.yaml, nc=baseline.model[-1].nc)
+            model: Model = publish.build(grafted.yaml, nc=baseline.model[-1].nc)
     except ModelError as error:
         raise CandidateFailed("build", f"{architecture.label} cannot be built: {error}") from error
     adopt_rows_of_other_shape(model, baseline, grafted.row_map)
@@ -109,7 +111,7 @@ def build_candidate(
     return Candidate(architecture, grafted, model, audit, imgsz)
 
 
-def adopt_rows_of_other_shape(model: nn.Module, baseline: nn.Module, row_map: dict[int, int]) -> None:
+def adopt_rows_of_other_shape(model: Model, baseline: Model, row_map: dict[int, int]) -> None:
     """Copy whole rows whose tensors have other shapes in the baseline.
 
     Ultralytics widens a head when its checkpoint knew another number of classes; the candidate's head must follow.
@@ -122,11 +124,11 @@ def adopt_rows_of_other_shape(model: nn.Module, baseline: nn.Module, row_map: di
             model.model[new] = row
 
 
-def _shapes(module: nn.Module) -> dict[str, torch.Size]:
+def _shapes(module: Model) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in module.state_dict().items()}
 
 
-def inherit(model: nn.Module, baseline: nn.Module, row_map: dict[int, int]) -> Audit:
+def inherit(model: Model, baseline: Model, row_map: dict[int, int]) -> Audit:
     """Copy every tensor of the baseline's state dict to its own stock row in `model`; return what was copied."""
     donor = {_renamed(name, row_map): tensor for name, tensor in baseline.float().state_dict().items()}
     state = model.state_dict()
@@ -141,7 +143,7 @@ def _renamed(name: str, row_map: dict[int, int]) -> str:
     return f"{prefix}.{row_map[int(row)]}.{rest}"
 
 
-def audit_of(model: nn.Module, donor: dict[str, torch.Tensor]) -> Audit:
+def audit_of(model: Model, donor: dict[str, torch.Tensor]) -> Audit:
     """Compare `model` with the renamed tensors of the baseline, value by value."""
     state = model.state_dict()
     inherited = [n for n, t in donor.items() if n in state and torch.equal(state[n].float().cpu(), t.float().cpu())]
@@ -157,7 +159,7 @@ def audit_of(model: nn.Module, donor: dict[str, torch.Tensor]) -> Audit:
     )
 
 
-def audit_against(model: nn.Module, baseline: nn.Module, row_map: dict[int, int]) -> Audit:
+def audit_against(model: Model, baseline: Model, row_map: dict[int, int]) -> Audit:
     """The audit of a model that exists already, e.g. after the trainer's set-up."""
     return audit_of(model, {_renamed(n, row_map): t for n, t in baseline.state_dict().items()})
 
@@ -176,7 +178,7 @@ def starts_as_identity(architecture: Architecture) -> bool:
     )
 
 
-def check_identity(model: nn.Module, baseline: nn.Module, architecture: Architecture) -> None:
+def check_identity(model: Model, baseline: Model, architecture: Architecture) -> None:
     """Raise `CandidateFailed` unless `model` and `baseline` give the same output, bit for bit, on a random image."""
     side = max(64, 2 * int(max(baseline.stride)))
     image = torch.rand(1, baseline.yaml.get("channels", 3), side, side, generator=torch.Generator().manual_seed(0))
@@ -185,7 +187,7 @@ def check_identity(model: nn.Module, baseline: nn.Module, architecture: Architec
         raise CandidateFailed("identity", f"{architecture.label} starts {difference:.3g} away from the baseline")
 
 
-def max_difference(model: nn.Module, other: nn.Module, image: torch.Tensor) -> float:
+def max_difference(model: Model, other: Model, image: torch.Tensor) -> float:
     """Largest absolute difference of the two models' predictions on `image` (`B x 3 x H x W`), in eval mode."""
     outputs = []
     for each in (model, other):
@@ -201,7 +203,7 @@ def predictions(output: Any) -> torch.Tensor:
     return output[0] if isinstance(output, (tuple, list)) else output
 
 
-def write_weights(model: nn.Module, path: Path) -> None:
+def write_weights(model: Model, path: Path) -> None:
     """Write the state dict in fp16 in one step; it loads with `weights_only=True`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     halved = {n: t.half() if t.is_floating_point() else t for n, t in model.state_dict().items()}
@@ -210,11 +212,11 @@ def write_weights(model: nn.Module, path: Path) -> None:
     partial.replace(path)
 
 
-def read_weights(model: nn.Module, path: Path) -> None:
+def read_weights(model: Model, path: Path) -> None:
     """Load a state dict written by `write_weights` into `model`; `RunError` if the file is missing or does not fit."""
     try:
         model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except FileNotFoundError as error:
-        raise RunError(f"{path} is missing, so this trial's weights are gone; run the search again to train it") from error
+        raise RunError(f"{path} is missing, so this trial's weights are gone; search again to train it") from error
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
         raise RunError(f"{path} does not hold this trial's weights: {str(error).splitlines()[0]}") from error

@@ -20,7 +20,7 @@ def front(values: ArrayLike, objectives: Sequence[Metric]) -> NDArray[np.bool_]:
 
 
 def hypervolume(values: ArrayLike, reference_point: Sequence[float], objectives: Sequence[Metric]) -> float:
-    """Volume that the rows of `values` dominate, bounded by `reference_point`, in the product of the objectives' units."""
+    """Volume that the rows of `values` dominate up to `reference_point`, in the product of the objectives' units."""
     points = np.asarray(values, dtype=float)
     if len(points) == 0:
         return 0.0

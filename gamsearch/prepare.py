@@ -1,10 +1,10 @@
-"""From settings to an evaluator: read data and model, train the baseline or open a table. Torch is imported on demand."""
+"""From settings to an evaluator: read data and model, train the baseline, or open a table. Torch only on demand."""
 
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gamsearch.data import DataSet
 from gamsearch.detectors import Detector
@@ -14,9 +14,6 @@ from gamsearch.evaluation import Budget, Evaluator
 from gamsearch.progress import RunProgress
 from gamsearch.settings import Settings
 from gamsearch.space import SearchSpace
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ def prepare_training(settings: Settings, progress: RunProgress, reference_ms: fl
 
 
 def _baseline_stage(
-    settings: Settings, data: DataSet, detector: Detector, weights: "nn.Module | None", device: Any, progress: RunProgress
+    settings: Settings, data: DataSet, detector: Detector, weights: Any, device: Any, progress: RunProgress
 ) -> dict[str, Any]:
     """Train the baseline unless it is there already; return what the record keeps of the stage."""
     from gamsearch.baseline import start_model, train_baseline
@@ -110,7 +107,8 @@ def prepare_replay(settings: Settings, progress: RunProgress, reference_ms: floa
     table = ReplayTable.read(Path(settings.table))
     space = _space(settings, Detector.load(table.detector))
     progress.say(f"{settings.table}: {len(table.rows)} measured architectures of {table.detector}")
-    return Prepared(space, ReplayEvaluator(table), {"replayed": settings.table}, {"table": _digest(Path(settings.table))})
+    shown, fingerprints = {"replayed": settings.table}, {"table": _digest(Path(settings.table))}
+    return Prepared(space, ReplayEvaluator(table), shown, fingerprints)
 
 
 def _space(settings: Settings, detector: Detector) -> SearchSpace:

@@ -96,18 +96,17 @@ def load_checkpoint(path: str | Path) -> "nn.Module":
     tasks: Any = import_module(TASKS)
     try:
         with _offline(tasks):
-            model: nn.Module = tasks.load_checkpoint(file)[0]
+            model: Any = tasks.load_checkpoint(file)[0]
     except ModelError:
         raise
     except Exception as error:  # unpickling a damaged file can raise anything
         raise ModelError(f"{file} cannot be read as an Ultralytics checkpoint: {_one_line(error)}") from error
-    if not isinstance(model, tasks.DetectionModel) or not isinstance(model.model[-1], tasks.Detect):
+    if type(model) is not tasks.DetectionModel or not isinstance(model.model[-1], tasks.Detect):
         raise ModelError(
-            f"{file} must hold a YOLO detector, but holds {type(model).__name__}: use a detection checkpoint"
+            f"{file} must hold a YOLO detector, but holds a {type(model).__name__}: use a detection checkpoint"
         )
-    if model.task != "detect":
-        raise ModelError(f"{file} must hold a detector, but was trained for the task '{model.task}'")
-    return model
+    detector: nn.Module = model
+    return detector
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""One run from its settings to its report: the baseline stage, then the search, then what is derived from the record."""
+"""One run from its settings to its record: the folder, the lock, the baseline stage, the search."""
 
 import os
 import platform
@@ -20,6 +20,7 @@ from gamsearch.evaluation import Budget
 from gamsearch.metrics import metric_named
 from gamsearch.prepare import Prepared, prepare_named
 from gamsearch.progress import RunProgress
+from gamsearch.samplers import sampler_named
 from gamsearch.search import Plan, search
 from gamsearch.settings import Settings
 
@@ -29,10 +30,11 @@ PACKAGES = ("ultralytics", "torch", "optuna", "numpy")
 def run(settings: Settings, progress: RunProgress, command: str) -> optuna.Study:
     """Carry out a run, or go on with it where it was stopped; return its study. `RunError` if the folder is in use."""
     folder = settings.folder
+    prepare, _ = prepare_named(settings.evaluator), sampler_named(settings.sampler)  # both are refused before any work
     _make(folder)
     with _lock(folder), _terminate_as_interrupt():
         existing = records.load(folder) if (folder / records.JOURNAL).exists() else None
-        prepared = prepare_named(settings.evaluator)(settings, progress, _reference_ms(existing))
+        prepared = prepare(settings, progress, _reference_ms(existing))
         study = existing or _create(settings, prepared, command)
         _check_unchanged(study, prepared, settings)
         budget = Budget(settings.epochs, settings.imgsz, settings.batch, settings.seed)
@@ -49,7 +51,7 @@ def _make(folder: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise RunError(f"{folder} cannot be written ({error.strerror}); make it writable or give another --out") from error
+        raise RunError(f"{folder} cannot be written ({error.strerror}); mend it or give another --out") from error
 
 
 @contextmanager
@@ -99,7 +101,7 @@ def _check_unchanged(study: optuna.Study, prepared: Prepared, settings: Settings
         raise RunError(f"the search space '{settings.space}' changed since this run began; use another --name")
     for what, found in prepared.fingerprints.items():
         if study.user_attrs["fingerprints"].get(what) != found:
-            raise RunError(f"the {what} changed since this run began, so its trials would not compare; use another --name")
+            raise RunError(f"the {what} changed since this run began, so trials would not compare; use another --name")
 
 
 def recorded_settings(folder: Path) -> dict[str, Any] | None:

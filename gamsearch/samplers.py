@@ -1,7 +1,7 @@
 """Name -> Optuna sampler. The encoding is static and ordinal (see `space`), which every one of them can use.
 
-`gp` reaches in about 30 trials on that encoding what `tpe` needs 120 for, and costs a second per proposal once there are
-many trials; `auto` is `gp` up to 150 trials and `tpe` beyond.
+`gp` reaches in about 30 trials on that encoding what `tpe` needs 120 for, and costs a second per proposal once there
+are many trials; `auto` is `gp` up to 150 trials and `tpe` beyond.
 """
 
 import warnings
@@ -59,10 +59,14 @@ def _tpe(sites: int, trials: int, seed: int) -> BaseSampler:
     return TPESampler(seed=seed, multivariate=True, n_startup_trials=STARTUP_TRIALS)
 
 
-def sampler_named(name: str, *, sites: int, trials: int, seed: int) -> BaseSampler:
-    """Return the sampler called `name`, or say which there are."""
+def sampler_named(name: str) -> Factory:
+    """Return what makes the sampler called `name`, or say which there are."""
     if name not in SAMPLERS:
         raise OptionError(f"there is no sampler '{name}'{nearest(name, SAMPLERS)}; there are {', '.join(SAMPLERS)}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return SAMPLERS[name](sites, trials, seed)
+
+    def make(sites: int, trials: int, seed: int) -> BaseSampler:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return SAMPLERS[name](sites, trials, seed)
+
+    return make

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from gamsearch import pareto, study as records
+from gamsearch import pareto
+from gamsearch import study as records
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, RunError, SpaceError
 from gamsearch.evaluation import Budget, Evaluator, Measurement
@@ -54,12 +55,8 @@ def search(study: optuna.Study, plan: Plan, evaluator: Evaluator, progress: Prog
     """Run until the plan is fulfilled and return why it ended. Everything is in the study's storage at any moment."""
     records.release_interrupted(study)
     _enqueue_anchors(study, plan)
-    study.sampler = sampler_named(
-        plan.sampler,
-        sites=len(plan.space.sites),
-        trials=plan.trials,
-        seed=plan.budget.seed + len(records.trials(study)),
-    )
+    seed = plan.budget.seed + len(records.trials(study))  # a resumed search must not draw the same again
+    study.sampler = sampler_named(plan.sampler)(len(plan.space.sites), plan.trials, seed)
     run = _Search(study, plan, evaluator, progress)
     run.baseline()
     if run.reason_to_stop() is None:
@@ -68,7 +65,7 @@ def search(study: optuna.Study, plan: Plan, evaluator: Evaluator, progress: Prog
 
 
 def _enqueue_anchors(study: optuna.Study, plan: Plan) -> None:
-    """Once per study: the baseline, the published hand placements, then sparse random draws up to the start-up trials."""
+    """Once per study: the baseline, the published hand placements, sparse random draws up to the start-up trials."""
     if study.user_attrs.get("anchors_enqueued"):
         return
     space, brute = plan.space, plan.sampler == "brute"

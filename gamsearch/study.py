@@ -1,7 +1,7 @@
-"""The Optuna study as the one record of a run: opened, resumed, read back as a table. Everything else is derived from it.
+"""The Optuna study as the one record of a run: opened, resumed, read back as a table. All else is derived from it.
 
-Values are the objectives; what else was measured stands in the trial's attributes (`ATTRIBUTES`). COMPLETE means trained
-for the whole brief budget, PRUNED refused before training, FAIL not evaluable or interrupted.
+Values are the objectives; what else was measured stands in the trial's attributes (`ATTRIBUTES`). COMPLETE means
+trained for the whole brief budget, PRUNED refused before training, FAIL not evaluable or interrupted.
 """
 
 import json
@@ -15,6 +15,7 @@ import optuna
 import pandas as pd
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from gamsearch import pareto
@@ -64,7 +65,9 @@ def create(folder: Path, objectives: Sequence[Metric], attributes: Mapping[str, 
     """Create the study of a new run; `attributes` say how it was made and are compared when it is resumed."""
     _quiet()
     study = optuna.create_study(
-        study_name=STUDY_NAME, storage=storage_of(folder), directions=[m.direction for m in objectives]
+        study_name=STUDY_NAME,
+        storage=storage_of(folder),
+        directions=[StudyDirection[m.direction.upper()] for m in objectives],
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -84,7 +87,7 @@ def load(folder: Path) -> optuna.Study:
     try:
         study = optuna.load_study(study_name=STUDY_NAME, storage=storage_of(folder))
     except (KeyError, ValueError, json.JSONDecodeError) as error:
-        raise RunError(f"{folder / JOURNAL} is not a readable gamsearch record; restore it or use a new --name") from error
+        raise RunError(f"{folder / JOURNAL} is no readable gamsearch record; restore it or use a new --name") from error
     if study.user_attrs.get("schema") != SCHEMA:
         found = study.user_attrs.get("schema")
         raise RunError(f"{folder} was recorded in form {found}, this gamsearch reads form {SCHEMA}; use a new --name")
@@ -107,7 +110,8 @@ def trials(study: optuna.Study, *states: TrialState) -> list[FrozenTrial]:
 def baseline_trial(study: optuna.Study) -> FrozenTrial | None:
     """The completed trial 0, or None."""
     done = trials(study, TrialState.COMPLETE)
-    return next((t for t in done if t.user_attrs.get("label") == "baseline" and "recalled_from" not in t.user_attrs), None)
+    own = (t for t in done if "recalled_from" not in t.user_attrs)
+    return next((t for t in own if t.user_attrs.get("label") == "baseline"), None)
 
 
 def recall(study: optuna.Study, key: str, before: int) -> FrozenTrial | None:
@@ -146,7 +150,7 @@ def _anchor(trial: FrozenTrial) -> dict[str, bool]:
 
 
 def evaluated(study: optuna.Study) -> list[FrozenTrial]:
-    """Trials that count against `--trials`: trained or failed candidates, without the baseline, repeats and refusals."""
+    """Trials that count against `--trials`: trained or failed candidates; no baseline, no repeats, no refusals."""
     ended = trials(study, TrialState.COMPLETE, TrialState.FAIL)
     return [
         t

@@ -97,6 +97,30 @@ def test_a_new_module_is_the_exact_identity(name, options, mode):
 
 
 @over_the_registry
+def test_the_identity_is_exact_in_half_precision_up_to_its_largest_numbers(name, options):
+    if options.get("init") == "reference":
+        pytest.skip("asked to start elsewhere")
+    x = (torch.rand(2, CHANNELS, 6, 6, generator=torch.Generator().manual_seed(1)) * 60000).half()
+    module = fresh(name, options)
+    with torch.no_grad():
+        with torch.autocast("cpu", torch.float16):
+            assert torch.equal(module.train()(x), x)
+        assert torch.equal(module.eval().half()(x), x)
+        assert torch.equal(module.fuse()(x), x)
+
+
+@over_the_registry
+def test_a_trained_module_can_be_made_the_identity_again(name, options):
+    if options.get("init") == "reference":
+        pytest.skip("asked to start elsewhere")
+    again = fresh(name, options)
+    again.load_state_dict(trained_like(name, options).state_dict())
+    x = picture(2, CHANNELS, 6, 6)
+    with torch.no_grad():
+        assert torch.equal(again.eval().identity_()(x), x)
+
+
+@over_the_registry
 def test_gradients_reach_every_parameter_within_three_steps(name, options):
     module = fresh(name, options).train()
     reached = {key: False for key, _ in module.named_parameters()}
@@ -436,4 +460,6 @@ def test_the_file_runs_without_gamsearch(tmp_path: Path):
         "x = torch.randn(1, 16, 5, 5)\n"
         "assert torch.equal(copied.GAM(16)(x), x) and torch.equal(copied.GAM(16).eval().fuse()(x), x)\n"
     )
-    subprocess.run([sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{code}"], check=True)
+    subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{code}"], check=True
+    )

@@ -193,7 +193,11 @@ def test_an_export_is_the_trials_model_and_works_without_gamsearch(resumed, home
     row = int(trial.user_attrs["architecture"]["placements"][0]["site"]) + 1
     script = WITHOUT_GAMSEARCH.format(number=trial.number, row=row)
     alone = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script], cwd=folder / "export", capture_output=True, text=True, timeout=200
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=folder / "export",
+        capture_output=True,
+        text=True,
+        timeout=200,
     )
     assert "same without gamsearch" in alone.stdout, alone.stderr
 

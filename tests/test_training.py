@@ -65,14 +65,14 @@ def test_a_training_reports_costs_before_and_accuracy_after_each_epoch(baseline,
 
 
 def test_a_refusal_at_epoch_0_comes_before_any_training(baseline, tiny_data, folder):
-    class Refused(Exception):
+    class RefusedError(Exception):
         pass
 
     def refuse(epoch, metrics):
         assert epoch == 0
-        raise Refused
+        raise RefusedError
 
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         evaluator(baseline, tiny_data, folder).evaluate(GAM4, BUDGET, refuse)
 
 
@@ -144,7 +144,6 @@ def test_validation_uses_reestimated_statistics_and_training_goes_on_with_its_ow
 def test_a_set_up_that_loses_the_inherited_weights_fails_the_candidate(baseline, tiny_data, folder, monkeypatch):
     def rebuild(self, *args):
         self.model = start_model(YOLOV8N, None, self.data["names"], seed=7)
-        return None
 
     monkeypatch.setattr(LeanTrainer, "setup_model", rebuild)  # what Ultralytics does with a path or a foreign trainer
     with pytest.raises(CandidateFailed, match="lost inherited weights"):
@@ -154,9 +153,7 @@ def test_a_set_up_that_loses_the_inherited_weights_fails_the_candidate(baseline,
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_training_that_diverges_is_a_recorded_failure_not_a_silent_nan(baseline, tiny_data, folder):
     with pytest.raises(CandidateFailed) as failure:
-        evaluator(baseline, tiny_data, folder, user_arguments={"cls": 1e38}).evaluate(
-            GAM4, BUDGET, silent
-        )
+        evaluator(baseline, tiny_data, folder, user_arguments={"cls": 1e38}).evaluate(GAM4, BUDGET, silent)
     assert failure.value.reason == "nan"
 
 

@@ -11,7 +11,7 @@ Three different modules circulate under this name; the arguments say which one i
 This file is copied into exports as it is; its import path and the argument order never change.
 """
 
-from collections.abc import Callable, Sequence
+import math
 from typing import Literal
 
 import torch
@@ -21,7 +21,9 @@ from torch import Tensor, nn
 Padding = Literal["replicate", "zeros"]
 
 MAX_RATE = 64
-ONEDNN = torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability().startswith("AVX")
+X86 = torch.backends.cpu.get_cpu_capability().startswith("AVX")
+SPECTRAL_PIXELS = 256
+STRIP_FLOATS = 1 << 18
 
 
 class GAMError(ValueError):
@@ -64,7 +66,7 @@ class GAM(nn.Module):
         self.channel_gate = channel_gate
         self.gain = 4.0 if (channel_gate, init) == ("sigmoid", "identity") else 1.0
         self.fused = False
-        self._packed: dict[str, _Packed] = {}
+        self._spectra: dict[str, _Spectral] = {}
         self.linear1 = nn.Linear(channels, hidden)
         self.linear2 = nn.Linear(hidden, channels)
         self.conv1 = nn.Conv2d(channels, hidden, 7, padding=3, groups=groups, padding_mode=padding)
@@ -78,7 +80,7 @@ class GAM(nn.Module):
         """Return `x` attended, in the shape and type of `x`."""
         if not torch.jit.is_scripting() and not torch.jit.is_tracing():
             self._check_width(x)
-            if self.fused and x.dtype == torch.float32 and not torch.is_grad_enabled():
+            if self.fused and x.dtype == torch.float32 and _plain_inference(x):
                 return self._deployed(x)
         gate = self._channel_gate(x)
         attended = _product(x, gate)
@@ -109,25 +111,26 @@ class GAM(nn.Module):
         """The folded form for float32 inference: in place on its own tensors, no batch norm left."""
         gate = self.linear2(self.linear1(x).relu_())
         attended = (gate.sigmoid_() if self.channel_gate == "sigmoid" else gate).mul_(x)
-        gate = self._convolve("conv2", self._convolve("conv1", attended, "relu"), "sigmoid")
+        gate = self._convolve("conv2", self._convolve("conv1", attended).relu_()).sigmoid_()
         return attended.mul_(self._finish(gate))
 
     @torch.jit.unused
-    def _convolve(self, name: str, x: Tensor, activation: str) -> Tensor:
-        """One folded convolution and its activation: a single oneDNN call on packed weights where there is oneDNN.
+    def _convolve(self, name: str, x: Tensor) -> Tensor:
+        """One folded convolution, by its spectrum where that was measured to be faster.
 
         A convolution with forward hooks (FLOP counters) is called as a module, so that they see it.
         """
         conv = getattr(self, name)
-        if not ONEDNN or x.device.type != "cpu" or conv._forward_hooks:
-            return conv(x).relu_() if activation == "relu" else conv(x).sigmoid_()
-        if name not in self._packed or not self._packed[name].holds(conv):
-            self._packed[name] = _Packed(conv, x.shape[-2:])
-        return self._packed[name](x, conv, activation)
+        pixels = x.shape[0] * x.shape[2] * x.shape[3]
+        if not X86 or x.device.type != "cpu" or conv.groups > 1 or pixels < SPECTRAL_PIXELS or conv._forward_hooks:
+            return conv(x)
+        if name not in self._spectra or not self._spectra[name].holds(conv):
+            self._spectra[name] = _Spectral(conv)
+        return self._spectra[name](x, conv)
 
     def __getstate__(self) -> dict[str, object]:
-        """Packed weights are neither copied nor pickled; they come back at the first forward."""
-        return {**self.__dict__, "_packed": {}}
+        """Spectra are neither copied nor pickled; they come back at the first forward."""
+        return {**self.__dict__, "_spectra": {}}
 
     @torch.jit.unused
     def _check_width(self, x: Tensor) -> None:
@@ -269,26 +272,77 @@ def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     conv.bias = nn.Parameter(shift, requires_grad=False)
 
 
-class _Packed:
-    """Weights of a folded convolution in oneDNN's own layout; plain ones are reordered at every call.
+def _plain_inference(x: Tensor) -> bool:
+    """Whether `x` runs eagerly, without gradients and at its own precision."""
+    compiled = torch.compiler.is_compiling()
+    return not (compiled or torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type))
 
-    At 256 channels on a 10x10 map the reordering takes a third of the convolution's time.
+
+def _transforms() -> tuple[Tensor, Tensor, Tensor]:
+    """Real matrices (23 x 16, 23 x 7, 10 x 23) that turn the correlation of 16 values with 7 into 23 products.
+
+    inverse @ ((forward @ values) * (kernel @ taps)) are its 10 complete results: a DFT of length 16, two of its
+    frequencies real, each of the other seven multiplied with three real products (Gauss).
+    """
+    angle = torch.arange(9, dtype=torch.float64, device="cpu")[:, None] * torch.arange(16, device="cpu") * (math.pi / 8)
+    cos, sin = angle.cos(), angle.sin()
+    forward: list[Tensor] = []
+    kernel: list[Tensor] = []
+    inverse: list[Tensor] = []
+    for c, s in zip(cos, sin, strict=True):
+        if s.abs().max() < 1e-9:
+            forward, kernel, inverse = [*forward, c], [*kernel, c[:7]], [*inverse, c[:10] / 16]
+        else:
+            forward += [c - s, c, -s]
+            kernel += [c[:7], (s - c)[:7], (s + c)[:7]]
+            inverse += [(c - s)[:10] / 8, -s[:10] / 8, -c[:10] / 8]
+    return torch.stack(forward).float(), torch.stack(kernel), torch.stack(inverse, 1).float()
+
+
+FORWARD, KERNEL, INVERSE = _transforms()
+
+
+class _Spectral:
+    """A dense 7x7 convolution with a third of the products: by DFT along the width, directly along the height.
+
+    Tiles of 16 columns give 10 each. A convolution with fewer than 16 filters would leave vector lanes idle, so it
+    computes `lanes` rows at once, as more filters on a taller window. The error is that of the direct sum.
     """
 
-    def __init__(self, conv: nn.Conv2d, size: Sequence[int]):
-        self.edges = conv.padding_mode == "replicate"
-        self.padding = [0, 0] if self.edges else [3, 3]
+    def __init__(self, conv: nn.Conv2d):
         self.source, self.version = conv.weight.data, conv.weight._version
-        shape = [1, conv.in_channels, *(n + 6 if self.edges else n for n in size)]
-        pack: Callable[..., Tensor] = torch._C._nn.mkldnn_reorder_conv2d_weight
-        self.weight = pack(self.source.to_mkldnn(), self.padding, [1, 1], [1, 1], conv.groups, shape)
+        self.mode = "replicate" if conv.padding_mode == "replicate" else "constant"
+        filters, width = conv.weight.shape[:2]
+        self.lanes = max(1, 16 // filters)
+        spectrum = torch.einsum("ocyk,pk->pocy", self.source.double(), KERNEL).float()
+        rows = spectrum.new_zeros(23, self.lanes, filters, width, 6 + self.lanes)
+        for lane in range(self.lanes):
+            rows[:, lane, :, :, lane : lane + 7] = spectrum
+        self.weight = rows.view(-1, width, 1, 6 + self.lanes)
 
     def holds(self, conv: nn.Conv2d) -> bool:
         """Whether these are still the weights of `conv`; the source is kept alive, so its address is not used again."""
         return conv.weight.data_ptr() == self.source.data_ptr() and conv.weight._version == self.version
 
-    def __call__(self, x: Tensor, conv: nn.Conv2d, activation: str) -> Tensor:
-        x = F.pad(x, (3, 3, 3, 3), mode="replicate") if self.edges else x
-        call = torch.ops.mkldnn._convolution_pointwise
-        out: Tensor = call(x, self.weight, conv.bias, self.padding, [1, 1], [1, 1], conv.groups, activation, [], "")
-        return out
+    def __call__(self, x: Tensor, conv: nn.Conv2d) -> Tensor:
+        """`conv(x)`, some tiles at a time so that what is between fits a processor's cache."""
+        b, c, height, width = x.shape
+        tiles, steps, filters = -(-width // 10), -(-height // self.lanes), conv.out_channels
+        x = F.pad(x, (3, 3 + 10 * tiles - width, 3, 3 + self.lanes * steps - height), mode=self.mode)
+        strips = -(-23 * b * max(c * x.shape[2], filters * height) * tiles // STRIP_FLOATS)
+        share = -(-tiles // min(strips, tiles))
+        out = x.new_empty(b, filters, steps, self.lanes, tiles, 10)
+        for start in range(0, tiles, share):
+            strip = x[..., 10 * start : 10 * (start + share) + 6]
+            out[..., start : start + share, :] = self._strip(strip).permute(0, 3, 5, 2, 4, 1)
+        out = out.view(b, filters, self.lanes * steps, 10 * tiles)[..., :height, :width]
+        return out if conv.bias is None else out.add_(conv.bias[:, None, None])
+
+    def _strip(self, x: Tensor) -> Tensor:
+        """Convolve padded columns; returns `B x 10 columns x lanes x filters x tiles x steps`."""
+        values = x.unfold(3, 16, 10).permute(0, 4, 1, 3, 2)
+        b, _, c, tiles, rows = values.shape
+        spectrum = torch.matmul(FORWARD, values.reshape(b, 16, -1)).view(b, 23 * c, tiles, rows)
+        spectrum = F.conv2d(spectrum, self.weight, stride=(1, self.lanes), groups=23)
+        steps = spectrum.shape[3]
+        return torch.matmul(INVERSE, spectrum.reshape(b, 23, -1)).view(b, 10, self.lanes, -1, tiles, steps)

@@ -1,7 +1,7 @@
 """Training arguments for brief trainings, chosen by measurement instead of left at defaults made for 300 epochs.
 
-Measured on BCCD, yolov8n, 160 px (see README, "The recipe"): an optimiser step per batch (`nbs` = batch), half a warm-up
-epoch from scratch and none after a fork, AdamW, no mosaic.
+Measured on BCCD, yolov8n, 160 px (see README, "The recipe"): an optimiser step per batch (`nbs` = batch), half a
+warm-up epoch from scratch and none after a fork, AdamW, no mosaic.
 """
 
 import ast
@@ -27,7 +27,7 @@ LEAN = {
 }
 FROM_SCRATCH = {"optimizer": "AdamW", "lr0": 0.003, "momentum": 0.9, "warmup_epochs": 0.5, "warmup_bias_lr": 0.0}
 FINE_TUNE = {"optimizer": "AdamW", "lr0": 0.001, "momentum": 0.9, "warmup_epochs": 0.5, "warmup_bias_lr": 0.0}
-BRIEF = {"optimizer": "AdamW", "lr0": 0.002, "momentum": 0.9, "warmup_epochs": 0.0, "warmup_bias_lr": 0.0}
+BRIEF = {"optimizer": "AdamW", "lr0": 0.001, "momentum": 0.9, "warmup_epochs": 0.0, "warmup_bias_lr": 0.0}
 
 RESERVED = {
     "data": "--data",

@@ -31,9 +31,9 @@ class ReplayTable:
             rows = {Architecture.from_dict(r["architecture"]).key: r for r in content["rows"]}
             return cls(str(content["detector"]), rows)
         except OSError as error:
-            raise RunError(f"the table {path} cannot be read ({error.strerror}); give --table an existing file") from error
+            raise RunError(f"the table {path} cannot be read ({error.strerror}); check --table") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"{path} is no replay table: it must be JSON with 'detector' and 'rows' ({error})") from error
+            raise RunError(f"{path} is no replay table: it needs JSON with 'detector' and 'rows' ({error})") from error
 
 
 class ReplayEvaluator:

@@ -1,8 +1,8 @@
 """A detection trainer without anything that is not training, and with the guards that make its figures comparable.
 
-It takes a built model, keeps data sets in memory for the process, re-seeds after everything is set up (so that no random
-draw of building or caching gets into the data stream), re-estimates batch-norm statistics before every validation, and
-turns what Ultralytics repairs silently (NaN recovery, batch halving) into a recorded failure.
+It takes a built model, keeps data sets in memory for the process, re-seeds after everything is set up (so that no
+random draw of building or caching gets into the data stream), re-estimates batch-norm statistics before every
+validation, and turns what Ultralytics repairs silently (NaN recovery, batch halving) into a recorded failure.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +41,7 @@ class LeanTrainer(DetectionTrainer):
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Any,
         arguments: Mapping[str, Any],
         on_epoch: OnEpoch,
         fresh: frozenset[int] = frozenset(),
@@ -49,7 +49,8 @@ class LeanTrainer(DetectionTrainer):
         reestimate: bool = True,
     ):
         super().__init__(overrides={"model": "gamsearch.yaml", **arguments})
-        self.model = model
+        self.model: Any = model
+        self.ema: Any = None
         self.on_epoch, self.fresh, self.check_setup, self.reestimate = on_epoch, fresh, check_setup, reestimate
         self.requested_batch = self.batch_size
         self.validated: nn.Module = model
@@ -136,9 +137,11 @@ class LeanTrainer(DetectionTrainer):
             yield images.to(self.device).float() / 255
 
     def _statistics_images(self) -> list[torch.Tensor]:
-        cfg = deepcopy(self.args)
+        cfg: Any = deepcopy(self.args)
         cfg.cache = False
-        dataset = build_yolo_dataset(cfg, self.data["train"], 16, self.data, mode="val", rect=True, stride=self.stride)
+        dataset: Any = build_yolo_dataset(
+            cfg, self.data["train"], 16, self.data, mode="val", rect=True, stride=self.stride
+        )
         step = max(1, len(dataset) // STATISTICS_IMAGES)
         groups: dict[tuple, list[torch.Tensor]] = {}
         for i in range(0, len(dataset), step):
