@@ -73,7 +73,7 @@ def _demo(given: dict[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str
         "batch": size.batch,
         "noise_seeds": 3,
     }
-    train = {**demo.RECIPE, **(given["train"] or {})}
+    train = {**demo.AUGMENTATION, **(given["train"] or {})}
     return {**given, "data": str(data), "train": train}, defaults
 
 

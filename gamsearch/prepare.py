@@ -11,6 +11,7 @@ from gamsearch.detectors import Detector
 from gamsearch.environment import quiet_ultralytics
 from gamsearch.errors import ModelError, OptionError, nearest
 from gamsearch.evaluation import Budget, Evaluator
+from gamsearch.metrics import METRICS
 from gamsearch.progress import RunProgress
 from gamsearch.settings import Settings
 from gamsearch.space import SearchSpace
@@ -74,15 +75,18 @@ def _baseline_stage(
     settings: Settings, data: DataSet, detector: Detector, weights: Any, device: Any, progress: RunProgress
 ) -> dict[str, Any]:
     """Train the baseline unless it is there already; return what the record keeps of the stage."""
-    from gamsearch.baseline import start_model, train_baseline
+    from gamsearch.baseline import start_model, train_baseline, validated
 
     if weights is None and settings.baseline_epochs == 0:
         raise OptionError("--baseline-epochs 0 needs trained weights: give --model a .pt, or train at least one epoch")
     last: dict[str, float] = {}
+    progress.started_baseline()
 
     def on_epoch(epoch: int, results: dict[str, float]) -> None:
-        last.update(epochs=epoch, map50_95=results["metrics/mAP50-95(B)"], map50=results["metrics/mAP50(B)"])
-        progress.baseline_epoch(epoch, settings.baseline_epochs, last["map50_95"])
+        trained = [m for m in METRICS.values() if m.stage == "trained" and validated(results)]
+        figures = {m.name: m.compute(results) for m in trained}
+        last.update(epochs=epoch, **figures)
+        progress.epoch(epoch, settings.baseline_epochs, figures)
 
     budget = Budget(settings.baseline_epochs, settings.imgsz, settings.batch, settings.seed)
     train_baseline(

@@ -71,10 +71,11 @@ class RunProgress:
         if not self.live:
             self.say(f"[{self._clock()}] trial {number} {outcome}{f', gain {text}' if text else ''}")
 
-    def baseline_epoch(self, epoch: int, epochs: int, map50_95: float) -> None:
-        """An epoch of the baseline stage ended."""
-        self.bar.update(self.task, description="baseline stage")
-        self.epoch(epoch, epochs, {"map50_95": map50_95})
+    def started_baseline(self) -> None:
+        """The baseline stage starts."""
+        self.bar.reset(self.task, description="baseline stage", figures="")
+        if not self.live:
+            self.say(f"[{self._clock()}] baseline stage")
 
     def _clock(self) -> str:
         seconds = int(time.monotonic() - self.begun)

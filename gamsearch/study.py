@@ -227,5 +227,10 @@ def record(study: optuna.Study, name: str) -> Record:
         detector_name=own.get("detector", {}).get("name", ""),
         baseline_seeds=tuple(own.get("baseline_seeds", [])),
         baseline_stage=own.get("baseline_stage", {}),
-        trials=table(study),
+        trials=_without_waiting(table(study)),
     )
+
+
+def _without_waiting(frame: pd.DataFrame) -> pd.DataFrame:
+    """Proposals that nobody has taken up yet say nothing to a reader."""
+    return frame[frame["state"] != "waiting"].reset_index(drop=True)

@@ -129,7 +129,7 @@ def test_the_shipped_size_is_drawn_in_seconds(tmp_path: Path) -> None:
     assert (len(data.train), len(data.val)) == (size.train, size.val)
 
 
-def test_every_argument_of_the_recipe_is_one_of_ultralytics() -> None:
+def test_every_augmentation_is_an_argument_of_ultralytics() -> None:
     from ultralytics.cfg import get_cfg
 
-    get_cfg(overrides=dict(demo.RECIPE))
+    get_cfg(overrides=dict(demo.AUGMENTATION))

@@ -22,8 +22,8 @@ Padding = Literal["replicate", "zeros"]
 
 MAX_RATE = 64
 X86 = torch.backends.cpu.get_cpu_capability().startswith("AVX")
-SPECTRAL_PIXELS = 256
-STRIP_FLOATS = 1 << 18
+LANES = 16  # float32 numbers in a vector register of AVX-512
+SPECTRAL_PIXELS = 256  # below, rearranging the larger weights costs more than the products that are saved
 
 
 class GAMError(ValueError):
@@ -66,7 +66,7 @@ class GAM(nn.Module):
         self.channel_gate = channel_gate
         self.gain = 4.0 if (channel_gate, init) == ("sigmoid", "identity") else 1.0
         self.fused = False
-        self._spectra: dict[str, _Spectral] = {}
+        self._fast: dict[str, _FastWeights] = {}
         self.linear1 = nn.Linear(channels, hidden)
         self.linear2 = nn.Linear(hidden, channels)
         self.conv1 = nn.Conv2d(channels, hidden, 7, padding=3, groups=groups, padding_mode=padding)
@@ -116,21 +116,21 @@ class GAM(nn.Module):
 
     @torch.jit.unused
     def _convolve(self, name: str, x: Tensor) -> Tensor:
-        """One folded convolution, by its spectrum where that was measured to be faster.
+        """One folded convolution, in the faster of three forms: as it is, several rows at once, or by its spectrum.
 
         A convolution with forward hooks (FLOP counters) is called as a module, so that they see it.
         """
         conv = getattr(self, name)
-        pixels = x.shape[0] * x.shape[2] * x.shape[3]
-        if not X86 or x.device.type != "cpu" or conv.groups > 1 or pixels < SPECTRAL_PIXELS or conv._forward_hooks:
+        form = _fast_form(conv, x)
+        if form is None or conv._forward_hooks:
             return conv(x)
-        if name not in self._spectra or not self._spectra[name].holds(conv):
-            self._spectra[name] = _Spectral(conv)
-        return self._spectra[name](x, conv)
+        if name not in self._fast or not self._fast[name].is_for(form, conv):
+            self._fast[name] = _FastWeights(form, conv)
+        return form.convolve(x, self._fast[name].weight, conv)
 
     def __getstate__(self) -> dict[str, object]:
-        """Spectra are neither copied nor pickled; they come back at the first forward."""
-        return {**self.__dict__, "_spectra": {}}
+        """Rearranged weights are neither copied nor pickled; they come back at the first forward."""
+        return {**self.__dict__, "_fast": {}}
 
     @torch.jit.unused
     def _check_width(self, x: Tensor) -> None:
@@ -302,47 +302,76 @@ def _transforms() -> tuple[Tensor, Tensor, Tensor]:
 FORWARD, KERNEL, INVERSE = _transforms()
 
 
-class _Spectral:
-    """A dense 7x7 convolution with a third of the products: by DFT along the width, directly along the height.
+class _Rows:
+    """A convolution with fewer filters than vector lanes: several rows at once, as more filters on a taller window."""
 
-    Tiles of 16 columns give 10 each. A convolution with fewer than 16 filters would leave vector lanes idle, so it
-    computes `lanes` rows at once, as more filters on a taller window. The error is that of the direct sum.
+    @staticmethod
+    def rearrange(weight: Tensor) -> Tensor:
+        filters, channels = weight.shape[:2]
+        rows = LANES // filters
+        taller = weight.new_zeros(rows, filters, channels, 6 + rows, 7)
+        for row in range(rows):
+            taller[row, :, :, row : row + 7] = weight
+        return taller.view(-1, channels, 6 + rows, 7)
+
+    @staticmethod
+    def convolve(x: Tensor, weight: Tensor, conv: nn.Conv2d) -> Tensor:
+        b, _, height, width = x.shape
+        rows = weight.shape[2] - 6
+        steps = -(-height // rows)
+        x = F.pad(x, (3, 3, 3, 3 + rows * steps - height), mode=_pad_mode(conv))
+        out = F.conv2d(x, weight, stride=(rows, 1)).view(b, rows, -1, steps, width).permute(0, 2, 3, 1, 4)
+        return _with_bias(out.reshape(b, -1, rows * steps, width)[:, :, :height], conv)
+
+
+class _Spectral:
+    """A convolution with a third of the products: by DFT along the width, directly along the height.
+
+    Tiles of 16 columns give 10 each. The rounding error is that of the direct sum.
     """
 
-    def __init__(self, conv: nn.Conv2d):
-        self.source, self.version = conv.weight.data, conv.weight._version
-        self.mode = "replicate" if conv.padding_mode == "replicate" else "constant"
-        filters, width = conv.weight.shape[:2]
-        self.lanes = max(1, 16 // filters)
-        spectrum = torch.einsum("ocyk,pk->pocy", self.source.double(), KERNEL).float()
-        rows = spectrum.new_zeros(23, self.lanes, filters, width, 6 + self.lanes)
-        for lane in range(self.lanes):
-            rows[:, lane, :, :, lane : lane + 7] = spectrum
-        self.weight = rows.view(-1, width, 1, 6 + self.lanes)
+    @staticmethod
+    def rearrange(weight: Tensor) -> Tensor:
+        spectrum = torch.einsum("ocyk,pk->pocy", weight.double(), KERNEL).float()
+        return spectrum.reshape(-1, weight.shape[1], 1, 7)
 
-    def holds(self, conv: nn.Conv2d) -> bool:
-        """Whether these are still the weights of `conv`; the source is kept alive, so its address is not used again."""
-        return conv.weight.data_ptr() == self.source.data_ptr() and conv.weight._version == self.version
+    @staticmethod
+    def convolve(x: Tensor, weight: Tensor, conv: nn.Conv2d) -> Tensor:
+        b, channels, height, width = x.shape
+        tiles = -(-width // 10)
+        x = F.pad(x, (3, 3 + 10 * tiles - width, 3, 3), mode=_pad_mode(conv))
+        values = x.unfold(3, 16, 10).permute(0, 4, 1, 3, 2).reshape(b, 16, -1)
+        values = torch.matmul(FORWARD, values).view(b, 23 * channels, tiles, height + 6)
+        values = F.conv2d(values, weight, groups=23).reshape(b, 23, -1)
+        out = torch.matmul(INVERSE, values).view(b, 10, -1, tiles, height).permute(0, 2, 4, 3, 1)
+        return _with_bias(out.reshape(b, -1, height, 10 * tiles)[..., :width], conv)
 
-    def __call__(self, x: Tensor, conv: nn.Conv2d) -> Tensor:
-        """`conv(x)`, some tiles at a time so that what is between fits a processor's cache."""
-        b, c, height, width = x.shape
-        tiles, steps, filters = -(-width // 10), -(-height // self.lanes), conv.out_channels
-        x = F.pad(x, (3, 3 + 10 * tiles - width, 3, 3 + self.lanes * steps - height), mode=self.mode)
-        strips = -(-23 * b * max(c * x.shape[2], filters * height) * tiles // STRIP_FLOATS)
-        share = -(-tiles // min(strips, tiles))
-        out = x.new_empty(b, filters, steps, self.lanes, tiles, 10)
-        for start in range(0, tiles, share):
-            strip = x[..., 10 * start : 10 * (start + share) + 6]
-            out[..., start : start + share, :] = self._strip(strip).permute(0, 3, 5, 2, 4, 1)
-        out = out.view(b, filters, self.lanes * steps, 10 * tiles)[..., :height, :width]
-        return out if conv.bias is None else out.add_(conv.bias[:, None, None])
 
-    def _strip(self, x: Tensor) -> Tensor:
-        """Convolve padded columns; returns `B x 10 columns x lanes x filters x tiles x steps`."""
-        values = x.unfold(3, 16, 10).permute(0, 4, 1, 3, 2)
-        b, _, c, tiles, rows = values.shape
-        spectrum = torch.matmul(FORWARD, values.reshape(b, 16, -1)).view(b, 23 * c, tiles, rows)
-        spectrum = F.conv2d(spectrum, self.weight, stride=(1, self.lanes), groups=23)
-        steps = spectrum.shape[3]
-        return torch.matmul(INVERSE, spectrum.reshape(b, 23, -1)).view(b, 10, self.lanes, -1, tiles, steps)
+def _fast_form(conv: nn.Conv2d, x: Tensor) -> type[_Rows] | type[_Spectral] | None:
+    """The form that `benchmarks/gam_speed.py` found faster for `conv` on a map like `x`; None: as it is."""
+    if not X86 or x.device.type != "cpu" or conv.groups > 1 or conv.in_channels < LANES:
+        return None
+    if conv.out_channels <= LANES // 2:
+        return _Rows
+    return _Spectral if x.shape[0] * x.shape[2] * x.shape[3] >= SPECTRAL_PIXELS else None
+
+
+class _FastWeights:
+    """The weights of `conv` as `form` needs them, and what they were made from."""
+
+    def __init__(self, form: type[_Rows] | type[_Spectral], conv: nn.Conv2d):
+        self.form, self.source, self.version = form, conv.weight.data, conv.weight._version
+        self.weight = form.rearrange(self.source)
+
+    def is_for(self, form: type[_Rows] | type[_Spectral], conv: nn.Conv2d) -> bool:
+        """Whether nothing has changed; the source is kept alive, so that its address cannot be used again."""
+        same = conv.weight.data_ptr() == self.source.data_ptr() and conv.weight._version == self.version
+        return same and form is self.form
+
+
+def _pad_mode(conv: nn.Conv2d) -> str:
+    return "replicate" if conv.padding_mode == "replicate" else "constant"
+
+
+def _with_bias(out: Tensor, conv: nn.Conv2d) -> Tensor:
+    return out if conv.bias is None else out.add_(conv.bias[:, None, None])

@@ -93,7 +93,7 @@ class LeanTrainer(DetectionTrainer):
             loader.reset()
 
     # each epoch --------------------------------------------------------------------------------------------------
-    def validate(self) -> tuple[dict[str, float], float]:
+    def validate(self) -> tuple[dict[str, float], float | None]:
         """Validate a copy of the EMA weights whose batch-norm statistics were re-estimated on training images."""
         averaged = self.ema.ema
         self.validated = deepcopy(averaged)
