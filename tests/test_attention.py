@@ -153,6 +153,9 @@ def test_mixed_precision_is_finite_and_near_full_precision(name, options, kind, 
 @over_the_registry
 def test_a_half_precision_training_step_on_huge_activations_stays_finite(name, options):
     module = trained_like(name, options).train()
+    with torch.no_grad():
+        for layer in (m for m in module.modules() if isinstance(m, (nn.Conv2d, nn.Linear))):
+            layer.weight *= 10
     x = (picture(2, CHANNELS, 8, 8) * 1e4).half()
     assert torch.isfinite(x).all()
     with torch.autocast("cpu", torch.float16):
@@ -196,7 +199,7 @@ def test_onnx_agrees_at_a_second_image_size(name, options, form, tmp_path: Path)
 def test_torchscript_agrees_traced_and_scripted(name, options, form):
     module = trained_like(name, options)
     module = module.fuse() if form == "fused" else module
-    x = picture(2, CHANNELS, 6, 11)
+    x = picture(2, CHANNELS, 7, 11)
     with torch.no_grad():
         expected = module(x)
         for compiled in (torch.jit.trace(module, picture(1, CHANNELS, 8, 8)), torch.jit.script(module)):
@@ -233,6 +236,28 @@ def test_the_deployment_form_equals_the_training_form(name, options, height, wid
             assert max_difference(fused(x), expected) < 1e-5
 
 
+@pytest.mark.parametrize("padding", ["replicate", "zeros"])
+@pytest.mark.parametrize(("channels", "rate"), [(16, 2), (32, 4), (32, 16), (48, 4), (64, 4), (96, 2)])
+@pytest.mark.parametrize("size", [(1, 16, 16), (2, 20, 33), (1, 41, 7), (3, 9, 40)])
+def test_every_fast_convolution_of_the_deployment_form_equals_the_plain_one(channels, rate, padding, size):
+    torch.manual_seed(0)
+    module = GAM(channels, rate, padding=padding, init="reference").eval().fuse()
+    x = picture(size[0], channels, *size[1:])
+    with torch.no_grad():
+        for name, width in (("conv1", channels), ("conv2", channels // rate)):
+            layer, y = getattr(module, name), picture(size[0], width, *size[1:])
+            assert max_difference(module._convolve(name, y), layer(y)) < 3e-6
+        fast = module(x)
+    assert max_difference(fast, module(x)) < 1e-5  # with gradients enabled the plain form runs
+
+
+@export
+def test_the_deployment_form_can_be_captured_by_torch_export():
+    module, x = trained_like("GAM", {}).fuse(), picture(1, CHANNELS, 20, 20)
+    with torch.no_grad():
+        assert max_difference(torch.export.export(module, (x,)).module()(x), module(x)) < 1e-5
+
+
 @over_the_registry
 def test_fusing_twice_changes_nothing_and_draws_no_random_numbers(name, options):
     module = trained_like(name, options)
@@ -264,8 +289,10 @@ def test_copies_and_pickles_compute_the_same(name, options, form):
     module = trained_like(name, options)
     module = module.fuse() if form == "fused" else module
     x = picture(2, CHANNELS, 9, 9)
+    size = len(pickle.dumps(module))
     with torch.no_grad():
         expected = module(x)  # before copying: a module that has run must copy as well
+        assert len(pickle.dumps(module)) == size
         for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
             assert torch.equal(other(x), expected)
             next(other.parameters()).data.zero_()
@@ -433,8 +460,8 @@ def test_a_fused_module_cannot_be_initialised_again(call):
 
 
 def test_a_fused_module_follows_weights_that_are_changed_afterwards():
-    first, second = trained_like("GAM", {}).fuse(), GAM(CHANNELS, init="reference").eval().fuse()
-    x = picture(1, CHANNELS, 8, 8)
+    first, second = (GAM(64, init="reference").eval().fuse() for _ in range(2))
+    x = picture(1, 64, 20, 20)
     with torch.no_grad():
         first(x)
         first.load_state_dict(second.state_dict())

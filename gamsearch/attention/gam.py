@@ -23,7 +23,8 @@ Padding = Literal["replicate", "zeros"]
 MAX_RATE = 64
 X86 = torch.backends.cpu.get_cpu_capability().startswith("AVX")
 LANES = 16  # float32 numbers in a vector register of AVX-512
-SPECTRAL_PIXELS = 256  # below, rearranging the larger weights costs more than the products that are saved
+SPECTRAL_PIXELS = 256  # below, handling the 3.3 times larger weights costs more than the saved products
+SPECTRAL_WEIGHTS = 1 << 20  # above, they no longer fit the cache
 
 
 class GAMError(ValueError):
@@ -90,14 +91,19 @@ class GAM(nn.Module):
     def _channel_gate(self, x: Tensor) -> Tensor:
         """The gate per pixel and channel; linear layers read channels last, their 1x1 views channels first."""
         hidden = self.linear1(x if self.fused else x.permute(0, 2, 3, 1))
-        gate = self.linear2(F.relu(_saturated(hidden, hidden.dtype)))
+        gate = self.linear2(_rectified(hidden))
         gate = _saturated(gate if self.fused else gate.permute(0, 3, 1, 2), gate.dtype)
         return torch.sigmoid(gate) if self.channel_gate == "sigmoid" else gate
 
     def _spatial_gate(self, attended: Tensor) -> Tensor:
+        """The gate of the two convolutions; a batch norm must not see infinities, a sigmoid may."""
         hidden = self.conv1(attended)
-        gate = self.conv2(F.relu(self.norm1(_saturated(hidden, hidden.dtype))))
-        return self._finish(torch.sigmoid(self.norm2(_saturated(gate, gate.dtype))))
+        if not self.fused:
+            hidden = self.norm1(_saturated(hidden, hidden.dtype))
+        gate = self.conv2(_rectified(hidden))
+        if not self.fused:
+            gate = self.norm2(_saturated(gate, gate.dtype))
+        return self._finish(torch.sigmoid(gate))
 
     def _finish(self, gate: Tensor) -> Tensor:
         """Shuffle the gate over the groups and apply the constant factor of the sigmoid variant."""
@@ -252,6 +258,11 @@ def _saturated(x: Tensor, kind: torch.dtype, limit: float = 65504.0) -> Tensor:
     return x.clamp(-limit, limit) if kind == torch.float16 else x
 
 
+def _rectified(x: Tensor, limit: float = 65504.0) -> Tensor:
+    """`relu(x)`, within the range of float16 if `x` is float16."""
+    return x.clamp(0.0, limit) if x.dtype == torch.float16 else F.relu(x)
+
+
 def _pointwise(linear: nn.Linear) -> nn.Conv2d:
     """The 1x1 convolution that is `linear` per pixel; its weight is a view."""
     conv = nn.utils.skip_init(nn.Conv2d, linear.in_features, linear.out_features, 1)
@@ -353,7 +364,8 @@ def _fast_form(conv: nn.Conv2d, x: Tensor) -> type[_Rows] | type[_Spectral] | No
         return None
     if conv.out_channels <= LANES // 2:
         return _Rows
-    return _Spectral if x.shape[0] * x.shape[2] * x.shape[3] >= SPECTRAL_PIXELS else None
+    pixels = x.shape[0] * x.shape[2] * x.shape[3]
+    return _Spectral if pixels >= SPECTRAL_PIXELS and conv.weight.numel() <= SPECTRAL_WEIGHTS else None
 
 
 class _FastWeights:

@@ -62,7 +62,9 @@ def arguments(
         "batch": budget.batch,
         "seed": budget.seed,
         "device": devices.ultralytics_name(device),
-        "save_dir": str(folder),
+        "project": str(folder.resolve().parent),
+        "name": folder.name,
+        "save_dir": str(folder.resolve()),  # the newer releases' word for project and name
         "val": True,
     }
 

@@ -5,8 +5,9 @@ random draw of building or caching gets into the data stream), re-estimates batc
 validation, and turns what Ultralytics repairs silently (NaN recovery, batch halving) into a recorded failure.
 """
 
+import io
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -60,7 +61,8 @@ class LeanTrainer(DetectionTrainer):
         """Scan and cache each split once per process; its augmentation starts anew for every trial."""
         key = (str(img_path), mode, batch, self.args.imgsz, self.args.fraction, str(self.args.cache))
         if key not in _DATASETS:
-            _DATASETS[key] = super().build_dataset(img_path, mode, batch)
+            with redirect_stdout(io.StringIO()):  # its progress bars
+                _DATASETS[key] = super().build_dataset(img_path, mode, batch)
         dataset = _DATASETS[key]
         _forget_buffer(dataset)
         dataset.transforms = dataset.build_transforms(hyp=deepcopy(self.args))
