@@ -79,6 +79,11 @@ def _baseline_stage(
 
     if weights is None and settings.baseline_epochs == 0:
         raise OptionError("--baseline-epochs 0 needs trained weights: give --model a .pt, or train at least one epoch")
+    if settings.baseline_epochs == 0 and weights.model[-1].nc != data.nc:
+        raise OptionError(
+            f"--baseline-epochs 0 takes {settings.model} as it is, but it knows {weights.model[-1].nc} classes and the "
+            f"data has {data.nc}; train at least one epoch"
+        )
     last: dict[str, float] = {}
     progress.started_baseline()
 

@@ -132,6 +132,17 @@ class Record:
         among = f" ({self.tally()})" if len(self.trials) > 1 else ""
         return f"Only the baseline has been completed{among}, so no placement can be compared with it yet."
 
+    def transfer(self) -> str:
+        """Say how much of the baseline the candidates inherited, e.g. `355 of 355 tensors in each of 24 candidates`."""
+        rows = self.complete[self.complete["number"] != 0]
+        if rows.empty or "tensors_inherited" not in rows or rows["tensors_inherited"].isna().all():
+            return ""
+        least, expected = rows["tensors_inherited"].min(), rows["tensors_expected"].max()
+        return (
+            f"Inherited from the baseline: {least:.0f} of {expected:.0f} tensors in each of {len(rows)} candidates, "
+            f"{rows['misplaced'].max():.0f} in the wrong place."
+        )
+
     def tally(self) -> str:
         """Count the trials by state, failures by reason, e.g. `18 complete, 2 repeats, 3 failed (2 nan, 1 build)`."""
         counts = Counter(self.trials["state"])

@@ -35,6 +35,7 @@ STATES = {
     TrialState.WAITING: "waiting",
 }
 EXTRA_COLUMNS = ("latency_ratio", "latency_iqr_ms")
+AUDIT_COLUMNS = ("tensors_inherited", "tensors_expected", "tensors_fresh", "misplaced")
 INTERRUPTED = "interrupted"
 
 
@@ -173,12 +174,13 @@ def table(study: optuna.Study) -> pd.DataFrame:
 def _columns() -> list[str]:
     fixed = ["number", "state", "key", "label", "architecture"]
     rest = ["reason", "recalled_from", "epochs", "seconds", "seed", "curve", "feasible", "anchor"]
-    return [*fixed, *METRICS, *EXTRA_COLUMNS, *rest]
+    return [*fixed, *METRICS, *EXTRA_COLUMNS, *rest, *AUDIT_COLUMNS]
 
 
 def _row(trial: FrozenTrial) -> dict[str, Any]:
     own = trial.user_attrs
     measurement = own.get("measurement", {})
+    provenance = measurement.get("provenance", {})
     metrics = {**own.get("built", {}), **measurement.get("metrics", {})}
     curve = measurement.get("curve", own.get("curve", []))
     return {
@@ -191,11 +193,12 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
         "reason": own.get("reason", INTERRUPTED if trial.state == TrialState.FAIL else ""),
         "recalled_from": own.get("recalled_from", math.nan),
         "epochs": len(curve),
-        "seconds": measurement.get("provenance", {}).get("seconds", math.nan),
+        "seconds": provenance.get("seconds", math.nan),
         "seed": own.get("seed", math.nan),
         "curve": curve,
         "feasible": bool(own.get("feasible", trial.state == TrialState.COMPLETE)),
         "anchor": bool(own.get("anchor", False)),
+        **{name: provenance.get("audit", {}).get(name, math.nan) for name in AUDIT_COLUMNS},
     }
 
 

@@ -83,6 +83,15 @@ def test_a_corrupt_checkpoint(here, capsys, tiny_data):
     assert "broken.pt" in refused(capsys, "run", "--data", str(tiny_data), "--model", "broken.pt")
 
 
+def test_a_checkpoint_of_other_classes_cannot_be_taken_as_it_is(here, capsys, tiny_data):
+    from gamsearch.baseline import start_model, write_checkpoint
+    from gamsearch.detectors import Detector
+
+    write_checkpoint(start_model(Detector.load("yolov8n"), None, {0: "a", 1: "b"}, 0), here / "two.pt", {})
+    words = ["--model", "two.pt", "--baseline-epochs", "0"]
+    assert "knows 2 classes and the data has 10" in refused(capsys, "run", "--data", str(tiny_data), *words)
+
+
 def test_a_checkpoint_that_is_not_there_says_what_to_do(here, capsys, tiny_data):
     sentence = refused(capsys, "run", "--data", str(tiny_data), "--model", "my-weights.pt")
     assert "my-weights.pt does not exist" in sentence and "from scratch" in sentence

@@ -351,10 +351,10 @@ class _Spectral:
         b, channels, height, width = x.shape
         tiles = -(-width // 10)
         x = F.pad(x, (3, 3 + 10 * tiles - width, 3, 3), mode=_pad_mode(conv))
-        values = x.unfold(3, 16, 10).permute(0, 4, 1, 3, 2).reshape(b, 16, -1)
-        values = torch.matmul(FORWARD, values).view(b, 23 * channels, tiles, height + 6)
-        values = F.conv2d(values, weight, groups=23).reshape(b, 23, -1)
-        out = torch.matmul(INVERSE, values).view(b, 10, -1, tiles, height).permute(0, 2, 4, 3, 1)
+        values = x.unfold(3, 16, 10).permute(0, 4, 1, 2, 3).reshape(b, 16, -1)
+        values = torch.matmul(FORWARD, values).view(b, 23 * channels, 1, -1)  # rows, then tiles, on the last axis
+        values = F.conv2d(values, weight, dilation=(1, tiles), groups=23).reshape(b, 23, -1)
+        out = torch.matmul(INVERSE, values).view(b, 10, -1, height, tiles).permute(0, 2, 3, 4, 1)
         return _with_bias(out.reshape(b, -1, height, 10 * tiles)[..., :width], conv)
 
 

@@ -220,7 +220,8 @@ def _trials(record: Record) -> str:
     if record.trials.empty:
         return ""
     rows, caption = rows_of(record.trials), f"All {len(record.trials)} trials in order; the front is bold"
-    return "<h2>All trials</h2>" + html_table(trial_columns(record), rows, caption, _kind)
+    transfer = f"<p>{escape(record.transfer())}</p>" if record.transfer() else ""
+    return "<h2>All trials</h2>" + transfer + html_table(trial_columns(record), rows, caption, _kind)
 
 
 def _kind(trial: pd.Series) -> str:
