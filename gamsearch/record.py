@@ -39,12 +39,37 @@ class Noise:
         return float(quantile * self.sd * sqrt(2))
 
 
+@dataclass(frozen=True)
+class Confirmation:
+    """Paired gains of a candidate over the baseline in map50_95, at seeds at which it was not chosen."""
+
+    label: str
+    gains: tuple[float, ...]
+    latency_ratio: float
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.gains))
+
+    @property
+    def half_width(self) -> float:
+        """Half-width of the 95 % interval of the mean gain: Student's t over the paired differences."""
+        count = len(self.gains)
+        return float(stats.t.ppf(0.975, count - 1) * np.std(self.gains, ddof=1) / sqrt(count))
+
+    @property
+    def text(self) -> str:
+        """E.g. `+0.0021 ± 0.0060 (95 %, 4 paired seeds)`."""
+        return f"{self.mean:+.4f} ± {self.half_width:.4f} (95 %, {len(self.gains)} paired seeds)"
+
+
 @dataclass(frozen=True, eq=False)
 class Record:
     """One run on disk.
 
     `settings` are the run's settings (command, data, versions, ...; nested mappings allowed). `baseline_seeds` are the
-    metrics of the baseline control at each seed, trial 0's first. `trials` has one row per trial in order: `number`,
+    metrics of the baseline control at each seed, trial 0's first; `confirmations` those of candidates (by key) at the
+    seeds after the first. `trials` has one row per trial in order: `number`,
     `state` (one of `STATES`), `key`, `label`, `architecture` (`Architecture.to_dict` form), one column per metric,
     the paired differences `map50_95_gain` and `map50_gain` to the baseline at the same seed and epochs, `reason`,
     `recalled_from` (number of the trial that answered a repeat, or NaN), `epochs`, `seconds`, `seed`, `curve` (one
@@ -61,6 +86,7 @@ class Record:
     baseline_seeds: tuple[dict[str, float], ...] = ()
     baseline_stage: dict[str, Any] = field(default_factory=dict)
     trials: pd.DataFrame = field(default_factory=pd.DataFrame)
+    confirmations: dict[str, tuple[dict[str, float], ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "trials", _with_all_columns(self.trials))
@@ -104,6 +130,17 @@ class Record:
             return None
         return Noise(float(np.std(values, ddof=1)), len(values))
 
+    @property
+    def confirmation(self) -> Confirmation | None:
+        """The paired gains of the best candidate at the other seeds; None with fewer than two of them."""
+        if self.candidates.empty:
+            return None
+        best = self.candidates.iloc[0]
+        controls = {seed.get("seed"): seed["map50_95"] for seed in self.baseline_seeds[1:]}
+        ours = [s for s in self.confirmations.get(best["key"], ()) if s.get("seed") in controls]
+        gains = tuple(float(s["map50_95"] - controls[s["seed"]]) for s in ours)
+        return Confirmation(best["label"], gains, best["latency_ratio"]) if len(gains) > 1 else None
+
     def hypervolumes(self) -> NDArray[np.float64] | None:
         """Hypervolume after each trial, in order, of the feasible trials so far; None without a reference point."""
         if self.reference_point is None:
@@ -122,6 +159,9 @@ class Record:
         """Say in one sentence whether any placement beats the baseline in map50_95, and how sure that is."""
         candidates = self.candidates
         if not candidates.empty:
+            confirmation = self.confirmation
+            if confirmation is not None:
+                return _judge(confirmation, candidates)
             return _compare(candidates, self.noise, len(self.baseline_seeds))
         if self.trials.empty:
             return "Nothing has been evaluated yet."
@@ -155,6 +195,21 @@ class Record:
         if "failed" in words:
             words["failed"] += f" ({_reasons(self.trials.loc[self.trials['state'] == 'failed', 'reason'])})"
         return ", ".join(words.values()) or "no trials"
+
+
+def _judge(confirmation: Confirmation, candidates: pd.DataFrame) -> str:
+    """Say what the best candidate's paired gains at the seeds at which it was not chosen show."""
+    mean, half, count = confirmation.mean, confirmation.half_width, len(candidates)
+    who = f"the best of {count} candidates, {confirmation.label}," if count > 1 else f"{confirmation.label}"
+    chosen = f"gained {candidates['map50_95_gain'].iloc[0]:+.4f} at the seed it was chosen at"
+    if mean - half > 0:
+        ratio = confirmation.latency_ratio
+        price = "" if not isfinite(ratio) else f" at {100 * (ratio - 1):+.0f} % latency"
+        best = f", the best of {count} candidates," if count > 1 else ""
+        return f"{confirmation.label}{best} beats the baseline by {confirmation.text}{price}, in brief training."
+    if mean + half < 0:
+        return f"No placement beats the baseline: {who} {chosen} and lost at others: {confirmation.text}."
+    return f"No placement is shown to beat the baseline: {who} {chosen} and {confirmation.text} at others."
 
 
 def _compare(candidates: pd.DataFrame, noise: Noise | None, seeds: int) -> str:

@@ -230,6 +230,7 @@ def record(study: optuna.Study, name: str) -> Record:
         detector_name=own.get("detector", {}).get("name", ""),
         baseline_seeds=tuple(own.get("baseline_seeds", [])),
         baseline_stage=own.get("baseline_stage", {}),
+        confirmations={key: tuple(seeds) for key, seeds in own.get("confirmations", {}).items()},
         trials=_without_waiting(table(study)),
     )
 

@@ -239,7 +239,9 @@ def test_the_deployment_form_equals_the_training_form(name, options, height, wid
 @pytest.mark.parametrize("padding", ["replicate", "zeros"])
 @pytest.mark.parametrize(("channels", "rate"), [(16, 2), (32, 4), (32, 16), (48, 4), (64, 4), (96, 2)])
 @pytest.mark.parametrize("size", [(1, 16, 16), (2, 20, 33), (1, 41, 7), (3, 9, 40)])
-def test_every_fast_convolution_of_the_deployment_form_equals_the_plain_one(channels, rate, padding, size):
+def test_every_fast_convolution_of_the_deployment_form_equals_the_plain_one(channels, rate, padding, size, monkeypatch):
+    for threshold in ("SPECTRAL_PIXELS", "SPECTRAL_PRODUCTS"):
+        monkeypatch.setattr(gam_file, threshold, 0)
     torch.manual_seed(0)
     module = GAM(channels, rate, padding=padding, init="reference").eval().fuse()
     x = picture(size[0], channels, *size[1:])
@@ -459,7 +461,8 @@ def test_a_fused_module_cannot_be_initialised_again(call):
         getattr(GAM(16).fuse(), call)()
 
 
-def test_a_fused_module_follows_weights_that_are_changed_afterwards():
+def test_a_fused_module_follows_weights_that_are_changed_afterwards(monkeypatch):
+    monkeypatch.setattr(gam_file, "SPECTRAL_PRODUCTS", 0)
     first, second = (GAM(64, init="reference").eval().fuse() for _ in range(2))
     x = picture(1, 64, 20, 20)
     with torch.no_grad():

@@ -495,3 +495,48 @@ def test_the_report_needs_neither_torch_nor_optuna():
     code = "import gamsearch.report, sys; print(sorted({'torch', 'optuna', 'ultralytics'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# --- the confirmation of the best candidate ---------------------------------------------------------------------------
+
+
+def confirmed(gains: list[float]) -> Record:
+    """Two candidates of which the better one was trained again at seeds 1, 2, ... with these gains."""
+    rows = [trial(0, gam(), 0.40), trial(1, gam((4, 4)), 0.43), trial(2, gam((6, 4)), 0.41)]
+    seeds = range(1, len(gains) + 1)
+    controls = ({"seed": 0, "map50_95": 0.40}, *({"seed": s, "map50_95": 0.40 + s / 100} for s in seeds))
+    again = tuple({"seed": s, "map50_95": 0.40 + s / 100 + g} for s, g in zip(seeds, gains, strict=True))
+    return record(rows, baseline_seeds=controls, confirmations={gam((4, 4)).key: again})
+
+
+@pytest.mark.parametrize(
+    ("gains", "beginning"),
+    [
+        (
+            [0.010, 0.012, 0.011, 0.013],
+            "GAM@4 r4, the best of 2 candidates, beats the baseline by +0.0115 ± 0.0021 (95 %",
+        ),
+        ([0.010, -0.012, 0.011, -0.008], "No placement is shown to beat the baseline: the best of 2 candidates, GAM@4"),
+        (
+            [-0.010, -0.012, -0.011, -0.013],
+            "No placement beats the baseline: the best of 2 candidates, GAM@4 r4, gained",
+        ),
+    ],
+)
+def test_the_verdict_follows_the_paired_gains_at_seeds_at_which_the_best_was_not_chosen(gains, beginning):
+    assert confirmed(gains).verdict().startswith(beginning)
+
+
+def test_the_interval_is_students_t_over_the_paired_gains():
+    from scipy import stats
+
+    gains = [0.010, -0.012, 0.011, -0.008, 0.002]
+    low, high = stats.ttest_1samp(gains, 0.0).confidence_interval(0.95)
+    confirmation = confirmed(gains).confirmation
+    assert (confirmation.mean - confirmation.half_width, confirmation.mean + confirmation.half_width) == pytest.approx(
+        (low, high)
+    )
+
+
+def test_one_other_seed_confirms_nothing():
+    assert confirmed([0.02]).confirmation is None

@@ -192,6 +192,16 @@ def test_a_limit_refuses_before_training_and_says_by_how_much(tmp_path, evaluato
     assert {t.number for t in study.best_trials} <= {t.number for t in records.trials(study, TrialState.COMPLETE)}
 
 
+@pytest.mark.parametrize("sampler", ["auto", "tpe", "nsga2", "random", "brute"])
+def test_every_sampler_lives_with_rules_and_limits(tmp_path, evaluator, sampler):
+    limited = replace(SMALL, limits=(Limit("params_m", "+40%"), Limit("latency_ms", "11.5")))
+    study = new_study(tmp_path / "run", limited)
+    run(study, evaluator, trials=14, space=limited, sampler=sampler)
+    names = {"rules", "limit:params_m", "limit:latency_ms"}
+    assert all(set(t.constraints) == names for t in records.trials(study, TrialState.COMPLETE, TrialState.PRUNED))
+    assert len(keys(study)) > 10
+
+
 def test_rules_refuse_without_evaluating(tmp_path, evaluator):
     single = SearchSpace.load("gam-demo", YOLOV8N)
     study = new_study(tmp_path / "run", single)
@@ -269,6 +279,30 @@ def test_the_noise_of_the_baseline_is_measured_at_other_seeds_once(tmp_path, eva
     assert seen == [0, 1, 2]
     record = records.record(study, "run")
     assert [s["seed"] for s in record.baseline_seeds] == [0, 1, 2] and record.noise.seeds == 3
+
+
+def test_the_best_candidate_is_confirmed_at_the_seeds_it_was_not_chosen_at_and_only_once(tmp_path, evaluator):
+    seen: list[tuple[str, int]] = []
+
+    class Noisy:
+        def evaluate(self, architecture, budget, report):
+            seen.append((architecture.key, budget.seed))
+            measured = evaluator.evaluate(architecture, budget, report)
+            noisy = figures(architecture, budget.seed)["map50_95"]
+            return replace(measured, metrics={**measured.metrics, "map50_95": noisy})
+
+    study = new_study(tmp_path / "run")
+    run(study, Noisy(), trials=6, noise_seeds=5)
+    record = records.record(study, "run")
+    best = record.candidates.iloc[0]
+    assert [seed for key, seed in seen if key == best["key"]] == [0, 1, 2, 3, 4]
+    architecture = Architecture.from_dict(best["architecture"])
+    expected = [figures(architecture, s)["map50_95"] - figures(SMALL.baseline, s)["map50_95"] for s in (1, 2, 3, 4)]
+    assert record.confirmation.gains == pytest.approx(expected)
+    before = len(seen)
+    run(study, Noisy(), trials=6, noise_seeds=5)
+    assert len(seen) == before
+    assert "4 paired seeds" in record.verdict()
 
 
 def test_the_planted_effect_is_found_within_a_third_of_the_space(tmp_path, evaluator):

@@ -25,6 +25,7 @@ X86 = torch.backends.cpu.get_cpu_capability().startswith("AVX")
 LANES = 16  # float32 numbers in a vector register of AVX-512
 SPECTRAL_PIXELS = 256  # below, handling the 3.3 times larger weights costs more than the saved products
 SPECTRAL_WEIGHTS = 1 << 20  # above, they no longer fit the cache
+SPECTRAL_PRODUCTS = 40_000_000  # below, the calls around the products cost more
 
 
 class GAMError(ValueError):
@@ -331,8 +332,8 @@ class _Rows:
         rows = weight.shape[2] - 6
         steps = -(-height // rows)
         x = F.pad(x, (3, 3, 3, 3 + rows * steps - height), mode=_pad_mode(conv))
-        out = F.conv2d(x, weight, stride=(rows, 1)).view(b, rows, -1, steps, width).permute(0, 2, 3, 1, 4)
-        return _with_bias(out.reshape(b, -1, rows * steps, width)[:, :, :height], conv)
+        out = F.conv2d(x, weight, _bias(conv).repeat(rows), stride=(rows, 1)).view(b, rows, -1, steps, width)
+        return out.permute(0, 2, 3, 1, 4).reshape(b, -1, rows * steps, width)[:, :, :height]
 
 
 class _Spectral:
@@ -353,9 +354,10 @@ class _Spectral:
         x = F.pad(x, (3, 3 + 10 * tiles - width, 3, 3), mode=_pad_mode(conv))
         values = x.unfold(3, 16, 10).permute(0, 4, 1, 2, 3).reshape(b, 16, -1)
         values = torch.matmul(FORWARD, values).view(b, 23 * channels, 1, -1)  # rows, then tiles, on the last axis
-        values = F.conv2d(values, weight, dilation=(1, tiles), groups=23).reshape(b, 23, -1)
+        bias = F.pad(16 * _bias(conv), (0, 22 * conv.out_channels))  # a constant is frequency 0 alone
+        values = F.conv2d(values, weight, bias, dilation=(1, tiles), groups=23).reshape(b, 23, -1)
         out = torch.matmul(INVERSE, values).view(b, 10, -1, height, tiles).permute(0, 2, 3, 4, 1)
-        return _with_bias(out.reshape(b, -1, height, 10 * tiles)[..., :width], conv)
+        return out.reshape(b, -1, height, 10 * tiles)[..., :width]
 
 
 def _fast_form(conv: nn.Conv2d, x: Tensor) -> type[_Rows] | type[_Spectral] | None:
@@ -364,8 +366,9 @@ def _fast_form(conv: nn.Conv2d, x: Tensor) -> type[_Rows] | type[_Spectral] | No
         return None
     if conv.out_channels <= LANES // 2:
         return _Rows
-    pixels = x.shape[0] * x.shape[2] * x.shape[3]
-    return _Spectral if pixels >= SPECTRAL_PIXELS and conv.weight.numel() <= SPECTRAL_WEIGHTS else None
+    pixels, weights = x.shape[0] * x.shape[2] * x.shape[3], conv.weight.numel()
+    worthwhile = pixels >= SPECTRAL_PIXELS and weights <= SPECTRAL_WEIGHTS and pixels * weights >= SPECTRAL_PRODUCTS
+    return _Spectral if worthwhile else None
 
 
 class _FastWeights:
@@ -385,5 +388,5 @@ def _pad_mode(conv: nn.Conv2d) -> str:
     return "replicate" if conv.padding_mode == "replicate" else "constant"
 
 
-def _with_bias(out: Tensor, conv: nn.Conv2d) -> Tensor:
-    return out if conv.bias is None else out.add_(conv.bias[:, None, None])
+def _bias(conv: nn.Conv2d) -> Tensor:
+    return conv.weight.new_zeros(conv.out_channels) if conv.bias is None else conv.bias
