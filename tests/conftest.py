@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -28,3 +30,17 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from gamsearch import demo
 
     return demo.make(tmp_path_factory.mktemp("demo") / "digits", train=12, val=6, imgsz=64)
+
+
+LOWEST = "8.4.0"
+
+
+@pytest.fixture(scope="session")
+def lowest(tmp_path_factory) -> Path:
+    """A folder with the lowest supported Ultralytics and nothing else."""
+    folder = tmp_path_factory.mktemp("lowest")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
+    done = subprocess.run([*command, f"ultralytics=={LOWEST}"], capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        pytest.skip(f"no package index gave ultralytics {LOWEST}: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+    return folder

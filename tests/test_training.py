@@ -1,12 +1,16 @@
 """Real, tiny trainings: what a brief training measures, and what would make two of them incomparable."""
 
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+import gamsearch
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.baseline import read_baseline, start_model, train_baseline
 from gamsearch.data import DataSet
@@ -202,3 +206,23 @@ def test_metrics_are_finite_fractions(baseline, tiny_data, folder):
     metrics = evaluator(baseline, tiny_data, folder).evaluate(STOCK, BUDGET, silent).metrics
     assert all(math.isfinite(v) for v in metrics.values())
     assert 0 <= metrics["map50_95"] <= metrics["map50"] <= 1
+
+
+def test_trainings_work_at_the_lower_end_of_the_supported_range(lowest):
+    """The files of Ultralytics are those of its lowest supported release; the tests are some of those above."""
+    chosen = "reports_costs or interrupted or same_seed or diverges"
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        __file__,
+        "-k",
+        f"({chosen}) and not lower_end",
+        "-p",
+        "no:cacheprovider",
+    ]
+    paths = os.pathsep.join(map(str, (lowest, Path(gamsearch.__file__).parents[1])))
+    command += ["-W", "ignore"]  # its warnings are those of its time
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "5 passed" in done.stdout
