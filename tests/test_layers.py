@@ -69,3 +69,15 @@ def imported(name: str, path: Path) -> set[str]:
             dotted = dotted.rpartition(".")[0]
         found.add(dotted)
     return found - {"", name}
+
+
+def test_the_public_names_are_there_and_are_imported_only_when_used() -> None:
+    code = (
+        "import sys, gamsearch\n"
+        "assert 'torch' not in sys.modules\n"
+        "for name in gamsearch.PUBLIC: assert getattr(gamsearch, name).__name__ == name, name\n"
+        "try: gamsearch.Gam\n"
+        "except AttributeError: print('done')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent)
+    assert done.stdout.strip() == "done", done.stderr
