@@ -538,5 +538,12 @@ def test_the_interval_is_students_t_over_the_paired_gains():
     )
 
 
+def test_the_page_shows_the_gain_at_the_other_seeds():
+    assert "Same, at other seeds" in page(confirmed([0.010, 0.012])) and "2 paired seeds" in page(
+        confirmed([0.01, 0.02])
+    )
+    assert "Same, at other seeds" not in page(confirmed([0.010]))
+
+
 def test_one_other_seed_confirms_nothing():
     assert confirmed([0.02]).confirmation is None

@@ -64,6 +64,10 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     noise = record.noise
     text = f"± {noise.half_width():.4f}" + _small(f"95 %, {noise.seeds} seeds") if noise else "not measured"
     facts.append(("Noise of one difference", text))
+    confirmed = record.confirmation
+    if confirmed is not None:
+        again = wording.typeset(f"{wording.signed(confirmed.mean)} ± {confirmed.half_width:.4f}")
+        facts.append(("Same, at other seeds", again + _small(f"95 %, {len(confirmed.gains)} paired seeds")))
     total, spent = len(record.trials), record.trials["seconds"].sum()
     facts.append(("Trials", f"{total}" + _small(record.tally())))
     if spent > 0:
@@ -108,7 +112,7 @@ def _front_note(record: Record) -> str:
             "pairs with the same seed."
         )
         count = len(record.candidates)
-        if count > 1:
+        if count > 1 and record.confirmation is None:
             words.append(f"To be the best of {count} beyond chance takes {noise.half_width(count):.4f} (Bonferroni).")
     elif record.noise is None:
         words.append("The noise was not measured, so small differences may be chance.")
