@@ -29,8 +29,17 @@ class BaselineTrainer(LeanTrainer):
     It validates four times in all: what counts is where it ends.
     """
 
-    save_model = DetectionTrainer.save_model
     _handle_nan_recovery = DetectionTrainer._handle_nan_recovery
+
+    def save_model(self) -> bool:
+        """Write `last.pt` as Ultralytics does, but in one step: a kill leaves the old one or the new one."""
+        last, self.last = self.last, self.last.with_suffix(".partial")
+        try:
+            DetectionTrainer.save_model(self)
+            self.last.replace(last)
+        finally:
+            self.last = last
+        return True
 
     def validate(self) -> tuple[dict[str, float], float | None]:
         """Validate every quarter of the stage and at its end; no metrics in between."""
@@ -99,12 +108,16 @@ def train_baseline(
         return target
     folder.mkdir(parents=True, exist_ok=True)
     if budget.epochs > 0:
+        done = _finished_epochs(last)
+        if done >= budget.epochs:
+            write_checkpoint(publish.load_checkpoint(last), target, {"epochs": done, "imgsz": budget.imgsz})
+            return target
         recipe = {**(FROM_SCRATCH if from_scratch else FINE_TUNE), "save": True}
         train_arguments = arguments(recipe, budget, data, device, folder, dict(user_arguments))
-        if last.exists():
+        if done:
             train_arguments |= {"resume": str(last), "model": str(last)}
         trainer = BaselineTrainer(model, train_arguments, on_epoch)
-        if last.exists():
+        if done:
             trainer.model = str(last)
         try:
             trainer.train()
@@ -117,6 +130,17 @@ def train_baseline(
     return target
 
 
+def _finished_epochs(last: Path) -> int:
+    """How many epochs an interrupted stage had finished; a checkpoint that cannot be read counts as none and goes."""
+    if not last.exists():
+        return 0
+    try:
+        return int(torch.load(last, map_location="cpu", weights_only=False)["epoch"]) + 1  # our own file
+    except Exception:  # unpickling a damaged file can raise anything
+        last.unlink()
+        return 0
+
+
 def validated(results: Mapping[str, float]) -> bool:
     """Whether an epoch's results hold a validation's metrics."""
     return "metrics/mAP50-95(B)" in results
@@ -126,7 +150,8 @@ def write_checkpoint(model: Model, path: Path, train_arguments: Mapping[str, Any
     """Write an ordinary Ultralytics checkpoint (fp16) in one step, so that no half-written file is ever found."""
     from ultralytics import __version__
 
-    shipped = deepcopy(model).cpu().half().eval()
+    shipped = deepcopy(model).cpu().eval().to(memory_format=torch.contiguous_format)  # training on CUDA leaves NHWC
+    shipped = _halved(shipped)
     shipped.args = {"task": "detect", **train_arguments}
     shipped.criterion = None
     for parameter in shipped.parameters():
@@ -137,9 +162,17 @@ def write_checkpoint(model: Model, path: Path, train_arguments: Mapping[str, Any
     partial.replace(path)
 
 
+def _halved(model: Model) -> Model:
+    """The model in fp16, or as it is where fp16 could not hold a value (a variance above 65504)."""
+    halved = deepcopy(model).half()
+    finite = all(torch.isfinite(t).all() for t in halved.state_dict().values() if t.is_floating_point())
+    return halved if finite else model
+
+
 def read_baseline(path: Path) -> Model:
     """The baseline's model in fp32 and in train-ready form."""
     model: Model = publish.load_checkpoint(path)
+    model.to(memory_format=torch.contiguous_format)
     for parameter in model.parameters():
         parameter.requires_grad = parameter.dtype.is_floating_point
     return model

@@ -51,7 +51,7 @@ def _run(options: argparse.Namespace) -> int:
         given, defaults = _demo(given, folder)
     else:
         defaults = _defaults(given)
-    settings = resolve({**given, "name": name}, recorded, {**defaults, "name": name})
+    settings = resolve({**given, "name": name, "out": str(folder.parent)}, recorded, defaults)
     with RunProgress() as progress:
         progress.say(f"gamsearch {__version__}: run '{name}' in {folder}" + (" (resumed)" if recorded else ""))
         study = run(settings, progress, command_line())

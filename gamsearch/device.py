@@ -30,6 +30,8 @@ def select(text: str) -> torch.device:
         raise OptionError(f"--device '{text}' is not there: PyTorch sees no {device.type} device; use --device cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise OptionError(f"--device '{text}' is not there: PyTorch sees {torch.cuda.device_count()} CUDA device(s)")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # events are recorded on the current device
     return device
 
 

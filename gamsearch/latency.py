@@ -61,10 +61,12 @@ def latency_backend(name: str) -> Callable[[Backend], Backend]:
     return register
 
 
-def backend_named(name: str) -> Backend:
-    """Return the latency backend called `name`, or say which there are."""
+def backend_named(name: str, device: torch.device | None = None) -> Backend:
+    """Return the latency backend called `name`, or say which there are; refuse one that cannot measure on `device`."""
     if name not in BACKENDS:
         raise OptionError(f"no latency backend '{name}'{nearest(name, BACKENDS)}; there are {', '.join(BACKENDS)}")
+    if name == "onnxruntime" and device is not None and device.type != "cpu":
+        raise OptionError(f"--latency onnxruntime measures on the CPU, not on {device}; use --latency torch")
     return BACKENDS[name]
 
 
@@ -89,8 +91,6 @@ def onnxruntime_backend(model: Any, imgsz: int, device: torch.device) -> Runner:
     """ONNX Runtime on the CPU, fp32, one thread, static shape: what an exported `best.onnx` costs there."""
     import onnxruntime
 
-    if device.type != "cpu":
-        raise OptionError(f"--latency onnxruntime measures on the CPU, not on {device}; use --latency torch")
     fused = deepcopy(model).float().cpu().eval().fuse(verbose=False).requires_grad_(False)
     fused.model[-1].export, fused.model[-1].format = True, "onnx"
     image, file = torch.rand(1, getattr(model, "yaml", {}).get("channels", 3), imgsz, imgsz), io.BytesIO()
@@ -120,7 +120,7 @@ def measure(
     It takes about `seconds` (at least 20 and at most 200 rounds). On a CPU it uses `threads` threads (restored
     afterwards): one thread is what a loaded machine disturbs least.
     """
-    prepare = backend_named(backend)
+    prepare = backend_named(backend, device)
     ours, theirs = prepare(model, imgsz, device), prepare(baseline, imgsz, device)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

@@ -204,12 +204,17 @@ def predictions(output: Any) -> torch.Tensor:
 
 
 def write_weights(model: Model, path: Path) -> None:
-    """Write the state dict in fp16 in one step; it loads with `weights_only=True`."""
+    """Write the state dict in fp16 in one step (a tensor that fp16 cannot hold stays as it is); it loads safely."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    halved = {n: t.half() if t.is_floating_point() else t for n, t in model.state_dict().items()}
     partial = path.with_suffix(".partial")
-    torch.save(halved, partial)
+    torch.save({name: _halved(tensor) for name, tensor in model.state_dict().items()}, partial)
     partial.replace(path)
+
+
+def _halved(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor in fp16, or as it is if it holds integers or something beyond fp16."""
+    half = tensor.half() if tensor.is_floating_point() else tensor
+    return half if torch.isfinite(half).all() else tensor
 
 
 def read_weights(model: Model, path: Path) -> None:

@@ -18,21 +18,30 @@ from gamsearch.space import SearchSpace
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What a search needs once its inputs are read.
+class Started:
+    """An evaluator that is ready, and what the stage before it adds to the record."""
 
-    `shown` goes into the recorded settings; `fingerprints` must be the same whenever the run is resumed.
-    """
-
-    space: SearchSpace
     evaluator: Evaluator
-    shown: Mapping[str, Any] = field(default_factory=dict)
     fingerprints: Mapping[str, Any] = field(default_factory=dict)
     baseline_stage: Mapping[str, Any] = field(default_factory=dict)
 
 
-def prepare_training(settings: Settings, progress: RunProgress, reference_ms: float | None) -> Prepared:
-    """Read data, model and space, train the baseline (or take it up again), and hand out the training evaluator."""
+@dataclass(frozen=True)
+class Prepared:
+    """What a run needs once its inputs are read and before anything is trained.
+
+    `start(reference_ms)` does the baseline stage and returns the evaluator. `shown` goes into the recorded settings;
+    `fingerprints` must be the same whenever the run is resumed.
+    """
+
+    space: SearchSpace
+    start: Callable[[float | None], Started]
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    fingerprints: Mapping[str, Any] = field(default_factory=dict)
+
+
+def prepare_training(settings: Settings, progress: RunProgress) -> Prepared:
+    """Read data, model and space; the start trains the baseline (or takes it up again)."""
     if not settings.data:
         raise OptionError("--data is missing: give the data YAML of your detection data set")
     data = DataSet.read(settings.data)
@@ -44,31 +53,44 @@ def prepare_training(settings: Settings, progress: RunProgress, reference_ms: fl
     from gamsearch.latency import backend_named
 
     device = devices.select(settings.device)
-    backend_named(settings.latency)
+    backend_named(settings.latency, device)
     detector, weights = read_model(settings.model)
     space = _space(settings, detector)
     progress.say(f"{detector.name}, space '{space.name}': {space.size} architectures on {devices.describe(device)}")
-    stage = _baseline_stage(settings, data, detector, weights, device, progress)
-    path = settings.folder / "baseline" / "baseline.pt"
-    evaluator = TrainingEvaluator(
-        detector,
-        read_baseline(path),
-        data.yaml.resolve(),
-        device,
-        settings.folder / "baseline" / "scratch",
-        user_arguments=settings.train,
-        reference_ms=reference_ms,
-        latency_backend=settings.latency,
-        keep_in=settings.folder / "weights",
-    )
-    shown = {"data_summary": data.summary, "data_fingerprint": data.fingerprint, "hardware": devices.describe(device)}
-    return Prepared(
-        space,
-        evaluator,
-        shown,
-        {"data": data.fingerprint, "baseline weights": _digest(path), "device": devices.describe(device)},
-        stage,
-    )
+    _check_baseline(settings, data, weights)
+
+    def start(reference_ms: float | None) -> Started:
+        stage = _baseline_stage(settings, data, detector, weights, device, progress)
+        path = settings.folder / "baseline" / "baseline.pt"
+        evaluator = TrainingEvaluator(
+            detector,
+            read_baseline(path),
+            data.yaml.resolve(),
+            device,
+            settings.folder / "baseline" / "scratch",
+            user_arguments=settings.train,
+            reference_ms=reference_ms,
+            latency_backend=settings.latency,
+            keep_in=settings.folder / "weights",
+        )
+        return Started(evaluator, {"baseline weights": _digest(path)}, stage)
+
+    hardware = devices.describe(device)
+    shown = {"data_summary": data.summary, "data_fingerprint": data.fingerprint, "hardware": hardware}
+    return Prepared(space, start, shown, {"data": data.fingerprint, "device": hardware})
+
+
+def _check_baseline(settings: Settings, data: DataSet, weights: Any) -> None:
+    """Refuse to take as a baseline, without training, what cannot be one."""
+    if settings.baseline_epochs > 0:
+        return
+    if weights is None:
+        raise OptionError("--baseline-epochs 0 needs trained weights: give --model a .pt, or train at least one epoch")
+    if weights.model[-1].nc != data.nc:
+        raise OptionError(
+            f"--baseline-epochs 0 takes {settings.model} as it is, but it knows {weights.model[-1].nc} classes and the "
+            f"data has {data.nc}; train at least one epoch"
+        )
 
 
 def _baseline_stage(
@@ -77,13 +99,6 @@ def _baseline_stage(
     """Train the baseline unless it is there already; return what the record keeps of the stage."""
     from gamsearch.baseline import start_model, train_baseline, validated
 
-    if weights is None and settings.baseline_epochs == 0:
-        raise OptionError("--baseline-epochs 0 needs trained weights: give --model a .pt, or train at least one epoch")
-    if settings.baseline_epochs == 0 and weights.model[-1].nc != data.nc:
-        raise OptionError(
-            f"--baseline-epochs 0 takes {settings.model} as it is, but it knows {weights.model[-1].nc} classes and the "
-            f"data has {data.nc}; train at least one epoch"
-        )
     last: dict[str, float] = {}
     progress.started_baseline()
 
@@ -107,7 +122,7 @@ def _baseline_stage(
     return {"epochs": settings.baseline_epochs, "from": settings.model, **last}
 
 
-def prepare_replay(settings: Settings, progress: RunProgress, reference_ms: float | None) -> Prepared:
+def prepare_replay(settings: Settings, progress: RunProgress) -> Prepared:
     """Search a table of earlier measurements; nothing is trained and torch is not needed."""
     from gamsearch.evaluators.replay import ReplayEvaluator, ReplayTable
 
@@ -117,7 +132,7 @@ def prepare_replay(settings: Settings, progress: RunProgress, reference_ms: floa
     space = _space(settings, Detector.load(table.detector))
     progress.say(f"{settings.table}: {len(table.rows)} measured architectures of {table.detector}")
     shown, fingerprints = {"replayed": settings.table}, {"table": _digest(Path(settings.table))}
-    return Prepared(space, ReplayEvaluator(table), shown, fingerprints)
+    return Prepared(space, lambda reference_ms: Started(ReplayEvaluator(table)), shown, fingerprints)
 
 
 def _space(settings: Settings, detector: Detector) -> SearchSpace:
@@ -133,7 +148,7 @@ def _digest(path: Path) -> str:
         raise ModelError(f"{path} cannot be read ({error.strerror})") from error
 
 
-Prepare = Callable[[Settings, RunProgress, float | None], Prepared]
+Prepare = Callable[[Settings, RunProgress], Prepared]
 PREPARE: dict[str, Prepare] = {"training": prepare_training, "replay": prepare_replay}
 
 

@@ -14,6 +14,9 @@ from gamsearch import pareto
 from gamsearch.errors import CandidateFailed
 from gamsearch.metrics import METRICS, Metric
 
+BASELINE = "baseline"
+"""The label of the architecture without attention."""
+
 STATES = ("complete", "pruned", "failed", "running", "waiting")
 
 FIGURES = (*METRICS, "latency_ratio", "latency_iqr_ms", "map50_95_gain", "map50_gain", "epochs", "seconds", "seed")
@@ -98,15 +101,15 @@ class Record:
 
     @property
     def baseline(self) -> pd.Series | None:
-        """Trial 0, or None as long as it is not complete."""
-        rows = self.complete[self.complete["number"] == 0]
+        """The trial of the stock detector (trial 0, unless that was interrupted), or None while it is not complete."""
+        rows = self.complete[self.complete["label"] == BASELINE]
         return None if rows.empty else rows.iloc[0]
 
     @property
     def candidates(self) -> pd.DataFrame:
         """Complete, feasible trials with attention and a known paired difference to the baseline, best first."""
         rows = self.complete
-        rows = rows[rows["feasible"] & (rows["number"] != 0) & rows["map50_95_gain"].notna()]
+        rows = rows[rows["feasible"] & (rows["label"] != BASELINE) & rows["map50_95_gain"].notna()]
         return rows.sort_values("map50_95_gain", ascending=False, kind="stable")
 
     @property
@@ -139,7 +142,9 @@ class Record:
         controls = {seed.get("seed"): seed["map50_95"] for seed in self.baseline_seeds[1:]}
         ours = [s for s in self.confirmations.get(best["key"], ()) if s.get("seed") in controls]
         gains = tuple(float(s["map50_95"] - controls[s["seed"]]) for s in ours)
-        return Confirmation(best["label"], gains, best["latency_ratio"]) if len(gains) > 1 else None
+        if len(gains) < 2 or np.ptp(gains) == 0:  # an evaluator that ignores the seed confirms nothing
+            return None
+        return Confirmation(best["label"], gains, best["latency_ratio"])
 
     def hypervolumes(self) -> NDArray[np.float64] | None:
         """Hypervolume after each trial, in order, of the feasible trials so far; None without a reference point."""
@@ -174,7 +179,7 @@ class Record:
 
     def transfer(self) -> str:
         """Say how much of the baseline the candidates inherited, e.g. `355 of 355 tensors in each of 24 candidates`."""
-        rows = self.complete[self.complete["number"] != 0]
+        rows = self.complete[self.complete["label"] != BASELINE]
         if rows.empty or "tensors_inherited" not in rows or rows["tensors_inherited"].isna().all():
             return ""
         least, expected = rows["tensors_inherited"].min(), rows["tensors_expected"].max()

@@ -5,7 +5,7 @@ import platform
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -33,13 +33,18 @@ def run(settings: Settings, progress: RunProgress, command: str) -> optuna.Study
     prepare, _ = prepare_named(settings.evaluator), sampler_named(settings.sampler)  # both are refused before any work
     _make(folder)
     with _lock(folder), _terminate_as_interrupt():
+        records.repair_torn_line(folder)
         existing = records.load(folder) if (folder / records.JOURNAL).exists() else None
-        prepared = prepare(settings, progress, _reference_ms(existing))
+        prepared = prepare(settings, progress)
         study = existing or _create(settings, prepared, command)
-        _check_unchanged(study, prepared, settings)
+        _check_space(study, prepared, settings)
+        _check_fingerprints(study, prepared.fingerprints)
+        started = prepared.start(_reference_ms(study))
+        _check_fingerprints(study, started.fingerprints)
+        study.set_user_attr("baseline_stage", {**started.baseline_stage, **study.user_attrs["baseline_stage"]})
         budget = Budget(settings.epochs, settings.imgsz, settings.batch, settings.seed)
         plan = Plan(prepared.space, budget, settings.trials, settings.sampler, settings.noise_seeds)
-        why = search(study, plan, prepared.evaluator, progress)
+        why = search(study, plan, started.evaluator, progress)
         progress.say(f"search ended: {why}")
     return study
 
@@ -89,19 +94,25 @@ def _create(settings: Settings, prepared: Prepared, command: str) -> optuna.Stud
         "settings": {**settings.to_dict(), "command": command, "versions": _versions(), **prepared.shown},
         "space": {"name": space.name, "fingerprint": space.fingerprint},
         "detector": {"name": space.detector.name, "yaml": space.detector.yaml},
-        "fingerprints": dict(prepared.fingerprints),
-        "baseline_stage": dict(prepared.baseline_stage),
+        "fingerprints": {},
+        "baseline_stage": {},
     }
     return records.create(settings.folder, [metric_named(name) for name in space.objectives], facts)
 
 
-def _check_unchanged(study: optuna.Study, prepared: Prepared, settings: Settings) -> None:
-    """Trials compare only if space, data and weights are those that the run began with."""
+def _check_space(study: optuna.Study, prepared: Prepared, settings: Settings) -> None:
+    """A study has one space; its parameters cannot change."""
     if study.user_attrs["space"]["fingerprint"] != prepared.space.fingerprint:
         raise RunError(f"the search space '{settings.space}' changed since this run began; use another --name")
-    for what, found in prepared.fingerprints.items():
-        if study.user_attrs["fingerprints"].get(what) != found:
+
+
+def _check_fingerprints(study: optuna.Study, found: Mapping[str, Any]) -> None:
+    """Trials compare only if data, weights and device are those that the run began with; new ones are recorded."""
+    known = study.user_attrs["fingerprints"]
+    for what, value in found.items():
+        if known.setdefault(what, value) != value:
             raise RunError(f"the {what} changed since this run began, so trials would not compare; use another --name")
+    study.set_user_attr("fingerprints", known)
 
 
 def recorded_settings(folder: Path) -> dict[str, Any] | None:

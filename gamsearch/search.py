@@ -54,11 +54,11 @@ class Plan:
 def search(study: optuna.Study, plan: Plan, evaluator: Evaluator, progress: Progress) -> str:
     """Run until the plan is fulfilled and return why it ended. Everything is in the study's storage at any moment."""
     records.release_interrupted(study)
-    _enqueue_anchors(study, plan)
     seed = plan.budget.seed + len(records.trials(study))  # a resumed search must not draw the same again
     study.sampler = sampler_named(plan.sampler)(len(plan.space.sites), plan.trials, seed)
     run = _Search(study, plan, evaluator, progress)
     run.baseline()
+    _enqueue_anchors(study, plan)
     if run.reason_to_stop() is None:
         run.optimise(plan.trials * ASKS_PER_TRIAL + 100, [run.after_trial])
     why = run.reason_to_stop() or "the sampler proposed nothing new any more"
@@ -67,12 +67,10 @@ def search(study: optuna.Study, plan: Plan, evaluator: Evaluator, progress: Prog
 
 
 def _enqueue_anchors(study: optuna.Study, plan: Plan) -> None:
-    """Once per study: the baseline, the published hand placements, sparse random draws up to the start-up trials."""
+    """Once per study: the published hand placements, then sparse random draws up to the start-up trials."""
     if study.user_attrs.get("anchors_enqueued"):
         return
-    space, brute = plan.space, plan.sampler == "brute"
-    study.enqueue_trial(space.encode(Architecture.of(space.detector.name)))
-    anchors = [] if brute else space.anchors()
+    space, anchors = plan.space, [] if plan.sampler == "brute" else plan.space.anchors()
     for architecture in anchors:
         study.enqueue_trial(space.encode(architecture), user_attrs={"anchor": True})
     if plan.sampler in ("tpe", "nsga2", "auto", "gp"):
@@ -100,27 +98,42 @@ class _Search:
 
     # the baseline ------------------------------------------------------------------------------------------------
     def baseline(self) -> None:
-        """Evaluate trial 0 and the baseline control at the other noise seeds, as far as the record lacks them."""
+        """Evaluate the stock detector and its control at the other noise seeds, as far as the record lacks them.
+
+        Nothing else is in the queue before the baseline is complete, so that an interrupted or failed one comes first.
+        """
         if records.baseline_trial(self.study) is None:
+            if not records.trials(self.study, TrialState.WAITING):
+                self.study.enqueue_trial(self.plan.space.encode(self._stock()))
             self.optimise(1, [])
         control = records.baseline_trial(self.study)
         if control is None:
-            failed = records.trials(self.study, TrialState.FAIL)
-            reason = failed[-1].user_attrs.get("reason", "unknown") if failed else "unknown"
+            reason = records.trials(self.study)[-1].user_attrs.get("reason", "unknown")
             raise RunError(f"the baseline could not be evaluated ({reason}), so nothing can be compared with it")
-        measured = control.user_attrs["measurement"]["metrics"]
         if "reference_point" not in self.study.user_attrs:
             point = pareto.reference_point(control.values, records.objectives_of(self.study))
             self.study.set_user_attr("reference_point", list(point))
-        seeds = self.study.user_attrs.get("baseline_seeds", [])
-        seeds = seeds or [{**measured, "seed": self.plan.budget.seed}]
-        while len(seeds) < self.plan.noise_seeds:
-            budget = replace(self.plan.budget, seed=self.plan.budget.seed + len(seeds))
-            self.progress.started(0, f"baseline, seed {budget.seed}", 0, self.plan.trials)
-            measurement = self.evaluator.evaluate(self._stock(), budget, self._show_epoch)
-            seeds.append({**measurement.metrics, "seed": budget.seed})
-            self.study.set_user_attr("baseline_seeds", seeds)
+        first = {**control.user_attrs["measurement"]["metrics"], "seed": self.plan.budget.seed}
+        seeds = self.study.user_attrs.get("baseline_seeds", [first])
         self.study.set_user_attr("baseline_seeds", seeds)
+        while len(seeds) < self.plan.noise_seeds:
+            try:
+                seeds.append(self._at_seed(self._stock(), 0, self.plan.budget.seed + len(seeds)))
+            except CandidateFailed as failure:
+                raise RunError(f"the baseline failed at another seed ({failure}), so its noise is unknown") from failure
+            self.study.set_user_attr("baseline_seeds", seeds)
+
+    def _at_seed(self, architecture: Architecture, number: int, seed: int) -> dict[str, float]:
+        """The metrics of an architecture at another seed; whatever goes wrong is a `CandidateFailed`."""
+        done = min(len(records.evaluated(self.study)), self.plan.trials)
+        self.progress.started(number, f"{architecture.label}, seed {seed}", done, self.plan.trials)
+        try:
+            measurement = self.evaluator.evaluate(architecture, replace(self.plan.budget, seed=seed), self._show_epoch)
+        except CandidateFailed:
+            raise
+        except Exception as error:
+            raise CandidateFailed("error", f"{type(error).__name__}: {error}") from error
+        return {**measurement.metrics, "seed": seed}
 
     def _stock(self) -> Architecture:
         return Architecture.of(self.plan.space.detector.name)
@@ -141,16 +154,11 @@ class _Search:
         kept = self.study.user_attrs.get("confirmations", {})
         done = kept.setdefault(key, [])
         for control in self.study.user_attrs["baseline_seeds"][1 + len(done) :]:
-            budget = replace(self.plan.budget, seed=control["seed"])
-            number = int(best["number"].iloc[0])
-            self.progress.started(
-                number, f"{architecture.label}, seed {budget.seed}", self.plan.trials, self.plan.trials
-            )
             try:
-                measurement = self.evaluator.evaluate(architecture, budget, self._show_epoch)
-            except CandidateFailed:
+                done.append(self._at_seed(architecture, int(best["number"].iloc[0]), int(control["seed"])))
+            except CandidateFailed as failure:
+                self.progress.ended(int(best["number"].iloc[0]), f"not confirmed: {failure}", None)
                 return
-            done.append({**measurement.metrics, "seed": budget.seed})
             self.study.set_user_attr("confirmations", kept)
 
     # one trial ---------------------------------------------------------------------------------------------------
@@ -200,7 +208,7 @@ class _Search:
             self._refuse(trial, f"rule: {refusal}")
 
     def _refuse_by_limits(self, trial: optuna.Trial, built: Mapping[str, float]) -> None:
-        """Check built metrics against the limits, before any training; the baseline is held against itself."""
+        """Check built metrics against the limits before any training; the baseline itself is never refused."""
         control = records.baseline_trial(self.study)
         baseline: Mapping[str, float] = control.user_attrs["measurement"]["metrics"] if control else built
         broken = []
@@ -210,7 +218,7 @@ class _Search:
             if built[limit.metric] > bound:
                 unit = METRICS[limit.metric].unit
                 broken.append(f"{limit.metric} {built[limit.metric]:.4g} {unit} is above {bound:.4g} ({limit.text})")
-        if broken:
+        if broken and control is not None:
             self._refuse(trial, "limit: " + "; ".join(broken))
 
     def _refuse(self, trial: optuna.Trial, reason: str) -> None:
@@ -250,7 +258,7 @@ class _Search:
     def after_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         self._tell_progress(trial)
         self.repeats = self.repeats + 1 if "recalled_from" in trial.user_attrs else 0
-        failed = trial.state == TrialState.FAIL and not records.interrupted(trial)
+        failed = trial.state == TrialState.FAIL and "traceback" in trial.user_attrs
         self.errors = self.errors + 1 if failed else 0
         self.last_error = trial.user_attrs.get("reason", "") if failed else self.last_error
         if self.repeats >= REPEATS_BEFORE_MUTATION:
@@ -292,7 +300,7 @@ class _Search:
         done = records.evaluated(self.study)
         if len(done) >= self.plan.trials:
             return f"{len(done)} candidates were evaluated"
-        if self.errors >= ERRORS_BEFORE_STOP and self.last_error.startswith("error"):
+        if self.errors >= ERRORS_BEFORE_STOP:
             raise RunError(f"{self.errors} candidates in a row failed, the last one with {self.last_error}")
         known = {t.user_attrs.get("key") for t in done} | self._refused_by_limits()
         if len(known) + 1 >= self.plan.space.size:

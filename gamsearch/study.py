@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from gamsearch import pareto
 from gamsearch.errors import RunError
 from gamsearch.metrics import METRICS, Metric, metric_named
-from gamsearch.record import Record
+from gamsearch.record import BASELINE, Record
 
 JOURNAL = "study.journal"
 STUDY_NAME = "gamsearch"
@@ -40,17 +40,20 @@ INTERRUPTED = "interrupted"
 
 
 def storage_of(folder: Path) -> BaseStorage:
-    """The journal file in `folder`, repaired first if its last line was cut off in the middle of a write."""
+    """The journal file in `folder`."""
     path = folder / JOURNAL
     try:
-        repair_torn_line(path)
         return JournalStorage(JournalFileBackend(str(path)))
     except OSError as error:
         raise RunError(f"{path} cannot be opened ({error.strerror}); make the folder readable and writable") from error
 
 
-def repair_torn_line(path: Path) -> bool:
-    """Cut a journal back to its last newline; return whether anything was cut."""
+def repair_torn_line(folder: Path) -> bool:
+    """Cut the journal back to its last newline after a kill in the middle of a write; return whether it was cut.
+
+    Only for who holds the folder's lock: a reader could cut what a writer is writing.
+    """
+    path = folder / JOURNAL
     if not path.exists() or path.stat().st_size == 0:
         return False
     with path.open("rb+") as file:
@@ -112,7 +115,7 @@ def baseline_trial(study: optuna.Study) -> FrozenTrial | None:
     """The completed trial 0, or None."""
     done = trials(study, TrialState.COMPLETE)
     own = (t for t in done if "recalled_from" not in t.user_attrs)
-    return next((t for t in own if t.user_attrs.get("label") == "baseline"), None)
+    return next((t for t in own if t.user_attrs.get("label") == BASELINE), None)
 
 
 def recall(study: optuna.Study, key: str, before: int) -> FrozenTrial | None:
@@ -120,6 +123,8 @@ def recall(study: optuna.Study, key: str, before: int) -> FrozenTrial | None:
     for trial in trials(study, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL):
         own = trial.user_attrs
         if trial.number < before and own.get("key") == key and "recalled_from" not in own and not interrupted(trial):
+            if own.get("label") == BASELINE and trial.state == TrialState.FAIL:
+                continue  # without a baseline there is nothing to compare, so it is tried again
             return trial
     return None
 
@@ -156,7 +161,7 @@ def evaluated(study: optuna.Study) -> list[FrozenTrial]:
     return [
         t
         for t in ended
-        if "recalled_from" not in t.user_attrs and t.user_attrs.get("label") != "baseline" and not interrupted(t)
+        if "recalled_from" not in t.user_attrs and t.user_attrs.get("label") != BASELINE and not interrupted(t)
     ]
 
 

@@ -116,6 +116,7 @@ def test_a_checkpoint_that_is_not_there_says_what_to_do(here, capsys, tiny_data)
         (["--train", "lr0"], "key=value"),
         (["--train", "lr0=fast"], "lr0"),
         (["--train", "epochs=3"], "use --epochs"),
+        (["--train", "freeze=10"], "every candidate would freeze other layers"),
         (["--name", "../elsewhere"], "--name"),
         (["--model", "yolov8n.yaml", "--baseline-epochs", "0"], "--baseline-epochs 0 needs trained weights"),
     ],

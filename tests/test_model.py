@@ -124,6 +124,25 @@ def test_the_baseline_checkpoint_round_trips(baseline, tmp_path: Path):
     assert again.names == NAMES
 
 
+def test_a_baseline_trained_in_channels_last_still_gives_exact_identities(baseline, tmp_path: Path):
+    nhwc = start_model(YOLOV8N, None, NAMES, seed=2).to(memory_format=torch.channels_last)  # what CUDA training leaves
+    write_checkpoint(nhwc, tmp_path / "nhwc.pt", {})
+    again = read_baseline(tmp_path / "nhwc.pt")
+    assert all(t.is_contiguous() for t in again.state_dict().values())
+    assert build_candidate(YOLOV8N, architecture(gam(4)), again, imgsz=64).audit.complete
+
+
+def test_a_value_that_half_precision_cannot_hold_is_kept(baseline, tmp_path: Path):
+    candidate = build_candidate(YOLOV8N, architecture(gam(4)), baseline, imgsz=64)
+    candidate.model.model[5].norm1.running_var.fill_(1e6)
+    write_weights(candidate.model, tmp_path / "large.pt")
+    other = build_candidate(YOLOV8N, architecture(gam(4)), baseline, imgsz=64)
+    read_weights(other.model, tmp_path / "large.pt")
+    assert float(other.model.model[5].norm1.running_var[0]) == 1e6
+    write_checkpoint(candidate.model, tmp_path / "large-checkpoint.pt", {})
+    assert float(read_baseline(tmp_path / "large-checkpoint.pt").model[5].norm1.running_var[0]) == 1e6
+
+
 def test_weights_round_trip_and_missing_or_foreign_ones_are_one_sentence(baseline, tmp_path: Path):
     candidate = build_candidate(YOLOV8N, architecture(gam(4)), baseline, imgsz=64)
     write_weights(candidate.model.half().float(), tmp_path / "a.pt")

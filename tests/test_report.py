@@ -268,7 +268,9 @@ def test_the_hypervolume_never_falls_and_starts_with_the_baseline(rich: Record):
 
 
 def test_columns_that_a_table_of_trials_lacks_are_unknown_not_an_error():
-    bare = Record("x", {}, OBJECTIVES, None, {}, "yolov8n", trials=pd.DataFrame({"state": ["complete"]}))
+    bare = Record(
+        "x", {}, OBJECTIVES, None, {}, "yolov8n", trials=pd.DataFrame({"state": ["complete"], "label": ["baseline"]})
+    )
     assert bare.baseline is not None
     assert math.isnan(bare.baseline["map50_95"])
     assert "<h2>All trials</h2>" in page(bare)

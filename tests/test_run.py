@@ -153,6 +153,26 @@ def test_a_second_run_in_the_same_folder_is_refused(resumed, home: Path):
     assert done.returncode == 2 and "in use by another run" in done.stderr
 
 
+def test_other_settings_are_refused_from_the_first_epoch_of_the_baseline_stage_on(tiny_data: Path, home: Path):
+    words = ["run", "--data", str(tiny_data), "--space", "gam-demo", "--trials", "1", *SMALL, "--name", "early"]
+    process = start(words, home, home / "early.txt")
+    last = home / "results" / "early" / "baseline" / "args.yaml"
+    _wait_for(last.exists, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    done = gamsearch("run", "--name", "early", "--baseline-epochs", "3", cwd=home)
+    assert done.returncode == 2 and "was made with --baseline-epochs 1, not 3" in done.stderr
+
+
+def test_a_run_that_was_moved_goes_on_where_it_is_now(resumed, home: Path):
+    import shutil
+
+    shutil.copytree(resumed[1], home / "elsewhere" / "killed")
+    done = gamsearch("run", "--name", "killed", "--out", "elsewhere", cwd=home)
+    assert done.returncode == 0, done.stderr
+    assert "in elsewhere/killed (resumed)" in done.stdout
+
+
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tiny_data: Path, home: Path):
     words = ["run", "--data", str(tiny_data), "--space", "gam-demo", "--trials", "3", *SMALL, "--name", "stopped"]
     process = start(words, home, home / "stopped.txt")

@@ -169,6 +169,48 @@ def test_a_baseline_that_fails_ends_the_run_since_nothing_can_be_compared(tmp_pa
         run(new_study(tmp_path / "run"), Broken())
 
 
+def test_a_baseline_that_failed_or_was_interrupted_comes_first_when_the_run_goes_on(tmp_path, evaluator):
+    class Stopping:
+        def __init__(self, error):
+            self.error = error
+
+        def evaluate(self, architecture, budget, report):
+            raise self.error
+
+    study = new_study(tmp_path / "run")
+    for error in (KeyboardInterrupt(), CandidateFailed("out_of_memory", "another process holds the memory")):
+        with pytest.raises((KeyboardInterrupt, RunError)):
+            run(study, Stopping(error))
+    again = records.load(tmp_path / "run")
+    run(again, evaluator, trials=3)
+    rows = records.table(again)
+    assert rows[rows["state"] == "complete"]["label"].tolist()[0] == "baseline"
+    record = records.record(again, "run")
+    assert record.baseline["number"] == 2 and "baseline" not in record.candidates["label"].tolist()
+    assert len(keys(again)) == 4
+
+
+def test_a_baseline_above_an_absolute_limit_is_still_the_baseline(tmp_path, evaluator):
+    limited = replace(SMALL, limits=(Limit("params_m", "2.0"),))
+    study = new_study(tmp_path / "run", limited)
+    run(study, evaluator, trials=2, space=limited, sampler="random")
+    assert keys(study) == [SMALL.baseline.key]
+
+
+def test_a_baseline_that_fails_at_a_noise_seed_ends_the_run_with_a_sentence_and_goes_on_later(tmp_path, evaluator):
+    class FailsAtSeedOne:
+        def evaluate(self, architecture, budget, report):
+            if budget.seed == 1:
+                raise ValueError("no such file")
+            return evaluator.evaluate(architecture, budget, report)
+
+    study = new_study(tmp_path / "run")
+    with pytest.raises(RunError, match="no such file"):
+        run(study, FailsAtSeedOne(), noise_seeds=3)
+    run(study, evaluator, trials=2, noise_seeds=3)
+    assert len(study.user_attrs["baseline_seeds"]) == 3
+
+
 def test_a_limit_refuses_before_training_and_says_by_how_much(tmp_path, evaluator):
     trained: list[str] = []
 
@@ -183,7 +225,7 @@ def test_a_limit_refuses_before_training_and_says_by_how_much(tmp_path, evaluato
     limited = replace(SMALL, limits=(Limit("params_m", "+20%"),))  # 3.0 M -> 3.6 M: a single r4 (+1.0) is too much
     study = new_study(tmp_path / "run", limited)
     run(study, Counting(), trials=5, space=limited)
-    refused = [t for t in records.trials(study, TrialState.PRUNED) if not t.user_attrs["reason"].startswith("rule")]
+    refused = [t for t in records.trials(study, TrialState.PRUNED) if "rule" not in t.user_attrs["reason"]]
     assert refused and all("params_m" in t.user_attrs["reason"] for t in refused)
     assert all("r4" not in label for label in trained)
     assert all(t.constraints["limit:params_m"] > 0 for t in refused if "recalled_from" not in t.user_attrs)
@@ -248,6 +290,7 @@ def test_a_journal_cut_off_in_the_middle_of_a_write_is_repaired(tmp_path, evalua
     known = keys(study)
     journal = tmp_path / "run" / records.JOURNAL
     journal.write_bytes(journal.read_bytes() + b'{"op_code": 8, "trial_id": 4, "us')
+    assert records.repair_torn_line(tmp_path / "run") and not records.repair_torn_line(tmp_path / "run")
     again = records.load(tmp_path / "run")
     run(again, evaluator, trials=6)
     assert keys(again)[: len(known)] == known and len(keys(again)) == 7

@@ -202,6 +202,49 @@ def test_an_interrupted_baseline_stage_goes_on_where_it_stopped(tiny_data, tmp_p
     assert stage(go_on) == path and epochs == [1, 2, 3, 3]  # finished: not trained again
 
 
+def test_a_stage_that_was_killed_after_its_last_epoch_or_in_a_write_is_taken_up(tiny_data, tmp_path):
+    names, budget = DataSet.read(tiny_data).names, Budget(1, 64, 4, 0)
+
+    def stage():
+        model = start_model(YOLOV8N, None, names, seed=0)
+        return train_baseline(model, budget, tiny_data, CPU, tmp_path, from_scratch=True, user_arguments={})
+
+    stage().unlink()  # killed before the checkpoint was written
+    begun = (tmp_path / "weights" / "last.pt").stat().st_mtime
+    assert stage().is_file() and (tmp_path / "weights" / "last.pt").stat().st_mtime == begun  # nothing trained again
+    stage().unlink()
+    (tmp_path / "weights" / "last.pt").write_bytes(b"torn")
+    assert stage().is_file()
+
+
+def test_a_nan_under_amp_is_tried_once_more_in_fp32_and_noted(baseline, tiny_data, folder, monkeypatch):
+    amp, train = [], LeanTrainer.train
+
+    def first_overflows(self):
+        amp.append(bool(self.args.amp))
+        if len(amp) == 1:
+            raise CandidateFailed("nan", "the training loss is not finite in epoch 1")
+        train(self)
+
+    monkeypatch.setattr(LeanTrainer, "train", first_overflows)
+    ours = evaluator(baseline, tiny_data, folder)
+    monkeypatch.setattr(ours, "_uses_amp", lambda: True)
+    measured = ours.evaluate(GAM4, BUDGET, silent)
+    assert amp == [True, False]
+    assert "retried in fp32" in measured.provenance["notes"][0]
+
+
+def test_statistics_that_are_not_finite_fail_the_candidate(baseline, tiny_data, folder, monkeypatch):
+    from gamsearch.evaluators import trainer as module
+
+    def overflow(model, batches):
+        next(m for m in model.modules() if isinstance(m, nn.BatchNorm2d)).running_var.fill_(float("inf"))
+
+    monkeypatch.setattr(module, "reestimate_statistics", overflow)
+    with pytest.raises(CandidateFailed, match="not finite in epoch 1"):
+        trainer(baseline, tiny_data, folder).train()
+
+
 def test_metrics_are_finite_fractions(baseline, tiny_data, folder):
     metrics = evaluator(baseline, tiny_data, folder).evaluate(STOCK, BUDGET, silent).metrics
     assert all(math.isfinite(v) for v in metrics.values())

@@ -30,20 +30,20 @@ FINE_TUNE = {"optimizer": "AdamW", "lr0": 0.001, "momentum": 0.9, "warmup_epochs
 BRIEF = {"optimizer": "AdamW", "lr0": 0.001, "momentum": 0.9, "warmup_epochs": 0.0, "warmup_bias_lr": 0.0}
 
 RESERVED = {
-    "data": "--data",
-    "model": "--model",
-    "epochs": "--epochs",
-    "imgsz": "--imgsz",
-    "batch": "--batch",
-    "device": "--device",
-    "seed": "--seed",
-    "name": "--name",
-    "project": "--out",
-    "save_dir": "--out",
-    "resume": "the same --name",
-    "task": "a detection model",
-    "mode": "the run command",
-    "val": "nothing: every epoch is validated",
+    **{key: f"use --{key}" for key in ("data", "model", "epochs", "imgsz", "batch", "device", "seed", "name")},
+    "project": "use --out",
+    "save_dir": "use --out",
+    "resume": "the same --name resumes",
+    "task": "detection is what is searched",
+    "mode": "training is what is done",
+    "val": "every epoch is validated",
+    "freeze": "it counts rows, and an inserted row shifts them, so every candidate would freeze other layers",
+    "time": "it depends on the machine's load, so candidates would get different budgets",
+    "patience": "it would give candidates different budgets",
+    "single_cls": "it changes the classes; change the data instead",
+    "classes": "it changes the classes; change the data instead",
+    "distill_model": "candidates and baseline are compared without a teacher",
+    "pretrained": "use --model with a .pt",
 }
 
 
@@ -80,7 +80,7 @@ def parse_overrides(pairs: list[str]) -> dict[str, Any]:
         if not equals or not text.strip():
             raise OptionError(f"--train takes key=value, not '{pair}'; for example --train lr0=0.001")
         if key in RESERVED:
-            raise OptionError(f"--train {key}=... is not taken; use {RESERVED[key]} instead")
+            raise OptionError(f"--train {key}=... is not taken: {RESERVED[key]}")
         if key not in DEFAULT_CFG_DICT:
             raise OptionError(f"--train '{key}' is no Ultralytics training argument{nearest(key, DEFAULT_CFG_DICT)}")
         chosen[key] = _typed(text.strip())

@@ -18,7 +18,7 @@ from ultralytics.data.build import build_yolo_dataset
 from ultralytics.engine import trainer as engine
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import nms
-from ultralytics.utils.torch_utils import autocast, init_seeds
+from ultralytics.utils.torch_utils import init_seeds
 
 from gamsearch.errors import CandidateFailed
 
@@ -100,8 +100,8 @@ class LeanTrainer(DetectionTrainer):
         averaged = self.ema.ema
         self.validated = deepcopy(averaged)
         if self.reestimate:
-            with autocast(bool(self.amp), device=self.device.type):
-                reestimate_statistics(self.validated, self._statistics_batches())
+            reestimate_statistics(self.validated, self._statistics_batches())  # in fp32: averages of unbounded gates
+        _check_finite(self.validated, self.epoch + 1)
         self.ema.ema = self.validated
         try:
             with _no_nms_time_limit():
@@ -116,9 +116,14 @@ class LeanTrainer(DetectionTrainer):
     def _handle_nan_recovery(self, epoch: int) -> bool:
         if self.loss is not None and not torch.isfinite(self.loss).all():
             raise CandidateFailed("nan", f"the training loss is not finite in epoch {epoch + 1}")
-        if not all(torch.isfinite(p).all() for p in self.ema.ema.parameters()):
-            raise CandidateFailed("nan", f"the weights are not finite in epoch {epoch + 1}")
         return False
+
+    def close_loaders(self) -> None:
+        """End the workers of the data loaders, also after a training that was stopped."""
+        for name in ("train_loader", "test_loader"):
+            close = getattr(getattr(self, name, None), "close", None)
+            if close is not None:
+                close()
 
     def save_model(self) -> bool:
         """No checkpoints: the caller keeps `validated`."""
@@ -144,12 +149,18 @@ class LeanTrainer(DetectionTrainer):
         dataset: Any = build_yolo_dataset(
             cfg, self.data["train"], 16, self.data, mode="val", rect=True, stride=self.stride
         )
-        step = max(1, len(dataset) // STATISTICS_IMAGES)
+        step = -(-len(dataset) // STATISTICS_IMAGES)
         groups: dict[tuple, list[torch.Tensor]] = {}
         for i in range(0, len(dataset), step):
             image = dataset[i]["img"]
             groups.setdefault(tuple(image.shape), []).append(image)
         return [torch.stack(part) for group in groups.values() for part in _chunks(group, 16)]
+
+
+def _check_finite(model: nn.Module, epoch: int) -> None:
+    """Raise `CandidateFailed` if a weight or a statistic is not finite: such a model would silently detect nothing."""
+    if not all(torch.isfinite(t).all() for t in model.state_dict().values() if t.is_floating_point()):
+        raise CandidateFailed("nan", f"weights or statistics are not finite in epoch {epoch}")
 
 
 def _forget_buffer(dataset: Any) -> None:

@@ -54,13 +54,18 @@ class TrainingEvaluator:
         built = {m.name: m.compute(candidate) for m in METRICS.values() if m.stage == "built"}
         built |= {"latency_ratio": latency.ratio, "latency_iqr_ms": latency.iqr_ms}
         report(0, built)
-        notes: list[str] = []
+        audit, notes = candidate.audit, []
         try:
             curve, trained = self._train(candidate, budget, report)
+            overflow = ""
         except CandidateFailed as failure:
             if failure.reason != "nan" or not self._uses_amp():
                 raise
-            notes.append(f"retried in fp32 after: {failure.detail}")
+            overflow = failure.detail
+        if overflow:  # out of the handler: the failed training and its memory are gone by now
+            notes.append(f"retried in fp32 after: {overflow}")
+            del candidate
+            devices.release_memory(self.device)
             candidate = build_candidate(self.detector, architecture, self.baseline, budget.imgsz, budget.seed)
             curve, trained = self._train(candidate, budget, report, amp=False)
         if self.keep_in is not None:
@@ -69,7 +74,7 @@ class TrainingEvaluator:
             metrics={**built, **{k: v for k, v in curve[-1].items() if k in METRICS}},
             curve=curve,
             provenance={
-                "audit": candidate.audit.to_dict(),
+                "audit": audit.to_dict(),
                 "latency": latency.to_dict(),
                 "seconds": round(time.monotonic() - started, 2),
                 "device": devices.describe(self.device),
@@ -97,6 +102,7 @@ class TrainingEvaluator:
             reason = "out_of_memory" if devices.is_out_of_memory(error) else "error"
             raise CandidateFailed(reason, str(error).splitlines()[0] if str(error) else repr(error)) from error
         finally:
+            trainer.close_loaders()
             devices.release_memory(self.device)
         return curve, trainer.validated.cpu()
 

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from gamsearch.record import Record
+from gamsearch.record import BASELINE, Record
 from gamsearch.report import palette, points, wording
 from gamsearch.report.effects import Effect
 from gamsearch.report.tables import rows_of
@@ -197,7 +197,7 @@ def _curve(trial: pd.Series) -> list[tuple[int, float]]:
 
 def _curve_look(trial: pd.Series, member: int) -> dict[str, Any]:
     """Baseline bold and black, the members of the front coloured, everything else grey under one name."""
-    if trial["number"] == 0:
+    if trial["label"] == BASELINE:
         return {"name": "baseline", "line": {"color": palette.BASELINE, "width": 3.5}, "legendrank": 1}
     if trial["on_front"]:
         color, dash = palette.series(member)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
-from gamsearch.record import Record
+from gamsearch.record import BASELINE, Record
 from gamsearch.report import palette, points, wording
 from gamsearch.report.tables import rows_of
 
@@ -107,7 +107,7 @@ def _finish(axes: Axes) -> None:
 def _label_front(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
     """Write the labels of the front where they cover neither points nor each other."""
     taken = [_around(axes, point) for point in zip(rows[x], rows[y], strict=True)]
-    members = rows[rows["on_front"] & (rows["number"] != 0)]
+    members = rows[rows["on_front"] & (rows["label"] != BASELINE)]
     for trial in rows_of(members.sort_values(x)):
         text = f"#{trial['number']} " + "\n+ ".join(_lines(trial["label"]))
         taken.append(_place(axes, text, (trial[x], trial[y]), taken))

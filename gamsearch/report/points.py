@@ -8,7 +8,7 @@ import pandas as pd
 
 from gamsearch import pareto
 from gamsearch.metrics import Metric
-from gamsearch.record import Record
+from gamsearch.record import BASELINE, Record
 from gamsearch.report import wording
 
 KINDS = ("candidate", "hand placement", "beyond a limit")
@@ -39,7 +39,9 @@ def plotted(record: Record) -> pd.DataFrame:
     rows = record.complete
     rows = rows[rows[x.column].notna() & rows[y.column].notna()]
     kinds = np.select(
-        [rows["number"] == 0, ~rows["feasible"], rows["anchor"]], ["baseline", KINDS[2], KINDS[1]], default=KINDS[0]
+        [rows["label"] == BASELINE, ~rows["feasible"], rows["anchor"]],
+        ["baseline", KINDS[2], KINDS[1]],
+        default=KINDS[0],
     )
     return rows.assign(kind=kinds)
 

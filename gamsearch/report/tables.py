@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gamsearch.metrics import Metric
-from gamsearch.record import Record
+from gamsearch.record import BASELINE, Record
 from gamsearch.report import wording
 
 JSON_COLUMNS = ("architecture", "curve")
@@ -88,7 +88,7 @@ def _figure(metric: Metric, trial: pd.Series) -> str:
 
 def _gain(trial: pd.Series) -> str:
     """The paired gain in map50_95; that of the baseline to itself says nothing."""
-    return "" if trial["number"] == 0 else wording.signed(trial["map50_95_gain"])
+    return "" if trial["label"] == BASELINE else wording.signed(trial["map50_95_gain"])
 
 
 def html_table(

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from gamsearch.metrics import METRICS, Metric
+from gamsearch.record import BASELINE
 
 TITLES = {
     "map50_95": "mAP50-95",
@@ -79,7 +80,7 @@ def note(trial: pd.Series) -> str:
     words = [] if trial["state"] == "complete" else [trial["state"]]
     if pd.notna(trial["recalled_from"]):
         words.append(f"repeat of #{int(trial['recalled_from'])}")
-    if trial["anchor"] and trial["number"] != 0:
+    if trial["anchor"] and trial["label"] != BASELINE:
         words.append("hand placement")
     if not trial["feasible"] and trial["state"] in ("complete", "pruned"):
         words.append("beyond a limit")
