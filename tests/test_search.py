@@ -379,6 +379,9 @@ def test_two_hundred_recorded_trials_cost_little_per_ask(tmp_path, evaluator):
 
 
 def test_a_table_that_is_none_is_refused_in_one_sentence(tmp_path):
+    (tmp_path / "t.json").write_text('{"detector": "yolov8n", "rows": [{"architecture": {"detector": "yolov8n"}}]}')
+    with pytest.raises(RunError, match="no replay table"):
+        ReplayTable.read(tmp_path / "t.json")
     (tmp_path / "t.json").write_text("[1, 2]")
     with pytest.raises(RunError, match="no replay table"):
         ReplayTable.read(tmp_path / "t.json")

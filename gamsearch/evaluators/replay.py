@@ -28,7 +28,7 @@ class ReplayTable:
         """Read a table, or say in one sentence what is wrong with it."""
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            rows = {Architecture.from_dict(r["architecture"]).key: r for r in content["rows"]}
+            rows = {Architecture.from_dict(r["architecture"]).key: r for r in content["rows"] if dict(r["metrics"])}
             return cls(str(content["detector"]), rows)
         except OSError as error:
             raise RunError(f"the table {path} cannot be read ({error.strerror}); check --table") from error
