@@ -88,8 +88,18 @@ def test_the_same_seed_gives_the_same_curve_bit_for_bit_whatever_was_trained_in_
     assert not torch.equal(_weights_after(baseline, tiny_data, folder, seed=1), first)
 
 
-def _weights_after(baseline, data, folder, seed):
-    run = trainer(baseline, data, folder, budget=Budget(1, 64, 4, seed))
+def test_the_first_training_of_a_process_sees_what_every_other_sees(baseline, tiny_data, folder):
+    """Data sets are built by whoever comes first; were a random draw of that to get into its epochs, trial 0 would
+    be no control for the others."""
+    from gamsearch.evaluators import trainer as module
+
+    module._DATASETS.clear()
+    first = _weights_after(baseline, tiny_data, folder, seed=0, epochs=3)
+    assert torch.equal(_weights_after(baseline, tiny_data, folder, seed=0, epochs=3), first)
+
+
+def _weights_after(baseline, data, folder, seed, epochs=1):
+    run = trainer(baseline, data, folder, budget=Budget(epochs, 64, 4, seed))
     run.train()
     return torch.cat([p.detach().flatten() for p in run.model.parameters()])
 

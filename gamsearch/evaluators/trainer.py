@@ -6,12 +6,14 @@ validation, and turns what Ultralytics repairs silently (NaN recovery, batch hal
 """
 
 import io
+import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from copy import deepcopy
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from ultralytics.data.build import build_yolo_dataset
@@ -89,6 +91,7 @@ class LeanTrainer(DetectionTrainer):
         with _no_amp_download():
             super()._setup_train(*args)
         self.check_setup(self.model)
+        self._statistics()  # built now, since its random draws must not get into the first training of a process
         init_seeds(self.args.seed + 1, deterministic=self.args.deterministic)
         for loader in (self.train_loader, self.test_loader):
             loader.generator.manual_seed(self.args.seed)
@@ -100,11 +103,12 @@ class LeanTrainer(DetectionTrainer):
         averaged = self.ema.ema
         self.validated = deepcopy(averaged)
         if self.reestimate:
-            reestimate_statistics(self.validated, self._statistics_batches())  # in fp32: averages of unbounded gates
+            batches = (images.to(self.device).float() / 255 for images in self._statistics())
+            reestimate_statistics(self.validated, batches)  # in fp32: averages of unbounded gates
         _check_finite(self.validated, self.epoch + 1)
         self.ema.ema = self.validated
         try:
-            with _no_nms_time_limit():
+            with _no_nms_time_limit(), _random_state_kept():
                 return super().validate()
         finally:
             self.ema.ema = averaged
@@ -135,13 +139,12 @@ class LeanTrainer(DetectionTrainer):
     def plot_metrics(self) -> None:
         """No plots."""
 
-    def _statistics_batches(self) -> Iterator[torch.Tensor]:
-        """Training images as the validation would see them: no augmentation, no random draw, always the same ones."""
+    def _statistics(self) -> list[torch.Tensor]:
+        """Training images as the validation would see them (`B x 3 x H x W`, bytes): no augmentation, the same ones."""
         key = ("statistics", str(self.data["train"]), self.args.imgsz, self.args.fraction)
         if key not in _DATASETS:
             _DATASETS[key] = self._statistics_images()
-        for images in _DATASETS[key]:
-            yield images.to(self.device).float() / 255
+        return _DATASETS[key]
 
     def _statistics_images(self) -> list[torch.Tensor]:
         cfg: Any = deepcopy(self.args)
@@ -199,6 +202,18 @@ def reestimate_statistics(model: nn.Module, batches: Iterator[torch.Tensor]) -> 
     model.train(training)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+
+
+@contextmanager
+def _random_state_kept() -> Iterator[None]:
+    """Leave the random streams as they were, so that what is done between epochs cannot change the training."""
+    states = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
 
 
 @contextmanager
