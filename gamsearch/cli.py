@@ -66,7 +66,7 @@ def _demo(given: dict[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str
     data = demo.make(folder / "data", size.train, size.val, size.imgsz)
     defaults = {
         "space": "gam-demo",
-        "trials": 8,
+        "trials": size.trials,
         "epochs": size.trial_epochs,
         "baseline_epochs": size.epochs,
         "imgsz": size.imgsz,

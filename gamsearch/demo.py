@@ -31,6 +31,7 @@ class Size:
     val: int = 150
     imgsz: int = 96
     epochs: int = 12
+    trials: int = 5
     trial_epochs: int = 2
     batch: int = 8
 
