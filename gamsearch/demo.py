@@ -31,8 +31,8 @@ class Size:
     val: int = 150
     imgsz: int = 96
     epochs: int = 12
-    trials: int = 5
-    trial_epochs: int = 2
+    trials: int = 6
+    trial_epochs: int = 1
     batch: int = 8
 
 
