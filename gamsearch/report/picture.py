@@ -100,8 +100,9 @@ def _finish(axes: Axes) -> None:
     axes.tick_params(colors=palette.MUTED, length=0)
     axes.xaxis.label.set_color(palette.MUTED)
     axes.yaxis.label.set_color(palette.MUTED)
-    look: dict[str, Any] = {"frameon": False, "fontsize": 9, "labelcolor": palette.INK, "handletextpad": 0.4}
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=7, columnspacing=1.4, **look)
+    look: dict[str, Any] = {"frameon": False, "fontsize": 7.6, "labelcolor": palette.INK, "handletextpad": 0.3}
+    look |= {"ncols": 7, "columnspacing": 0.9, "handlelength": 1.5}  # seven entries must fit the width
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), **look)
 
 
 def _label_front(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
