@@ -104,7 +104,7 @@ class _Search:
         """
         if records.baseline_trial(self.study) is None:
             if not records.trials(self.study, TrialState.WAITING):
-                self.study.enqueue_trial(self.plan.space.encode(self._stock()))
+                self.study.enqueue_trial(self.plan.space.encode(self.plan.space.baseline))
             self.optimise(1, [])
         control = records.baseline_trial(self.study)
         if control is None:
@@ -118,7 +118,7 @@ class _Search:
         self.study.set_user_attr("baseline_seeds", seeds)
         while len(seeds) < self.plan.noise_seeds:
             try:
-                seeds.append(self._at_seed(self._stock(), 0, self.plan.budget.seed + len(seeds)))
+                seeds.append(self._at_seed(self.plan.space.baseline, 0, self.plan.budget.seed + len(seeds)))
             except CandidateFailed as failure:
                 raise RunError(f"the baseline failed at another seed ({failure}), so its noise is unknown") from failure
             self.study.set_user_attr("baseline_seeds", seeds)
@@ -134,9 +134,6 @@ class _Search:
         except Exception as error:
             raise CandidateFailed("error", f"{type(error).__name__}: {error}") from error
         return {**measurement.metrics, "seed": seed}
-
-    def _stock(self) -> Architecture:
-        return Architecture.of(self.plan.space.detector.name)
 
     def _show_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         if epoch:

@@ -1,6 +1,6 @@
 """The Optuna study as the one record of a run: opened, resumed, read back as a table. All else is derived from it.
 
-Values are the objectives; what else was measured stands in the trial's attributes (`ATTRIBUTES`). COMPLETE means
+Values are the objectives; what else was measured stands in the trial's user attributes. COMPLETE means
 trained for the whole brief budget, PRUNED refused before training, FAIL not evaluable or interrupted.
 """
 
@@ -26,7 +26,6 @@ from gamsearch.record import BASELINE, Record
 JOURNAL = "study.journal"
 STUDY_NAME = "gamsearch"
 SCHEMA = 1
-ATTRIBUTES = ("architecture", "key", "label", "built", "measurement", "reason", "recalled_from", "anchor", "feasible")
 STATES = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
