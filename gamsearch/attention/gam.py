@@ -118,8 +118,8 @@ class GAM(nn.Module):
         """The folded form for float32 inference: in place on its own tensors, no batch norm left."""
         gate = self.linear2(self.linear1(x).relu_())
         attended = (gate.sigmoid_() if self.channel_gate == "sigmoid" else gate).mul_(x)
-        gate = self._convolve("conv2", self._convolve("conv1", attended).relu_()).sigmoid_()
-        return attended.mul_(self._finish(gate))
+        gate = self._convolve("conv2", self._convolve("conv1", attended).relu_())
+        return attended.mul_(self._finish(gate.contiguous().sigmoid_()))
 
     @torch.jit.unused
     def _convolve(self, name: str, x: Tensor) -> Tensor:
@@ -339,25 +339,26 @@ class _Rows:
 class _Spectral:
     """A convolution with a third of the products: by DFT along the width, directly along the height.
 
-    Tiles of 16 columns give 10 each. The rounding error is that of the direct sum.
+    Tiles of 16 columns give 10 each. The rounding error is that of the direct sum. Channels are innermost from the
+    tiles to the result, so that every step reads memory in the order in which the one before wrote it.
     """
 
     @staticmethod
     def rearrange(weight: Tensor) -> Tensor:
         spectrum = torch.einsum("ocyk,pk->pocy", weight.double(), KERNEL).float()
-        return spectrum.reshape(-1, weight.shape[1], 1, 7)
+        return spectrum.reshape(-1, weight.shape[1], 1, 7).contiguous(memory_format=torch.channels_last)
 
     @staticmethod
     def convolve(x: Tensor, weight: Tensor, conv: nn.Conv2d) -> Tensor:
         b, channels, height, width = x.shape
         tiles = -(-width // 10)
         x = F.pad(x, (3, 3 + 10 * tiles - width, 3, 3), mode=_pad_mode(conv))
-        values = x.unfold(3, 16, 10).permute(0, 4, 1, 2, 3).reshape(b, 16, -1)
-        values = torch.matmul(FORWARD, values).view(b, 23 * channels, 1, -1)  # rows, then tiles, on the last axis
-        bias = F.pad(16 * _bias(conv), (0, 22 * conv.out_channels))  # a constant is frequency 0 alone
-        values = F.conv2d(values, weight, bias, dilation=(1, tiles), groups=23).reshape(b, 23, -1)
-        out = torch.matmul(INVERSE, values).view(b, 10, -1, height, tiles).permute(0, 2, 3, 4, 1)
-        return out.reshape(b, -1, height, 10 * tiles)[..., :width]
+        values = x.unfold(3, 16, 10).permute(0, 2, 3, 4, 1).reshape(-1, 16, channels)
+        values = torch.bmm(FORWARD.expand(len(values), -1, -1), values).view(b, 1, -1, 23 * channels)
+        values = F.conv2d(values.permute(0, 3, 1, 2), weight, dilation=(1, tiles), groups=23)  # over rows, then tiles
+        values = values.permute(0, 2, 3, 1).reshape(b * height * tiles, 23, -1)
+        out = torch.baddbmm(_bias(conv), INVERSE.expand(len(values), -1, -1), values)
+        return out.view(b, height, 10 * tiles, -1)[:, :, :width].permute(0, 3, 1, 2)
 
 
 def _fast_form(conv: nn.Conv2d, x: Tensor) -> type[_Rows] | type[_Spectral] | None:
