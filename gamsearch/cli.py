@@ -78,7 +78,9 @@ def _demo(given: dict[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str
 
 
 def _defaults(given: dict[str, Any]) -> dict[str, Any]:
-    """Defaults that depend on the other options: fewer baseline epochs for a `.pt`, a small batch for little data."""
+    """Defaults that depend on the other options: those of a table, fewer baseline epochs for a `.pt`, a small batch."""
+    if given["evaluator"] == "replay":
+        return _table_defaults(given["table"])
     from gamsearch.settings import SMALL_BATCH, SMALL_DATA
 
     defaults: dict[str, Any] = {}
@@ -92,9 +94,20 @@ def _defaults(given: dict[str, Any]) -> dict[str, Any]:
     return defaults
 
 
+def _table_defaults(name: str | None) -> dict[str, Any]:
+    """What a table was recorded with."""
+    from gamsearch.evaluators.replay import DEFAULT_TABLE, ReplayTable, table_file
+
+    name = name or DEFAULT_TABLE
+    table = ReplayTable.read(table_file(name))
+    return {"table": name, "epochs": table.epochs, **({"space": table.space} if table.space else {})}
+
+
 def _name_from(given: dict[str, Any]) -> str:
     """A run's default name: data set, model and space, e.g. `bccd-yolov8n-gam`."""
-    parts = (given["data"] or given["table"] or "run", given["model"] or "yolov8n", given["space"] or "gam")
+    if given["evaluator"] == "replay":
+        return f"replay-{Path(given['table'] or 'default').stem}"
+    parts = (given["data"] or "run", given["model"] or "yolov8n", given["space"] or "gam")
     return "-".join(Path(str(part)).stem for part in parts)
 
 
@@ -183,15 +196,25 @@ def _list_metrics() -> list[str]:
 
 
 def _list_samplers() -> list[str]:
-    from gamsearch.samplers import SAMPLERS
+    from gamsearch.samplers import sampler_names
 
-    return list(SAMPLERS)
+    return sampler_names()
 
 
 def _list_latency() -> list[str]:
     from gamsearch.latency import BACKENDS
 
     return [f"{name}: {(prepare.__doc__ or '').splitlines()[0]}" for name, prepare in BACKENDS.items()]
+
+
+def _list_tables() -> list[str]:
+    from gamsearch.evaluators.replay import ReplayTable, shipped_tables, table_file
+
+    tables = {name: ReplayTable.read(table_file(name)) for name in shipped_tables()}
+    return [
+        f"{name}: {len(t.rows)} architectures of '{t.space}', {t.epochs} epochs at {len(t.seeds)} seeds"
+        for name, t in tables.items()
+    ]
 
 
 def _list_spaces() -> list[str]:
@@ -208,6 +231,7 @@ LISTS: dict[str, Callable[[], list[str]]] = {
     "samplers": _list_samplers,
     "latency": _list_latency,
     "spaces": _list_spaces,
+    "tables": _list_tables,
 }
 
 
@@ -252,17 +276,19 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--data", help="data YAML of a YOLO detection data set (default: a demonstration made offline)")
     run.add_argument("--model", help="stock YAML (baseline from scratch) or .pt (fine-tuned); default yolov8n.yaml")
     run.add_argument("--space", help="a space file or the name of a shipped space; default gam")
-    run.add_argument("--trials", type=int, help="candidates to evaluate besides the baseline; default 40")
+    run.add_argument("--trials", type=int, help="how many full brief trainings the search is worth; default 40")
+    run.add_argument("--budget", help="instead of --trials: a time or epochs, e.g. 3h, 90min or 200epochs")
+    run.add_argument("--stopping", help="off, default or aggressive: when a candidate's training ends early")
     run.add_argument("--epochs", type=int, help="brief training per candidate; default 5")
     run.add_argument("--baseline-epochs", type=int, help="default 25, 10 for a .pt; 0 takes it as it is")
     run.add_argument("--imgsz", type=int, help="image size in px, a multiple of 32; default 640")
     run.add_argument("--batch", type=int, help="images per batch; default 16, or 8 below 1000 training images")
     run.add_argument("--device", help="cpu, an index such as 0, or mps; default the best there is")
     run.add_argument("--seed", type=int, help="of data order, augmentation and sampler; default 0")
-    run.add_argument("--sampler", help="auto (default), gp, tpe, nsga2, random or brute")
+    run.add_argument("--sampler", help="auto (default), thaw, gp, tpe, nsga2, random or brute")
     run.add_argument("--objectives", type=lambda text: tuple(text.split(",")), help="e.g. map50_95,latency_ms,params_m")
     run.add_argument("--evaluator", help="training (default) or replay")
-    run.add_argument("--table", help="JSON table for --evaluator replay")
+    run.add_argument("--table", help="for --evaluator replay: a JSON table, or the name of a shipped one")
     run.add_argument("--latency", help="latency backend; default torch")
     run.add_argument("--noise-seeds", type=int, help="seeds at which the baseline is measured; default 5")
     run.add_argument("--train", action="append", metavar="KEY=VALUE", help="any Ultralytics training argument")

@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import random
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,13 @@ from typing import Any
 
 import yaml
 
-from gamsearch.errors import DataError
+from gamsearch.errors import DataError, OptionError
 from gamsearch.labels import count_boxes, label_path, label_text
 
 IMAGE_SUFFIXES = ("avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpg", "mpo", "png", "tif", "tiff", "webp")
+
+SHARE_SEED = 0
+"""Draws the share of the data; not the seed of a training, so that trainings at several seeds see the same images."""
 
 
 @dataclass(frozen=True)
@@ -199,8 +203,7 @@ def _entries(file: Path, form: dict[str, Any], split: str) -> list[str]:
 
 def _images(file: Path, split: str, entries: Sequence[str], root: Path) -> tuple[Path, ...]:
     """Return the sorted images of a split; no image, or one that is listed twice, raises."""
-    listed = [line for entry in entries for line in _lines(_place(file, split, entry, root))]
-    images = sorted(line.replace("/", os.sep) for line in listed if line.rpartition(".")[2].lower() in IMAGE_SUFFIXES)
+    images = listed_images(_place(file, split, entry, root) for entry in entries)
     if not images:
         raise DataError(
             f"`{split}` of {file} holds no image (looked in {root}, {entries}): put images there or correct it"
@@ -210,6 +213,31 @@ def _images(file: Path, split: str, entries: Sequence[str], root: Path) -> tuple
     if twice:
         raise DataError(f"`{split}` of {file} lists {twice} more than once: name each folder and each image once")
     return tuple(map(Path, images))
+
+
+def listed_images(places: Iterable[Path]) -> list[str]:
+    """Return the sorted images in folders and text files, as Ultralytics lists them."""
+    lines = [line for place in places for line in _lines(place)]
+    return sorted(line.replace("/", os.sep) for line in lines if line.rpartition(".")[2].lower() in IMAGE_SUFFIXES)
+
+
+def random_share(images: Sequence[str], fraction: Any) -> list[str]:
+    """Return a random share of `images`, in their order: the same one whenever it is asked for.
+
+    `fraction` is a ratio in (0, 1] or a number of images above 1, else `OptionError`. Ultralytics takes the first
+    images in the order of their names instead, which often is the order of recording. A smaller share is part of a
+    larger one.
+    """
+    number = isinstance(fraction, (int, float)) and not isinstance(fraction, bool)
+    if not number or not (0 < fraction <= 1 or (fraction > 1 and fraction == int(fraction))):
+        raise OptionError(
+            f"--train fraction takes the share of the training images, above 0 and up to 1, or their number, not "
+            f"{fraction}; validation always uses all of its images"
+        )
+    count = int(fraction) if fraction > 1 else max(1, round(len(images) * fraction))
+    order = list(range(len(images)))
+    random.Random(SHARE_SEED).shuffle(order)
+    return [images[i] for i in sorted(order[:count])]
 
 
 def _place(file: Path, split: str, entry: str, root: Path) -> Path:

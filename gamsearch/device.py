@@ -1,13 +1,11 @@
 """Everything that differs between a CPU and an accelerator, in one small place.
 
-The CUDA branches follow the PyTorch documentation (events, synchronisation, autocast); they were written without a GPU.
+The CUDA branches follow the PyTorch documentation (autocast, memory); they were written without a GPU.
 """
 
 import gc
 import os
 import platform
-import time
-from collections.abc import Callable
 
 import torch
 
@@ -50,21 +48,6 @@ def describe(device: torch.device) -> str:
 def half_precision(device: torch.device) -> bool:
     """Whether latency is measured in fp16 there: yes on CUDA, no on CPU and MPS."""
     return device.type == "cuda"
-
-
-def time_ms(call: Callable[[], object], device: torch.device) -> float:
-    """Milliseconds that `call` takes on `device`: device events on CUDA, the wall clock elsewhere."""
-    if device.type == "cuda":
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        torch.cuda.synchronize(device)
-        start.record()
-        call()
-        end.record()
-        torch.cuda.synchronize(device)
-        return float(start.elapsed_time(end))
-    begin = time.perf_counter()
-    call()
-    return 1e3 * (time.perf_counter() - begin)
 
 
 def release_memory(device: torch.device) -> None:

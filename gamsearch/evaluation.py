@@ -9,12 +9,19 @@ from gamsearch.architecture import Architecture
 
 @dataclass(frozen=True)
 class Budget:
-    """What one evaluation may cost: epochs of brief training, image size (px), batch (images) and the seed."""
+    """What one evaluation may cost: epochs of brief training, image size (px), batch (images) and the seed.
+
+    A training may be paused after an epoch of `rungs` and go on later: there its random streams start anew, in every
+    training alike, so that the pieces make the same training. `done` epochs were trained by an earlier, paused
+    evaluation.
+    """
 
     epochs: int
     imgsz: int = 640
     batch: int = 16
     seed: int = 0
+    rungs: tuple[int, ...] = ()
+    done: int = 0
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,14 @@ class Measurement:
 
 
 Report = Callable[[int, Mapping[str, float]], None]
-"""Called with `(0, built metrics)` before training and `(epoch, trained metrics)` after each epoch; it may raise."""
+"""Called with `(0, built metrics)` before training and `(epoch, trained metrics)` after each epoch; it may raise.
+
+The first epoch reported is `budget.done + 1`, or 1 if what was kept of the earlier evaluation is lost.
+"""
+
+
+class Paused(Exception):
+    """Raised by a report after a rung: stop here, and keep what is needed to go on."""
 
 
 class Evaluator(Protocol):
@@ -42,4 +56,8 @@ class Evaluator(Protocol):
 
     def evaluate(self, architecture: Architecture, budget: Budget, report: Report) -> Measurement:
         """Measure one architecture, or raise `CandidateFailed`; what `report` raises passes through."""
+        ...
+
+    def foresee(self, architecture: Architecture) -> Mapping[str, float] | None:
+        """The built metrics of an architecture before it is built; None if they cannot be told."""
         ...

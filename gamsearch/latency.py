@@ -1,21 +1,38 @@
-"""Latency that survives a drifting machine: candidate and baseline are timed in turns, and their ratio is what counts.
+"""Latency that survives a busy machine: candidate and baseline are timed in turns, row by row, in CPU time.
 
-Batch 1, fused, network only (no NMS), fp16 on CUDA. In every round both models run once, in an order that alternates;
-the recorded latency is the median of the per-round ratios times the baseline's reference latency of this study, so that
-a machine that slows down during a search does not punish the later trials.
+Batch 1, fused, network only (no NMS), fp16 on CUDA. The recorded latency is the ratio to the baseline times the
+baseline's reference latency of this study, so that a machine that slows down does not punish the later trials.
+
+How the ratio is formed. A busy neighbour makes the same pass now 14 ms and now 25 ms, on a scale of seconds as well as
+of milliseconds, so that two whole passes compare badly. Within one pass the rows that both networks share are a
+yardstick: same work, same weights, same moment. So each pass is divided by the time of its own yardstick rows, and
+
+    ratio = median(candidate's pass / its yardstick) / median(baseline's pass / its yardstick).
+
+The two rows after an attention module are no part of the yardstick: they find their weights and inputs displaced from
+the caches and are slower (measured, the row after a GAM on 256 channels: a quarter). Whatever the module does to rows
+further on is not in `ratio`. It is in `paired_ratio`, the median of the plain ratios of whole passes, which assumes
+nothing and is several times as noisy on a busy machine; a backend whose rows cannot be timed has only that.
 """
 
 import io
+import random
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from gamsearch import device as devices
+from gamsearch.attention.registry import attention_classes
+from gamsearch.clock import Clock
 from gamsearch.errors import OptionError, nearest
 
 
@@ -23,14 +40,17 @@ from gamsearch.errors import OptionError, nearest
 class Latency:
     """One paired measurement. All times in ms; `iqr_ms` is the interquartile range of the candidate's rounds.
 
-    `ratio` is the median of candidate/baseline over the rounds, `ratio_low` and `ratio_high` its 95 % bootstrap
-    interval. `latency_ms` is `ratio` times the study's reference latency of the baseline.
+    `ratio` is candidate/baseline with its 95 % bootstrap interval, `paired_ratio` the median ratio of whole passes with
+    its own; `latency_ms` is `ratio` times the study's reference latency of the baseline. `clock` says which time it is.
     """
 
     latency_ms: float
     ratio: float
     ratio_low: float
     ratio_high: float
+    paired_ratio: float
+    paired_low: float
+    paired_high: float
     iqr_ms: float
     measured_ms: float
     baseline_ms: float
@@ -39,20 +59,37 @@ class Latency:
     device: str
     precision: str
     threads: int
+    clock: str
     imgsz: int
 
     def to_dict(self) -> dict[str, float | int | str]:
         return asdict(self)
 
 
-ROUNDS = (20, 200)
-Runner = Callable[[], object]
-Backend = Callable[[Any, int, torch.device], Runner]
+@dataclass(frozen=True)
+class Network:
+    """What a backend prepares: a call that runs the network once, and its rows if they can be timed one by one."""
+
+    run: Callable[[], object]
+    rows: Sequence[nn.Module] = ()
+
+
+ROUNDS = (20, 400)
+"""At least and at most so many rounds; the precision is looked at every so many."""
+PRECISION = 0.005
+"""A measurement may end once the 95 % interval of the ratio is within this share of it on either side."""
+AFTER = 2
+"""So many stock rows after an attention module are no part of the yardstick."""
+MIN_YARDSTICK_ROWS = 3
+WARM_UP = {False: 3, True: 50}
+"""Passes of each network before the first round, on CUDA or not."""
+
+Backend = Callable[[Any, int, torch.device], Network]
 BACKENDS: dict[str, Backend] = {}
 
 
 def latency_backend(name: str) -> Callable[[Backend], Backend]:
-    """Register a function that turns a model, an image size (px) and a device into a call that runs it once."""
+    """Register a function that prepares a model for an image size (px) and a device."""
 
     def register(prepare: Backend) -> Backend:
         BACKENDS[name] = prepare
@@ -71,23 +108,28 @@ def backend_named(name: str, device: torch.device | None = None) -> Backend:
 
 
 @latency_backend("torch")
-def torch_backend(model: Any, imgsz: int, device: torch.device) -> Runner:
+def torch_backend(model: Any, imgsz: int, device: torch.device) -> Network:
     """PyTorch eager, fused copy, fp16 on CUDA and fp32 elsewhere, one fixed random image."""
-    half = devices.half_precision(device)
     channels = getattr(model, "yaml", {}).get("channels", 3)
-    fused = deepcopy(model).float().eval().fuse(verbose=False).requires_grad_(False).to(device)
+    fused = deployed(deepcopy(model).float().eval().fuse(verbose=False), device)
     image = torch.rand(1, channels, imgsz, imgsz, generator=torch.Generator().manual_seed(0)).to(device)
-    fused, image = (fused.half(), image.half()) if half else (fused, image)
+    image = image.half() if devices.half_precision(device) else image
 
     def run() -> object:
         with torch.inference_mode():
             return fused(image)
 
-    return run
+    return Network(run, list(fused.model))
+
+
+def deployed(fused: Any, device: torch.device) -> Any:
+    """A fused module as it is timed there: without gradients, on the device, in its precision; changed in place."""
+    fused = fused.requires_grad_(False).to(device)
+    return fused.half() if devices.half_precision(device) else fused
 
 
 @latency_backend("onnxruntime")
-def onnxruntime_backend(model: Any, imgsz: int, device: torch.device) -> Runner:
+def onnxruntime_backend(model: Any, imgsz: int, device: torch.device) -> Network:
     """ONNX Runtime on the CPU, fp32, one thread, static shape: what an exported `best.onnx` costs there."""
     import onnxruntime
 
@@ -101,7 +143,7 @@ def onnxruntime_backend(model: Any, imgsz: int, device: torch.device) -> Runner:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
     pixels = image.numpy()
-    return lambda: session.run(None, {"images": pixels})
+    return Network(lambda: session.run(None, {"images": pixels}))
 
 
 def measure(
@@ -112,65 +154,173 @@ def measure(
     *,
     reference_ms: float | None = None,
     backend: str = "torch",
-    seconds: float = 6.0,
+    seconds: float = 10.0,
     threads: int = 1,
 ) -> Latency:
     """Time `model` and `baseline` in turns; without `reference_ms` this block's own baseline median is the reference.
 
-    It takes about `seconds` (at least 20 and at most 200 rounds). On a CPU it uses `threads` threads (restored
-    afterwards): one thread is what a loaded machine disturbs least.
+    It ends when the ratio is known to `PRECISION`, or after about `seconds`, but takes 20 rounds at least and 400 at
+    most. On a CPU it uses `threads` threads (restored afterwards): one thread is what a loaded machine disturbs least.
     """
     prepare = backend_named(backend, device)
     ours, theirs = prepare(model, imgsz, device), prepare(baseline, imgsz, device)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        times = _interleave(ours, theirs, device, seconds)
-    finally:
-        torch.set_num_threads(before)
-    return _summary(times, reference_ms, backend, device, threads, imgsz)
-
-
-def _interleave(ours: Runner, theirs: Runner, device: torch.device, seconds: float) -> np.ndarray:
-    """Return `rounds x 2` milliseconds (ours, theirs); the order within a round alternates."""
-    for _ in range(50 if device.type == "cuda" else 5):
-        ours()
-        theirs()
-    round_ms = devices.time_ms(ours, device) + devices.time_ms(theirs, device)
-    rounds = int(np.clip(1e3 * seconds / max(round_ms, 1e-3), *ROUNDS))
-    times = np.empty((rounds, 2))
-    for i in range(rounds):
-        for column in (0, 1) if i % 2 else (1, 0):
-            times[i, column] = devices.time_ms((ours, theirs)[column], device)
-    return times
-
-
-def _summary(
-    times: np.ndarray, reference_ms: float | None, backend: str, device: torch.device, threads: int, imgsz: int
-) -> Latency:
-    ratios = times[:, 0] / times[:, 1]
-    ratio, (low, high) = float(np.median(ratios)), _bootstrap_median(ratios)
-    baseline_ms = float(np.median(times[:, 1]))
-    q1, q3 = np.percentile(times[:, 0], [25, 75])
+    clock = Clock(device, threads)
+    with using_threads(threads), RowTimer(ours, clock) as our_timer, RowTimer(theirs, clock) as their_timer:
+        turns = _take_turns(our_timer, their_timer, _yardsticks(ours.rows, theirs.rows), seconds)
+    ratio, (low, high) = turns.ratio, turns.interval
+    paired = _Turns(turns.ours, turns.theirs, turns.theirs, turns.theirs)
+    baseline_ms = float(np.median(turns.theirs))
+    q1, q3 = np.percentile(turns.ours, [25, 75])
     return Latency(
         latency_ms=ratio * (reference_ms if reference_ms is not None else baseline_ms),
         ratio=ratio,
         ratio_low=low,
         ratio_high=high,
+        paired_ratio=paired.ratio,
+        paired_low=paired.interval[0],
+        paired_high=paired.interval[1],
         iqr_ms=float(q3 - q1),
-        measured_ms=float(np.median(times[:, 0])),
+        measured_ms=float(np.median(turns.ours)),
         baseline_ms=baseline_ms,
-        rounds=len(times),
+        rounds=len(turns.ours),
         backend=backend,
         device=devices.describe(device),
-        precision="fp16" if devices.half_precision(device) else "fp32",
+        precision=precision_on(device),
         threads=threads if device.type == "cpu" else 0,
+        clock=clock.name,
         imgsz=imgsz,
     )
 
 
-def _bootstrap_median(values: np.ndarray, draws: int = 1000) -> tuple[float, float]:
-    """95 % percentile-bootstrap interval of the median, from a fixed seed."""
-    picks = np.random.default_rng(0).choice(values, size=(draws, len(values)))
-    low, high = np.percentile(np.median(picks, axis=1), [2.5, 97.5])
-    return float(low), float(high)
+def precision_on(device: torch.device) -> str:
+    """The precision that latency is measured in there."""
+    return "fp16" if devices.half_precision(device) else "fp32"
+
+
+@contextmanager
+def using_threads(threads: int) -> Iterator[None]:
+    """Let PyTorch use so many CPU threads, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class RowTimer:
+    """Times passes of a network; while it is open, each row that can be timed has a hook that stamps its end."""
+
+    def __init__(self, network: Network, clock: Clock):
+        self.network, self.clock = network, clock
+        self.stamps: list[Any] = []
+
+    def __enter__(self) -> "RowTimer":
+        self.hooks = [row.register_forward_hook(lambda *_: self.stamp()) for row in self.network.rows]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hook in self.hooks:
+            hook.remove()
+
+    def stamp(self) -> None:
+        self.stamps.append(self.clock.stamp())
+
+    def time(self) -> np.ndarray:
+        """Milliseconds of one pass: of each row, then of the rest; for a network without rows of the whole."""
+        self.clock.settle()
+        self.stamps.clear()
+        self.stamp()
+        self.network.run()
+        self.stamp()
+        return self.clock.between(self.stamps)
+
+
+def is_attention(rows: Sequence[nn.Module]) -> np.ndarray:
+    """Which of the rows are attention modules of ours."""
+    return np.array([isinstance(row, tuple(attention_classes().values())) for row in rows], dtype=bool)
+
+
+def _yardsticks(ours: Sequence[nn.Module], theirs: Sequence[nn.Module]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Per network a mask of its rows: the stock rows that no attention comes shortly before in either of them.
+
+    None if rows cannot be timed, do not correspond, or are nearly all affected.
+    """
+    placed = [is_attention(rows) for rows in (ours, theirs)]
+    if len({int((~mask).sum()) for mask in placed}) > 1:
+        return None
+    stock = np.all([_unaffected(mask) for mask in placed], axis=0)
+    if stock.sum() < MIN_YARDSTICK_ROWS:
+        return None
+    first, second = (np.zeros(len(mask), dtype=bool) for mask in placed)
+    first[~placed[0]], second[~placed[1]] = stock, stock
+    return first, second
+
+
+def _unaffected(placed: np.ndarray) -> np.ndarray:
+    """Which of the stock rows are not among the `AFTER` that follow an attention module; the head never is.
+
+    The head is the last row; it reads three maps and was not measurably slower after attention on one of them.
+    """
+    affected = np.zeros(int((~placed).sum()), dtype=bool)
+    for first in np.cumsum(~placed)[placed]:  # the stock row that an attention row comes before
+        affected[first : min(first + AFTER, len(affected) - 1)] = True
+    return ~affected
+
+
+@dataclass(frozen=True)
+class _Turns:
+    """Milliseconds per round: whole passes of both networks, and what each is measured by."""
+
+    ours: np.ndarray
+    theirs: np.ndarray
+    our_yardstick: np.ndarray
+    their_yardstick: np.ndarray
+
+    @property
+    def ratio(self) -> float:
+        return float(np.median(self.ours / self.our_yardstick) / np.median(self.theirs / self.their_yardstick))
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """95 % percentile-bootstrap interval of the ratio over the rounds, from a fixed seed."""
+        picks = np.random.default_rng(0).integers(len(self.ours), size=(1000, len(self.ours)))
+        ours = np.median((self.ours / self.our_yardstick)[picks], axis=1)
+        theirs = np.median((self.theirs / self.their_yardstick)[picks], axis=1)
+        low, high = np.percentile(ours / theirs, [2.5, 97.5])
+        return float(low), float(high)
+
+    @property
+    def precise(self) -> bool:
+        low, high = self.interval
+        return high - low <= 2 * PRECISION * self.ratio
+
+
+def _take_turns(
+    ours: RowTimer, theirs: RowTimer, yardsticks: tuple[np.ndarray, np.ndarray] | None, seconds: float
+) -> _Turns:
+    """Time both in rounds, in random order within a round, until the ratio is precise or the time is over."""
+    for _ in range(WARM_UP[ours.clock.device.type == "cuda"]):
+        ours.time()
+        theirs.time()
+    order, end = random.Random(0), time.monotonic() + seconds
+    passes: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for done in range(1, ROUNDS[1] + 1):
+        for column in order.sample((0, 1), 2):
+            passes[column].append((ours, theirs)[column].time())
+        late = done >= ROUNDS[0] and time.monotonic() > end
+        if late or done % ROUNDS[0] == 0 and _turns(passes, yardsticks).precise:
+            break
+    return _turns(passes, yardsticks)
+
+
+def _turns(
+    passes: tuple[list[np.ndarray], list[np.ndarray]], yardsticks: tuple[np.ndarray, np.ndarray] | None
+) -> _Turns:
+    """Sum up the passes (`rows and rest` each); without yardstick rows the baseline's pass of the round is it."""
+    ours, theirs = np.array(passes[0]), np.array(passes[1])
+    our_ms, their_ms = ours.sum(axis=1), theirs.sum(axis=1)
+    if yardsticks is None:
+        return _Turns(our_ms, their_ms, their_ms, their_ms)
+    first, second = yardsticks
+    return _Turns(our_ms, their_ms, ours[:, :-1][:, first].sum(axis=1), theirs[:, :-1][:, second].sum(axis=1))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gamsearch.architecture import Architecture
 from gamsearch.data import DataSet
 from gamsearch.detectors import Detector
 from gamsearch.environment import quiet_ultralytics
@@ -15,6 +16,9 @@ from gamsearch.metrics import METRICS
 from gamsearch.progress import RunProgress
 from gamsearch.settings import Settings
 from gamsearch.space import SearchSpace
+
+TABLE_SECONDS = 60.0
+"""So long the latency table is measured at most; it ends earlier once every increment is precise."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +35,14 @@ class Prepared:
     """What a run needs once its inputs are read and before anything is trained.
 
     `start(reference_ms)` does the baseline stage and returns the evaluator. `shown` goes into the recorded settings;
-    `fingerprints` must be the same whenever the run is resumed.
+    `fingerprints` must be the same whenever the run is resumed; `seeds` is how many seeds can be measured at all.
     """
 
     space: SearchSpace
     start: Callable[[float | None], Started]
     shown: Mapping[str, Any] = field(default_factory=dict)
     fingerprints: Mapping[str, Any] = field(default_factory=dict)
+    seeds: int | None = None
 
 
 def prepare_training(settings: Settings, progress: RunProgress) -> Prepared:
@@ -62,9 +67,10 @@ def prepare_training(settings: Settings, progress: RunProgress) -> Prepared:
     def start(reference_ms: float | None) -> Started:
         stage = _baseline_stage(settings, data, detector, weights, device, progress)
         path = settings.folder / "baseline" / "baseline.pt"
+        baseline = read_baseline(path)
         evaluator = TrainingEvaluator(
             detector,
-            read_baseline(path),
+            baseline,
             data.yaml.resolve(),
             device,
             settings.folder / "baseline" / "scratch",
@@ -72,6 +78,10 @@ def prepare_training(settings: Settings, progress: RunProgress) -> Prepared:
             reference_ms=reference_ms,
             latency_backend=settings.latency,
             keep_in=settings.folder / "weights",
+            paused_in=settings.folder / "paused",
+            predict=_latencies(settings, space, baseline, device, progress),
+            foreseen=[name for name in space.objectives if METRICS[name].stage == "built" and name != "latency_ms"],
+            imgsz=settings.imgsz,
         )
         return Started(evaluator, {"baseline weights": _digest(path)}, stage)
 
@@ -122,17 +132,41 @@ def _baseline_stage(
     return {"epochs": settings.baseline_epochs, "from": settings.model, **last}
 
 
+def _latencies(
+    settings: Settings, space: SearchSpace, baseline: Any, device: Any, progress: RunProgress
+) -> Callable[[Architecture], float]:
+    """Latency ratios by an additive table that is measured when it is first asked, and kept in the run's folder."""
+    from gamsearch.latency_table import LatencyTable, conditions_of, measure_table
+
+    path = settings.folder / "latency.json"
+    tables: list[LatencyTable] = []
+
+    def ratio(architecture: Architecture) -> float:
+        if not tables:
+            conditions = conditions_of(space, baseline, settings.imgsz, device, settings.latency)
+            if not path.exists():
+                progress.say(f"measuring what each placement of '{space.name}' adds to the latency")
+                measure_table(
+                    space, baseline, settings.imgsz, device, 1.0, backend=settings.latency, seconds=TABLE_SECONDS
+                ).write(path)
+            tables.append(LatencyTable.read(path, conditions))
+        return tables[0].predict(architecture).ratio
+
+    return ratio
+
+
 def prepare_replay(settings: Settings, progress: RunProgress) -> Prepared:
     """Search a table of earlier measurements; nothing is trained and torch is not needed."""
-    from gamsearch.evaluators.replay import ReplayEvaluator, ReplayTable
+    from gamsearch.evaluators.replay import ReplayEvaluator, ReplayTable, table_file
 
-    if not settings.table:
-        raise OptionError("--evaluator replay needs --table, the JSON file of measured architectures")
-    table = ReplayTable.read(Path(settings.table))
+    path = table_file(settings.table)
+    table = ReplayTable.read(path)
+    if settings.epochs > table.epochs:
+        raise OptionError(f"{settings.table} holds {table.epochs} epochs, so --epochs cannot be {settings.epochs}")
     space = _space(settings, Detector.load(table.detector))
     progress.say(f"{settings.table}: {len(table.rows)} measured architectures of {table.detector}")
-    shown, fingerprints = {"replayed": settings.table}, {"table": _digest(Path(settings.table))}
-    return Prepared(space, lambda reference_ms: Started(ReplayEvaluator(table)), shown, fingerprints)
+    shown, fingerprints = {"replayed": settings.table}, {"table": _digest(path)}
+    return Prepared(space, lambda reference_ms: Started(ReplayEvaluator(table)), shown, fingerprints, len(table.seeds))
 
 
 def _space(settings: Settings, detector: Detector) -> SearchSpace:

@@ -10,6 +10,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from gamsearch.allowance import Allowance
+
 SHOWN = 12
 
 
@@ -26,9 +28,10 @@ class RunProgress:
         self.begun = time.monotonic()
         self.rows: list[tuple[str, str, str, str]] = []
         self.best: tuple[float, str] | None = None
-        self.label, self.done, self.trials = "", 0, 0
+        self.label, self.used = "", 0.0
+        self.allowance: Allowance | None = None
         self.search_begun: float | None = None
-        self.first_done = 0
+        self.first_used = 0.0
         self.bar = Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"))
         self.task = self.bar.add_task("", total=1, figures="")
         self.view = Live(console=self.console, get_renderable=self._render, refresh_per_second=4, transient=True)
@@ -46,11 +49,11 @@ class RunProgress:
         """One line that stays."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def started(self, number: int, label: str, evaluated: int, trials: int) -> None:
-        """A trial starts; `evaluated` of `trials` candidates are done."""
-        self.label, self.done, self.trials = label, evaluated, trials
+    def started(self, number: int, label: str, used: float, allowance: Allowance) -> None:
+        """A trial starts; so much of the allowance is used up."""
+        self.label, self.used, self.allowance = label, used, allowance
         if number > 0 and self.search_begun is None:
-            self.search_begun, self.first_done = time.monotonic(), evaluated
+            self.search_begun, self.first_used = time.monotonic(), used
         self.bar.reset(self.task, description=f"trial {number}  {label}", figures="")
         if not self.live:
             self.say(f"[{self._clock()}] trial {number}: {label}{self._time_left()}")
@@ -82,10 +85,10 @@ class RunProgress:
         return f"{seconds // 3600}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}"
 
     def _time_left(self) -> str:
-        if self.search_begun is None or self.done <= self.first_done:
+        if self.allowance is None or self.search_begun is None or self.used <= self.first_used:
             return ""
-        each = (time.monotonic() - self.search_begun) / (self.done - self.first_done)
-        minutes = each * (self.trials - self.done) / 60
+        each = (time.monotonic() - self.search_begun) / (self.used - self.first_used)
+        minutes = each * max(0.0, self.allowance.amount - self.used) / 60
         return f"  (about {minutes:.0f} min left)" if minutes >= 1 else "  (less than a minute left)"
 
     def _render(self) -> Group:
@@ -95,5 +98,6 @@ class RunProgress:
         for row in self.rows[-SHOWN:]:
             table.add_row(*(Text(cell) for cell in row))
         best = f"best so far {self.best[0]:+.4f} with {self.best[1]}" if self.best else "no candidate evaluated yet"
-        head = f"{self._clock()}  {self.done} of {self.trials} candidates evaluated{self._time_left()}; {best}"
+        used = f"{self.allowance.state(self.used)} used{self._time_left()}; " if self.allowance else ""
+        head = f"{self._clock()}  {used}{best}"
         return Group(Text(head, style="bold"), table, self.bar)

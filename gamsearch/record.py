@@ -19,11 +19,15 @@ BASELINE = "baseline"
 
 STATES = ("complete", "pruned", "failed", "running", "waiting")
 
-FIGURES = (*METRICS, "latency_ratio", "latency_iqr_ms", "map50_95_gain", "map50_gain", "epochs", "seconds", "seed")
+FIGURES = (
+    *METRICS,
+    *("latency_ratio", "latency_iqr_ms", "map50_95_gain", "map50_gain"),
+    *("epochs", "epochs_trained", "seconds", "seed", "bound"),
+)
 """Columns of `Record.trials` that hold numbers; NaN where unknown."""
 
 TEXTS = ("state", "key", "label", "reason")
-FLAGS = ("feasible", "anchor", "on_front")
+FLAGS = ("feasible", "anchor", "on_front", "paused")
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,10 @@ class Record:
     seeds after the first. `trials` has one row per trial in order: `number`,
     `state` (one of `STATES`), `key`, `label`, `architecture` (`Architecture.to_dict` form), one column per metric,
     the paired differences `map50_95_gain` and `map50_gain` to the baseline at the same seed and epochs, `reason`,
-    `recalled_from` (number of the trial that answered a repeat, or NaN), `epochs`, `seconds`, `seed`, `curve` (one
-    mapping per epoch), and the flags `feasible`, `anchor` (published hand placement), `on_front`. Columns that are
-    missing are added as unknown.
+    `recalled_from` (number of the trial that answered a repeat, or NaN), `resumed_by` (number of the trial in which a
+    paused training went on, or NaN), `bound` (the optimistic map50_95 at which it was stopped), `epochs` (length of the
+    curve), `epochs_trained` (in this trial), `seconds`, `seed`, `curve` (one mapping per epoch), and the flags
+    `feasible`, `anchor` (published hand placement), `on_front`, `paused`. Missing columns are added as unknown.
     """
 
     name: str
@@ -93,6 +98,11 @@ class Record:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "trials", _with_all_columns(self.trials))
+
+    @property
+    def shown(self) -> pd.DataFrame:
+        """One row per training: without the pieces of trainings that were paused and went on in a later trial."""
+        return self.trials[self.trials["resumed_by"].isna()]
 
     @property
     def complete(self) -> pd.DataFrame:
@@ -188,6 +198,21 @@ class Record:
             f"{rows['misplaced'].max():.0f} in the wrong place."
         )
 
+    def economy(self) -> str:
+        """Say what stopping saved, e.g. `90 epochs for 14 candidates, 280 if all had been trained to the end`."""
+        rows = self.shown[(self.shown["label"] != BASELINE) & self.shown["recalled_from"].isna()]
+        begun = rows[rows["epochs"] > 0]
+        if begun.empty:
+            return ""
+        whole = int(self.trials["epochs"].max())
+        spent = int(self.trials.loc[self.trials["label"] != BASELINE, "epochs_trained"].sum())
+        if spent == 0 or spent >= whole * len(begun):
+            return ""
+        screened = int((rows["bound"].notna() & (rows["epochs"] == 0)).sum())
+        more = f"; {screened} more were screened out before training" if screened else ""
+        full = f"{whole * len(begun)} if all had been trained to the end"
+        return f"{spent} epochs for {len(begun)} candidates, {full}{more}."
+
     def tally(self) -> str:
         """Count the trials by state, failures by reason, e.g. `18 complete, 2 repeats, 3 failed (2 nan, 1 build)`."""
         counts = Counter(self.trials["state"])
@@ -197,9 +222,20 @@ class Record:
         if repeats:
             words = {"complete": "0 complete", **words}
             words["complete"] += f", {repeats} repeat{'s' * (repeats > 1)}"
+        if "pruned" in words:
+            words["pruned"] += self._pruned()
         if "failed" in words:
             words["failed"] += f" ({_reasons(self.trials.loc[self.trials['state'] == 'failed', 'reason'])})"
         return ", ".join(words.values()) or "no trials"
+
+    def _pruned(self) -> str:
+        """What became of the pruned trials if any was stopped or paused, e.g. ` (6 went on, 2 paused, 1 stopped)`."""
+        rows = self.trials[self.trials["state"] == "pruned"]
+        went_on, stopped = rows["resumed_by"].notna(), rows["bound"].notna() & ~rows["paused"]
+        counts = {"went on": went_on, "paused": rows["paused"] & ~went_on, "stopped": stopped}
+        parts = [f"{int(mask.sum())} {word}" for word, mask in counts.items() if mask.any()]
+        refused = len(rows) - sum(int(mask.sum()) for mask in counts.values())
+        return f" ({', '.join([*parts, *([f'{refused} refused'] if refused else [])])})" if parts else ""
 
 
 def _judge(confirmation: Confirmation, candidates: pd.DataFrame) -> str:
@@ -251,7 +287,7 @@ def _with_all_columns(trials: pd.DataFrame) -> pd.DataFrame:
     table = trials.reset_index(drop=True).copy()
     if "number" not in table:
         table["number"] = range(len(table))
-    for column in (*FIGURES, "recalled_from"):
+    for column in (*FIGURES, "recalled_from", "resumed_by"):
         table[column] = pd.to_numeric(table[column], errors="coerce") if column in table else np.nan
     for column in TEXTS:
         table[column] = table[column].fillna("").astype(str) if column in table else ""

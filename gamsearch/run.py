@@ -23,6 +23,7 @@ from gamsearch.progress import RunProgress
 from gamsearch.samplers import sampler_named
 from gamsearch.search import Plan, search
 from gamsearch.settings import Settings
+from gamsearch.stopping import stopping_named
 
 PACKAGES = ("ultralytics", "torch", "optuna", "numpy")
 
@@ -30,12 +31,13 @@ PACKAGES = ("ultralytics", "torch", "optuna", "numpy")
 def run(settings: Settings, progress: RunProgress, command: str) -> optuna.Study:
     """Carry out a run, or go on with it where it was stopped; return its study. `RunError` if the folder is in use."""
     folder = settings.folder
-    prepare, _ = prepare_named(settings.evaluator), sampler_named(settings.sampler)  # both are refused before any work
+    prepare = prepare_named(settings.evaluator)
     _make(folder)
     with _lock(folder), _terminate_as_interrupt():
         records.repair_torn_line(folder)
         existing = records.load(folder) if (folder / records.JOURNAL).exists() else None
         prepared = prepare(settings, progress)
+        sampler_named(settings.sampler, prepared.space)  # refused before any work
         study = existing or _create(settings, prepared, command)
         _check_space(study, prepared, settings)
         _check_fingerprints(study, prepared.fingerprints)
@@ -43,7 +45,9 @@ def run(settings: Settings, progress: RunProgress, command: str) -> optuna.Study
         _check_fingerprints(study, started.fingerprints)
         study.set_user_attr("baseline_stage", {**started.baseline_stage, **study.user_attrs["baseline_stage"]})
         budget = Budget(settings.epochs, settings.imgsz, settings.batch, settings.seed)
-        plan = Plan(prepared.space, budget, settings.trials, settings.sampler, settings.noise_seeds)
+        seeds = min(settings.noise_seeds, prepared.seeds or settings.noise_seeds)
+        stopping = stopping_named(settings.stopping)
+        plan = Plan(prepared.space, budget, settings.allowance, settings.sampler, seeds, stopping, settings.seed)
         why = search(study, plan, started.evaluator, progress)
         progress.say(f"search ended: {why}")
     return study

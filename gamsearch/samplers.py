@@ -1,11 +1,12 @@
 """Name -> Optuna sampler. The encoding is static and ordinal (see `space`), which every one of them can use.
 
-`gp` reaches in about 30 trials on that encoding what `tpe` needs 120 for, and costs a second per proposal once there
-are many trials; `auto` is `gp` up to 150 trials and `tpe` beyond.
+`thaw` is ours (see `thaw`): it learns from every epoch and decides which training goes on. `gp` reaches in about 30
+trials on that encoding what `tpe` needs 120 for, and costs a second per proposal once there are many trials.
 """
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -14,6 +15,9 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from gamsearch.errors import OptionError, nearest
+from gamsearch.evidence import Evidence
+from gamsearch.space import SearchSpace
+from gamsearch.thaw import Thaw, ThawSampler, thaws
 
 STARTUP_TRIALS = 10
 GP_LIMIT = 150
@@ -36,37 +40,85 @@ class SparseRandomSampler(RandomSampler):
         return super().sample_independent(study, trial, param_name, param_distribution)
 
 
-Factory = Callable[[int, int, int], BaseSampler]
-"""`(sites, trials, seed) -> sampler`"""
+@dataclass(frozen=True)
+class Setting:
+    """What a sampler can be made from: how many sites and full trainings there are, its seed, and what is known."""
 
-SAMPLERS: dict[str, Factory] = {
-    "auto": lambda sites, trials, seed: (_gp if trials <= GP_LIMIT else _tpe)(sites, trials, seed),
-    "gp": lambda sites, trials, seed: _gp(sites, trials, seed),
-    "tpe": lambda sites, trials, seed: _tpe(sites, trials, seed),
-    "nsga2": lambda sites, trials, seed: NSGAIISampler(population_size=12, seed=seed),
-    "random": lambda sites, trials, seed: SparseRandomSampler(sites, seed=seed),
-    "brute": lambda sites, trials, seed: BruteForceSampler(seed=seed),
+    sites: int
+    trials: int
+    seed: int
+    thaw: Thaw
+    evidence: Evidence
+
+
+@dataclass(frozen=True)
+class Named:
+    """A sampler by name; one that `needs_start` learns from whole trainings and begins with some random ones."""
+
+    make: Callable[[Setting], BaseSampler]
+    needs_start: bool = False
+
+
+def _thaw(setting: Setting) -> BaseSampler:
+    return ThawSampler(setting.thaw, setting.evidence, _random(setting))
+
+
+def _random(setting: Setting) -> BaseSampler:
+    return SparseRandomSampler(setting.sites, seed=setting.seed)
+
+
+def _gp(setting: Setting) -> BaseSampler:
+    return GPSampler(seed=setting.seed, n_startup_trials=STARTUP_TRIALS, independent_sampler=_random(setting))
+
+
+def _tpe(setting: Setting) -> BaseSampler:
+    return TPESampler(seed=setting.seed, multivariate=True, n_startup_trials=STARTUP_TRIALS)
+
+
+def _gp_or_tpe(setting: Setting) -> BaseSampler:
+    return (_gp if setting.trials <= GP_LIMIT else _tpe)(setting)
+
+
+SAMPLERS: dict[str, Named] = {
+    "thaw": Named(_thaw),
+    "gp": Named(_gp, needs_start=True),
+    "tpe": Named(_tpe, needs_start=True),
+    "nsga2": Named(lambda setting: NSGAIISampler(population_size=12, seed=setting.seed), needs_start=True),
+    "random": Named(_random),
+    "brute": Named(lambda setting: BruteForceSampler(seed=setting.seed)),
 }
+AUTO = "auto"
 
 
-def _gp(sites: int, trials: int, seed: int) -> BaseSampler:
-    return GPSampler(
-        seed=seed, n_startup_trials=STARTUP_TRIALS, independent_sampler=SparseRandomSampler(sites, seed=seed)
-    )
+def sampler_names() -> list[str]:
+    """What `--sampler` takes."""
+    return [AUTO, *SAMPLERS]
 
 
-def _tpe(sites: int, trials: int, seed: int) -> BaseSampler:
-    return TPESampler(seed=seed, multivariate=True, n_startup_trials=STARTUP_TRIALS)
+def sampler_named(name: str, space: SearchSpace) -> Named:
+    """Return the sampler called `name` for `space`, or say which there are.
+
+    `auto` is `thaw` if the space's objectives allow it, else `gp` up to 150 trials and `tpe` beyond.
+    """
+    if name not in sampler_names():
+        names = sampler_names()
+        raise OptionError(f"there is no sampler '{name}'{nearest(name, names)}; there are {', '.join(names)}")
+    if name == AUTO:
+        return SAMPLERS["thaw"] if thaws(space.objectives) else Named(_quiet(_gp_or_tpe), needs_start=True)
+    if name == "thaw" and not thaws(space.objectives):
+        raise OptionError(
+            f"--sampler thaw needs map50_95 as the only trained objective and a cost beside it, not "
+            f"{', '.join(space.objectives)}; use --sampler gp"
+        )
+    return Named(_quiet(SAMPLERS[name].make), SAMPLERS[name].needs_start)
 
 
-def sampler_named(name: str) -> Factory:
-    """Return what makes the sampler called `name`, or say which there are."""
-    if name not in SAMPLERS:
-        raise OptionError(f"there is no sampler '{name}'{nearest(name, SAMPLERS)}; there are {', '.join(SAMPLERS)}")
+def _quiet(make: Callable[[Setting], BaseSampler]) -> Callable[[Setting], BaseSampler]:
+    """Without Optuna's warning that a sampler is experimental."""
 
-    def make(sites: int, trials: int, seed: int) -> BaseSampler:
+    def quietly(setting: Setting) -> BaseSampler:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return SAMPLERS[name](sites, trials, seed)
+            return make(setting)
 
-    return make
+    return quietly

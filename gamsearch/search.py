@@ -1,7 +1,7 @@
 """The search loop: ask, refuse what is inadmissible before training, recall what is known, evaluate, record.
 
-Stops when enough candidates were evaluated, when every architecture of the space is known, or when the sampler proposes
-nothing new any more; each end has its reason.
+Stops when its allowance is used up, when every architecture of the space is known, or when the sampler proposes nothing
+new any more; each end has its reason.
 """
 
 import random
@@ -9,20 +9,25 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from gamsearch import pareto
 from gamsearch import study as records
+from gamsearch.allowance import Allowance
 from gamsearch.architecture import Architecture
+from gamsearch.controls import Controls
 from gamsearch.errors import CandidateFailed, RunError, SpaceError
-from gamsearch.evaluation import Budget, Evaluator, Measurement
+from gamsearch.evaluation import Budget, Evaluator, Measurement, Paused
+from gamsearch.evidence import Evidence, Known
 from gamsearch.metrics import METRICS
-from gamsearch.samplers import STARTUP_TRIALS, sampler_named
+from gamsearch.samplers import STARTUP_TRIALS, Setting, sampler_named
 from gamsearch.space import SearchSpace
+from gamsearch.stopping import NAMED, Judge, Stop, Stopping, seed_noise
+from gamsearch.surrogate import Features
+from gamsearch.thaw import Thaw, ThawSampler
 
 REPEATS_BEFORE_MUTATION = 3
 ERRORS_BEFORE_STOP = 3
@@ -32,49 +37,57 @@ ASKS_PER_TRIAL = 30
 class Progress(Protocol):
     """What a search tells while it runs; `gamsearch.progress` shows it."""
 
-    def started(self, number: int, label: str, evaluated: int, trials: int) -> None: ...
+    def started(self, number: int, label: str, used: float, allowance: Allowance) -> None: ...
     def epoch(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None: ...
     def ended(self, number: int, outcome: str, gain: float | None) -> None: ...
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a search is to do: the space, the budget of one trial, how many trials, by which sampler.
+    """What a search is to do: the space, the budget of one trial, what it may use up, by which sampler.
 
-    `noise_seeds` is the number of seeds at which the baseline control is measured (trial 0's included).
+    `noise_seeds` is the number of seeds at which the baseline control is measured (trial 0's included). `seed` is the
+    sampler's; the budget's is that of the trainings.
     """
 
     space: SearchSpace
     budget: Budget
-    trials: int
+    allowance: Allowance
     sampler: str = "auto"
     noise_seeds: int = 3
+    stopping: Stopping = field(default_factory=lambda: NAMED["off"])
+    seed: int = 0
+
+    @property
+    def trials(self) -> int:
+        """About how many full trainings the allowance is worth; a large number where that is not known."""
+        return self.allowance.full_trainings(self.budget.epochs)
 
 
 def search(study: optuna.Study, plan: Plan, evaluator: Evaluator, progress: Progress) -> str:
     """Run until the plan is fulfilled and return why it ended. Everything is in the study's storage at any moment."""
+    plan = replace(plan, budget=replace(plan.budget, rungs=plan.stopping.rungs(plan.budget.epochs)))
     records.release_interrupted(study)
-    seed = plan.budget.seed + len(records.trials(study))  # a resumed search must not draw the same again
-    study.sampler = sampler_named(plan.sampler)(len(plan.space.sites), plan.trials, seed)
     run = _Search(study, plan, evaluator, progress)
-    run.baseline()
+    run.controls.baseline(plan.space.baseline, plan.noise_seeds, run.evaluate_baseline)
+    run.judge = replace(run.judge, noise=seed_noise(study.user_attrs["baseline_seeds"]))
     _enqueue_anchors(study, plan)
     if run.reason_to_stop() is None:
         run.optimise(plan.trials * ASKS_PER_TRIAL + 100, [run.after_trial])
     why = run.reason_to_stop() or "the sampler proposed nothing new any more"
-    run.confirm()
+    run.controls.confirm()
     return why
 
 
 def _enqueue_anchors(study: optuna.Study, plan: Plan) -> None:
-    """Once per study: the published hand placements, then sparse random draws up to the start-up trials."""
+    """Once per study: the published hand placements; for samplers that learn from whole trainings, random ones too."""
     if study.user_attrs.get("anchors_enqueued"):
         return
     space, anchors = plan.space, [] if plan.sampler == "brute" else plan.space.anchors()
     for architecture in anchors:
         study.enqueue_trial(space.encode(architecture), user_attrs={"anchor": True})
-    if plan.sampler in ("tpe", "nsga2", "auto", "gp"):
-        rng, known = random.Random(plan.budget.seed), {a.key for a in anchors}
+    if sampler_named(plan.sampler, plan.space).needs_start:
+        rng, known = random.Random(plan.seed), {a.key for a in anchors}
         for _ in range(STARTUP_TRIALS - len(anchors)):
             architecture = space.draw(rng)
             if architecture.key not in known:
@@ -84,10 +97,19 @@ def _enqueue_anchors(study: optuna.Study, plan: Plan) -> None:
 
 
 class _Search:
-    """State of one call of `search`: how many repeats and errors came in a row."""
+    """State of one call of `search`: what is known, how many repeats and errors came in a row."""
 
     def __init__(self, study: optuna.Study, plan: Plan, evaluator: Evaluator, progress: Progress):
         self.study, self.plan, self.evaluator, self.progress = study, plan, evaluator, progress
+        self.objectives = records.objectives_of(study)
+        self.evidence = Evidence(study)
+        self.judge = Judge(plan.stopping, self.objectives, Features(plan.space))
+        self.controls = Controls(study, plan.budget, evaluator, self)
+        seed = plan.seed + len(records.trials(study))  # a resumed search must not draw the same again
+        rungs, epochs = plan.budget.rungs, plan.budget.epochs
+        self.thaw = Thaw(plan.space, self.objectives, epochs, rungs, evaluator.foresee, random.Random(seed))
+        setting = Setting(len(plan.space.sites), plan.trials, seed, self.thaw, self.evidence)
+        study.sampler = sampler_named(plan.sampler, plan.space).make(setting)
         self.repeats = self.errors = 0
         self.last_error = ""
 
@@ -96,82 +118,37 @@ class _Search:
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self.study.optimize(self.objective, n_trials=n_trials, catch=(CandidateFailed,), callbacks=callbacks)
 
-    # the baseline ------------------------------------------------------------------------------------------------
-    def baseline(self) -> None:
-        """Evaluate the stock detector and its control at the other noise seeds, as far as the record lacks them.
+    def evaluate_baseline(self) -> None:
+        """Nothing else is in the queue before the baseline is complete, so an interrupted or failed one comes first."""
+        if not records.trials(self.study, TrialState.WAITING):
+            self.study.enqueue_trial(self.plan.space.encode(self.plan.space.baseline))
+        self.optimise(1, [])
 
-        Nothing else is in the queue before the baseline is complete, so that an interrupted or failed one comes first.
-        """
-        if records.baseline_trial(self.study) is None:
-            if not records.trials(self.study, TrialState.WAITING):
-                self.study.enqueue_trial(self.plan.space.encode(self.plan.space.baseline))
-            self.optimise(1, [])
-        control = records.baseline_trial(self.study)
-        if control is None:
-            reason = records.trials(self.study)[-1].user_attrs.get("reason", "unknown")
-            raise RunError(f"the baseline could not be evaluated ({reason}), so nothing can be compared with it")
-        if "reference_point" not in self.study.user_attrs:
-            point = pareto.reference_point(control.values, records.objectives_of(self.study))
-            self.study.set_user_attr("reference_point", list(point))
-        first = {**control.user_attrs["measurement"]["metrics"], "seed": self.plan.budget.seed}
-        seeds = self.study.user_attrs.get("baseline_seeds", [first])
-        self.study.set_user_attr("baseline_seeds", seeds)
-        while len(seeds) < self.plan.noise_seeds:
-            try:
-                seeds.append(self._at_seed(self.plan.space.baseline, 0, self.plan.budget.seed + len(seeds)))
-            except CandidateFailed as failure:
-                raise RunError(f"the baseline failed at another seed ({failure}), so its noise is unknown") from failure
-            self.study.set_user_attr("baseline_seeds", seeds)
+    # what the controls show ----------------------------------------------------------------------------------------
+    def started(self, number: int, label: str) -> None:
+        self.progress.started(number, label, self.used, self.plan.allowance)
 
-    def _at_seed(self, architecture: Architecture, number: int, seed: int) -> dict[str, float]:
-        """The metrics of an architecture at another seed; whatever goes wrong is a `CandidateFailed`."""
-        done = min(len(records.evaluated(self.study)), self.plan.trials)
-        self.progress.started(number, f"{architecture.label}, seed {seed}", done, self.plan.trials)
-        try:
-            measurement = self.evaluator.evaluate(architecture, replace(self.plan.budget, seed=seed), self._show_epoch)
-        except CandidateFailed:
-            raise
-        except Exception as error:
-            raise CandidateFailed("error", f"{type(error).__name__}: {error}") from error
-        return {**measurement.metrics, "seed": seed}
+    def epoch(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
+        self.progress.epoch(epoch, epochs, metrics)
 
-    def _show_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        if epoch:
-            self.progress.epoch(epoch, self.plan.budget.epochs, metrics)
-
-    def confirm(self) -> None:
-        """Train the best candidate at the baseline's other seeds as far as the record lacks them.
-
-        The best of many gains at one seed is too good by selection; its paired gains at other seeds are not.
-        """
-        best = records.record(self.study, "").candidates.head(1)
-        if best.empty or best["map50_95_gain"].iloc[0] <= 0:
-            return
-        key, architecture = best["key"].iloc[0], Architecture.from_dict(best["architecture"].iloc[0])
-        kept = self.study.user_attrs.get("confirmations", {})
-        done = kept.setdefault(key, [])
-        for control in self.study.user_attrs["baseline_seeds"][1 + len(done) :]:
-            try:
-                done.append(self._at_seed(architecture, int(best["number"].iloc[0]), int(control["seed"])))
-            except CandidateFailed as failure:
-                self.progress.ended(int(best["number"].iloc[0]), f"not confirmed: {failure}", None)
-                return
-            self.study.set_user_attr("confirmations", kept)
+    def ended(self, number: int, outcome: str, gain: float | None) -> None:
+        self.progress.ended(number, outcome, gain)
 
     # one trial ---------------------------------------------------------------------------------------------------
     def objective(self, trial: optuna.Trial) -> tuple[float, ...]:
         architecture = self.plan.space.sample(trial.suggest_int)
         self._describe(trial, architecture)
-        twin = records.recall(self.study, architecture.key, trial.number)
-        if twin is not None:
-            return self._answer_from(trial, twin)
+        known = self.evidence.update().known.get(architecture.key)
+        if known is not None and known.settled:
+            return self._answer_from(trial, records.trials(self.study)[known.number])
         self._refuse_by_rules(trial, architecture)
-        done = len(records.evaluated(self.study))
-        self.progress.started(trial.number, architecture.label, done, self.plan.trials)
-        measurement = self._evaluate(trial, architecture)
+        if known is not None:
+            trial.set_user_attr("resumes", known.number)
+        self.started(trial.number, architecture.label)
+        measurement = self._evaluate(trial, architecture, known)
         trial.set_user_attr("measurement", measurement.to_dict())
         trial.set_user_attr("feasible", True)
-        return tuple(measurement.metrics[m.name] for m in records.objectives_of(self.study))
+        return tuple(measurement.metrics[m.name] for m in self.objectives)
 
     def _describe(self, trial: optuna.Trial, architecture: Architecture) -> None:
         for name, value in {
@@ -206,8 +183,8 @@ class _Search:
 
     def _refuse_by_limits(self, trial: optuna.Trial, built: Mapping[str, float]) -> None:
         """Check built metrics against the limits before any training; the baseline itself is never refused."""
-        control = records.baseline_trial(self.study)
-        baseline: Mapping[str, float] = control.user_attrs["measurement"]["metrics"] if control else built
+        control = self.evidence.baseline
+        baseline: Mapping[str, float] = control.built if control else built
         broken = []
         for limit in self.plan.space.limits:
             bound = limit.bound(baseline[limit.metric])
@@ -223,20 +200,14 @@ class _Search:
         trial.set_user_attr("feasible", False)
         raise optuna.TrialPruned
 
-    def _evaluate(self, trial: optuna.Trial, architecture: Architecture) -> Measurement:
-        """Evaluate, recording as it goes; whatever fails leaves its reason in the record."""
-        curve: list[dict[str, Any]] = []
-
-        def report(epoch: int, metrics: Mapping[str, float]) -> None:
-            if epoch == 0:
-                trial.set_user_attr("built", dict(metrics))
-                self._refuse_by_limits(trial, metrics)
-                return
-            curve.append({"epoch": epoch, **metrics})
-            self.progress.epoch(epoch, self.plan.budget.epochs, metrics)
-
+    def _evaluate(self, trial: optuna.Trial, architecture: Architecture, known: Known | None) -> Measurement:
+        """Evaluate, recording as it goes; whatever ends it early leaves its reason and its curve in the record."""
+        training = _Training(self, trial, architecture, known)
         try:
-            return self.evaluator.evaluate(architecture, self.plan.budget, report)
+            measurement = self.evaluator.evaluate(architecture, training.budget, training.report)
+            return replace(measurement, curve=training.curve)
+        except Paused as pause:
+            raise optuna.TrialPruned from pause
         except optuna.TrialPruned:
             raise
         except KeyboardInterrupt:
@@ -244,12 +215,13 @@ class _Search:
             raise
         except CandidateFailed as failure:
             trial.set_user_attr("reason", str(failure))
-            trial.set_user_attr("curve", curve)
             raise
         except Exception as error:
             trial.set_user_attr("reason", f"error: {type(error).__name__}: {error}")
             trial.set_user_attr("traceback", traceback.format_exc())
             raise CandidateFailed("error", f"{type(error).__name__}: {error}") from error
+        finally:
+            training.keep()
 
     # between trials ----------------------------------------------------------------------------------------------
     def after_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
@@ -260,6 +232,8 @@ class _Search:
         self.last_error = trial.user_attrs.get("reason", "") if failed else self.last_error
         if self.repeats >= REPEATS_BEFORE_MUTATION:
             self._enqueue_neighbour(trial.number)
+        elif self.plan.stopping.by_rank:
+            self._enqueue_promoted()
         if self.reason_to_stop() is not None:
             study.stop()
 
@@ -271,39 +245,112 @@ class _Search:
         elif trial.state != TrialState.COMPLETE:
             outcome = f"{outcome}: {own.get('reason', '')}"
         gain = None
-        control = records.baseline_trial(self.study)
+        control = self.evidence.update().baseline
         if trial.state == TrialState.COMPLETE and control is not None:
-            ours, theirs = own["measurement"]["metrics"], control.user_attrs["measurement"]["metrics"]
-            gain = ours["map50_95"] - theirs["map50_95"]
+            gain = own["measurement"]["metrics"]["map50_95"] - control.curve[self.plan.budget.epochs]["map50_95"]
         self.progress.ended(trial.number, outcome, gain)
 
     def _enqueue_neighbour(self, number: int) -> None:
         """After several repeats in a row, propose a one-site change of a front member instead."""
         frame = records.table(self.study)
         members = frame[frame["on_front"]]["architecture"].tolist()
-        rng = random.Random(self.plan.budget.seed * 1_000_003 + number)
-        known = set(frame["key"])
+        rng = random.Random(self.plan.seed * 1_000_003 + number)
         for _ in range(20):
             try:
                 architecture = self.plan.space.neighbour(Architecture.from_dict(rng.choice(members)), rng)
             except SpaceError:
                 return
-            if architecture.key not in known:
+            if architecture.key not in self.evidence.known:
                 self.study.enqueue_trial(self.plan.space.encode(architecture))
                 return
 
+    def _enqueue_promoted(self) -> None:
+        """Go on with the best training that is paused at the highest rung from which one is promoted."""
+        if records.trials(self.study, TrialState.WAITING):
+            return
+        for rung in reversed(self.plan.budget.rungs):
+            for known in self.judge.promotable(self.evidence, rung):
+                self.study.enqueue_trial(self.plan.space.encode(known.architecture))
+                return
+
+    @property
+    def used(self) -> float:
+        """How much of the allowance is used up; a failed candidate counts as a full training."""
+        evidence, each = self.evidence.update(), self.plan.budget.epochs
+        failed = sum(known.state == TrialState.FAIL for known in evidence.candidates)
+        return self.plan.allowance.used(evidence.spent + each * failed, each, evidence.seconds)
+
     def reason_to_stop(self) -> str | None:
         """Why the search ends now, or None if it goes on."""
-        done = records.evaluated(self.study)
-        if len(done) >= self.plan.trials:
-            return f"{len(done)} candidates were evaluated"
         if self.errors >= ERRORS_BEFORE_STOP:
             raise RunError(f"{self.errors} candidates in a row failed, the last one with {self.last_error}")
-        known = {t.user_attrs.get("key") for t in done} | self._refused_by_limits()
-        if len(known) + 1 >= self.plan.space.size:
+        used, allowance = self.used, self.plan.allowance
+        begun = [k for k in self.evidence.candidates if k.curve or k.state == TrialState.FAIL]
+        if used >= allowance.amount:
+            spent = f", {self.evidence.spent} epochs in all" if self.plan.stopping.on else ""
+            return f"{len(begun)} candidates were evaluated{spent}"
+        settled = [k for k in self.evidence.candidates if k.settled and not k.reason.startswith("rule")]
+        if len(settled) + 1 >= self.plan.space.size:
             return f"all {self.plan.space.size} architectures of the space are known"
         return None
 
-    def _refused_by_limits(self) -> set[str]:
-        pruned = records.trials(self.study, TrialState.PRUNED)
-        return {t.user_attrs["key"] for t in pruned if str(t.user_attrs.get("reason", "")).startswith("limit")}
+
+class _Training:
+    """The training of one trial as the search sees it: `curve` grows with every report."""
+
+    def __init__(self, search: _Search, trial: optuna.Trial, architecture: Architecture, known: Known | None):
+        self.search, self.trial, self.known = search, trial, known
+        self.budget = replace(search.plan.budget, done=known.epochs if known else 0)
+        self.now = known or Known(architecture, trial.number, TrialState.RUNNING)
+        self.now = replace(self.now, curve=dict(self.now.curve), paused=True, state=TrialState.RUNNING)
+        self.trained = 0
+        begun = sum(bool(k.curve) for k in search.evidence.candidates)
+        self.spared = architecture.is_baseline or search.plan.stopping.spares(begun)
+
+    @property
+    def curve(self) -> list[dict[str, float]]:
+        """All epochs so far, those of an earlier, paused trial included."""
+        return [{"epoch": epoch, **self.now.curve[epoch]} for epoch in sorted(self.now.curve)]
+
+    def report(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Record what an epoch measured; refuse, stop or pause where there is reason to."""
+        if epoch == 0:
+            self.trial.set_user_attr("built", dict(metrics))
+            self.now.built.update(metrics)
+            if self.known is None and not self.now.architecture.is_baseline:
+                self.trial.set_user_attr("foreseen", dict(self.search.evaluator.foresee(self.now.architecture) or {}))
+            self.search._refuse_by_limits(self.trial, metrics)
+            self._stop(self._screened())
+            return
+        self.now.curve[epoch] = dict(metrics)
+        self.trained += 1
+        self.search.progress.epoch(epoch, self.budget.epochs, metrics)
+        if epoch in self.budget.rungs and not self.spared:
+            self._stop(self._after_rung())
+
+    def _screened(self) -> Stop | None:
+        if self.spared or self.known is not None:
+            return None
+        search = self.search
+        return search.judge.screen(search.evidence, self.now.architecture, self.now.built, self.budget.epochs)
+
+    def _after_rung(self) -> Stop | None:
+        search = self.search
+        stop = search.judge.after_rung(search.evidence, self.now, self.budget.epochs)
+        if stop is None and isinstance(search.study.sampler, ThawSampler):
+            stop = search.thaw.pause(search.evidence, self.now)
+        return stop
+
+    def _stop(self, stop: Stop | None) -> None:
+        if stop is None:
+            return
+        self.trial.set_user_attr("reason", stop.reason)
+        self.trial.set_user_attr("stop", stop.to_dict())
+        self.trial.set_user_attr("feasible", True)
+        raise Paused if stop.paused else optuna.TrialPruned
+
+    def keep(self) -> None:
+        """Record the curve and what it cost, however the training ended."""
+        self.trial.set_user_attr("epochs_trained", self.trained)
+        if self.trained:
+            self.trial.set_user_attr("curve", self.curve)

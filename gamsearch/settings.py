@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from gamsearch.allowance import Allowance
 from gamsearch.errors import OptionError, RunError
+from gamsearch.stopping import stopping_named
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -19,6 +21,7 @@ class Settings:
     model: str = "yolov8n.yaml"
     space: str = "gam"
     trials: int = 40
+    budget: str = ""
     epochs: int = 5
     baseline_epochs: int = 25
     imgsz: int = 640
@@ -26,6 +29,7 @@ class Settings:
     device: str = ""
     seed: int = 0
     sampler: str = "auto"
+    stopping: str = "default"
     objectives: tuple[str, ...] = ()
     evaluator: str = "training"
     table: str = ""
@@ -38,6 +42,11 @@ class Settings:
     @property
     def folder(self) -> Path:
         return Path(self.out) / self.name
+
+    @property
+    def allowance(self) -> Allowance:
+        """What the search may use up: `--budget` if it was given, else `--trials` full trainings."""
+        return Allowance.parse(self.budget) if self.budget else Allowance(self.trials)
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "objectives": list(self.objectives)}
@@ -59,6 +68,7 @@ DECISIVE = (
     "latency",
     "noise_seeds",
     "train",
+    "stopping",
 )
 LOWEST = {"trials": 1, "epochs": 1, "baseline_epochs": 0, "imgsz": 32, "batch": 2, "seed": 0, "noise_seeds": 1}
 SMALL_BATCH, SMALL_DATA = 8, 1000
@@ -78,6 +88,10 @@ def resolve(given: Mapping[str, Any], recorded: Mapping[str, Any] | None, defaul
                     f"this run was made with {_flag(name)} {_shown(recorded.get(name))}, not {_shown(explicit[name])}; "
                     f"leave {_flag(name)} out to resume it, or give another --name"
                 )
+    if explicit.get("budget") and explicit.get("trials"):
+        raise OptionError("--trials and --budget both say when the search ends; give one of them")
+    if explicit.get("trials"):
+        explicit["budget"] = ""
     merged = {**defaults, **{k: v for k, v in (recorded or {}).items() if k in known}, **explicit}
     merged["objectives"] = tuple(merged.get("objectives", ()))
     settings = Settings(**merged)
@@ -94,6 +108,9 @@ def check(settings: Settings) -> None:
     if settings.imgsz % 32:
         nearest_size = max(32, round(settings.imgsz / 32) * 32)
         raise OptionError(f"--imgsz must be a multiple of 32, not {settings.imgsz}; use {nearest_size}")
+    if settings.allowance.amount <= 0:
+        raise OptionError(f"--budget must be above zero, not {settings.budget}")
+    stopping_named(settings.stopping)
     if not NAME.fullmatch(settings.name):
         raise OptionError(f"--name must be letters, digits, dots, dashes and underscores, not '{settings.name}'")
 

@@ -1,7 +1,7 @@
 """The Optuna study as the one record of a run: opened, resumed, read back as a table. All else is derived from it.
 
-Values are the objectives; what else was measured stands in the trial's user attributes. COMPLETE means
-trained for the whole brief budget, PRUNED refused before training, FAIL not evaluable or interrupted.
+Values are the objectives; what else was measured stands in the trial's user attributes. COMPLETE means trained for the
+whole brief budget, PRUNED refused before training, stopped or paused, FAIL not evaluable or interrupted.
 """
 
 import json
@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gamsearch import pareto
 from gamsearch.errors import RunError
+from gamsearch.evidence import INTERRUPTED, interrupted
 from gamsearch.metrics import METRICS, Metric, metric_named
 from gamsearch.record import BASELINE, Record
 
@@ -35,7 +36,6 @@ STATES = {
 }
 EXTRA_COLUMNS = ("latency_ratio", "latency_iqr_ms")
 AUDIT_COLUMNS = ("tensors_inherited", "tensors_expected", "tensors_fresh", "misplaced")
-INTERRUPTED = "interrupted"
 
 
 def storage_of(folder: Path) -> BaseStorage:
@@ -117,22 +117,6 @@ def baseline_trial(study: optuna.Study) -> FrozenTrial | None:
     return next((t for t in own if t.user_attrs.get("label") == BASELINE), None)
 
 
-def recall(study: optuna.Study, key: str, before: int) -> FrozenTrial | None:
-    """The finished trial that answers for architecture `key`, or None; interrupted trials answer for nothing."""
-    for trial in trials(study, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL):
-        own = trial.user_attrs
-        if trial.number < before and own.get("key") == key and "recalled_from" not in own and not interrupted(trial):
-            if own.get("label") == BASELINE and trial.state == TrialState.FAIL:
-                continue  # without a baseline there is nothing to compare, so it is tried again
-            return trial
-    return None
-
-
-def interrupted(trial: FrozenTrial) -> bool:
-    """Whether the trial ended because the run was stopped, not because of its architecture."""
-    return trial.state == TrialState.FAIL and trial.user_attrs.get("reason", INTERRUPTED) == INTERRUPTED
-
-
 def release_interrupted(study: optuna.Study) -> int:
     """End trials that a dead run left behind and enqueue every interrupted one again; return how many."""
     for trial in trials(study, TrialState.RUNNING):
@@ -154,20 +138,12 @@ def _anchor(trial: FrozenTrial) -> dict[str, bool]:
     return {"anchor": True} if trial.user_attrs.get("anchor") else {}
 
 
-def evaluated(study: optuna.Study) -> list[FrozenTrial]:
-    """Trials that count against `--trials`: trained or failed candidates; no baseline, no repeats, no refusals."""
-    ended = trials(study, TrialState.COMPLETE, TrialState.FAIL)
-    return [
-        t
-        for t in ended
-        if "recalled_from" not in t.user_attrs and t.user_attrs.get("label") != BASELINE and not interrupted(t)
-    ]
-
-
 def table(study: optuna.Study) -> pd.DataFrame:
     """One row per trial in order; the columns are those that `Record` documents."""
     rows = [_row(t) for t in trials(study)]
     frame = pd.DataFrame(rows, columns=_columns())
+    resumes = {t.user_attrs["resumes"]: t.number for t in trials(study) if "resumes" in t.user_attrs}
+    frame["resumed_by"] = frame["number"].map(resumes).astype(float)
     for name in METRICS:
         if name in ("map50", "map50_95"):
             frame[f"{name}_gain"] = _gain(study, frame, name)
@@ -177,7 +153,8 @@ def table(study: optuna.Study) -> pd.DataFrame:
 
 def _columns() -> list[str]:
     fixed = ["number", "state", "key", "label", "architecture"]
-    rest = ["reason", "recalled_from", "epochs", "seconds", "seed", "curve", "feasible", "anchor"]
+    rest = ["reason", "recalled_from", "resumed_by", "paused", "bound", "epochs", "epochs_trained", "seconds", "seed"]
+    rest += ["curve", "feasible", "anchor"]
     return [*fixed, *METRICS, *EXTRA_COLUMNS, *rest, *AUDIT_COLUMNS]
 
 
@@ -196,7 +173,10 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
         **{name: metrics.get(name, math.nan) for name in (*METRICS, *EXTRA_COLUMNS)},
         "reason": own.get("reason", INTERRUPTED if trial.state == TrialState.FAIL else ""),
         "recalled_from": own.get("recalled_from", math.nan),
+        "paused": bool(own.get("stop", {}).get("paused", False)),
+        "bound": own.get("stop", {}).get("bound"),
         "epochs": len(curve),
+        "epochs_trained": own.get("epochs_trained", 0 if "recalled_from" in own else len(curve)),
         "seconds": provenance.get("seconds", math.nan),
         "seed": own.get("seed", math.nan),
         "curve": curve,

@@ -26,12 +26,12 @@ def test_replay_searches_and_reports_without_torch(tmp_path: Path):
     space, rows = SearchSpace.load("gam-small", Detector.load("yolov8n")), []
     for i, architecture in enumerate(space.enumerate()):
         score, cost = 0.4 + i % 7 / 100, 10.0 + len(architecture.placements)
-        metrics = {"map50_95": score, "map50": score, "params_m": cost, "gflops": cost, "latency_ms": cost}
+        metrics = {"params_m": cost, "gflops": cost, "latency_ms": cost}
         curve = [{"epoch": e, "map50_95": score * e / 9, "map50": score * e / 9} for e in range(1, 10)]
-        rows.append({"architecture": architecture.to_dict(), "metrics": metrics, "curve": curve})
-    (tmp_path / "table.json").write_text(json.dumps({"detector": "yolov8n", "rows": rows}))
+        rows.append({"architecture": architecture.to_dict(), "metrics": metrics, "curves": {"0": curve}})
+    (tmp_path / "table.json").write_text(json.dumps({"detector": "yolov8n", "epochs": 9, "seeds": [0], "rows": rows}))
     words = ["run", "--evaluator", "replay", "--table", "table.json", "--space", "gam-small"]
-    words += ["--sampler", "tpe", "--trials", "15", "--epochs", "9", "--name", "replayed"]
+    words += ["--sampler", "tpe", "--stopping", "off", "--trials", "15", "--epochs", "9", "--name", "replayed"]
     done = subprocess.run(
         [sys.executable, "-c", BLOCKED, *words],
         cwd=tmp_path,

@@ -16,7 +16,7 @@ from gamsearch.baseline import read_baseline, start_model, train_baseline
 from gamsearch.data import DataSet
 from gamsearch.detectors import Detector
 from gamsearch.errors import CandidateFailed
-from gamsearch.evaluation import Budget
+from gamsearch.evaluation import Budget, Paused
 from gamsearch.evaluators.recipe import BRIEF, arguments
 from gamsearch.evaluators.trainer import FRESH_LR_FACTOR, LeanTrainer, reestimate_statistics
 from gamsearch.evaluators.training import TrainingEvaluator
@@ -278,4 +278,62 @@ def test_trainings_work_at_the_lower_end_of_the_supported_range(lowest):
     command += ["-W", "ignore"]  # its warnings are those of its time
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "5 passed" in done.stdout
+    assert "6 passed" in done.stdout
+
+
+def pausing_after(rung: int, reports: list):
+    def report(epoch, metrics):
+        reports.append((epoch, dict(metrics)))
+        if epoch == rung < 3:
+            raise Paused
+
+    return report
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(baseline, tiny_data, folder):
+    """Three epochs of GAM@4 whose random streams start anew after the first two: the epochs, and the final weights."""
+    reports: list = []
+    budget = Budget(epochs=3, imgsz=64, batch=4, seed=0, rungs=(1, 2))
+    whole = evaluator(baseline, tiny_data, folder, keep_in=folder / "whole")
+    whole.evaluate(GAM4, budget, lambda *report: reports.append(report))
+    return reports[1:], torch.load(folder / "whole" / f"{GAM4.key}-seed0.pt", weights_only=True)
+
+
+def test_a_paused_training_equals_the_uninterrupted_one_bit_for_bit(baseline, tiny_data, folder, uninterrupted):
+    parts: list = []
+    for done in (0, 1, 2):
+        budget = Budget(epochs=3, imgsz=64, batch=4, seed=0, rungs=(1, 2), done=done)
+        again = evaluator(baseline, tiny_data, folder, keep_in=folder / "parts", paused_in=folder / "paused")
+        reports: list = []
+        try:
+            measured = again.evaluate(GAM4, budget, pausing_after(done + 1, reports))
+        except Paused:
+            assert len(list((folder / "paused").glob("*.pt"))) == 1
+        parts += reports[1:]
+    assert parts == uninterrupted[0]
+    kept = torch.load(folder / "parts" / f"{GAM4.key}-seed0.pt", weights_only=True)
+    assert all(torch.equal(kept[name], value) for name, value in uninterrupted[1].items())
+    assert measured.provenance["notes"] == ["went on after a pause"]
+    assert not list((folder / "paused").glob("*.pt"))
+
+
+def test_a_training_whose_kept_state_is_lost_or_damaged_begins_again(baseline, tiny_data, folder, uninterrupted):
+    paused_in = folder / "damaged"
+    paused_in.mkdir()
+    (paused_in / f"{GAM4.key}-seed0.pt").write_bytes(b"no checkpoint")
+    reports: list = []
+    budget = Budget(epochs=3, imgsz=64, batch=4, seed=0, rungs=(1, 2), done=2)
+    evaluator(baseline, tiny_data, folder, paused_in=paused_in).evaluate(GAM4, budget, lambda *r: reports.append(r))
+    assert reports[1:] == uninterrupted[0]
+
+
+def test_parameters_and_flops_are_foreseen_exactly_before_anything_is_built(baseline, tiny_data, folder):
+    both = Architecture.of("yolov8n", [*GAM4.placements, Placement(9, "GAM", (("rate", 8),))])
+    foreseeing = evaluator(
+        baseline, tiny_data, folder, predict=lambda a: 1.05, foreseen=("params_m", "gflops"), imgsz=64
+    )
+    candidate = build_candidate(YOLOV8N, both, baseline, 64)
+    truth = {"params_m": candidate.params_m(), "gflops": candidate.gflops()}
+    truth |= {"latency_ratio": 1.05, "latency_ms": 10.5}
+    assert foreseeing.foresee(both) == pytest.approx(truth, rel=1e-9)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from gamsearch import device as devices
+from gamsearch.data import random_share
 from gamsearch.errors import OptionError, nearest
 from gamsearch.evaluation import Budget
 
@@ -84,6 +85,7 @@ def parse_overrides(pairs: list[str]) -> dict[str, Any]:
         if key not in DEFAULT_CFG_DICT:
             raise OptionError(f"--train '{key}' is no Ultralytics training argument{nearest(key, DEFAULT_CFG_DICT)}")
         chosen[key] = _typed(text.strip())
+    random_share([], chosen.get("fraction", 1.0))  # refuses what is no share
     try:
         get_cfg(overrides=chosen)
     except (TypeError, ValueError, SyntaxError, AssertionError) as error:

@@ -1,11 +1,13 @@
-"""Answer evaluations from a table of earlier measurements: a search in seconds, without torch.
+"""Answer evaluations from a table of earlier trainings: a search in seconds, without torch.
 
-The table is JSON: `{"detector": name, "rows": [{"architecture": ..., "metrics": ..., "curve": [...]}, ...]}`, where an
-architecture has the form of `Architecture.to_dict` and the curve one mapping per epoch. With a budget shorter than the
-curve, the trained metrics are those of the budget's last epoch.
+The table is JSON: `{"detector": name, "epochs": n, "seeds": [...], "rows": [...]}`. A row has an `architecture` (in the
+form of `Architecture.to_dict`), its built `metrics`, and `curves`: for each seed one mapping per epoch with the trained
+metrics.
+`benchmarks/record_table.py` makes such tables; `results/tables/` holds those that come with the package.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,44 +15,107 @@ from typing import Any
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, RunError
 from gamsearch.evaluation import Budget, Measurement, Report
-from gamsearch.metrics import METRICS
+
+Row = dict[str, Any]
+
+DEFAULT_TABLE = "bccd"
+
+
+def shipped_tables() -> list[str]:
+    """Names of the tables that come with the package."""
+    return sorted(path.stem for path in _shipped_folder().glob("*.json"))
+
+
+def table_file(name_or_path: str) -> Path:
+    """The file of a shipped table by name, or the path as it is."""
+    path = Path(name_or_path)
+    if path.is_file() or name_or_path not in shipped_tables():
+        return path
+    return _shipped_folder() / f"{name_or_path}.json"
+
+
+def _shipped_folder() -> Path:
+    """In an installed package the tables lie inside it, in a checkout beside it."""
+    package = Path(__file__).parent.parent
+    inside = package / "tables"
+    return inside if inside.is_dir() else package.parent / "results" / "tables"
 
 
 @dataclass(frozen=True)
 class ReplayTable:
-    """Measured rows by architecture key; `detector` is the name that the space is resolved for."""
+    """Rows by architecture key; `detector` is the name that the space is resolved for, `epochs` the curves' length.
+
+    `seeds` are those of the recorded trainings and `space` the name of the space that was recorded, if the table says.
+    """
 
     detector: str
-    rows: dict[str, dict[str, Any]]
+    epochs: int
+    seeds: tuple[int, ...]
+    rows: dict[str, Row]
+    space: str = ""
 
     @classmethod
     def read(cls, path: Path) -> "ReplayTable":
         """Read a table, or say in one sentence what is wrong with it."""
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            rows = {Architecture.from_dict(r["architecture"]).key: r for r in content["rows"] if dict(r["metrics"])}
-            return cls(str(content["detector"]), rows)
+            seeds = tuple(int(seed) for seed in content["seeds"])
+            epochs = int(content["epochs"])
+            rows = {
+                Architecture.from_dict(row["architecture"]).key: _checked(row, seeds, epochs) for row in content["rows"]
+            }
+            return cls(str(content["detector"]), epochs, seeds, rows, str(content.get("space", "")))
         except OSError as error:
-            raise RunError(f"the table {path} cannot be read ({error.strerror}); check --table") from error
+            known = f"--table takes a path or one of {', '.join(shipped_tables())}"
+            raise RunError(f"the table {path} cannot be read ({error.strerror}); {known}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"{path} is no replay table: it needs JSON with 'detector' and 'rows' ({error})") from error
+            needs = "JSON with 'detector', 'epochs', 'seeds' and 'rows'"
+            raise RunError(f"{path} is no replay table: it needs {needs} ({type(error).__name__}: {error})") from error
+
+
+def _checked(row: Row, seeds: tuple[int, ...], epochs: int) -> Row:
+    """The row if it holds built metrics and a whole curve per seed."""
+    if not dict(row["metrics"]) or not seeds:
+        raise ValueError("a row without metrics, or no seeds")
+    for seed in seeds:
+        if [int(point["epoch"]) for point in row["curves"][str(seed)]] != list(range(1, epochs + 1)):
+            raise ValueError(f"a curve without all epochs from 1 to {epochs}")
+    return row
 
 
 class ReplayEvaluator:
-    """Evaluate by looking up; architectures that the table lacks fail as candidates, not as a run."""
+    """Evaluate by looking up; architectures that the table lacks fail as candidates, not as a run.
+
+    The budget's seed counts through the recorded seeds and begins again after the last.
+    """
 
     def __init__(self, table: ReplayTable):
         self.table = table
 
     def evaluate(self, architecture: Architecture, budget: Budget, report: Report) -> Measurement:
-        """Report the recorded built metrics, then each recorded epoch of the budget; see `Evaluator`."""
+        """Report the recorded built metrics, then each recorded epoch that the budget has left; see `Evaluator`."""
+        row = self._row(architecture)
+        if budget.epochs > self.table.epochs:
+            raise RunError(f"the table holds {self.table.epochs} epochs, not {budget.epochs}; give fewer --epochs")
+        report(0, row["metrics"])
+        curve = self._curve(row, budget)
+        for point in curve[budget.done :]:
+            report(int(point["epoch"]), {k: v for k, v in point.items() if k != "epoch"})
+        last = {k: v for k, v in curve[-1].items() if k != "epoch"}
+        seconds = float(row.get("seconds_per_epoch", 0.0)) * (budget.epochs - budget.done)
+        return Measurement({**row["metrics"], **last}, curve, {"replayed": True, "seconds": seconds})
+
+    def foresee(self, architecture: Architecture) -> Mapping[str, float] | None:
+        """The recorded built metrics."""
+        row = self.table.rows.get(architecture.key)
+        return None if row is None else dict(row["metrics"])
+
+    def _row(self, architecture: Architecture) -> Row:
         row = self.table.rows.get(architecture.key)
         if row is None:
             raise CandidateFailed("error", f"the table has no row for {architecture.label}")
-        trained = {m.name for m in METRICS.values() if m.stage == "trained"}
-        report(0, {k: v for k, v in row["metrics"].items() if k not in trained})
-        curve = [epoch for epoch in row.get("curve", []) if epoch["epoch"] <= budget.epochs]
-        for epoch in curve:
-            report(int(epoch["epoch"]), {k: v for k, v in epoch.items() if k in trained})
-        last = {k: v for k, v in curve[-1].items() if k in trained} if curve else {}
-        return Measurement({**row["metrics"], **last}, curve, {"replayed": True})
+        return row
+
+    def _curve(self, row: Row, budget: Budget) -> list[dict[str, float]]:
+        seed = self.table.seeds[budget.seed % len(self.table.seeds)]
+        return list(row["curves"][str(seed)][: budget.epochs])

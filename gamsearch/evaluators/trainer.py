@@ -2,15 +2,17 @@
 
 It takes a built model, keeps data sets in memory for the process, re-seeds after everything is set up (so that no
 random draw of building or caching gets into the data stream), re-estimates batch-norm statistics before every
-validation, and turns what Ultralytics repairs silently (NaN recovery, batch halving) into a recorded failure.
+validation, and turns what Ultralytics repairs silently (NaN recovery, batch halving) into a recorded failure. Where a
+share of the data is asked for (`fraction`), it is a random one and the same for every training.
 """
 
 import io
 import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from copy import deepcopy
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,13 +24,18 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import nms
 from ultralytics.utils.torch_utils import init_seeds
 
+from gamsearch.data import listed_images, random_share
 from gamsearch.errors import CandidateFailed
+from gamsearch.evaluators.pause import State, restore
 
 STATISTICS_IMAGES = 1024
 """At most so many training images re-estimate the batch-norm statistics; always the same ones."""
 
 FRESH_LR_FACTOR = 3.0
 """Learning rate of the attention modules relative to the inherited layers."""
+
+SEEDS_PER_EPOCH = 1_000_003
+"""So far apart are the seeds of the random streams that start at rungs."""
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 
@@ -39,7 +46,10 @@ class LeanTrainer(DetectionTrainer):
     """Train `model` in place; `on_epoch(epoch, results)` is called after each validation and may raise to stop.
 
     `fresh` holds the `id`s of parameters that no checkpoint has seen. After `train()`, `validated` is the model whose
-    results were reported last: the EMA weights with re-estimated statistics.
+    results were reported last: the EMA weights with re-estimated statistics. `reestimate=False` switches the
+    re-estimation off; the results are then bit for bit those of Ultralytics' own trainer whose random streams are
+    started by `start_streams`. At `rungs` (epochs done) the random streams start anew, so that a training can go on
+    from there: from `paused`, what `pause.keep` wrote.
     """
 
     def __init__(
@@ -50,21 +60,26 @@ class LeanTrainer(DetectionTrainer):
         fresh: frozenset[int] = frozenset(),
         check_setup: Callable[[nn.Module], None] = lambda model: None,
         reestimate: bool = True,
+        rungs: Collection[int] = (),
+        paused: State | None = None,
     ):
         super().__init__(overrides={"model": "gamsearch.yaml", **arguments})
         self.model: Any = model
         self.ema: Any = None
         self.on_epoch, self.fresh, self.check_setup, self.reestimate = on_epoch, fresh, check_setup, reestimate
+        self.rungs, self.paused = frozenset(rungs), paused
         self.requested_batch = self.batch_size
+        self.add_callback("on_train_epoch_start", LeanTrainer._start_streams_at_rung)
         self.validated: nn.Module = model
 
     # set-up ------------------------------------------------------------------------------------------------------
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         """Scan and cache each split once per process; its augmentation starts anew for every trial."""
-        key = (str(img_path), mode, batch, self.args.imgsz, self.args.fraction, str(self.args.cache))
+        key = (str(img_path), mode, batch, self.args.imgsz, str(self.args.fraction), str(self.args.cache))
         if key not in _DATASETS:
-            with redirect_stdout(io.StringIO()):  # its progress bars
-                _DATASETS[key] = super().build_dataset(img_path, mode, batch)
+            images = self._share() if mode == "train" else img_path
+            with redirect_stdout(io.StringIO()), _whole(self.args):  # its progress bars
+                _DATASETS[key] = super().build_dataset(images, mode, batch)
         dataset = _DATASETS[key]
         _forget_buffer(dataset)
         dataset.transforms = dataset.build_transforms(hyp=deepcopy(self.args))
@@ -92,23 +107,29 @@ class LeanTrainer(DetectionTrainer):
             super()._setup_train(*args)
         self.check_setup(self.model)
         self._statistics()  # built now, since its random draws must not get into the first training of a process
-        init_seeds(self.args.seed + 1, deterministic=self.args.deterministic)
-        for loader in (self.train_loader, self.test_loader):
-            loader.generator.manual_seed(self.args.seed)
-            loader.reset()
+        start_streams(self)
+        if self.paused is not None:
+            restore(self, self.paused)
+
+    def _start_streams_at_rung(self) -> None:
+        if self.epoch in self.rungs:
+            start_streams(self, self.epoch)
 
     # each epoch --------------------------------------------------------------------------------------------------
     def validate(self) -> tuple[dict[str, float], float | None]:
-        """Validate a copy of the EMA weights whose batch-norm statistics were re-estimated on training images."""
+        """Validate a copy of the EMA weights whose batch-norm statistics were re-estimated on training images.
+
+        Without re-estimation this is Ultralytics' own validation, down to the random numbers that it draws.
+        """
         averaged = self.ema.ema
-        self.validated = deepcopy(averaged)
+        self.validated = deepcopy(averaged) if self.reestimate else averaged
         if self.reestimate:
             batches = (images.to(self.device).float() / 255 for images in self._statistics())
             reestimate_statistics(self.validated, batches)  # in fp32: averages of unbounded gates
         _check_finite(self.validated, self.epoch + 1)
         self.ema.ema = self.validated
         try:
-            with _no_nms_time_limit(), _random_state_kept():
+            with _no_nms_time_limit(), _random_state_kept() if self.reestimate else nullcontext():
                 return super().validate()
         finally:
             self.ema.ema = averaged
@@ -139,19 +160,35 @@ class LeanTrainer(DetectionTrainer):
     def plot_metrics(self) -> None:
         """No plots."""
 
+    def _share(self) -> Any:
+        """Where the training images are: as the data YAML says, or a list of the random share that `fraction` asks for.
+
+        The list is left in the training's folder, as `share.txt`.
+        """
+        places = self.data["train"]
+        if self.args.fraction == 1.0:
+            return places
+        images = listed_images(map(Path, places if isinstance(places, list) else [places]))
+        listing = Path(self.save_dir) / "share.txt"
+        listing.write_text("\n".join(random_share(images, self.args.fraction)), encoding="utf-8")
+        return str(listing)
+
+    def _clear_memory(self, threshold: float | None = None) -> None:
+        """Empty an accelerator's cache; a CPU has none, and whoever starts trainings collects garbage between them."""
+        if self.device.type != "cpu":
+            super()._clear_memory(threshold)
+
     def _statistics(self) -> list[torch.Tensor]:
         """Training images as the validation would see them (`B x 3 x H x W`, bytes): no augmentation, the same ones."""
-        key = ("statistics", str(self.data["train"]), self.args.imgsz, self.args.fraction)
+        key = ("statistics", str(self.data["train"]), self.args.imgsz, str(self.args.fraction))
         if key not in _DATASETS:
             _DATASETS[key] = self._statistics_images()
         return _DATASETS[key]
 
     def _statistics_images(self) -> list[torch.Tensor]:
         cfg: Any = deepcopy(self.args)
-        cfg.cache = False
-        dataset: Any = build_yolo_dataset(
-            cfg, self.data["train"], 16, self.data, mode="val", rect=True, stride=self.stride
-        )
+        cfg.cache, cfg.fraction = False, 1.0
+        dataset: Any = build_yolo_dataset(cfg, self._share(), 16, self.data, mode="val", rect=True, stride=self.stride)
         step = -(-len(dataset) // STATISTICS_IMAGES)
         groups: dict[tuple, list[torch.Tensor]] = {}
         for i in range(0, len(dataset), step):
@@ -160,10 +197,36 @@ class LeanTrainer(DetectionTrainer):
         return [torch.stack(part) for group in groups.values() for part in _chunks(group, 16)]
 
 
+def start_streams(trainer: DetectionTrainer, epoch: int = 0) -> None:
+    """Start every random stream of a training anew from its seed; the stock trainer's too, as its `on_train_start`.
+
+    At a rung they start from the seed and the `epoch` alone.
+
+    What is drawn while a model is built or a data set is cached would otherwise decide the order of the data and its
+    augmentation, and no two trainings of a search would see the same batches.
+    """
+    seed = trainer.args.seed + SEEDS_PER_EPOCH * epoch
+    init_seeds(seed + 1, deterministic=trainer.args.deterministic)
+    for loader in (trainer.train_loader, trainer.test_loader):
+        _forget_buffer(loader.dataset)
+        loader.generator.manual_seed(seed)
+        loader.reset()
+
+
 def _check_finite(model: nn.Module, epoch: int) -> None:
     """Raise `CandidateFailed` if a weight or a statistic is not finite: such a model would silently detect nothing."""
     if not all(torch.isfinite(t).all() for t in model.state_dict().values() if t.is_floating_point()):
         raise CandidateFailed("nan", f"weights or statistics are not finite in epoch {epoch}")
+
+
+@contextmanager
+def _whole(args: Any) -> Iterator[None]:
+    """Let Ultralytics take all images of what it is given, since it would take the first ones of a share."""
+    fraction, args.fraction = args.fraction, 1.0
+    try:
+        yield
+    finally:
+        args.fraction = fraction
 
 
 def _forget_buffer(dataset: Any) -> None:

@@ -1,7 +1,7 @@
 """Real, brief training: inherit the baseline, measure what the architecture costs, train a few epochs, validate."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 from gamsearch import device as devices
-from gamsearch.architecture import Architecture
+from gamsearch.architecture import Architecture, Placement
 from gamsearch.detectors import Detector
 from gamsearch.errors import CandidateFailed
-from gamsearch.evaluation import Budget, Measurement, Report
+from gamsearch.evaluation import Budget, Measurement, Paused, Report
+from gamsearch.evaluators import pause
+from gamsearch.evaluators.pause import State
 from gamsearch.evaluators.recipe import BRIEF, arguments
 from gamsearch.evaluators.trainer import LeanTrainer
 from gamsearch.latency import Latency, measure
@@ -25,7 +27,9 @@ class TrainingEvaluator:
     """Evaluate architectures by forking `baseline` and training for the budget's epochs.
 
     `reference_ms` is the baseline's latency that this study refers to; it is measured with the baseline itself when it
-    is not given. The weights of every finished training are kept in the folder `keep_in`, as `KEY.pt` (a state dict).
+    is not given. The weights of every finished training are kept in the folder `keep_in`, as `KEY.pt` (a state dict),
+    paused trainings in `paused_in` until they are finished. `predict` tells the latency before anything is built, as a
+    ratio to the baseline's; `foreseen` names the other built metrics that are wanted then, at `imgsz` (px).
     """
 
     def __init__(
@@ -40,26 +44,36 @@ class TrainingEvaluator:
         reference_ms: float | None = None,
         latency_backend: str = "torch",
         keep_in: Path | None = None,
+        paused_in: Path | None = None,
+        predict: Callable[[Architecture], float] | None = None,
+        foreseen: Sequence[str] = (),
+        imgsz: int = 640,
     ):
         self.detector, self.baseline, self.data, self.device, self.scratch = detector, baseline, data, device, scratch
         self.user_arguments = dict(user_arguments or {})
         self.reference_ms, self.latency_backend, self.keep_in = reference_ms, latency_backend, keep_in
+        self.paused_in, self.predict = paused_in, predict
+        self.foreseen, self.imgsz = tuple(foreseen), imgsz
+        self._alones: dict[Placement | None, dict[str, float]] = {}
 
     def evaluate(self, architecture: Architecture, budget: Budget, report: Report) -> Measurement:
-        """Build, measure the built metrics, report them at epoch 0, train, report each epoch; see `Evaluator`."""
+        """Build, measure the built metrics, report them at epoch 0, train, report each epoch; see `Evaluator`.
+
+        A training that was paused after `budget.done` epochs goes on; if what was kept of it is lost, it begins again.
+        """
         started = time.monotonic()
+        paused = self._paused(architecture, budget)
         candidate = build_candidate(self.detector, architecture, self.baseline, budget.imgsz, budget.seed)
         candidate.probe = self._latency_of
-        latency = candidate.latency()
-        built = {m.name: m.compute(candidate) for m in METRICS.values() if m.stage == "built"}
-        built |= {"latency_ratio": latency.ratio, "latency_iqr_ms": latency.iqr_ms}
-        report(0, built)
-        audit, notes = candidate.audit, []
+        known = paused["known"] if paused else self._measured(candidate)
+        report(0, known["built"])
+        audit, notes = candidate.audit, ["went on after a pause"] if paused else []
+        amp = known.get("amp", True)
         try:
-            curve, trained = self._train(candidate, budget, report)
+            curve, trained = self._train(candidate, budget, report, known, amp, paused)
             overflow = ""
         except CandidateFailed as failure:
-            if failure.reason != "nan" or not self._uses_amp():
+            if failure.reason != "nan" or not (amp and self._uses_amp()):
                 raise
             overflow = failure.detail
         if overflow:  # out of the handler: the failed training and its memory are gone by now
@@ -67,23 +81,68 @@ class TrainingEvaluator:
             del candidate
             devices.release_memory(self.device)
             candidate = build_candidate(self.detector, architecture, self.baseline, budget.imgsz, budget.seed)
-            curve, trained = self._train(candidate, budget, report, amp=False)
+            curve, trained = self._train(candidate, budget, report, {**known, "amp": False}, amp=False)
         if self.keep_in is not None:
             write_weights(trained, self.keep_in / f"{architecture.key}-seed{budget.seed}.pt")
+        if self.paused_in is not None:
+            self._file_of(architecture, budget).unlink(missing_ok=True)
         return Measurement(
-            metrics={**built, **{k: v for k, v in curve[-1].items() if k in METRICS}},
+            metrics={**known["built"], **{k: v for k, v in curve[-1].items() if k in METRICS}},
             curve=curve,
             provenance={
                 "audit": audit.to_dict(),
-                "latency": latency.to_dict(),
+                "latency": known["latency"],
                 "seconds": round(time.monotonic() - started, 2),
                 "device": devices.describe(self.device),
                 "notes": notes,
             },
         )
 
+    def foresee(self, architecture: Architecture) -> Mapping[str, float] | None:
+        """Latency by `predict`; of the other metrics the baseline's plus what each placement adds when it is alone."""
+        if self.predict is None or self.reference_ms is None:
+            return None
+        base = self._alone(None)
+        added = [self._alone(placement) for placement in architecture.placements]
+        sums = {name: base[name] + sum(one[name] - base[name] for one in added) for name in self.foreseen}
+        ratio = self.predict(architecture)
+        return {**sums, "latency_ratio": ratio, "latency_ms": ratio * self.reference_ms}
+
+    def _alone(self, placement: Placement | None) -> dict[str, float]:
+        """The foreseen metrics of the baseline with at most one placement, built once."""
+        if not self.foreseen:
+            return {}
+        if placement not in self._alones:
+            architecture = Architecture.of(self.detector.name, [placement] if placement else [])
+            candidate = build_candidate(self.detector, architecture, self.baseline, self.imgsz)
+            self._alones[placement] = {name: METRICS[name].compute(candidate) for name in self.foreseen}
+        return self._alones[placement]
+
+    def _measured(self, candidate: Candidate) -> dict[str, Any]:
+        """The built metrics and how the latency was measured."""
+        latency = candidate.latency()
+        built = {m.name: m.compute(candidate) for m in METRICS.values() if m.stage == "built"}
+        built |= {"latency_ratio": latency.ratio, "latency_iqr_ms": latency.iqr_ms}
+        return {"built": {k: float(v) for k, v in built.items()}, "latency": latency.to_dict()}
+
+    def _paused(self, architecture: Architecture, budget: Budget) -> State | None:
+        """What was kept of a training that was paused after `budget.done` epochs, if it is there."""
+        if not budget.done or self.paused_in is None:
+            return None
+        return pause.read(self._file_of(architecture, budget), budget.done)
+
+    def _file_of(self, architecture: Architecture, budget: Budget) -> Path:
+        assert self.paused_in is not None
+        return self.paused_in / f"{architecture.key}-seed{budget.seed}.pt"
+
     def _train(
-        self, candidate: Candidate, budget: Budget, report: Report, amp: bool = True
+        self,
+        candidate: Candidate,
+        budget: Budget,
+        report: Report,
+        known: Mapping[str, Any],
+        amp: bool = True,
+        paused: State | None = None,
     ) -> tuple[list[dict[str, float]], nn.Module]:
         curve: list[dict[str, float]] = []
 
@@ -95,9 +154,21 @@ class TrainingEvaluator:
         user = self.user_arguments if amp else {**self.user_arguments, "amp": False}
         train_arguments = arguments(BRIEF, budget, self.data, self.device, self.scratch, user)
         fresh = frozenset(fresh_parameters(candidate))
-        trainer = LeanTrainer(candidate.model, train_arguments, on_epoch, fresh, self._setup_check(candidate))
+        trainer = LeanTrainer(
+            candidate.model,
+            train_arguments,
+            on_epoch,
+            fresh,
+            self._setup_check(candidate),
+            rungs=budget.rungs,
+            paused=paused,
+        )
         try:
             trainer.train()
+        except Paused:
+            if self.paused_in is not None:
+                pause.keep(trainer, self._file_of(candidate.architecture, budget), {"known": dict(known)})
+            raise
         except (RuntimeError, MemoryError) as error:
             reason = "out_of_memory" if devices.is_out_of_memory(error) else "error"
             raise CandidateFailed(reason, str(error).splitlines()[0] if str(error) else repr(error)) from error

@@ -149,7 +149,7 @@ def _effect_hover(effect: Effect, name: str) -> str:
 
 def curves_figure(record: Record) -> go.Figure | None:
     """Learning curves and, below, their differences to the baseline at the same epoch; None without curves."""
-    trials = record.trials[(record.trials["curve"].str.len() > 0) & record.trials["recalled_from"].isna()]
+    trials = record.shown[(record.shown["curve"].str.len() > 0) & record.shown["recalled_from"].isna()]
     if trials.empty:
         return None
     base = _curves_by_number(record, trials, paired=False).get(0, [])

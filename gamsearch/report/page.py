@@ -223,9 +223,11 @@ def _hypervolume(record: Record) -> str:
 def _trials(record: Record) -> str:
     if record.trials.empty:
         return ""
-    rows, caption = rows_of(record.trials), f"All {len(record.trials)} trials in order; the front is bold"
-    transfer = f"<p>{escape(record.transfer())}</p>" if record.transfer() else ""
-    return "<h2>All trials</h2>" + transfer + html_table(trial_columns(record), rows, caption, _kind)
+    rows, pieces = rows_of(record.shown), len(record.trials) - len(record.shown)
+    joined = f" ({pieces} pieces of trainings that were paused and went on are joined)" if pieces else ""
+    caption = f"All {len(record.trials)} trials in order{joined}; the front is bold"
+    said = "".join(f"<p>{escape(text)}</p>" for text in (record.transfer(), record.economy()) if text)
+    return "<h2>All trials</h2>" + said + html_table(trial_columns(record), rows, caption, _kind)
 
 
 def _kind(trial: pd.Series) -> str:

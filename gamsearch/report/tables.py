@@ -141,9 +141,11 @@ def terminal_table(record: Record, limit: int = 15) -> Group:
         style = "bold" if trial["on_front"] else "dim" if trial["state"] != "complete" else ""
         table.add_row(*(Text(column.text(trial)) for column in columns), style=style)
     parts: list[Any] = [Text(record.verdict(), style="bold"), Text(f"{len(record.trials)} trials: {record.tally()}")]
+    if record.economy():
+        parts.append(Text(record.economy()))
     if len(shown):
         parts.append(table)
-    hidden = len(record.trials) - len(shown)
+    hidden = len(record.shown) - len(shown)
     return Group(*parts, *([Text(f"... and {hidden} more in trials.csv")] if hidden else []))
 
 
@@ -167,9 +169,10 @@ def _plain_note(trial: pd.Series) -> str:
 def _ranked(record: Record) -> pd.DataFrame:
     """The front by first objective, then the other complete trials likewise, then the rest in order."""
     first = record.objectives[0]
-    table = record.trials.assign(
-        _front=~(record.trials["on_front"] & record.trials["recalled_from"].isna()),
-        _rest=~record.trials.index.isin(record.complete.index),
-        _value=record.trials[first.name] * (-1 if first.maximise else 1),
+    rows = record.shown
+    table = rows.assign(
+        _front=~(rows["on_front"] & rows["recalled_from"].isna()),
+        _rest=~rows.index.isin(record.complete.index),
+        _value=rows[first.name] * (-1 if first.maximise else 1),
     )
     return table.sort_values(["_front", "_rest", "_value", "number"], kind="stable")

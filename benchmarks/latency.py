@@ -1,0 +1,139 @@
+"""Can the latency be believed? Ratios of independent processes beside each other, and the table against them.
+
+    python benchmarks/latency.py
+    python benchmarks/latency.py --imgsz 320 --processes 3 --busy 2
+
+Each process builds yolov8n and the architectures anew and measures their ratio to the baseline as a search does. The
+spread is the largest ratio over the smallest, less one: `ratio` is what is recorded (each pass by its own yardstick
+rows), `whole passes` what the same passes give without it. The first process also measures the table of the space's
+increments and a few held-out architectures. `--busy` keeps so many processes computing meanwhile. Exit code 1 when a
+spread of the recorded ratio is above 2 %.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+
+from gamsearch.architecture import Architecture, Placement
+
+ARCHITECTURES = (
+    ((4, 4),),
+    ((8, 4),),
+    ((15, 16),),
+    ((4, 4), (15, 16)),
+    ((2, 8), (9, 4), (18, 8), (21, 16)),
+)
+TARGET = 0.02
+BUSY = "import torch; torch.set_num_threads(1); a = torch.rand(700, 700)\nwhile True: a @ a"
+
+
+def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+    """One process's ratios by label, `[ratio, whole passes]`, and with `--table` the table with its held-out error."""
+    import torch
+
+    from gamsearch.baseline import start_model
+    from gamsearch.environment import quiet_ultralytics
+    from gamsearch.latency import measure
+    from gamsearch.latency_table import hold_out, measure_table
+    from gamsearch.model import build_candidate
+    from gamsearch.space import SearchSpace
+
+    quiet_ultralytics()
+    cpu, space = torch.device("cpu"), SearchSpace.load(options.space)
+    baseline = start_model(space.detector, None, {0: "a", 1: "b", 2: "c"}, seed=0).eval()
+    found: dict[str, Any] = {"ratios": {}}
+    for sites in ARCHITECTURES:
+        architecture = Architecture.of("yolov8n", [Placement(site, "GAM", (("rate", rate),)) for site, rate in sites])
+        model = build_candidate(space.detector, architecture, baseline, options.imgsz).model
+        latency = measure(model, baseline, options.imgsz, cpu, backend=options.backend, seconds=options.seconds)
+        found["ratios"][architecture.label] = [latency.ratio, latency.paired_ratio]
+        found["clock"] = latency.clock
+    if options.table:
+        table = measure_table(space, baseline, options.imgsz, cpu, latency.baseline_ms, backend=options.backend)
+        found["table"] = hold_out(
+            table, space, baseline, cpu, count=options.held_out, seconds=options.seconds
+        ).to_dict()
+    return found
+
+
+def measured_elsewhere(options: argparse.Namespace, table: bool) -> dict[str, Any]:
+    """The same from a process of its own."""
+    command = [sys.executable, __file__, "--child", *(["--table"] if table else [])]
+    for name in ("imgsz", "seconds", "space", "held_out", "backend"):
+        command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def report(runs: list[dict[str, Any]]) -> bool:
+    """Print the comparison of processes; return whether every recorded ratio is repeated within the target."""
+    met = True
+    print(f"{'':<44} {'ratio of each process':<30} spread   whole passes: spread")
+    for label in runs[0]["ratios"]:
+        ratios, whole = np.array([run["ratios"][label] for run in runs]).T
+        spread, whole_spread = ratios.max() / ratios.min() - 1, whole.max() / whole.min() - 1
+        met &= bool(spread <= TARGET)
+        shown = " ".join(f"{r:.4f}" for r in ratios)
+        print(f"{label:<44} {shown:<30} {spread:6.1%} {whole_spread:22.1%}")
+    return met
+
+
+def report_table(form: dict[str, Any]) -> None:
+    """Print how large the increments are, how certain, and how they did on the held-out architectures."""
+    from gamsearch.latency_table import LatencyTable
+
+    table = LatencyTable.from_dict(form)
+    errors = [i.error for i in table.increments.values()]
+    print(
+        f"\n{len(errors)} increments in {table.rounds} rounds, standard error {np.median(errors):.1%} of the baseline"
+    )
+    for check in table.held_out:
+        print(
+            f"{check.label:<60} predicted {check.predicted:.3f}  measured {check.measured:.3f} "
+            f"[{check.low:.3f}, {check.high:.3f}]  {check.error:+.1%}"
+        )
+    if table.errors:
+        print(f"relative error on held-out architectures: median {table.errors[0]:.1%}, largest {table.errors[1]:.1%}")
+
+
+def main() -> int:
+    """Measure in processes of their own, one after the other, and compare."""
+    options = read_options()
+    if options.child:
+        print(json.dumps(measure_all(options)))
+        return 0
+    load = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(options.busy)]
+    try:
+        runs = [measured_elsewhere(options, table=i == 0) for i in range(options.processes)]
+    finally:
+        for process in load:
+            process.kill()
+    print(f"yolov8n, {options.imgsz} px, {options.backend}, {runs[0]['clock']} time, load {os.getloadavg()[0]:.1f}\n")
+    met = report(runs)
+    report_table(runs[0]["table"])
+    return 0 if met else 1
+
+
+def read_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--imgsz", type=int, default=160)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--busy", type=int, default=0, help="competing processes")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each direct measurement")
+    parser.add_argument("--space", default="gam", help="a search space of yolov8n, for the table")
+    parser.add_argument("--held-out", type=int, default=4)
+    parser.add_argument("--backend", default="torch")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--table", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""Record a placement table: long trainings of every architecture of a small space, paired by seed, epoch by epoch.
+
+    python benchmarks/record_table.py record --data bccd/bccd.yaml --space gam-small --epochs 20 --seeds 0 1 --out table
+    python benchmarks/record_table.py assemble --out table --to results/tables/bccd.json
+
+`record` trains a baseline for `--fork-epochs`, forks every architecture from it and trains each at every seed with a
+constant learning rate, so that the first epochs of a long training are a brief training. One file per training: it
+goes on where it was stopped, and two processes with different `--seeds` share a folder. `assemble` joins what is there
+into the JSON that `run --evaluator replay --table` searches; architectures that lack a seed are left out.
+"""
+
+import argparse
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+from gamsearch.architecture import Architecture
+from gamsearch.detectors import Detector
+from gamsearch.evaluation import Budget
+from gamsearch.metrics import METRICS
+from gamsearch.space import SearchSpace
+
+CONSTANT = {"lrf": 1.0}
+
+
+def record(options: argparse.Namespace) -> None:
+    """Train whatever has no file yet: the baseline first, then the architectures in an order drawn once."""
+    import torch
+
+    from gamsearch.baseline import read_baseline, start_model, train_baseline
+    from gamsearch.data import DataSet
+    from gamsearch.environment import quiet_ultralytics
+    from gamsearch.evaluators.recipe import parse_overrides
+    from gamsearch.evaluators.training import TrainingEvaluator
+
+    quiet_ultralytics()
+    cpu = torch.device(options.device)
+    detector, data = Detector.load(options.model), DataSet.read(options.data)
+    space = SearchSpace.load(options.space, detector)
+    user = {**CONSTANT, **parse_overrides(options.train)}
+    head = {
+        "detector": options.model,
+        "space": options.space,
+        "data": data.summary,
+        "data_fingerprint": data.fingerprint,
+        "imgsz": options.imgsz,
+        "batch": options.batch,
+        "fork_epochs": options.fork_epochs,
+        "epochs": options.epochs,
+        "train": user,
+    }
+    _keep(options.out / "table.json", head)
+    path = train_baseline(
+        start_model(detector, None, data.names, seed=0),
+        Budget(options.fork_epochs, options.imgsz, options.fork_batch),
+        data.yaml.resolve(),
+        cpu,
+        options.out / "fork",
+        from_scratch=True,
+        user_arguments=user,
+        on_epoch=lambda epoch, results: print(f"baseline epoch {epoch} {_trained(results)}", flush=True),
+    )
+    evaluator = TrainingEvaluator(
+        detector,
+        read_baseline(path),
+        data.yaml.resolve(),
+        cpu,
+        options.out / f"scratch-{'-'.join(map(str, options.seeds))}",
+        user_arguments=user,
+    )
+    for architecture in _in_order(space):
+        for seed in options.seeds:
+            file = options.out / "trainings" / f"{architecture.key}-seed{seed}.json"
+            if file.exists():
+                continue
+            budget = Budget(options.epochs, options.imgsz, options.batch, seed)
+            measured = evaluator.evaluate(architecture, budget, lambda epoch, metrics: None)
+            _keep(file, {"architecture": architecture.to_dict(), "seed": seed, **measured.to_dict()})
+            figures = " ".join(f"{epoch['map50_95']:.4f}" for epoch in measured.curve)
+            print(
+                f"{architecture.label:<26} seed {seed}  {measured.provenance['seconds']:.0f} s  {figures}", flush=True
+            )
+
+
+def _in_order(space: SearchSpace) -> list[Architecture]:
+    """The baseline, then everything else in an order that is the same at every start."""
+    rest = [a for a in space.enumerate() if not a.is_baseline]
+    random.Random(0).shuffle(rest)
+    return [space.baseline, *rest]
+
+
+def _trained(results: dict[str, float]) -> dict[str, float]:
+    known = "metrics/mAP50-95(B)" in results
+    return {m.name: round(m.compute(results), 4) for m in METRICS.values() if m.stage == "trained" and known}
+
+
+def _keep(file: Path, content: dict[str, Any]) -> None:
+    """Write a file in one step; one that is there must say the same."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(content)
+    if file.exists():
+        if json.loads(file.read_text()) != json.loads(text):
+            raise SystemExit(f"{file} was made with other settings; give another --out")
+        return
+    partial = file.with_suffix(f".partial{random.getrandbits(32)}")
+    partial.write_text(text)
+    partial.replace(file)
+
+
+def assemble(options: argparse.Namespace) -> None:
+    """Join the trainings in `--out` into one table and say what it holds."""
+    trainings = [json.loads(file.read_text()) for file in sorted((options.out / "trainings").glob("*.json"))]
+    seeds = sorted({training["seed"] for training in trainings})
+    rows: dict[str, dict[str, Any]] = {}
+    for training in trainings:
+        key = Architecture.from_dict(training["architecture"]).key
+        row = rows.setdefault(key, {"architecture": training["architecture"], "built": [], "curves": {}, "seconds": []})
+        row["built"].append({k: v for k, v in training["metrics"].items() if k not in ("map50", "map50_95")})
+        row["curves"][str(training["seed"])] = [
+            {"epoch": e["epoch"], "map50_95": round(e["map50_95"], 5), "map50": round(e["map50"], 5)}
+            for e in training["curve"]
+        ]
+        row["seconds"].append(training["provenance"]["seconds"])
+    whole = {key: row for key, row in rows.items() if len(row["curves"]) == len(seeds)}
+    table = json.loads((options.out / "table.json").read_text())
+    table["seeds"] = seeds
+    table["rows"] = [_row(row, table["epochs"]) for _, row in sorted(whole.items())]
+    options.to.parent.mkdir(parents=True, exist_ok=True)
+    options.to.write_text(
+        json.dumps(table, indent=None, separators=(",", ":")).replace('{"architecture"', '\n{"architecture"') + "\n"
+    )
+    print(f"{options.to}: {len(whole)} architectures at seeds {seeds}, {table['epochs']} epochs each")
+
+
+def _row(row: dict[str, Any], epochs: int) -> dict[str, Any]:
+    """Built metrics are the median of their measurements, seconds those of one epoch of training."""
+    names = row["built"][0]
+    middle = {name: sorted(built[name] for built in row["built"])[len(row["built"]) // 2] for name in names}
+    metrics = {name: float(f"{value:.6g}") for name, value in middle.items()}
+    seconds = round(sum(row["seconds"]) / len(row["seconds"]) / epochs, 2)
+    return {
+        "architecture": row["architecture"],
+        "metrics": metrics,
+        "seconds_per_epoch": seconds,
+        "curves": row["curves"],
+    }
+
+
+def main() -> None:
+    options = read_options()
+    options.action(options)
+
+
+def read_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    actions = parser.add_subparsers(required=True)
+    recording = actions.add_parser("record")
+    recording.add_argument("--data", required=True)
+    recording.add_argument("--model", default="yolov8n")
+    recording.add_argument("--space", default="gam-small")
+    recording.add_argument("--fork-epochs", type=int, default=10)
+    recording.add_argument("--fork-batch", type=int, default=8)
+    recording.add_argument("--epochs", type=int, default=20)
+    recording.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    recording.add_argument("--imgsz", type=int, default=96)
+    recording.add_argument("--batch", type=int, default=16)
+    recording.add_argument("--device", default="cpu")
+    recording.add_argument("--train", nargs="*", default=[], metavar="KEY=VALUE")
+    recording.add_argument("--out", type=Path, required=True)
+    recording.set_defaults(action=record)
+    assembling = actions.add_parser("assemble")
+    assembling.add_argument("--out", type=Path, required=True)
+    assembling.add_argument("--to", type=Path, required=True)
+    assembling.set_defaults(action=assemble)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Pause a training after a rung and go on later, in the same process or another, as if nothing had happened.
+
+Kept are weights, their moving average, optimiser and loss scaler; the random streams start anew at every rung anyway
+(see `Budget`). On CPU the resumed training equals the uninterrupted one bit for bit. The files hold tensors and plain
+values only and are read without unpickling code.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+State = dict[str, Any]
+
+
+def keep(trainer: Any, path: Path, more: State) -> None:
+    """Write what a `LeanTrainer` needs to go on after its last epoch, and `more` (plain values), in one step."""
+    state = {
+        **more,
+        "epoch": trainer.epoch + 1,
+        "model": trainer.model.state_dict(),
+        "average": trainer.ema.ema.state_dict(),
+        "updates": trainer.ema.updates,
+        "optimizer": trainer.optimizer.state_dict(),
+        "scaler": trainer.scaler.state_dict(),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+def read(path: Path, epoch: int) -> State | None:
+    """What was kept after `epoch`; None if there is no such file, another epoch in it, or it cannot be read."""
+    try:
+        state: State = torch.load(path, map_location="cpu", weights_only=True)
+        return state if state["epoch"] == epoch else None
+    except Exception:  # a damaged file can raise anything; the training then begins again
+        return None
+
+
+def restore(trainer: Any, state: State) -> None:
+    """Put `trainer`, set up but not started, where `keep` left another one."""
+    trainer.model.load_state_dict(state["model"])
+    trainer.ema.ema.load_state_dict(state["average"])
+    trainer.ema.updates = state["updates"]
+    trainer.optimizer.load_state_dict(state["optimizer"])
+    if state["scaler"]:
+        trainer.scaler.load_state_dict(state["scaler"])
+    trainer.start_epoch = state["epoch"]
+    trainer.scheduler.last_epoch = state["epoch"] - 1

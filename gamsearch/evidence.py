@@ -1,0 +1,137 @@
+"""What a study knows about each architecture, read once per finished trial: what samplers and stopping rules decide on.
+
+Several trials can belong to one architecture (a paused training that goes on, a repeat); here they are one `Known`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from gamsearch.architecture import Architecture
+from gamsearch.metrics import METRICS, Metric
+
+INTERRUPTED = "interrupted"
+"""The reason of a trial that ended because the run was stopped."""
+
+
+@dataclass
+class Known:
+    """One architecture: `built` metrics, trained metrics by epoch, and how its last trial (`number`) ended.
+
+    `state` is the trial's; `paused` says that a PRUNED training may go on.
+    """
+
+    architecture: Architecture
+    number: int
+    state: TrialState
+    built: dict[str, float] = field(default_factory=dict)
+    curve: dict[int, dict[str, float]] = field(default_factory=dict)
+    paused: bool = False
+    reason: str = ""
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained so far."""
+        return max(self.curve, default=0)
+
+    @property
+    def complete(self) -> bool:
+        return self.state == TrialState.COMPLETE
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more can be learnt about it: complete, failed, refused or stopped for good."""
+        return not self.paused
+
+    def costs(self, objectives: tuple[Metric, ...]) -> tuple[float, ...] | None:
+        """The objectives that are known before training, or None if it was never built."""
+        names = [m.name for m in objectives if m.stage == "built"]
+        return tuple(self.built[name] for name in names) if all(name in self.built for name in names) else None
+
+
+class Evidence:
+    """All architectures of `study` by key; call `update` before reading.
+
+    `spent` counts the epochs that candidates were trained for, `seconds` how long all trials took.
+    """
+
+    def __init__(self, study: optuna.Study):
+        self.study = study
+        self.known: dict[str, Known] = {}
+        self.baseline: Known | None = None
+        self.spent = 0
+        self.seconds = 0.0
+        self._open: set[int] = set()
+        self._seen = 0
+
+    def update(self) -> "Evidence":
+        """Read the trials that have finished since the last call."""
+        trials = self.study.get_trials(deepcopy=False)
+        waiting = sorted(self._open)
+        self._open = set()
+        for trial in (*(trials[n] for n in waiting), *trials[self._seen :]):
+            if not trial.state.is_finished():
+                self._open.add(trial.number)
+                continue
+            self.seconds += trial.duration.total_seconds() if trial.duration else 0.0
+            if "key" in trial.user_attrs and "recalled_from" not in trial.user_attrs and not interrupted(trial):
+                self._learn(trial)
+        self._seen = len(trials)
+        return self
+
+    def _learn(self, trial: FrozenTrial) -> None:
+        own = trial.user_attrs
+        architecture = Architecture.from_dict(own["architecture"])
+        before = self.known.get(own["key"])
+        measurement = own.get("measurement", {})
+        found = Known(
+            architecture,
+            trial.number,
+            trial.state,
+            {**(before.built if before else {}), **own.get("built", {})},
+            {**(before.curve if before else {}), **curve_of(own)},
+            bool(own.get("stop", {}).get("paused", False)),
+            str(own.get("reason", "")),
+        )
+        if trial.state == TrialState.COMPLETE:
+            found.built |= {k: v for k, v in measurement["metrics"].items() if k not in TRAINED}
+        if architecture.is_baseline:
+            if trial.state == TrialState.COMPLETE and self.baseline is None:
+                self.baseline = self.known[own["key"]] = found
+            return
+        self.spent += int(own.get("epochs_trained", 0))
+        self.known[own["key"]] = found
+
+    @property
+    def candidates(self) -> list[Known]:
+        """Everything but the baseline, in the order of first appearance."""
+        return [known for known in self.known.values() if not known.architecture.is_baseline]
+
+    @property
+    def running(self) -> set[str]:
+        """Keys of the architectures that other trials are at work on."""
+        trials = self.study.get_trials(deepcopy=False)
+        return {str(trials[n].user_attrs.get("key", "")) for n in self._open if n < len(trials)} - {""}
+
+    def gain(self, known: Known, epoch: int, metric: str = "map50_95") -> float | None:
+        """The paired difference to the baseline after the same number of epochs, or None where one was not measured."""
+        if self.baseline is None or epoch not in known.curve or epoch not in self.baseline.curve:
+            return None
+        return known.curve[epoch][metric] - self.baseline.curve[epoch][metric]
+
+
+TRAINED = frozenset(m.name for m in METRICS.values() if m.stage == "trained")
+
+
+def curve_of(attributes: Mapping[str, Any]) -> dict[int, dict[str, float]]:
+    """The trained metrics by epoch that a trial's attributes hold."""
+    epochs = attributes.get("measurement", {}).get("curve") or attributes.get("curve", [])
+    return {int(e["epoch"]): {k: v for k, v in e.items() if k in TRAINED} for e in epochs}
+
+
+def interrupted(trial: FrozenTrial) -> bool:
+    """Whether the trial ended because the run was stopped, not because of its architecture."""
+    return trial.state == TrialState.FAIL and trial.user_attrs.get("reason", INTERRUPTED) == INTERRUPTED

@@ -1,0 +1,127 @@
+"""What trainings so far say about architectures: a Gaussian process over placements and epochs. No torch, no optuna.
+
+The gain of architecture a over the baseline after e epochs (same seed, so the noise they share cancels) is modelled as
+
+    gain(a, e) = sum of the effects of a's placements + a residual of a's own + noise,
+
+all three unknown and normally distributed, the first two alike at near epochs: their correlation between epochs e and f
+is exp(-|ln e - ln f| / length). That is freeze-thaw Bayesian optimisation (Swersky, Snoek and Adams, arXiv 1406.3896)
+with a linear model of placements in the place of a kernel over hyperparameters: it generalises from single placements
+to combinations, which is where a search saves most, and it keeps for every architecture the right to differ.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg, optimize
+
+from gamsearch.architecture import Architecture
+from gamsearch.space import SearchSpace
+
+Vector = NDArray[np.float64]
+
+PRIOR = np.log([0.5, 0.3, 0.1, 2.0])
+"""Medians of the variances of effects, residuals and noise (in units of the gains' mean square) and of the length."""
+PRIOR_SD = 1.0
+LEAST_GAIN = 1e-3
+"""Gains whose root mean square is below a thousandth of mAP are measured on that scale."""
+
+
+class Features:
+    """Placements as numbers: per site and module, whether it is there, its strength and its other options (0..1)."""
+
+    def __init__(self, space: SearchSpace):
+        self.space = space
+        self._known: dict[str, Vector] = {}
+
+    def of(self, architecture: Architecture) -> Vector:
+        """The features of one architecture; all zero for the baseline."""
+        if architecture.key not in self._known:
+            self._known[architecture.key] = self._computed(self.space.encode(architecture))
+        return self._known[architecture.key]
+
+    def _computed(self, answers: Mapping[str, int]) -> Vector:
+        values: list[float] = []
+        modules = 0
+        for name, (_, high) in self.space.parameters.items():
+            site, _, dial = name.partition(".")
+            here = answers[f"{site}.strength"] > 0
+            if dial == "strength":
+                modules += here
+                values += [1.0 * here, here * (answers[name] - 1) / max(high - 1, 1)]
+            elif dial == "module":
+                values += [1.0 * (here and answers[name] == module) for module in range(high + 1)]
+            else:
+                values.append(here * answers[name] / high)
+        return np.array([*values, 0.5 * modules * (modules - 1)], dtype=float)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The measured `gain` (fraction of mAP) of an architecture over the baseline after `epoch` epochs."""
+
+    architecture: Architecture
+    epoch: int
+    gain: float
+
+
+class Surrogate:
+    """The Gaussian process fitted to `observations`; at least one is needed."""
+
+    def __init__(self, space: SearchSpace, observations: Sequence[Observation], features: Features | None = None):
+        self.features = features or Features(space)
+        self._points = self._located([(o.architecture, o.epoch) for o in observations])
+        gains = np.array([o.gain for o in observations], dtype=float)
+        self.scale = max(float(np.sqrt(np.mean(gains**2))), LEAST_GAIN)
+        self._targets = gains / self.scale
+        self.parameters = self._fitted()
+        covariance = self._covariance(self._points, self._points, self.parameters, noise=True)
+        self._factor = linalg.cho_factor(covariance, lower=True)
+        self._weights = linalg.cho_solve(self._factor, self._targets)
+
+    def predict(self, architectures: Sequence[Architecture], epoch: int) -> tuple[Vector, Vector]:
+        """Mean and standard deviation of the gains after `epoch` epochs, measurement noise left out."""
+        points = self._located([(architecture, epoch) for architecture in architectures])
+        cross = self._covariance(points, self._points, self.parameters)
+        mean = cross @ self._weights
+        spent = np.einsum("ij,ji->i", cross, linalg.cho_solve(self._factor, cross.T))
+        variance = np.diag(self._covariance(points, points, self.parameters)) - spent
+        return mean * self.scale, np.sqrt(np.maximum(variance, 1e-12)) * self.scale
+
+    def left_out(self) -> Vector:
+        """Each observation minus its prediction by the others, in standard deviations (Rasmussen, 5.12)."""
+        inverse = linalg.cho_solve(self._factor, np.eye(len(self._targets)))
+        return self._weights / np.sqrt(np.diag(inverse))
+
+    def _located(self, pairs: Sequence[tuple[Architecture, int]]) -> tuple[Vector, Vector, NDArray[np.int64]]:
+        """Features (`n x d`), log epochs (`n`) and identities (`n`) of architectures at epochs."""
+        features = np.array([self.features.of(architecture) for architecture, _ in pairs])
+        epochs = np.log([epoch for _, epoch in pairs])
+        identities = np.array([int(architecture.key, 16) for architecture, _ in pairs], dtype=np.int64)
+        return features, epochs, identities
+
+    def _covariance(self, a: tuple, b: tuple, parameters: Vector, noise: bool = False) -> Vector:
+        effects, residual, error, length = np.exp(parameters)
+        same = a[2][:, None] == b[2][None, :]
+        near = np.exp(-np.abs(a[1][:, None] - b[1][None, :]) / length)
+        covariance = (effects * (a[0] @ b[0].T) + residual * same) * near
+        return covariance + error * np.eye(len(a[1])) if noise else covariance
+
+    def _fitted(self) -> Vector:
+        """The parameters of highest posterior density under log-normal priors around `PRIOR`."""
+
+        def loss(parameters: Vector) -> float:
+            try:
+                factor = linalg.cholesky(
+                    self._covariance(self._points, self._points, parameters, noise=True), lower=True
+                )
+            except linalg.LinAlgError:
+                return 1e12
+            whitened = linalg.solve_triangular(factor, self._targets, lower=True)
+            prior = np.sum((parameters - PRIOR) ** 2) / (2 * PRIOR_SD**2)
+            return float(0.5 * whitened @ whitened + np.sum(np.log(np.diag(factor))) + prior)
+
+        bounds = [(centre - 5, centre + 5) for centre in PRIOR]
+        return np.asarray(optimize.minimize(loss, PRIOR, method="L-BFGS-B", bounds=bounds).x)

@@ -1,0 +1,250 @@
+"""Trainings that end early: what stops, what pauses and goes on, what it costs, and that the front does not suffer."""
+
+import math
+import random
+from collections import Counter
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from gamsearch import study as records
+from gamsearch.allowance import Allowance
+from gamsearch.architecture import Architecture
+from gamsearch.detectors import Detector
+from gamsearch.errors import OptionError
+from gamsearch.evaluation import Budget
+from gamsearch.evaluators.replay import ReplayEvaluator, ReplayTable
+from gamsearch.evidence import Evidence
+from gamsearch.metrics import metric_named
+from gamsearch.search import Plan, search
+from gamsearch.space import SearchSpace
+from gamsearch.stopping import NAMED, optimistic, stopping_named
+from gamsearch.surrogate import Features, Observation, Surrogate
+
+SPACE = SearchSpace.load("gam-small", Detector.load("yolov8n"))
+EPOCHS = 20
+OBJECTIVES = ("map50_95", "latency_ms")
+EFFECTS = {4: 0.05, 6: 0.01, 9: -0.03, 15: 0.02}
+COSTS = {4: 2.0, 6: 1.0, 9: 0.5, 15: 1.5}
+
+
+def final_gain(architecture: Architecture) -> float:
+    """Additive effects, the weaker rate at half of them."""
+    return sum(EFFECTS[p.site] / (1 if dict(p.options)["rate"] == 4 else 2) for p in architecture.placements)
+
+
+def latency(architecture: Architecture) -> float:
+    return 10.0 + sum(COSTS[p.site] / (1 if dict(p.options)["rate"] == 4 else 2) for p in architecture.placements)
+
+
+def curve(architecture: Architecture, noise: float = 0.001) -> list[dict[str, float]]:
+    """Gains that grow with the epochs, the more slowly the more the architecture costs."""
+    rng, pace = random.Random(architecture.key), 2.0 + (latency(architecture) - 10.0)
+    points = []
+    for epoch in range(1, EPOCHS + 1):
+        gain = final_gain(architecture) * (1 - math.exp(-epoch / pace)) + rng.gauss(0, noise)
+        points.append({"epoch": epoch, "map50_95": 0.3 + 0.01 * epoch + gain, "map50": 0.5})
+    return points
+
+
+def evaluator() -> ReplayEvaluator:
+    rows = {
+        a.key: {
+            "architecture": a.to_dict(),
+            "metrics": {"params_m": 3.0, "gflops": 8.0, "latency_ms": latency(a), "latency_ratio": latency(a) / 10},
+            "curves": {"0": curve(a)},
+        }
+        for a in SPACE.enumerate()
+    }
+    return ReplayEvaluator(ReplayTable("yolov8n", EPOCHS, (0,), rows))
+
+
+class Quiet:
+    def started(self, number, label, used, allowance): ...
+    def epoch(self, epoch, epochs, metrics): ...
+    def ended(self, number, outcome, gain): ...
+
+
+def new_study(folder) -> optuna.Study:
+    folder.mkdir()
+    return records.create(folder, [metric_named(m) for m in OBJECTIVES], {"settings": {}})
+
+
+def run(study, sampler: str, stopping: str, allowance: Allowance, with_=None, seed: int = 0) -> str:
+    plan = Plan(SPACE, Budget(EPOCHS), allowance, sampler, 1, NAMED[stopping], seed)
+    return search(study, plan, with_ or evaluator(), Quiet())
+
+
+def front_of(study: optuna.Study) -> set[str]:
+    frame = records.table(study)
+    return set(frame[frame["on_front"]]["key"])
+
+
+TRUE_FRONT = {
+    a.key
+    for a in SPACE.enumerate()
+    if not any(
+        curve(b)[-1]["map50_95"] >= curve(a)[-1]["map50_95"] and latency(b) <= latency(a) and b != a
+        for b in SPACE.enumerate()
+    )
+}
+
+
+def test_the_thaw_sampler_finds_the_whole_front_for_a_third_of_the_epochs_that_training_everything_costs(tmp_path):
+    study = new_study(tmp_path / "run")
+    run(study, "thaw", "default", Allowance(220, "epochs"))
+    assert front_of(study) == TRUE_FRONT
+    assert Evidence(study).update().spent < 240 < 32 * EPOCHS / 2
+
+
+@pytest.mark.parametrize(("sampler", "stopping"), [("thaw", "default"), ("tpe", "default"), ("tpe", "aggressive")])
+def test_complete_means_the_whole_budget_and_all_else_says_why_it_stopped(tmp_path, sampler, stopping):
+    study = new_study(tmp_path / "run")
+    run(study, sampler, stopping, Allowance(300, "epochs"))
+    own = [t for t in records.trials(study) if "recalled_from" not in t.user_attrs and "key" in t.user_attrs]
+    stopped = [t for t in own if t.state == TrialState.PRUNED and "stop" in t.user_attrs]
+    assert stopped
+    for trial in own:
+        if trial.state == TrialState.COMPLETE:
+            assert [e["epoch"] for e in trial.user_attrs["measurement"]["curve"]] == list(range(1, EPOCHS + 1))
+    for trial in stopped:
+        stop = trial.user_attrs["stop"]
+        assert trial.user_attrs["reason"] == stop["reason"] and stop["epoch"] in (0, 2, 6, 18)
+        assert len(trial.user_attrs.get("curve", [])) == stop["epoch"]
+        if not stop["paused"]:
+            by = records.trials(study)[stop["by"]].user_attrs["measurement"]["metrics"]
+            assert by["map50_95"] >= stop["bound"] and by["latency_ms"] <= trial.user_attrs["built"]["latency_ms"]
+
+
+@pytest.mark.parametrize(("sampler", "stopping"), [("thaw", "default"), ("tpe", "aggressive")])
+def test_a_paused_training_goes_on_where_it_was_and_every_epoch_is_trained_once(tmp_path, sampler, stopping):
+    trained: Counter[tuple[str, int]] = Counter()
+
+    class Counting(ReplayEvaluator):
+        def evaluate(self, architecture, budget, report):
+            def listen(epoch, metrics):
+                trained[architecture.key, epoch] += epoch > 0
+                report(epoch, metrics)
+
+            return super().evaluate(architecture, budget, listen)
+
+    study = new_study(tmp_path / "run")
+    run(study, sampler, stopping, Allowance(300, "epochs"), Counting(evaluator().table))
+    resumed = [t for t in records.trials(study) if "resumes" in t.user_attrs]
+    assert resumed and set(trained.values()) <= {0, 1}
+    counted = sum(t.user_attrs.get("epochs_trained", 0) for t in records.trials(study))
+    assert counted == sum(trained.values())
+    assert Evidence(study).update().spent == counted - EPOCHS  # the baseline's are not the candidates'
+
+
+def test_a_search_that_was_stopped_between_trials_goes_on_with_the_same_knowledge(tmp_path):
+    whole, parts = new_study(tmp_path / "whole"), new_study(tmp_path / "parts")
+    run(whole, "thaw", "default", Allowance(260, "epochs"))
+    for limit in (60, 130, 260):
+        run(parts, "thaw", "default", Allowance(limit, "epochs"))
+    assert front_of(parts) == front_of(whole) == TRUE_FRONT
+
+
+def test_the_baseline_and_every_tenth_candidate_are_never_stopped(tmp_path):
+    study = new_study(tmp_path / "run")
+    run(study, "random", "aggressive", Allowance(260, "epochs"))
+    first: dict[str, optuna.trial.FrozenTrial] = {}
+    for trial in records.trials(study):
+        if trial.user_attrs.get("epochs_trained"):
+            first.setdefault(trial.user_attrs["key"], trial)
+    begun = list(first.values())
+    assert begun[0].user_attrs["label"] == "baseline"
+    probe = NAMED["aggressive"].probe
+    spared = [begun[i] for i in range(1, len(begun)) if (i - 1) % probe == 0]
+    assert spared and all(t.state == TrialState.COMPLETE for t in (begun[0], *spared))
+
+
+def test_off_trains_everything_to_the_end(tmp_path):
+    study = new_study(tmp_path / "run")
+    why = run(study, "thaw", "off", Allowance(7))
+    assert why == "7 candidates were evaluated"
+    assert {t.state for t in records.trials(study) if "key" in t.user_attrs} == {TrialState.COMPLETE}
+
+
+def test_other_objectives_are_never_stopped_by_a_bound_on_map50_95(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    study = records.create(folder, [metric_named(m) for m in ("map50", "latency_ms")], {"settings": {}})
+    plan = Plan(
+        SPACE.with_objectives(("map50", "latency_ms")), Budget(EPOCHS), Allowance(14), "tpe", 1, NAMED["aggressive"]
+    )
+    search(study, plan, evaluator(), Quiet())
+    assert all("stop" not in t.user_attrs for t in records.trials(study))
+
+
+def test_rungs_are_a_factor_of_three_apart_and_begin_at_a_tenth():
+    assert NAMED["default"].rungs(20) == (2, 6, 18)
+    assert NAMED["default"].rungs(5) == (1, 3)
+    assert NAMED["default"].rungs(1) == () == NAMED["off"].rungs(20)
+    with pytest.raises(OptionError, match="did you mean 'default'"):
+        stopping_named("defalt")
+
+
+def test_the_bound_holds_for_slow_starters():
+    """Finished trainings in which costly ones start slower: a bound from the gain alone would stop them."""
+    rng, broken = np.random.default_rng(0), 0
+    for _ in range(200):
+        cost = rng.uniform(0, 1, 31)
+        final = 0.05 * cost + rng.normal(0, 0.004, 31)
+        early = final * (1 - 0.8 * cost) + rng.normal(0, 0.002, 31)
+        rows = np.column_stack([early, cost, final])
+        broken += optimistic(rows[:-1], rows[-1, :2], alpha=0.02) < final[-1]
+    assert broken / 200 < 0.07
+
+
+def test_the_surrogate_predicts_pairs_from_single_placements_and_knows_what_it_does_not_know():
+    singles = [a for a in SPACE.enumerate() if len(a.placements) == 1]
+    pairs = [a for a in SPACE.enumerate() if len(a.placements) == 2]
+    seen = [Observation(a, EPOCHS, final_gain(a)) for a in singles]
+    surrogate = Surrogate(SPACE, seen)
+    mean, sd = surrogate.predict(pairs, EPOCHS)
+    truth = np.array([final_gain(a) for a in pairs])
+    assert np.corrcoef(mean, truth)[0, 1] > 0.95
+    assert np.mean(np.abs(truth - mean) < 2 * sd) > 0.9
+    known = surrogate.predict(singles, EPOCHS)[1]
+    far = surrogate.predict(singles, 1)[1]
+    assert known.max() < sd.min() and np.all(far > known)
+
+
+def test_left_out_residuals_are_those_of_a_surrogate_without_the_observation():
+    rng = random.Random(1)
+    chosen = rng.sample([a for a in SPACE.enumerate() if not a.is_baseline], 12)
+    seen = [Observation(a, EPOCHS, final_gain(a) + rng.gauss(0, 0.003)) for a in chosen]
+    whole = Surrogate(SPACE, seen)
+    without = Surrogate(SPACE, seen[1:])
+    without.scale, without.parameters = whole.scale, whole.parameters
+    points = without._located([(o.architecture, o.epoch) for o in seen[1:]])
+    covariance = without._covariance(points, points, whole.parameters, noise=True)
+    cross = without._covariance(without._located([(seen[0].architecture, EPOCHS)]), points, whole.parameters)
+    gains = np.array([o.gain for o in seen]) / whole.scale
+    mean = cross @ np.linalg.solve(covariance, gains[1:])
+    prior = without._covariance(*[without._located([(seen[0].architecture, EPOCHS)])] * 2, whole.parameters, noise=True)
+    sd = np.sqrt(prior - cross @ np.linalg.solve(covariance, cross.T))
+    assert whole.left_out()[0] == pytest.approx(float((gains[0] - mean[0]) / sd[0, 0]), rel=1e-6)
+
+
+def test_the_features_of_the_baseline_are_zero_and_no_two_architectures_share_theirs():
+    features = Features(SPACE)
+    rows = [tuple(features.of(a)) for a in SPACE.enumerate()]
+    assert not any(rows[0]) and len(set(rows)) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "unit"),
+    [("3h", 3, "hours"), ("90min", 1.5, "hours"), ("200epochs", 200, "epochs"), (" 1.5 H ", 1.5, "hours")],
+)
+def test_a_budget_is_a_time_or_a_number_of_epochs(text, amount, unit):
+    assert Allowance.parse(text) == Allowance(amount, unit)
+
+
+@pytest.mark.parametrize("text", ["", "3", "h", "-2h", "0epochs", "3 days", "ten epochs"])
+def test_a_budget_that_is_neither_is_refused_in_one_sentence(text):
+    with pytest.raises(OptionError, match="such as 3h, 90min or 200epochs"):
+        Allowance.parse(text)
