@@ -28,6 +28,7 @@ def record(options: argparse.Namespace) -> None:
     """Train whatever has no file yet: the baseline first, then the architectures in an order drawn once."""
     import torch
 
+    from gamsearch import planted
     from gamsearch.baseline import read_baseline, start_model, train_baseline
     from gamsearch.data import DataSet
     from gamsearch.environment import quiet_ultralytics
@@ -35,12 +36,15 @@ def record(options: argparse.Namespace) -> None:
     from gamsearch.evaluators.training import TrainingEvaluator
 
     quiet_ultralytics()
-    cpu = torch.device(options.device)
-    detector, data = Detector.load(options.model), DataSet.read(options.data)
-    space = SearchSpace.load(options.space, detector)
-    user = {**CONSTANT, **parse_overrides(options.train)}
+    device = torch.device(options.device)
+    space = SearchSpace.load(options.space, Detector.load(options.model) if options.model else None)
+    detector, user = space.detector, {**CONSTANT, **parse_overrides(options.train)}
+    if options.data == "planted":
+        options.data, user = str(planted.make_planted(options.out / "data")), {**planted.AUGMENTATION, **user}
+    data = DataSet.read(options.data)
+    fork = {**user, **parse_overrides(options.fork_train)}
     head = {
-        "detector": options.model,
+        "detector": detector.name,
         "space": options.space,
         "data": data.summary,
         "data_fingerprint": data.fingerprint,
@@ -49,23 +53,24 @@ def record(options: argparse.Namespace) -> None:
         "fork_epochs": options.fork_epochs,
         "epochs": options.epochs,
         "train": user,
+        **({"fork_train": fork} if fork != user else {}),
     }
     _keep(options.out / "table.json", head)
     path = train_baseline(
         start_model(detector, None, data.names, seed=0),
         Budget(options.fork_epochs, options.imgsz, options.fork_batch),
         data.yaml.resolve(),
-        cpu,
+        device,
         options.out / "fork",
         from_scratch=True,
-        user_arguments=user,
+        user_arguments=fork,
         on_epoch=lambda epoch, results: print(f"baseline epoch {epoch} {_trained(results)}", flush=True),
     )
     evaluator = TrainingEvaluator(
         detector,
         read_baseline(path),
         data.yaml.resolve(),
-        cpu,
+        device,
         options.out / f"scratch-{'-'.join(map(str, options.seeds))}",
         user_arguments=user,
     )
@@ -157,8 +162,8 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     actions = parser.add_subparsers(required=True)
     recording = actions.add_parser("record")
-    recording.add_argument("--data", required=True)
-    recording.add_argument("--model", default="yolov8n")
+    recording.add_argument("--data", required=True, help="a data YAML, or planted for the set of gamsearch.planted")
+    recording.add_argument("--model", help="default: the space's")
     recording.add_argument("--space", default="gam-small")
     recording.add_argument("--fork-epochs", type=int, default=10)
     recording.add_argument("--fork-batch", type=int, default=8)
@@ -168,6 +173,7 @@ def read_options() -> argparse.Namespace:
     recording.add_argument("--batch", type=int, default=16)
     recording.add_argument("--device", default="cpu")
     recording.add_argument("--train", nargs="*", default=[], metavar="KEY=VALUE")
+    recording.add_argument("--fork-train", nargs="*", default=[], metavar="KEY=VALUE", help="of the baseline alone")
     recording.add_argument("--out", type=Path, required=True)
     recording.set_defaults(action=record)
     assembling = actions.add_parser("assemble")

@@ -1,14 +1,9 @@
-"""The demonstration data set: handwritten digits scattered over pictures, made offline, the same bytes each time.
+"""The demonstration data set: handwritten digits (see `drawn`) scattered over pictures, the same bytes each time.
 
-The digits are the 1797 scans of 8 x 8 pixels that scikit-learn ships (UCI, optical recognition of handwritten digits),
-the photographs its two sample images. Train and val share no scan.
+The photographs among the backgrounds are the two sample images of scikit-learn.
 """
 
-import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,10 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gamsearch.errors import DataError
-
-Floats = NDArray[np.float64]
-Box = tuple[int, int, int, int]
+from gamsearch import drawn
+from gamsearch.drawn import Box, Floats
 
 
 @dataclass(frozen=True)
@@ -51,114 +44,29 @@ Measured on CPU, one thread, yolov8n from scratch, 12 epochs: map50_95 0.59 with
 """
 
 FORM = 1
-MARKER = "gamsearch-demo.json"
-VAL_SHARE = 0.25
-INK = 0.35
 DIGITS = (1, 4)
 HEIGHT = (0.28, 0.55)
-CONTRAST = (0.35, 0.9)
 
 
 def make(folder: Path, train: int, val: int, imgsz: int, seed: int = 0) -> Path:
-    """Return the data YAML of `train` and `val` pictures of `imgsz` x `imgsz` px in `folder`, drawing them if need be.
-
-    A finished folder with the same parameters is left as it is; one of other parameters is replaced; a folder that
-    holds anything else raises `DataError`. The folder appears at once and whole, so an interrupted call leaves none.
-    """
+    """Return the data YAML of `train` and `val` pictures of `imgsz` x `imgsz` px in `folder`; see `drawn.make`."""
     parameters = {"form": FORM, "train": train, "val": val, "imgsz": imgsz, "seed": seed}
-    folder = Path(folder)
-    if _finished(folder, parameters):
-        return folder / "data.yaml"
-    _refuse_foreign(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        _fill(partial, parameters)
-        partial.chmod(0o755)
-        _swap(partial, folder, parameters)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return folder / "data.yaml"
+    return drawn.make(folder, parameters, [str(digit) for digit in range(10)], _picture)
 
 
-def _finished(folder: Path, parameters: dict[str, int]) -> bool:
-    try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    count = {split: len(list((folder / "images" / split).glob("*.png"))) for split in ("train", "val")}
-    return bool(marker == parameters) and count == {"train": parameters["train"], "val": parameters["val"]}
-
-
-def _refuse_foreign(folder: Path) -> None:
-    if folder.exists() and not (folder / MARKER).exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError(
-            f"the demonstration data set goes into a folder of its own, but {folder} holds something else: "
-            "move that away, or name another results folder"
-        )
-
-
-def _swap(partial: Path, folder: Path, parameters: dict[str, int]) -> None:
-    """Put `partial` in the place of `folder`; a concurrent call that finished first with the same pictures wins."""
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        os.replace(partial, folder)
-    except OSError:
-        if not _finished(folder, parameters):
-            raise
-
-
-def _fill(folder: Path, parameters: dict[str, int]) -> None:
-    for number, split in enumerate(("train", "val")):
-        (folder / "images" / split).mkdir(parents=True)
-        (folder / "labels" / split).mkdir(parents=True)
-        rng = np.random.default_rng([parameters["seed"], number])
-        scans = _scans(split, parameters["seed"], rng)
-        for i in range(parameters[split]):
-            picture, rows = _picture(parameters["imgsz"], scans, rng)
-            Image.fromarray(picture).save(folder / "images" / split / f"{i:04d}.png", compress_level=1)
-            _write(folder / "labels" / split / f"{i:04d}.txt", "".join(rows))
-    names = "".join(f'  {digit}: "{digit}"\n' for digit in range(10))
-    _write(folder / "data.yaml", f"train: images/train\nval: images/val\nnames:\n{names}")
-    _write(folder / MARKER, json.dumps(parameters) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _scans(split: str, seed: int, rng: np.random.Generator) -> Iterator[tuple[Floats, int]]:
-    """Yield scans in 0..1 (`8 x 8`) and their digits without end; every scan of the split comes once per round."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    order = np.random.default_rng(seed).permutation(len(bunch.target))
-    first_val = round(len(order) * (1 - VAL_SHARE))
-    own = order[:first_val] if split == "train" else order[first_val:]
-    while True:
-        for i in rng.permutation(own):
-            yield bunch.images[i] / 16.0, int(bunch.target[i])
-
-
-def _picture(
-    side: int, scans: Iterator[tuple[Floats, int]], rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], list[str]]:
-    """Draw one picture (`side x side x 3`) and its label rows (class, centre and size as shares of the side)."""
+def _picture(side: int, scans: drawn.Scans, rng: np.random.Generator) -> tuple[Floats, list[tuple[int, Box]]]:
     canvas = BACKGROUNDS[rng.integers(len(BACKGROUNDS))](side, rng)
-    taken: list[Box] = []
-    rows = []
+    objects: list[tuple[int, Box]] = []
     for _ in range(rng.integers(DIGITS[0], DIGITS[1] + 1)):
         scan, digit = next(scans)
         mask = _enlarged(scan, side, rng)
-        box = _free_place(mask.shape, side, taken, rng)
+        box = _free_place(mask.shape, side, [box for _, box in objects], rng)
         if box is None:
             continue
-        taken.append(box)
+        objects.append((digit, box))
         x0, y0, x1, y1 = box
-        canvas[y0:y1, x0:x1] = _inked(canvas[y0:y1, x0:x1], mask, rng)
-        centre_and_size = ((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0)
-        rows.append(" ".join([str(digit), *(f"{value / side:.6f}" for value in centre_and_size)]) + "\n")
-    return (np.clip(canvas, 0, 1) * 255).round().astype(np.uint8), rows
+        canvas[y0:y1, x0:x1] = drawn.inked(canvas[y0:y1, x0:x1], mask, rng)
+    return canvas, objects
 
 
 def _enlarged(scan: Floats, side: int, rng: np.random.Generator) -> Floats:
@@ -168,9 +76,7 @@ def _enlarged(scan: Floats, side: int, rng: np.random.Generator) -> Floats:
     picture = Image.fromarray((np.pad(scan, 1) * 255).astype(np.uint8))
     picture = picture.resize((round(width), round(height)), Image.Resampling.BICUBIC)
     picture = picture.rotate(rng.uniform(-12, 12), Image.Resampling.BILINEAR)
-    ink = np.clip(np.asarray(picture, dtype=np.float64) / 255 * 1.3, 0, 1)
-    ys, xs = np.nonzero(ink > INK)
-    return ink[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
+    return drawn.tight(np.clip(np.asarray(picture, dtype=np.float64) / 255 * 1.3, 0, 1))
 
 
 def _free_place(shape: tuple[int, ...], side: int, taken: list[Box], rng: np.random.Generator) -> Box | None:
@@ -178,18 +84,9 @@ def _free_place(shape: tuple[int, ...], side: int, taken: list[Box], rng: np.ran
     h, w = shape
     for _ in range(30):
         x, y = int(rng.integers(0, side - w + 1)), int(rng.integers(0, side - h + 1))
-        if all(x + w < a or c < x or y + h < b or d < y for a, b, c, d in taken):
+        if drawn.free((x, y, x + w, y + h), taken):
             return x, y, x + w, y + h
     return None
-
-
-def _inked(under: Floats, mask: Floats, rng: np.random.Generator) -> Floats:
-    """Return `under` (`h x w x 3`) with the mask drawn in a colour lighter or darker than it by a drawn contrast."""
-    level = float(under.mean())
-    room = [sign for sign in (-1, 1) if 0 <= level + sign * CONTRAST[0] <= 1]
-    target = level + rng.choice(room) * rng.uniform(*CONTRAST)
-    colour = np.clip(target + rng.uniform(-0.12, 0.12, 3), 0, 1)
-    return under + mask[:, :, None] * (colour - under)
 
 
 def _flat(side: int, rng: np.random.Generator) -> Floats:

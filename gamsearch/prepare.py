@@ -18,7 +18,7 @@ from gamsearch.settings import Settings
 from gamsearch.space import SearchSpace
 
 TABLE_SECONDS = 60.0
-"""So long the latency table is measured at most; it ends earlier once every increment is precise."""
+"""So long the latency table is measured at most, in a short search less, and no longer than it takes to be precise."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _latencies(
     """Latency ratios by an additive table that is measured when it is first asked, and kept in the run's folder."""
     from gamsearch.latency_table import LatencyTable, conditions_of, measure_table
 
-    path = settings.folder / "latency.json"
+    path, seconds = settings.folder / "latency.json", min(TABLE_SECONDS, 2.0 * settings.trials)
     tables: list[LatencyTable] = []
 
     def ratio(architecture: Architecture) -> float:
@@ -147,7 +147,7 @@ def _latencies(
             if not path.exists():
                 progress.say(f"measuring what each placement of '{space.name}' adds to the latency")
                 measure_table(
-                    space, baseline, settings.imgsz, device, 1.0, backend=settings.latency, seconds=TABLE_SECONDS
+                    space, baseline, settings.imgsz, device, 1.0, backend=settings.latency, seconds=seconds
                 ).write(path)
             tables.append(LatencyTable.read(path, conditions))
         return tables[0].predict(architecture).ratio
@@ -163,13 +163,15 @@ def prepare_replay(settings: Settings, progress: RunProgress) -> Prepared:
     table = ReplayTable.read(path)
     if settings.epochs > table.epochs:
         raise OptionError(f"{settings.table} holds {table.epochs} epochs, so --epochs cannot be {settings.epochs}")
-    space = _space(settings, Detector.load(table.detector))
+    space = _space(settings, None)
+    if space.detector.name != table.detector:
+        space = _space(settings, Detector.load(table.detector))
     progress.say(f"{settings.table}: {len(table.rows)} measured architectures of {table.detector}")
     shown, fingerprints = {"replayed": settings.table}, {"table": _digest(path)}
     return Prepared(space, lambda reference_ms: Started(ReplayEvaluator(table)), shown, fingerprints, len(table.seeds))
 
 
-def _space(settings: Settings, detector: Detector) -> SearchSpace:
+def _space(settings: Settings, detector: Detector | None) -> SearchSpace:
     space = SearchSpace.load(settings.space, detector)
     return space.with_objectives(settings.objectives) if settings.objectives else space
 

@@ -34,7 +34,7 @@ STATES = {
     TrialState.RUNNING: "running",
     TrialState.WAITING: "waiting",
 }
-EXTRA_COLUMNS = ("latency_ratio", "latency_iqr_ms")
+EXTRA_COLUMNS = ("latency_ratio", "latency_iqr_ms", "latency_ratio_foreseen")
 AUDIT_COLUMNS = ("tensors_inherited", "tensors_expected", "tensors_fresh", "misplaced")
 
 
@@ -163,6 +163,7 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
     measurement = own.get("measurement", {})
     provenance = measurement.get("provenance", {})
     metrics = {**own.get("built", {}), **measurement.get("metrics", {})}
+    metrics["latency_ratio_foreseen"] = own.get("foreseen", {}).get("latency_ratio", math.nan)
     curve = measurement.get("curve", own.get("curve", []))
     return {
         "number": trial.number,

@@ -226,7 +226,9 @@ def _trials(record: Record) -> str:
     rows, pieces = rows_of(record.shown), len(record.trials) - len(record.shown)
     joined = f" ({pieces} pieces of trainings that were paused and went on are joined)" if pieces else ""
     caption = f"All {len(record.trials)} trials in order{joined}; the front is bold"
-    said = "".join(f"<p>{escape(text)}</p>" for text in (record.transfer(), record.economy()) if text)
+    said = "".join(
+        f"<p>{escape(text)}</p>" for text in (record.transfer(), record.economy(), record.foresight()) if text
+    )
     return "<h2>All trials</h2>" + said + html_table(trial_columns(record), rows, caption, _kind)
 
 
