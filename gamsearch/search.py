@@ -15,6 +15,7 @@ from typing import Protocol
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from gamsearch import pareto
 from gamsearch import study as records
 from gamsearch.allowance import Allowance
 from gamsearch.architecture import Architecture
@@ -26,7 +27,7 @@ from gamsearch.metrics import METRICS
 from gamsearch.samplers import STARTUP_TRIALS, Setting, sampler_named
 from gamsearch.space import SearchSpace
 from gamsearch.stopping import NAMED, Judge, Stop, Stopping, seed_noise
-from gamsearch.surrogate import Features
+from gamsearch.surrogate import Surrogates
 from gamsearch.thaw import Thaw, ThawSampler
 
 REPEATS_BEFORE_MUTATION = 3
@@ -103,11 +104,13 @@ class _Search:
         self.study, self.plan, self.evaluator, self.progress = study, plan, evaluator, progress
         self.objectives = records.objectives_of(study)
         self.evidence = Evidence(study)
-        self.judge = Judge(plan.stopping, self.objectives, Features(plan.space))
+        surrogates = Surrogates(plan.space)
+        self.judge = Judge(plan.stopping, self.objectives, surrogates)
         self.controls = Controls(study, plan.budget, evaluator, self)
         seed = plan.seed + len(records.trials(study))  # a resumed search must not draw the same again
         rungs, epochs = plan.budget.rungs, plan.budget.epochs
-        self.thaw = Thaw(plan.space, self.objectives, epochs, rungs, evaluator.foresee, random.Random(seed))
+        rng = random.Random(seed)
+        self.thaw = Thaw(plan.space, self.objectives, epochs, rungs, evaluator.foresee, rng, surrogates)
         setting = Setting(len(plan.space.sites), plan.trials, seed, self.thaw, self.evidence)
         study.sampler = sampler_named(plan.sampler, plan.space).make(setting)
         self.repeats = self.errors = 0
@@ -252,17 +255,23 @@ class _Search:
 
     def _enqueue_neighbour(self, number: int) -> None:
         """After several repeats in a row, propose a one-site change of a front member instead."""
-        frame = records.table(self.study)
-        members = frame[frame["on_front"]]["architecture"].tolist()
+        complete = [known for known in self.evidence.known.values() if known.complete]
+        members = [known.architecture for known, on in zip(complete, self._front_of(complete), strict=True) if on]
         rng = random.Random(self.plan.seed * 1_000_003 + number)
         for _ in range(20):
             try:
-                architecture = self.plan.space.neighbour(Architecture.from_dict(rng.choice(members)), rng)
+                architecture = self.plan.space.neighbour(rng.choice(members), rng)
             except SpaceError:
                 return
             if architecture.key not in self.evidence.known:
                 self.study.enqueue_trial(self.plan.space.encode(architecture))
                 return
+
+    def _front_of(self, complete: list[Known]) -> list[bool]:
+        last = self.plan.budget.epochs
+        values = [{**known.built, **known.curve[last]} for known in complete]
+        points = [[one[m.name] for m in self.objectives] for one in values]
+        return [bool(on) for on in pareto.front(points, self.objectives)]
 
     def _enqueue_promoted(self) -> None:
         """Go on with the best training that is paused at the highest rung from which one is promoted."""

@@ -87,6 +87,13 @@ class SearchSpace:
 
     def _dials(self, site: int) -> dict[str, int]:
         """What is asked at a site, with its highest answer: strength, module if several, options if several."""
+        return self._dials_by_site.get(site, {})
+
+    @cached_property
+    def _dials_by_site(self) -> dict[int, dict[str, int]]:
+        return {site: self._read_dials(site) for site in self.sites}
+
+    def _read_dials(self, site: int) -> dict[str, int]:
         dials = {"strength": max(len(self._strengths(site, offer)) for offer in self.offers)}
         if len(self.offers) > 1:
             dials["module"] = len(self.offers) - 1
@@ -139,12 +146,21 @@ class SearchSpace:
 
     def _encode_site(self, placement: Placement) -> dict[str, int]:
         """The first parameter values that mean this placement at its site."""
-        highest = self._dials(placement.site) if placement.site in self.sites else {}
-        for values in product(*(range(high + 1) for high in highest.values())):
-            asked = dict(zip(highest, values, strict=True))
-            if asked.get("strength") and self._decode_site(placement.site, asked) == placement:
-                return asked
+        if placement in self._answers:
+            return self._answers[placement]
         raise SpaceError(f"{placement.label} is not in the space '{self.name}' on {self.detector.name}")
+
+    @cached_property
+    def _answers(self) -> dict[Placement, dict[str, int]]:
+        """For every placement of the space the first parameter values that mean it."""
+        found: dict[Placement, dict[str, int]] = {}
+        for site in self.sites:
+            highest = self._dials(site)
+            for values in product(*(range(high + 1) for high in highest.values())):
+                asked = dict(zip(highest, values, strict=True))
+                if asked["strength"]:
+                    found.setdefault(self._decode_site(site, asked), asked)
+        return found
 
     @cached_property
     def choices(self) -> dict[int, tuple[Placement, ...]]:
@@ -183,20 +199,27 @@ class SearchSpace:
         raise SpaceError(f"none of {TRIES} random architectures was admissible; '{name}' refused {count}; loosen it")
 
     def neighbour(self, architecture: Architecture, rng: random.Random) -> Architecture:
-        """A random admissible architecture that differs at one site: changed, removed or added; never the baseline."""
+        """A random one of `neighbours`: as often one that is changed or removed as one that is added."""
+        here = len(architecture.placements)
+        found = self.neighbours(architecture)
+        added = [a for a in found if len(a.placements) > here]
+        changed = [a for a in found if len(a.placements) <= here]
+        kinds = [kind for kind in (changed, added) if kind]
+        if not kinds:
+            raise SpaceError(f"{architecture.label} has no admissible neighbour in the space '{self.name}'")
+        return rng.choice(rng.choice(kinds))
+
+    def neighbours(self, architecture: Architecture) -> list[Architecture]:
+        """Every admissible architecture that differs at one site: changed, removed or added; never the baseline."""
         here = {p.site: p for p in architecture.placements}
-        changed: list[Architecture] = []
-        added: list[Architecture] = []
+        found = []
         for site, placements in self.choices.items():
             others = [p for s, p in here.items() if s != site]
             for new in (*placements, None):
                 candidate = Architecture.of(self.detector.name, [*others, new] if new else others)
                 if candidate != architecture and not candidate.is_baseline and self.refusal(candidate) is None:
-                    (changed if site in here else added).append(candidate)
-        kinds = [kind for kind in (changed, added) if kind]
-        if not kinds:
-            raise SpaceError(f"{architecture.label} has no admissible neighbour in the space '{self.name}'")
-        return rng.choice(rng.choice(kinds))
+                    found.append(candidate)
+        return found
 
     def enumerate(self) -> Iterator[Architecture]:
         """Every admissible architecture once: the baseline, then by number of modules."""

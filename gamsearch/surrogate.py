@@ -60,28 +60,32 @@ class Features:
 
 @dataclass(frozen=True)
 class Observation:
-    """The measured `gain` (fraction of mAP) of an architecture over the baseline after `epoch` epochs."""
+    """The measured `gain` (fraction of mAP) of an architecture over the baseline after `epoch` epochs.
+
+    It may be the mean of `count` epochs around that one, whose noise is then so many times smaller in variance.
+    """
 
     architecture: Architecture
-    epoch: int
+    epoch: float
     gain: float
+    count: int = 1
 
 
 class Surrogate:
-    """The Gaussian process fitted to `observations`; at least one is needed."""
+    """The Gaussian process for `observations` (at least one) with `parameters`, fitted to them if not given."""
 
-    def __init__(self, space: SearchSpace, observations: Sequence[Observation], features: Features | None = None):
-        self.features = features or Features(space)
+    def __init__(self, features: Features, observations: Sequence[Observation], parameters: Vector | None = None):
+        self.features = features
         self._points = self._located([(o.architecture, o.epoch) for o in observations])
+        self._noise = np.diag([1.0 / o.count for o in observations])
         gains = np.array([o.gain for o in observations], dtype=float)
         self.scale = max(float(np.sqrt(np.mean(gains**2))), LEAST_GAIN)
         self._targets = gains / self.scale
-        self.parameters = self._fitted()
-        covariance = self._covariance(self._points, self._points, self.parameters, noise=True)
-        self._factor = linalg.cho_factor(covariance, lower=True)
+        self.parameters = self._fitted() if parameters is None else parameters
+        self._factor = linalg.cho_factor(self._measured(self.parameters), lower=True)
         self._weights = linalg.cho_solve(self._factor, self._targets)
 
-    def predict(self, architectures: Sequence[Architecture], epoch: int) -> tuple[Vector, Vector]:
+    def predict(self, architectures: Sequence[Architecture], epoch: float) -> tuple[Vector, Vector]:
         """Mean and standard deviation of the gains after `epoch` epochs, measurement noise left out."""
         points = self._located([(architecture, epoch) for architecture in architectures])
         cross = self._covariance(points, self._points, self.parameters)
@@ -95,28 +99,29 @@ class Surrogate:
         inverse = linalg.cho_solve(self._factor, np.eye(len(self._targets)))
         return self._weights / np.sqrt(np.diag(inverse))
 
-    def _located(self, pairs: Sequence[tuple[Architecture, int]]) -> tuple[Vector, Vector, NDArray[np.int64]]:
+    def _located(self, pairs: Sequence[tuple[Architecture, float]]) -> tuple[Vector, Vector, NDArray[np.int64]]:
         """Features (`n x d`), log epochs (`n`) and identities (`n`) of architectures at epochs."""
         features = np.array([self.features.of(architecture) for architecture, _ in pairs])
         epochs = np.log([epoch for _, epoch in pairs])
         identities = np.array([int(architecture.key, 16) for architecture, _ in pairs], dtype=np.int64)
         return features, epochs, identities
 
-    def _covariance(self, a: tuple, b: tuple, parameters: Vector, noise: bool = False) -> Vector:
-        effects, residual, error, length = np.exp(parameters)
+    def _measured(self, parameters: Vector) -> Vector:
+        """The covariance of the observations, noise included."""
+        return self._covariance(self._points, self._points, parameters) + np.exp(parameters[2]) * self._noise
+
+    def _covariance(self, a: tuple, b: tuple, parameters: Vector) -> Vector:
+        effects, residual, _, length = np.exp(parameters)
         same = a[2][:, None] == b[2][None, :]
         near = np.exp(-np.abs(a[1][:, None] - b[1][None, :]) / length)
-        covariance = (effects * (a[0] @ b[0].T) + residual * same) * near
-        return covariance + error * np.eye(len(a[1])) if noise else covariance
+        return np.asarray((effects * (a[0] @ b[0].T) + residual * same) * near)
 
     def _fitted(self) -> Vector:
         """The parameters of highest posterior density under log-normal priors around `PRIOR`."""
 
         def loss(parameters: Vector) -> float:
             try:
-                factor = linalg.cholesky(
-                    self._covariance(self._points, self._points, parameters, noise=True), lower=True
-                )
+                factor = linalg.cholesky(self._measured(parameters), lower=True)
             except linalg.LinAlgError:
                 return 1e12
             whitened = linalg.solve_triangular(factor, self._targets, lower=True)
@@ -125,3 +130,20 @@ class Surrogate:
 
         bounds = [(centre - 5, centre + 5) for centre in PRIOR]
         return np.asarray(optimize.minimize(loss, PRIOR, method="L-BFGS-B", bounds=bounds).x)
+
+
+class Surrogates:
+    """Surrogates of one search: the parameters are fitted again only when the observations have grown by a tenth."""
+
+    def __init__(self, space: SearchSpace):
+        self.features = Features(space)
+        self._parameters: Vector | None = None
+        self._fitted_to = 0
+
+    def of(self, observations: Sequence[Observation]) -> Surrogate:
+        """The Gaussian process for `observations`, at least one."""
+        grown = len(observations) >= 1.1 * self._fitted_to or len(observations) < self._fitted_to
+        surrogate = Surrogate(self.features, observations, None if grown else self._parameters)
+        if grown:
+            self._parameters, self._fitted_to = surrogate.parameters, len(observations)
+        return surrogate

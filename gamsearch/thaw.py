@@ -20,17 +20,19 @@ from scipy import stats
 
 from gamsearch import pareto
 from gamsearch.architecture import Architecture
-from gamsearch.errors import SpaceError
 from gamsearch.evidence import Evidence, Known
 from gamsearch.metrics import METRICS, Metric
 from gamsearch.space import SearchSpace
 from gamsearch.stopping import Stop, observations
-from gamsearch.surrogate import Features, Surrogate
+from gamsearch.surrogate import Surrogate, Surrogates
 
 Foresee = Callable[[Architecture], Mapping[str, float] | None]
 
 ENUMERABLE = 1024
-"""A space of at most so many architectures is considered whole; of a larger one so many are drawn each time."""
+"""A space of at most so many architectures is considered whole."""
+DRAWN = 256
+"""Of a larger one so many random architectures are considered, and as many neighbours of the best so far."""
+PARENTS = 8
 NODES = stats.norm.ppf((np.arange(8) + 0.5) / 8)
 """Standard normal quantiles at which the improvement is averaged."""
 
@@ -48,11 +50,8 @@ class Thaw:
     rungs: tuple[int, ...]
     foresee: Foresee
     rng: random.Random
-    features: Features = field(init=False)
+    surrogates: Surrogates
     _built: dict[str, Mapping[str, float] | None] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.features = Features(self.space)
 
     @cached_property
     def _everything(self) -> list[Architecture] | None:
@@ -91,7 +90,7 @@ class Thaw:
 
     def _surrogate(self, evidence: Evidence) -> Surrogate | None:
         seen = observations(evidence, (*self.rungs, self.epochs))
-        return Surrogate(self.space, seen, self.features) if seen else None
+        return self.surrogates.of(seen) if seen else None
 
     def _pool(self, evidence: Evidence) -> list[Architecture]:
         """Admissible architectures that are not settled; the paused ones always among them."""
@@ -102,18 +101,27 @@ class Thaw:
         return [*open_.values(), *fresh]
 
     def _drawn(self, evidence: Evidence) -> list[Architecture]:
-        """Sparse random architectures, half of them one step away from the best candidates so far."""
-        best = sorted(evidence.candidates, key=lambda k: -(evidence.gain(k, k.epochs) or 0.0))[:8]
+        """Sparse random architectures, and some that are one step away from the best candidates so far."""
+        best = sorted(evidence.candidates, key=lambda k: -(evidence.gain(k, k.epochs) or 0.0))[:PARENTS]
+        near: dict[str, Architecture] = {}
+        for known in best:
+            neighbours = self.space.neighbours(known.architecture)
+            for one in self.rng.sample(neighbours, min(len(neighbours), DRAWN // PARENTS)):
+                near[one.key] = one
+        return [*self._random, *(one for key, one in near.items() if key not in self._random_keys)]
+
+    @cached_property
+    def _random(self) -> list[Architecture]:
+        """`DRAWN` random architectures at most, drawn once per search."""
         drawn: dict[str, Architecture] = {}
-        for i in range(ENUMERABLE):
-            try:
-                near = bool(best) and i % 2 == 0
-                source = best[i // 2 % len(best)].architecture if near else None
-                one = self.space.neighbour(source, self.rng) if source else self.space.draw(self.rng)
-            except SpaceError:
-                continue
+        for _ in range(DRAWN):
+            one = self.space.draw(self.rng)
             drawn[one.key] = one
         return list(drawn.values())
+
+    @cached_property
+    def _random_keys(self) -> frozenset[str]:
+        return frozenset(one.key for one in self._random)
 
     def _costs(self, evidence: Evidence, architecture: Architecture) -> Mapping[str, float] | None:
         known = evidence.known.get(architecture.key)

@@ -203,7 +203,7 @@ def test_the_surrogate_predicts_pairs_from_single_placements_and_knows_what_it_d
     singles = [a for a in SPACE.enumerate() if len(a.placements) == 1]
     pairs = [a for a in SPACE.enumerate() if len(a.placements) == 2]
     seen = [Observation(a, EPOCHS, final_gain(a)) for a in singles]
-    surrogate = Surrogate(SPACE, seen)
+    surrogate = Surrogate(Features(SPACE), seen)
     mean, sd = surrogate.predict(pairs, EPOCHS)
     truth = np.array([final_gain(a) for a in pairs])
     assert np.corrcoef(mean, truth)[0, 1] > 0.95
@@ -217,17 +217,12 @@ def test_left_out_residuals_are_those_of_a_surrogate_without_the_observation():
     rng = random.Random(1)
     chosen = rng.sample([a for a in SPACE.enumerate() if not a.is_baseline], 12)
     seen = [Observation(a, EPOCHS, final_gain(a) + rng.gauss(0, 0.003)) for a in chosen]
-    whole = Surrogate(SPACE, seen)
-    without = Surrogate(SPACE, seen[1:])
-    without.scale, without.parameters = whole.scale, whole.parameters
-    points = without._located([(o.architecture, o.epoch) for o in seen[1:]])
-    covariance = without._covariance(points, points, whole.parameters, noise=True)
-    cross = without._covariance(without._located([(seen[0].architecture, EPOCHS)]), points, whole.parameters)
+    whole = Surrogate(Features(SPACE), seen)
+    joint = whole._measured(whole.parameters)
     gains = np.array([o.gain for o in seen]) / whole.scale
-    mean = cross @ np.linalg.solve(covariance, gains[1:])
-    prior = without._covariance(*[without._located([(seen[0].architecture, EPOCHS)])] * 2, whole.parameters, noise=True)
-    sd = np.sqrt(prior - cross @ np.linalg.solve(covariance, cross.T))
-    assert whole.left_out()[0] == pytest.approx(float((gains[0] - mean[0]) / sd[0, 0]), rel=1e-6)
+    solved = np.linalg.solve(joint[1:, 1:], np.column_stack([gains[1:], joint[1:, 0]]))
+    mean, variance = joint[0, 1:] @ solved[:, 0], joint[0, 0] - joint[0, 1:] @ solved[:, 1]
+    assert whole.left_out()[0] == pytest.approx((gains[0] - mean) / np.sqrt(variance), rel=1e-6)
 
 
 def test_the_features_of_the_baseline_are_zero_and_no_two_architectures_share_theirs():
