@@ -32,7 +32,7 @@ REDUCTION = 3
 """Rungs are this factor apart, and one in so many candidates is promoted at each (Li et al., arXiv 1810.05934)."""
 FIRST_RUNG = 10
 """The first rung is at this fraction of the budget, at the earliest after one epoch."""
-MOST_OBSERVATIONS = 400
+MOST_OBSERVATIONS = 300
 """A surrogate is fitted to at most so many observations, the latest ones: its cost grows with their cube."""
 
 
@@ -221,16 +221,17 @@ def observations(evidence: Evidence, marks: Sequence[int]) -> list[Observation]:
 
     A single epoch's gain is noisy: on BCCD its noise (0.008) exceeded what the architectures differ by (0.005).
     """
-    found = [
-        Observation(known.architecture, float(np.exp(np.mean(np.log(epochs)))), float(np.mean(gains)), len(gains))
-        for known in evidence.candidates
-        for first, last in zip((0, *marks), marks, strict=False)
-        if (epochs := [epoch for epoch in known.curve if first < epoch <= last])
-        and (gains := [gain for epoch in epochs if (gain := evidence.gain(known, epoch)) is not None])
-        and len(gains) == len(epochs)
-        and np.isfinite(gains).all()
-    ]
-    return found[-MOST_OBSERVATIONS:]
+    found: list[Observation] = []
+    for known in reversed(evidence.candidates):
+        for first, last in zip((0, *marks), marks, strict=False):
+            epochs = [epoch for epoch in known.curve if first < epoch <= last]
+            gains = [gain for epoch in epochs if (gain := evidence.gain(known, epoch)) is not None]
+            if epochs and len(gains) == len(epochs) and np.isfinite(gains).all():
+                centre = float(np.exp(np.mean(np.log(epochs))))
+                found.append(Observation(known.architecture, centre, float(np.mean(gains)), len(gains)))
+        if len(found) >= MOST_OBSERVATIONS:
+            break
+    return found[::-1]
 
 
 def _finished(evidence: Evidence, epochs: int) -> list[Known]:

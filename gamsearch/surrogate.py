@@ -96,8 +96,8 @@ class Surrogate:
 
     def left_out(self) -> Vector:
         """Each observation minus its prediction by the others, in standard deviations (Rasmussen, 5.12)."""
-        inverse = linalg.cho_solve(self._factor, np.eye(len(self._targets)))
-        return self._weights / np.sqrt(np.diag(inverse))
+        inverse, _ = linalg.lapack.dpotri(self._factor[0], lower=1)
+        return np.asarray(self._weights / np.sqrt(np.diag(inverse)))
 
     def _located(self, pairs: Sequence[tuple[Architecture, float]]) -> tuple[Vector, Vector, NDArray[np.int64]]:
         """Features (`n x d`), log epochs (`n`) and identities (`n`) of architectures at epochs."""

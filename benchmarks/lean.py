@@ -1,0 +1,247 @@
+"""A lean trial against the training that a user would start by hand: paired, interleaved, in one process.
+
+    python benchmarks/lean.py --data bccd/bccd.yaml
+    python benchmarks/lean.py --data bccd/bccd.yaml --imgsz 96 --rounds 3 --trials 30
+
+stock     `YOLO("candidate.pt").train(data=..., epochs=2, imgsz=..., batch=...)` with everything else at Ultralytics'
+          defaults, except the arguments that decide what is learnt (optimiser, learning rates, warm-up, mosaic, nbs).
+lean      what a search does for a candidate: graft, build, inherit, audit, train, validate. Re-estimation of the
+          batch-norm statistics and the higher learning rate of attention are off, as the stock path has neither.
+searched  the same with both on: a trial as the search runs it, except for its latency measurement.
+
+All start from the same weights (a baseline that this script trains first, with GAM added) and the same random streams,
+so mAP of stock and lean must be equal in every epoch, bit for bit. Each round runs the three in random order; the
+figures are medians of the rounds' ratios (arm / stock, less is better) with quartiles, in CPU time of the process and
+in wall time, of which the latter follows the load of the machine. One torch thread. A first round is not counted: it
+pays for imports, fonts, label caches and, for the lean arms, the images kept in memory. What gamsearch does to keep
+Ultralytics quiet (no network probes, no integrations) is in force for the stock arm as well.
+
+`--trials N` then runs N lean trials with re-estimation and compares the memory of the process (RSS) after the third
+and after the last. Exit code 1 when a target is missed or mAP differs.
+"""
+
+import argparse
+import contextlib
+import io
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gamsearch import device as devices
+from gamsearch.architecture import Architecture, Placement
+from gamsearch.baseline import read_baseline, start_model, train_baseline
+from gamsearch.data import DataSet
+from gamsearch.detectors import Detector
+from gamsearch.environment import quiet_ultralytics
+from gamsearch.evaluation import Budget
+from gamsearch.evaluators.recipe import BRIEF, arguments
+from gamsearch.evaluators.trainer import LeanTrainer, start_streams
+from gamsearch.model import Candidate, build_candidate, fresh_parameters
+
+CPU = torch.device("cpu")
+TARGETS = {96: 0.5, 160: 0.7}
+GROWTH = 0.05
+LEARNT = {**BRIEF, "mosaic": 0.0, "close_mosaic": 0}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the arms have in common."""
+
+    detector: Detector
+    baseline: Any
+    architecture: Architecture
+    data: Path
+    budget: Budget
+    folder: Path
+
+    def candidate(self) -> Candidate:
+        return build_candidate(self.detector, self.architecture, self.baseline, self.budget.imgsz, self.budget.seed)
+
+
+def stock(setting: Setting) -> list[float]:
+    """Train as a user would by hand; unrounded map50_95 of every epoch."""
+    from ultralytics import YOLO
+
+    maps: list[float] = []
+    model = YOLO(setting.folder / "candidate.pt")
+    model.add_callback("on_train_start", start_streams)
+    model.add_callback("on_fit_epoch_end", lambda trainer: maps.append(float(trainer.validator.metrics.box.map)))
+    budget = setting.budget
+    model.train(
+        data=str(setting.data),
+        epochs=budget.epochs,
+        imgsz=budget.imgsz,
+        batch=budget.batch,
+        nbs=budget.batch,
+        seed=budget.seed,
+        device="cpu",
+        project=str(setting.folder),
+        name="stock",
+        exist_ok=True,
+        **LEARNT,
+    )
+    return maps[: budget.epochs]  # the last one is the second validation, of the checkpoint in half precision
+
+
+def lean(setting: Setting) -> list[float]:
+    """The same training by the lean path."""
+    return _trained(setting, setting.candidate(), reestimate=False)
+
+
+def searched(setting: Setting) -> list[float]:
+    """A trial with what the stock path cannot do: re-estimated statistics and a learning rate for attention."""
+    candidate = setting.candidate()
+    return _trained(setting, candidate, fresh=frozenset(fresh_parameters(candidate)))
+
+
+def _trained(setting: Setting, candidate: Candidate, **options: Any) -> list[float]:
+    maps: list[float] = []
+    given = arguments(BRIEF, setting.budget, setting.data, CPU, setting.folder / "scratch", {})
+    trainer = LeanTrainer(
+        candidate.model, given, lambda epoch, results: maps.append(float(trainer.validator.metrics.box.map)), **options
+    )
+    trainer.train()
+    trainer.close_loaders()
+    devices.release_memory(CPU)
+    return maps
+
+
+ARMS: dict[str, Callable[[Setting], list[float]]] = {"stock": stock, "lean": lean, "searched": searched}
+
+
+def main() -> int:
+    """Compare at every image size, then watch the memory."""
+    options = read_options()
+    quiet_ultralytics()
+    torch.set_num_threads(1)
+    missed = [not compared(prepared(options, imgsz), options.rounds) for imgsz in options.imgsz]
+    if options.trials:
+        missed.append(not memory_is_flat(prepared(options, options.imgsz[0]), options.trials))
+    return int(any(missed))
+
+
+def prepared(options: argparse.Namespace, imgsz: int) -> Setting:
+    """Train the baseline for this image size and write the candidate that the stock arm starts from."""
+    detector, data = Detector.load("yolov8n"), DataSet.read(options.data)
+    folder = options.out / str(imgsz)
+    path = train_baseline(
+        start_model(detector, None, data.names, seed=0),
+        Budget(options.fork_epochs, imgsz, 8),
+        data.yaml.resolve(),
+        CPU,
+        folder / "baseline",
+        from_scratch=True,
+        user_arguments={},
+    )
+    placements = [Placement(site, "GAM", (("rate", 4),)) for site in options.sites]
+    setting = Setting(
+        detector,
+        read_baseline(path),
+        Architecture.of("yolov8n", placements),
+        data.yaml.resolve(),
+        Budget(options.epochs, imgsz, options.batch),
+        folder.resolve(),
+    )
+    model = setting.candidate().model
+    torch.save({"model": model, "train_args": {"task": "detect"}}, folder / "candidate.pt")  # fp32: the same weights
+    return setting
+
+
+def compared(setting: Setting, rounds: int) -> bool:
+    """Run the rounds, print the ratios; whether the target is met at equal mAP."""
+    imgsz = setting.budget.imgsz
+    cpu: dict[str, list[float]] = {name: [] for name in ARMS}
+    wall: dict[str, list[float]] = {name: [] for name in ARMS}
+    maps: dict[str, set[tuple[float, ...]]] = {name: set() for name in ARMS}
+    order = random.Random(0)
+    for number in range(rounds + 1):
+        for name in order.sample(list(ARMS), len(ARMS)):
+            cpu_s, wall_s, curve = timed(lambda name=name: ARMS[name](setting))
+            maps[name].add(tuple(curve))
+            print(f"{imgsz} px, round {number}, {name:<9} CPU {cpu_s:6.2f} s   wall {wall_s:6.2f} s", flush=True)
+            if number:
+                cpu[name].append(cpu_s)
+                wall[name].append(wall_s)
+    print(f"{imgsz} px, {setting.architecture.label}, {setting.budget.epochs} epochs, batch {setting.budget.batch}")
+    for name in ARMS:
+        print(f"  {name:<9} CPU {statistics.median(cpu[name]):6.2f} s   wall {statistics.median(wall[name]):6.2f} s")
+    medians = {}
+    for name in list(ARMS)[1:]:
+        medians[name] = shown(f"{name} / stock", cpu[name], cpu["stock"], wall[name], wall["stock"])
+    equal = maps["lean"] == maps["stock"] and len(maps["stock"]) == 1
+    curves = "; ".join(" ".join(f"{value:.6f}" for value in curve) for curve in maps["lean"] | maps["stock"])
+    print(f"  map50_95 of stock and lean {'equal, bit for bit' if equal else 'DIFFER'}: {curves}")
+    target = TARGETS.get(imgsz)
+    met = target is None or medians["lean"] <= target
+    if target is not None:
+        print(f"  target: lean at most {target} of the stock CPU time: {'met' if met else 'MISSED'}")
+    return met and equal
+
+
+def timed(call: Callable[[], list[float]]) -> tuple[float, float, list[float]]:
+    """CPU seconds of the process, wall seconds, and what `call` returns; what it prints is dropped."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        result = call()
+    return time.process_time() - cpu, time.perf_counter() - wall, result
+
+
+def shown(name: str, cpu: list[float], stock_cpu: list[float], wall: list[float], stock_wall: list[float]) -> float:
+    """Print the paired ratios in CPU and wall time, and return the median of the former."""
+    ratios = sorted(ours / theirs for ours, theirs in zip(cpu, stock_cpu, strict=True))
+    walls = sorted(ours / theirs for ours, theirs in zip(wall, stock_wall, strict=True))
+    print(f"  {name:<17} CPU {spread(ratios)}   wall {spread(walls)}   {len(ratios)} rounds", flush=True)
+    return statistics.median(ratios)
+
+
+def spread(values: list[float]) -> str:
+    """Median and quartiles, e.g. `0.45 [0.44, 0.47]`."""
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
+    return f"{middle:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def memory_is_flat(setting: Setting, trials: int) -> bool:
+    """Run lean trials and print the resident memory after the third and the last; whether it grew less than 5 %."""
+    sizes = []
+    for _ in range(trials):
+        timed(lambda: searched(setting))
+        sizes.append(resident_mib())
+    early, late = sizes[min(2, trials - 1)], sizes[-1]
+    growth = late / early - 1
+    print(f"  memory after trial 3: {early:.0f} MiB, after trial {trials}: {late:.0f} MiB, {growth:+.1%}, ", end="")
+    print(f"largest {max(sizes):.0f} MiB; target less than {GROWTH:+.0%}: {'met' if growth < GROWTH else 'MISSED'}")
+    return growth < GROWTH
+
+
+def resident_mib() -> float:
+    """Resident memory of this process, MiB."""
+    import psutil
+
+    return float(psutil.Process().memory_info().rss / 2**20)
+
+
+def read_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--imgsz", type=int, nargs="+", default=list(TARGETS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--trials", type=int, default=0, help="lean trials for the memory figure, 0: none")
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--sites", type=int, nargs="*", default=[4], help="rows of yolov8n that GAM (rate 4) follows")
+    parser.add_argument("--fork-epochs", type=int, default=4)
+    parser.add_argument("--out", type=Path, default=Path("lean"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

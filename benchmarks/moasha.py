@@ -1,0 +1,92 @@
+"""Syne Tune's MOASHA on a replay table: its scheduler decides, this loop feeds it (`pip install gamsearch[bench]`).
+
+MOASHA (Schmucker et al., arXiv 2106.12639; syne-tune 0.16) draws architectures at random and stops a training at a rung
+unless it is among the best 1/reduction of those that came so far, by non-dominated sorting; it never resumes one. Where
+there is a choice, it is made in MOASHA's favour: the hand placements come first that the other arms begin with; draws
+cost nothing, and one that was drawn before is drawn again; once the whole space has been drawn, trainings that were
+stopped go on from where they were, to the next rung at which they have not been judged yet. So each epoch is paid for
+once, and the search does get to the end of the space. (Repeats as new trials, what the scheduler alone does, fill the
+rungs with copies of the best architectures, which then stop all others: on a made-up table it stayed below 90 %.)
+"""
+
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from truth import Trace, Truth, complete
+
+from gamsearch.architecture import Architecture
+from gamsearch.errors import OptionError
+from gamsearch.evaluators.replay import ReplayTable
+from gamsearch.metrics import metric_named
+from gamsearch.space import SearchSpace
+from gamsearch.stopping import REDUCTION
+
+DRAWS = 10_000
+
+
+def moasha(table: ReplayTable, space: SearchSpace, truth: Truth, seed: int) -> Trace:
+    """One search until the front is found or every architecture is trained to the end."""
+    scheduler = _scheduler(table, space, seed)
+    first = [a.key for a in space.anchors() if a.key in truth.gains]
+    trained: dict[str, int] = {}
+    trace: Trace = []
+    while not complete(trace):
+        key = first.pop(0) if first else _draw(scheduler, trained, set(truth.gains), table.epochs)
+        if key is None:
+            break
+        trained[key] = _train(scheduler, key, table, space, trained.get(key, 0))
+        whole = [k for k, epochs in trained.items() if epochs == table.epochs]
+        trace.append((sum(trained.values()), truth.share(whole)))
+    return trace
+
+
+def _draw(scheduler: Any, trained: dict[str, int], everything: set[str], epochs: int) -> str | None:
+    """The scheduler's next proposal that is new, or goes on once nothing is; None when all are trained to the end."""
+    wanted = everything - trained.keys() or {key for key, done in trained.items() if done < epochs}
+    for _ in range(DRAWS if wanted else 0):
+        key = str(scheduler.suggest().config["architecture"])
+        if key in wanted:
+            return key
+    return None
+
+
+def _scheduler(table: ReplayTable, space: SearchSpace, seed: int) -> Any:
+    """MOASHA over the table's architectures, with our reduction factor and its shortest grace period."""
+    try:
+        from syne_tune.config_space import choice
+        from syne_tune.optimizer.schedulers.multiobjective.moasha import MOASHA
+    except ImportError as error:
+        raise OptionError(f"the arm moasha needs syne-tune ({error}); pip install 'gamsearch[bench]'") from error
+    np.random.seed(seed)  # the scheduler draws from numpy's global stream, whatever its own seed is
+    keys = [key for key, row in table.rows.items() if not Architecture.from_dict(row["architecture"]).is_baseline]
+    return MOASHA(
+        {"architecture": choice(keys)},
+        metrics=list(space.objectives),
+        time_attr="epoch",
+        max_t=table.epochs,
+        grace_period=1,
+        reduction_factor=REDUCTION,
+        random_seed=seed,
+    )
+
+
+def _train(scheduler: Any, key: str, table: ReplayTable, space: SearchSpace, done: int) -> int:
+    """Report the epochs after `done` until the scheduler stops the trial or the table ends; the last one reported."""
+    from syne_tune.backend.trial_status import Trial
+    from syne_tune.optimizer.scheduler import SchedulerDecision
+
+    row = table.rows[key]
+    trial = Trial(trial_id=int(key, 16), config={"architecture": key}, creation_time=datetime.now())
+    scheduler.on_trial_add(trial)
+    for point in row["curves"][str(table.seeds[0])][done:]:
+        figures = {**row["metrics"], **point}
+        result = {name: _minimised(name, figures[name]) for name in space.objectives}
+        decision = scheduler.on_trial_result(trial, {**result, "epoch": int(point["epoch"])})
+        if decision != SchedulerDecision.CONTINUE:
+            break
+    return int(point["epoch"])
+
+
+def _minimised(name: str, value: float) -> float:
+    return -value if metric_named(name).maximise else value

@@ -1,0 +1,183 @@
+"""Does the short training rank as the long one does? Kendall's tau-b per epoch count, on recorded replay tables.
+
+    python benchmarks/ranking.py results/tables/bccd.json results/tables/planted.json --out results/benchmark
+    python benchmarks/ranking.py fork-5.json fork-10.json --long results/tables/bccd.json --out results/benchmark
+
+brief      the paired difference to the baseline in map50_95 after k epochs, at one seed: what a search decides on
+long       the same after the last epoch, in three versions
+             other seeds   mean over the seeds that the brief training did not have: no noise is shared
+             same seed     of the brief training's own seed: contains it, and is 1 at the last epoch by construction
+             all seeds     mean over all: nearest to the truth, but it shares the brief training's noise
+
+Each figure is the mean over the brief trainings' seeds, with a 95 % percentile bootstrap interval over architectures.
+The test-retest line is tau between the long rankings of two seeds: no brief training can be expected to do better
+against other seeds. With `--long` the long rankings come from that table, for tables that hold only a few epochs (other
+fork points); architectures that are in both are compared. With `--last 5` the long gain is the mean over the last five
+epochs: where single epochs are noisy, the test-retest line says how much that helps. Nothing is trained.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from truth import baseline_row
+
+from gamsearch.errors import GamsearchError, OptionError, RunError
+from gamsearch.evaluators.replay import ReplayTable
+
+RESAMPLES = 1000
+LEAST = 3
+VERSIONS = ("other seeds", "same seed", "all seeds")
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Gains:
+    """Paired gains in map50_95: `values` is `architectures x seeds x epochs`, in the order of `keys` and `seeds`."""
+
+    keys: tuple[str, ...]
+    seeds: tuple[int, ...]
+    values: Matrix
+
+    @classmethod
+    def of(cls, table: ReplayTable) -> "Gains":
+        """All architectures of a table but the baseline."""
+        baseline = baseline_row(table)
+        rows = {key: row for key, row in sorted(table.rows.items()) if row is not baseline}
+
+        def curves(row: dict[str, Any]) -> list[list[float]]:
+            return [[float(point["map50_95"]) for point in row["curves"][str(seed)]] for seed in table.seeds]
+
+        values = np.array([curves(row) for row in rows.values()]) - np.array(curves(baseline))
+        return cls(tuple(rows), table.seeds, values)
+
+    def only(self, keys: list[str]) -> "Gains":
+        """The same for some of the architectures."""
+        index = [self.keys.index(key) for key in keys]
+        return Gains(tuple(keys), self.seeds, self.values[index])
+
+    def settled(self, last: int) -> Matrix:
+        """The mean gain over the `last` epochs: `architectures x seeds`."""
+        return np.asarray(self.values[:, :, -last:].mean(axis=2))
+
+
+def long_ranking(long: Gains, seed: int, version: str, last: int) -> Matrix | None:
+    """The long gains that a brief training at `seed` is compared with; None if no seed is left for the version."""
+    chosen = {
+        "other seeds": [i for i, other in enumerate(long.seeds) if other != seed],
+        "same seed": [i for i, other in enumerate(long.seeds) if other == seed],
+        "all seeds": list(range(len(long.seeds))),
+    }[version]
+    return long.settled(last)[:, chosen].mean(axis=1) if chosen else None
+
+
+def tau(pairs: list[tuple[Matrix, Matrix]], rng: np.random.Generator) -> dict[str, Any]:
+    """Mean tau-b of rankings of the same architectures, with its bootstrap interval over them."""
+    count = len(pairs[0][0])
+    weights = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+    drawn = np.mean([weighted_tau(x, y, weights) for x, y in pairs], axis=0)
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    value = float(np.mean([stats.kendalltau(x, y).statistic for x, y in pairs]))
+    return {"tau": value, "low": float(low), "high": float(high)}
+
+
+def weighted_tau(x: Matrix, y: Matrix, weights: NDArray[np.int64]) -> Matrix:
+    """Tau-b of samples in which each architecture occurs as often as a row of `weights` (`samples x n`) says."""
+    above_x, above_y = (np.sign(v[:, None] - v[None, :]) for v in (x, y))
+
+    def total(signs: Matrix) -> Matrix:
+        return np.einsum("bi,ij,bj->b", weights, signs, weights, optimize=True)
+
+    with np.errstate(invalid="ignore"):  # a sample may hold one architecture only
+        found: Matrix = total(above_x * above_y) / np.sqrt(total(above_x**2) * total(above_y**2))
+    return found
+
+
+def compare(brief: Gains, long: Gains, last: int = 1) -> list[dict[str, Any]]:
+    """One row per version and epoch count; `RunError` if too few architectures are in both."""
+    common = [key for key in brief.keys if key in long.keys]
+    if len(common) < LEAST:
+        raise RunError(f"{len(common)} architectures are in both tables, at least {LEAST} are needed; record more")
+    brief, long = brief.only(common), long.only(common)
+    rows = []
+    for version in VERSIONS:
+        rankings = {seed: long_ranking(long, seed, version, last) for seed in brief.seeds}
+        usable = [(i, ranking) for i, seed in enumerate(brief.seeds) if (ranking := rankings[seed]) is not None]
+        for epoch in range(1, brief.values.shape[2] + 1) if usable else ():
+            pairs = [(brief.values[:, i, epoch - 1], ranking) for i, ranking in usable]
+            figures = tau(pairs, np.random.default_rng(epoch))
+            rows.append({"version": version, "epochs": epoch, "architectures": len(common), **figures})
+    return rows
+
+
+def retest(long: Gains, last: int = 1) -> dict[str, Any] | None:
+    """Tau between the long rankings of two seeds, the mean over all pairs of seeds; None for a single seed."""
+    gains = long.settled(last)
+    pairs = [(gains[:, a], gains[:, b]) for a, b in combinations(range(len(long.seeds)), 2)]
+    return tau(pairs, np.random.default_rng(0)) if pairs else None
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """One line per epoch count, one column per version."""
+    versions = [version for version in VERSIONS if any(row["version"] == version for row in rows)]
+    cells = {(row["version"], row["epochs"]): _cell(row) for row in rows}
+    lines = ["| epochs | " + " | ".join(f"tau, {version}" for version in versions) + " |"]
+    lines.append("|--:|" + "--:|" * len(versions))
+    for epoch in sorted({row["epochs"] for row in rows}):
+        lines.append(f"| {epoch} | " + " | ".join(cells[version, epoch] for version in versions) + " |")
+    return "\n".join(lines)
+
+
+def _cell(figures: dict[str, Any]) -> str:
+    return f"{figures['tau']:.2f} [{figures['low']:.2f}, {figures['high']:.2f}]"
+
+
+def report(path: Path, long_path: Path | None, last: int) -> dict[str, Any]:
+    """Compare one table with its own last epoch or with another table's, print the outcome and return it."""
+    brief = Gains.of(ReplayTable.read(path))
+    long = Gains.of(ReplayTable.read(long_path)) if long_path else brief
+    rows, again = compare(brief, long, last), retest(long, last)
+    source = long_path or path
+    print(f"\n{path.stem}: {rows[0]['architectures']} architectures, brief seeds {list(brief.seeds)};", end=" ")
+    print(f"long: {source.stem}, {long.values.shape[2]} epochs, seeds {list(long.seeds)}\n")
+    print(markdown(rows))
+    if again is not None:
+        print(f"\ntest-retest, long against long of another seed: {_cell(again)}")
+    epochs = {"epochs": brief.values.shape[2], "long_epochs": long.values.shape[2], "last": last}
+    return {"table": path.stem, "long": source.stem, **epochs, "rows": rows, "test_retest": again}
+
+
+def main() -> int:
+    options = read_options()
+    try:
+        if options.last < 1:
+            raise OptionError(f"--last must be at least 1 epoch, not {options.last}")
+        found = [report(path, options.long, options.last) for path in options.tables]
+    except GamsearchError as error:
+        print(error, file=sys.stderr)
+        return 2
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "ranking.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def read_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", type=Path, nargs="+", metavar="TABLE")
+    parser.add_argument("--long", type=Path, help="table of the long rankings; without it each table's own")
+    parser.add_argument("--last", type=int, default=1, help="epochs over which the long gain is averaged")
+    parser.add_argument("--out", type=Path, default=Path("results/benchmark"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,240 @@
+"""Hypervolume against epochs spent, on replay tables: gamsearch's searches, Optuna's samplers and Syne Tune's MOASHA.
+
+    python benchmarks/search.py results/tables/bccd.json results/tables/planted.json --seeds 20 --out results/benchmark
+    python benchmarks/search.py results/tables/bccd.json --arms random thaw --seeds 4 --out benchmark
+
+random, nsga2, tpe, gp        Optuna's samplers, every candidate trained to the end, through `gamsearch.search`:
+                              with our encoding, hand placements and answers to repeats
+moasha                        Syne Tune's scheduler (`pip install gamsearch[bench]`), see moasha.py
+thaw, thaw-off                our sampler with stopping `default` and `off`
+tpe-default, tpe-aggressive   Optuna's TPE with our stopping
+
+Epochs are those that candidates are trained for, a resumed training's only once; the baseline and the confirmation of
+the winner are the same for every arm and left out. What counts at any moment is the hypervolume of the candidates
+trained to the end at their *true* values (mean gain over the table's seeds, latency over the baseline's), as a
+fraction of the whole table's: 0 is the baseline alone, 1 the whole front (see truth.py for the reference point). Run i
+has sampler seed i, and every architecture shows it the gains of one recorded training, drawn by i and alike in all
+arms: a search whose sampler hardly draws still sees other noise at every seed. A run ends when the front is found or
+the space is known.
+
+`--out` receives one JSON per table with every run, and a picture as PNG and HTML. The printed table shows medians over
+seeds with 95 % bootstrap intervals; a run that never gets there counts as infinite. The ratio is to the alternative
+(first two lines above) with the smallest median, over the same seeds.
+"""
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import drawing
+import optuna
+from moasha import moasha
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+from summary import Run, markdown, summary
+from truth import Trace, Truth, baseline_row, complete, reached
+
+from gamsearch.allowance import Allowance
+from gamsearch.detectors import Detector
+from gamsearch.errors import GamsearchError, OptionError, nearest
+from gamsearch.evaluation import Budget
+from gamsearch.evaluators.replay import ReplayEvaluator, ReplayTable
+from gamsearch.metrics import metric_named
+from gamsearch.search import Plan, search
+from gamsearch.space import SearchSpace
+from gamsearch.stopping import NAMED
+
+Arm = Callable[[ReplayTable, SearchSpace, Truth, int], Trace]
+
+
+class FrontFound(Exception):
+    """Ends a search in which nothing is left to gain."""
+
+
+class Watch:
+    """A progress that ends the search once everything is found; `trace` is read from the study's record."""
+
+    def __init__(self, study: optuna.Study, truth: Truth):
+        self.study, self.truth = study, truth
+
+    def started(self, number: int, label: str, used: float, allowance: Allowance) -> None: ...
+
+    def epoch(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None: ...
+
+    def ended(self, number: int, outcome: str, gain: float | None) -> None:
+        if complete(self.trace):
+            raise FrontFound
+
+    @property
+    def trace(self) -> Trace:
+        """After every trial that trained: the epochs spent so far, and the share of the hypervolume found."""
+        return trace_of(self.study, self.truth)
+
+
+def trace_of(study: optuna.Study, truth: Truth) -> Trace:
+    """Epochs and share after every trial of a candidate that trained; recalled trials cost and add nothing."""
+    spent, whole, trace = 0, [], []
+    for trial in study.get_trials(deepcopy=False):
+        key, epochs = trial.user_attrs.get("key"), int(trial.user_attrs.get("epochs_trained", 0))
+        if key not in truth.gains or "recalled_from" in trial.user_attrs or epochs == 0:
+            continue
+        spent += epochs
+        if trial.state == TrialState.COMPLETE:
+            whole.append(key)
+        trace.append((spent, truth.share(whole)))
+    return trace
+
+
+def searched(sampler: str, stopping: str, table: ReplayTable, space: SearchSpace, truth: Truth, seed: int) -> Trace:
+    """One run of `gamsearch.search` over the table, in memory."""
+    directions = [StudyDirection[metric_named(name).direction.upper()] for name in space.objectives]
+    study = optuna.create_study(directions=directions)
+    study.set_user_attr("objectives", list(space.objectives))
+    budget = Budget(table.epochs)
+    plan = Plan(space, budget, Allowance(space.size), sampler, len(table.seeds), NAMED[stopping], seed)
+    watch = Watch(study, truth)
+    with suppress(FrontFound):
+        search(study, plan, ReplayEvaluator(table), watch)
+    return watch.trace
+
+
+ALTERNATIVES: dict[str, Arm] = {
+    "random": partial(searched, "random", "off"),
+    "nsga2": partial(searched, "nsga2", "off"),
+    "tpe": partial(searched, "tpe", "off"),
+    "gp": partial(searched, "gp", "off"),
+    "moasha": moasha,
+}
+ARMS: dict[str, Arm] = {
+    **ALTERNATIVES,
+    "thaw": partial(searched, "thaw", "default"),
+    "thaw-off": partial(searched, "thaw", "off"),
+    "tpe-default": partial(searched, "tpe", "default"),
+    "tpe-aggressive": partial(searched, "tpe", "aggressive"),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A table with its space and its truth."""
+
+    name: str
+    table: ReplayTable
+    space: SearchSpace
+    truth: Truth
+
+    @classmethod
+    def read(cls, path: Path, space: str = "") -> "Case":
+        """Read a table; its space is the one it names, or `space`."""
+        table = ReplayTable.read(path)
+        if not (space or table.space):
+            raise OptionError(f"{path} does not name its space; give --space")
+        searched = SearchSpace.load(space or table.space, Detector.load(table.detector))
+        return cls(path.stem, table, searched, Truth.of(table))
+
+
+def resampled(table: ReplayTable, seed: int) -> ReplayTable:
+    """The table with one curve per architecture, of seed 0: a drawn recorded baseline plus a drawn recorded gain."""
+    rng, baseline = random.Random(seed), baseline_row(table)
+    shown = baseline["curves"][str(rng.choice(table.seeds))]
+    rows = {}
+    for key, row in table.rows.items():
+        drawn = str(rng.choice(table.seeds))
+        pairs = zip(shown, row["curves"][drawn], baseline["curves"][drawn], strict=True)
+        curve = [
+            {"epoch": base["epoch"], **{m: base[m] + ours[m] - theirs[m] for m in ("map50_95", "map50")}}
+            for base, ours, theirs in pairs
+        ]
+        rows[key] = {**row, "curves": {"0": curve}}
+    return replace(table, seeds=(0,), rows=rows)
+
+
+def runs_of(case: Case, arms: list[str], seeds: int, show: Callable[[str], None] = print) -> list[Run]:
+    """Every arm at every seed, seed by seed, so that what is there at any time can be compared."""
+    runs = []
+    for seed in range(seeds):
+        for arm in arms:
+            begun = time.process_time()
+            trace = ARMS[arm](resampled(case.table, seed), case.space, case.truth, seed)
+            runs.append({"arm": arm, "seed": seed, "trace": trace})
+            took = time.process_time() - begun
+            show(f"{case.name} {arm} seed {seed}: 95 % after {reached(trace, 0.95):.0f} epochs, {took:.1f} s of CPU")
+    return runs
+
+
+def write(case: Case, runs: list[Run], rows: list[dict[str, Any]], out: Path) -> None:
+    """Every run, the summary and the true front as JSON, and the curves as PNG and HTML."""
+    out.mkdir(parents=True, exist_ok=True)
+    content = {
+        "table": case.name,
+        "space": case.space.name,
+        "architectures": len(case.truth.gains),
+        "epochs": case.table.epochs,
+        "reference_point": {"gain": case.truth.reference_point[0], "latency_ratio": case.truth.reference_point[1]},
+        "front": case.truth.described_front(),
+        "summary": rows,
+        "runs": runs,
+    }
+    text = json.dumps(_finite(content), indent=1)
+    (out / f"{case.name}.json").write_text(text + "\n", encoding="utf-8")
+    title = f"{case.name}: {len(case.truth.gains)} architectures, {case.table.epochs} epochs each"
+    drawing.draw(runs, title, out / case.name)
+
+
+def shown_front(truth: Truth) -> str:
+    """E.g. `GAM@9 r16 (+0.012 at 1.05 x the latency)`, fastest first."""
+    return ", ".join(
+        f"{m['label']} (+{m['gain']:.3f} at {m['latency_ratio']:.2f} x the latency)" for m in truth.described_front()
+    )
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for infinite numbers, which JSON lacks."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def main() -> int:
+    options = read_options()
+    try:
+        for arm in options.arms:
+            if arm not in ARMS:
+                raise OptionError(f"there is no arm '{arm}'{nearest(arm, ARMS)}; there are {', '.join(ARMS)}")
+        for path in options.tables:
+            case = Case.read(path, options.space)
+            runs = runs_of(case, options.arms, options.seeds, lambda line: print(line, file=sys.stderr, flush=True))
+            rows = summary(runs, ALTERNATIVES)
+            write(case, runs, rows, options.out)
+            print(f"\n{case.name}, {options.seeds} seeds\n\n{markdown(rows)}\n\ntrue front: {shown_front(case.truth)}")
+    except GamsearchError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def read_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", type=Path, nargs="+", metavar="TABLE")
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), metavar="ARM", help=f"default: {' '.join(ARMS)}")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--space", default="", help="of the tables, where they do not name it")
+    parser.add_argument("--out", type=Path, default=Path("results/benchmark"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    sys.exit(main())

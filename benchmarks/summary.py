@@ -1,0 +1,90 @@
+"""What the runs of `search.py` say: epochs to a share of the hypervolume, with intervals, and ratios between arms."""
+
+from collections.abc import Callable, Iterable
+from math import inf, isfinite
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from truth import reached
+
+LEVELS = (0.8, 0.95)
+RESAMPLES = 2000
+
+Run = dict[str, Any]
+"""`arm`, `seed` and the `trace`."""
+Values = NDArray[np.float64]
+
+
+def epochs_to(runs: list[Run], arm: str, level: float) -> Values:
+    """Epochs that each seed's run of `arm` needed, infinite where it never got there."""
+    return np.array([reached(run["trace"], level) for run in runs if run["arm"] == arm])
+
+
+def best_of(runs: list[Run], arms: Iterable[str], level: float) -> str | None:
+    """The one of `arms` with the smallest median; None if none of them was run or none got there."""
+    present = {run["arm"] for run in runs} & set(arms)
+    medians = {arm: float(middle(epochs_to(runs, arm, level))) for arm in sorted(present)}
+    best = min(medians, key=lambda arm: medians[arm], default=None)
+    return best if best is not None and isfinite(medians[best]) else None
+
+
+def middle(values: Values) -> Values:
+    """The median over the last axis, always one of the values (some of which may be infinite)."""
+    return np.asarray(np.quantile(values, 0.5, axis=-1, method="inverted_cdf"), dtype=float)
+
+
+def ratio(own: Values, other: Values) -> Values:
+    """Quotient of the medians over the last axis; infinite where only the first is, 0 where only the second is."""
+    over, under = middle(own), middle(other)
+    quotient = over / np.where(np.isfinite(under), under, 1.0)
+    return np.where(np.isfinite(under), quotient, np.where(np.isfinite(over), 0.0, inf))
+
+
+def interval(statistic: Callable[..., Values], *samples: Values) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of a statistic over seeds, the same seeds drawn from each sample."""
+    drawn = np.random.default_rng(0).integers(len(samples[0]), size=(RESAMPLES, len(samples[0])))
+    low, high = np.quantile(statistic(*(sample[drawn] for sample in samples)), [0.025, 0.975], method="inverted_cdf")
+    return float(low), float(high)
+
+
+def summary(runs: list[Run], alternatives: Iterable[str]) -> list[dict[str, Any]]:
+    """One row per arm and level: median epochs, share of seeds that got there, ratio to the best of `alternatives`."""
+    rows = []
+    for level in LEVELS:
+        other = best_of(runs, alternatives, level)
+        for arm in dict.fromkeys(run["arm"] for run in runs):
+            own = epochs_to(runs, arm, level)
+            row: dict[str, Any] = {
+                "arm": arm,
+                "level": level,
+                "epochs": float(middle(own)),
+                "interval": interval(middle, own),
+            }
+            row["share_reached"] = float(np.mean(np.isfinite(own)))
+            if other is not None:
+                pair = own, epochs_to(runs, other, level)
+                row |= {"alternative": other, "ratio": float(ratio(*pair)), "ratio_interval": interval(ratio, *pair)}
+            rows.append(row)
+    return rows
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """The summary as one Markdown table, arms as rows."""
+    lines = ["| arm |", "|---|"]
+    for level in LEVELS:
+        name = next((f" / {row['alternative']}" for row in rows if row["level"] == level and "ratio" in row), "")
+        lines[0] += f" epochs to {level:.0%} | seeds |" + (f" ratio{name} |" if name else "")
+        lines[1] += "--:|--:|" + ("--:|" if name else "")
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        cells = []
+        for row in (row for row in rows if row["arm"] == arm):
+            cells += [_with_interval(row["epochs"], row["interval"], 0), f"{row['share_reached']:.0%}"]
+            cells += [_with_interval(row["ratio"], row["ratio_interval"], 2)] if "ratio" in row else []
+        lines.append(f"| {arm} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _with_interval(value: float, bounds: tuple[float, float], digits: int) -> str:
+    shown = [f"{number:.{digits}f}" if isfinite(number) else "∞" for number in (value, *bounds)]
+    return f"{shown[0]} [{shown[1]}, {shown[2]}]"

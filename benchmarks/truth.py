@@ -1,0 +1,119 @@
+"""What a replay table says is true: mean gains over all its seeds, the front, and how much of it a search has found.
+
+A search sees one seed of the table. What its finished trainings are worth is read here from the mean over all seeds.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from gamsearch import pareto
+from gamsearch.architecture import Architecture
+from gamsearch.errors import RunError
+from gamsearch.evaluators.replay import ReplayTable, Row
+from gamsearch.metrics import metric_named
+
+OBJECTIVES = (metric_named("map50_95"), metric_named("latency_ms"))
+BEYOND_SLOWEST = 1.02
+
+Trace = list[tuple[int, float]]
+"""Epochs spent so far and the share of the hypervolume found, in ascending order; a step function."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """By architecture key (the baseline left out): the gain in map50_95 and the latency over the baseline's.
+
+    The gain is the paired difference to the baseline after the table's last epoch, averaged over its seeds.
+    """
+
+    gains: dict[str, float]
+    ratios: dict[str, float]
+    labels: dict[str, str]
+
+    @classmethod
+    def of(cls, table: ReplayTable) -> "Truth":
+        """Read the truth off a table; `RunError` if it lacks the baseline or nothing in it beats the baseline."""
+        baseline = baseline_row(table)
+        rows = {key: row for key, row in table.rows.items() if row is not baseline}
+
+        def gain(row: Row) -> float:
+            return float(np.mean([final(row, seed) - final(baseline, seed) for seed in table.seeds]))
+
+        truth = cls(
+            {key: gain(row) for key, row in rows.items()},
+            {key: row["metrics"]["latency_ms"] / baseline["metrics"]["latency_ms"] for key, row in rows.items()},
+            {key: Architecture.from_dict(row["architecture"]).label for key, row in rows.items()},
+        )
+        if truth.volume(truth.gains) <= 0:
+            raise RunError("no architecture of the table beats the baseline, so it has no front to find; take another")
+        return truth
+
+    @property
+    def reference_point(self) -> tuple[float, float]:
+        """Gain 0 and just beyond the slowest architecture.
+
+        With mAP 0 in its place the baseline alone would hold most of the volume (over 95 % on BCCD) and every search
+        would look good: what is measured here is what attention adds.
+        """
+        return 0.0, BEYOND_SLOWEST * max(self.ratios.values())
+
+    def volume(self, keys: Iterable[str]) -> float:
+        """The hypervolume of architectures up to the reference point; those that gain nothing add nothing."""
+        points = [(self.gains[key], self.ratios[key]) for key in keys if self.gains[key] > 0]
+        return pareto.hypervolume(points, self.reference_point, OBJECTIVES)
+
+    def share(self, keys: Iterable[str]) -> float:
+        """Hypervolume of `keys` as a fraction of the whole table's: 0 for the baseline alone, 1 with the front."""
+        return self.volume(keys) / self.volume(self.gains)
+
+    @property
+    def front(self) -> list[str]:
+        """The architectures with a gain that none is better than, fastest first."""
+        better = [key for key in self.gains if self.gains[key] > 0]
+        marks = pareto.front([(self.gains[key], self.ratios[key]) for key in better], OBJECTIVES)
+        return sorted((key for key, mark in zip(better, marks, strict=True) if mark), key=lambda key: self.ratios[key])
+
+    def described_front(self) -> list[dict[str, Any]]:
+        """The front as rows with `label`, `gain` and `latency_ratio`."""
+        return [
+            {"label": self.labels[key], "gain": round(self.gains[key], 5), "latency_ratio": round(self.ratios[key], 4)}
+            for key in self.front
+        ]
+
+
+def baseline_row(table: ReplayTable) -> Row:
+    """The row without attention; `RunError` if there is none."""
+    for row in table.rows.values():
+        if Architecture.from_dict(row["architecture"]).is_baseline:
+            return row
+    raise RunError("the table lacks the baseline, so no gain can be read from it; record it with the others")
+
+
+def final(row: Row, seed: int) -> float:
+    """map50_95 after the last epoch at a recorded seed."""
+    return float(row["curves"][str(seed)][-1]["map50_95"])
+
+
+def at(trace: Trace, epochs: int) -> float:
+    """The share that was found once `epochs` were spent."""
+    return max((share for spent, share in trace if spent <= epochs), default=0.0)
+
+
+def reached(trace: Trace, level: float) -> float:
+    """The epochs spent when the share came to `level`; infinite if it never did."""
+    return min((float(spent) for spent, share in trace if share >= level), default=inf)
+
+
+def complete(trace: Trace) -> bool:
+    """Whether the whole front is found, so that nothing is left to gain."""
+    return bool(trace) and trace[-1][1] >= 1 - 1e-9
+
+
+def quartiles(values: Collection[float]) -> tuple[float, float, float]:
+    """Lower quartile, median and upper quartile, each one of the values (some of which may be infinite)."""
+    low, middle, high = np.quantile(np.array(sorted(values)), [0.25, 0.5, 0.75], method="inverted_cdf")
+    return float(low), float(middle), float(high)

@@ -1,0 +1,172 @@
+"""A lean training is the stock training without what is not training, and without its traps."""
+
+import gc
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from torch import nn
+
+from gamsearch import demo
+from gamsearch.architecture import Architecture, Placement
+from gamsearch.baseline import read_baseline, start_model, train_baseline
+from gamsearch.data import DataSet
+from gamsearch.detectors import Detector
+from gamsearch.errors import CandidateFailed, OptionError
+from gamsearch.evaluation import Budget
+from gamsearch.evaluators.recipe import BRIEF, arguments, parse_overrides
+from gamsearch.evaluators.trainer import LeanTrainer, start_streams
+from gamsearch.model import build_candidate
+
+CPU = torch.device("cpu")
+YOLOV8N = Detector.load("yolov8n")
+GAM4 = Architecture.of("yolov8n", [Placement(4, "GAM", (("rate", 4),))])
+BUDGET = Budget(epochs=2, imgsz=64, batch=8, seed=3)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return demo.make(tmp_path_factory.mktemp("lean") / "digits", train=48, val=16, imgsz=64)
+
+
+@pytest.fixture(scope="module")
+def baseline(data: Path, tmp_path_factory) -> nn.Module:
+    """Trained until it finds something: an mAP of zero would equal any other."""
+    path = train_baseline(
+        start_model(YOLOV8N, None, DataSet.read(data).names, seed=0),
+        Budget(epochs=6, imgsz=64, batch=8),
+        data,
+        CPU,
+        tmp_path_factory.mktemp("baseline"),
+        from_scratch=True,
+        user_arguments=demo.AUGMENTATION,
+    )
+    return read_baseline(path)
+
+
+def trainer(baseline, data, folder, budget=BUDGET, user=None, on_epoch=lambda epoch, results: None, **options):
+    model = build_candidate(YOLOV8N, GAM4, baseline, budget.imgsz).model
+    return LeanTrainer(model, arguments(BRIEF, budget, data, CPU, folder / "scratch", user or {}), on_epoch, **options)
+
+
+def test_without_reestimation_every_map_is_bit_for_bit_that_of_the_stock_path(baseline, data, tmp_path):
+    """The stock path is `YOLO(...).train(...)`; it augments each image as ours does, from the second epoch on too."""
+    from ultralytics import YOLO
+
+    ours, theirs = [], []
+
+    def note(maps):
+        return lambda t: maps.append((t.validator.metrics.box.map, t.validator.metrics.box.map50, t.loss.item()))
+
+    model = build_candidate(YOLOV8N, GAM4, baseline, BUDGET.imgsz).model
+    torch.save({"model": model, "train_args": {"task": "detect"}}, tmp_path / "candidate.pt")
+    stock = YOLO(tmp_path / "candidate.pt")
+    stock.add_callback("on_train_start", start_streams)
+    stock.add_callback("on_train_epoch_end", lambda t: setattr(t, "final_eval", lambda: None))  # it repeats the last
+    stock.add_callback("on_fit_epoch_end", note(theirs))
+    same = {"mosaic": 0.0, "close_mosaic": 0, "nbs": BUDGET.batch, "seed": BUDGET.seed, **BRIEF}
+    given = {"epochs": BUDGET.epochs, "imgsz": BUDGET.imgsz, "batch": BUDGET.batch, "device": "cpu", **same}
+    stock.train(data=str(data), project=str(tmp_path), name="stock", plots=False, **given)
+    lean = trainer(baseline, data, tmp_path, reestimate=False)
+    lean.add_callback("on_fit_epoch_end", note(ours))
+    lean.train()
+    assert ours == theirs and len(ours) == BUDGET.epochs
+    assert min(curve[0] for curve in ours) > 0
+    trained = stock.trainer.ema.ema.state_dict()
+    assert all(torch.equal(tensor, trained[name]) for name, tensor in lean.validated.state_dict().items())
+
+
+def test_a_lean_training_leaves_no_plots_no_checkpoints_and_no_csv(baseline, data, tmp_path):
+    trainer(baseline, data, tmp_path).train()
+    assert {p.name for p in (tmp_path / "scratch").rglob("*") if p.is_file()} == {"args.yaml"}
+
+
+def test_data_are_read_once_per_process(baseline, data, tmp_path, monkeypatch):
+    from ultralytics.data import base
+
+    trainer(baseline, data, tmp_path).train()
+    monkeypatch.setattr(base, "imread", lambda *a, **k: pytest.fail("an image was read again"))
+    monkeypatch.setattr(base.BaseDataset, "get_img_files", lambda *a: pytest.fail("the data set was scanned again"))
+    trainer(baseline, data, tmp_path).train()
+
+
+def test_nothing_is_fetched_for_mixed_precision(baseline, data, tmp_path, monkeypatch):
+    from ultralytics.engine import trainer as engine
+
+    monkeypatch.setattr(engine, "check_amp", lambda model: pytest.fail("the AMP check would download a model"))
+    trainer(baseline, data, tmp_path, user={"amp": True})._setup_train()
+
+
+def test_a_slow_machine_changes_no_map(baseline, data, tmp_path, monkeypatch):
+    """The clock leaps ten seconds at every look; the stock path drops the boxes of most images then."""
+    from ultralytics.utils import nms
+
+    class Leaping:
+        now = 0.0
+
+        @classmethod
+        def time(cls):
+            cls.now += 10.0
+            return cls.now
+
+    def maps():
+        seen = []
+        hardly = {"lr0": 1e-5}  # so that it goes on finding what the baseline finds
+        one = Budget(epochs=1, imgsz=64, batch=8)
+
+        def note(epoch, results):
+            seen.append(results["metrics/mAP50-95(B)"])
+
+        trainer(baseline, data, tmp_path, one, hardly, note).train()
+        return seen
+
+    undisturbed = maps()
+    monkeypatch.setattr(nms, "time", Leaping)
+    assert maps() == undisturbed and Leaping.now and undisturbed[0] > 0
+
+
+def test_running_out_of_memory_fails_the_candidate_instead_of_halving_the_batch(baseline, data, tmp_path):
+    run = trainer(baseline, data, tmp_path)
+
+    def exhausted(batch):
+        raise RuntimeError("CUDA out of memory")
+
+    run.preprocess_batch = exhausted
+    with pytest.raises(CandidateFailed, match="batch 8 does not fit") as failure:
+        run.train()
+    assert failure.value.reason == "out_of_memory"
+
+
+def test_a_share_of_the_data_is_random_and_the_same_for_every_training(baseline, data, tmp_path):
+    def images(fraction, seed=0):
+        run = trainer(baseline, data, tmp_path, Budget(1, 64, 8, seed), user={"fraction": fraction})
+        run._setup_train()
+        assert len(run.test_loader.dataset) == 16
+        assert sum(map(len, run._statistics())) == len(run.train_loader.dataset)
+        return run.train_loader.dataset.im_files
+
+    whole, half = images(1.0), images(0.5)
+    assert len(half) == 24 and set(half) < set(whole) and half != whole[:24]
+    assert images(0.5, seed=1) == half == images(24)
+    assert set(images(0.25)) < set(half)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "[0.5,0.5]", "True", "half"])
+def test_a_share_that_is_none_is_refused_in_a_sentence(text):
+    with pytest.raises(OptionError, match="--train fraction takes the share of the training images"):
+        parse_overrides([f"fraction={text}"])
+
+
+def test_trainings_leave_nothing_behind_in_memory(baseline, data, tmp_path):
+    def left_after_training():
+        trainer(baseline, data, tmp_path, Budget(1, 64, 8)).train()
+        gc.collect()
+        count = sum(issubclass(type(thing), (torch.Tensor, nn.Module)) for thing in gc.get_objects())
+        return count, psutil.Process().memory_info().rss
+
+    for _ in range(2):
+        left_after_training()
+    (tensors, size), *_, (tensors_later, size_later) = [left_after_training() for _ in range(4)]
+    assert tensors_later <= tensors
+    assert size_later < 1.05 * size
