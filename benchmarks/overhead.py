@@ -54,7 +54,7 @@ PARTS = {
 }
 
 
-class Enough(Exception):  # noqa: N818 - no error
+class Enough(Exception):
     """Ends the search after the wanted number of trials."""
 
 

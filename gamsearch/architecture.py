@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 Option = int | float | str | bool
@@ -66,7 +67,7 @@ class Architecture:
         """`baseline`, or the labels of the placements joined by ` + `."""
         return " + ".join(p.label for p in self.placements) or "baseline"
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Twelve hexadecimal digits that two architectures share exactly when they are equal."""
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
