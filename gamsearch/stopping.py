@@ -173,7 +173,7 @@ class Judge:
         """A pause unless `known` is among the best 1/REDUCTION of all that reached its rung, by non-dominated rank."""
         if self.promotable(evidence, known.epochs, also=known, only=known):
             return None
-        return Stop(f"paused after {known.epochs} epochs: not in the best third there", known.epochs, paused=True)
+        return Stop(f"paused after epoch {known.epochs}: not in the best third there", known.epochs, paused=True)
 
     def promotable(
         self, evidence: Evidence, rung: int, also: Known | None = None, only: Known | None = None

@@ -85,7 +85,7 @@ class Thaw:
         if surrogate is not None and evidence.baseline is not None:
             mean, sd = surrogate.predict([known.architecture], self.epochs)
             bound = evidence.baseline.curve[self.epochs]["map50_95"] + float(mean[0] + 2 * sd[0])
-        reason = f"paused after {known.epochs} of {self.epochs} epochs: {other.label} promises more"
+        reason = f"paused after epoch {known.epochs} of {self.epochs} for {other.label}"
         return Stop(reason, known.epochs, bound, paused=True)
 
     def _surrogate(self, evidence: Evidence) -> Surrogate | None:

@@ -77,14 +77,15 @@ def duration(seconds: float) -> str:
 
 def note(trial: pd.Series) -> str:
     """What there is to know about a trial besides its figures: its state unless complete, its origin, its reason."""
-    words = [] if trial["state"] == "complete" else [trial["state"]]
+    words = [] if trial["state"] == "complete" else ["paused" if trial["paused"] else trial["state"]]
+    reason = trial["reason"].removeprefix("paused ")
     if pd.notna(trial["recalled_from"]):
         words.append(f"repeat of #{int(trial['recalled_from'])}")
     if trial["anchor"] and trial["label"] != BASELINE:
         words.append("hand placement")
     if not trial["feasible"] and trial["state"] in ("complete", "pruned"):
         words.append("beyond a limit")
-    return ", ".join(words) + (": " if words and trial["reason"] else "") + trial["reason"]
+    return ", ".join(words) + (": " if words and reason else "") + reason
 
 
 def known_metrics(trials: pd.DataFrame, first: tuple[Metric, ...]) -> list[Metric]:
