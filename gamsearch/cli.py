@@ -43,7 +43,9 @@ def _run(options: argparse.Namespace) -> int:
     from gamsearch.settings import resolve
 
     given = {**vars(options), "train": _train_arguments(options.train)}
-    demo = not given["data"] and options.evaluator in (None, "training")
+    if given["table"] and not given["evaluator"]:
+        given["evaluator"] = "replay"
+    demo = not given["data"] and given["evaluator"] in (None, "training")
     name = given["name"] or ("demo" if demo else _name_from(given))
     folder = Path(given["out"] or "results") / name
     recorded = recorded_settings(folder)

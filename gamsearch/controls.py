@@ -9,7 +9,7 @@ import optuna
 from gamsearch import pareto
 from gamsearch import study as records
 from gamsearch.architecture import Architecture
-from gamsearch.errors import CandidateFailed, RunError
+from gamsearch.errors import CandidateFailed, GamsearchError, RunError
 from gamsearch.evaluation import Budget, Evaluator
 
 
@@ -72,7 +72,7 @@ class Controls:
         self.shows.started(number, f"{architecture.label}, seed {seed}")
         try:
             measurement = self.evaluator.evaluate(architecture, replace(self.budget, seed=seed), self._show_epoch)
-        except CandidateFailed:
+        except (CandidateFailed, GamsearchError):
             raise
         except Exception as error:
             raise CandidateFailed("error", f"{type(error).__name__}: {error}") from error

@@ -11,6 +11,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from gamsearch.architecture import Architecture
+from gamsearch.errors import CandidateFailed
 from gamsearch.metrics import METRICS, Metric
 
 INTERRUPTED = "interrupted"
@@ -55,7 +56,8 @@ class Known:
 class Evidence:
     """All architectures of `study` by key; call `update` before reading.
 
-    `spent` counts the epochs that candidates were trained for, `seconds` how long all trials took.
+    `spent` counts the epochs that candidates were trained for, `seconds` how long their trials took; what was
+    interrupted counts for neither.
     """
 
     def __init__(self, study: optuna.Study):
@@ -76,7 +78,6 @@ class Evidence:
             if not trial.state.is_finished():
                 self._open.add(trial.number)
                 continue
-            self.seconds += trial.duration.total_seconds() if trial.duration else 0.0
             if "key" in trial.user_attrs and "recalled_from" not in trial.user_attrs and not interrupted(trial):
                 self._learn(trial)
         self._seen = len(trials)
@@ -92,7 +93,7 @@ class Evidence:
             trial.number,
             trial.state,
             {**(before.built if before else {}), **own.get("built", {})},
-            {**(before.curve if before else {}), **curve_of(own)},
+            curve_of(own) or (before.curve if before else {}),
             bool(own.get("stop", {}).get("paused", False)),
             str(own.get("reason", "")),
         )
@@ -103,6 +104,7 @@ class Evidence:
                 self.baseline = self.known[own["key"]] = found
             return
         self.spent += int(own.get("epochs_trained", 0))
+        self.seconds += trial.duration.total_seconds() if trial.duration else 0.0
         self.known[own["key"]] = found
 
     @property
@@ -133,5 +135,10 @@ def curve_of(attributes: Mapping[str, Any]) -> dict[int, dict[str, float]]:
 
 
 def interrupted(trial: FrozenTrial) -> bool:
-    """Whether the trial ended because the run was stopped, not because of its architecture."""
-    return trial.state == TrialState.FAIL and trial.user_attrs.get("reason", INTERRUPTED) == INTERRUPTED
+    """Whether the trial ended because the run was stopped, not because of its architecture.
+
+    A candidate's own failure has one of `CandidateFailed.REASONS`. A kill can leave none, or that of a stop which was
+    noted but not told.
+    """
+    reason = str(trial.user_attrs.get("reason", ""))
+    return trial.state == TrialState.FAIL and reason.partition(":")[0] not in CandidateFailed.REASONS

@@ -4,18 +4,21 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gamsearch.architecture import Architecture
 from gamsearch.data import DataSet
 from gamsearch.detectors import Detector
 from gamsearch.environment import quiet_ultralytics
-from gamsearch.errors import ModelError, OptionError, nearest
+from gamsearch.errors import ModelError, OptionError, RunError, nearest
 from gamsearch.evaluation import Budget, Evaluator
 from gamsearch.metrics import METRICS
 from gamsearch.progress import RunProgress
 from gamsearch.settings import Settings
 from gamsearch.space import SearchSpace
+
+if TYPE_CHECKING:
+    from gamsearch.evaluators.replay import ReplayTable
 
 TABLE_SECONDS = 60.0
 """So long the latency table is measured at most, in a short search less, and no longer than it takes to be precise."""
@@ -80,7 +83,7 @@ def prepare_training(settings: Settings, progress: RunProgress) -> Prepared:
             keep_in=settings.folder / "weights",
             paused_in=settings.folder / "paused",
             predict=_latencies(settings, space, baseline, device, progress),
-            foreseen=[name for name in space.objectives if METRICS[name].stage == "built" and name != "latency_ms"],
+            foreseen=_foreseen(space),
             imgsz=settings.imgsz,
         )
         return Started(evaluator, {"baseline weights": _digest(path)}, stage)
@@ -132,6 +135,12 @@ def _baseline_stage(
     return {"epochs": settings.baseline_epochs, "from": settings.model, **last}
 
 
+def _foreseen(space: SearchSpace) -> list[str]:
+    """The built metrics besides latency that decide what is worth training: objectives and limits."""
+    wanted = dict.fromkeys([*space.objectives, *(limit.metric for limit in space.limits)])
+    return [name for name in wanted if METRICS[name].stage == "built" and name != "latency_ms"]
+
+
 def _latencies(
     settings: Settings, space: SearchSpace, baseline: Any, device: Any, progress: RunProgress
 ) -> Callable[[Architecture], float]:
@@ -166,9 +175,21 @@ def prepare_replay(settings: Settings, progress: RunProgress) -> Prepared:
     space = _space(settings, None)
     if space.detector.name != table.detector:
         space = _space(settings, Detector.load(table.detector))
-    progress.say(f"{settings.table}: {len(table.rows)} measured architectures of {table.detector}")
+    _check_table(settings.table, table, space)
+    missing = space.size - len(table.rows)
+    said = f"; {missing} of the space '{space.name}' are missing and will fail" if missing > 0 else ""
+    progress.say(f"{settings.table}: {len(table.rows)} recorded architectures of {table.detector}{said}")
     shown, fingerprints = {"replayed": settings.table}, {"table": _digest(path)}
     return Prepared(space, lambda reference_ms: Started(ReplayEvaluator(table)), shown, fingerprints, len(table.seeds))
+
+
+def _check_table(name: str, table: "ReplayTable", space: SearchSpace) -> None:
+    """Refuse a table that cannot answer what a search asks: the baseline, and every built objective and limit."""
+    if space.baseline.key not in table.rows:
+        raise RunError(f"{name} lacks the baseline, so nothing in it can be compared; record it with the others")
+    for metric in ["latency_ms", *_foreseen(space)]:
+        if any(metric not in row["metrics"] for row in table.rows.values()):
+            raise RunError(f"{name} lacks {metric} in some row, which the search needs; choose another table")
 
 
 def _space(settings: Settings, detector: Detector | None) -> SearchSpace:

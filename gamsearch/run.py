@@ -40,7 +40,8 @@ def run(settings: Settings, progress: RunProgress, command: str) -> optuna.Study
         sampler_named(settings.sampler, prepared.space)  # refused before any work
         study = existing or _create(settings, prepared, command)
         _check_space(study, prepared, settings)
-        _check_fingerprints(study, prepared.fingerprints)
+        rungs = stopping_named(settings.stopping).rungs(settings.epochs)
+        _check_fingerprints(study, {**prepared.fingerprints, "rungs": str(rungs)})
         started = prepared.start(_reference_ms(study))
         _check_fingerprints(study, started.fingerprints)
         study.set_user_attr("baseline_stage", {**started.baseline_stage, **study.user_attrs["baseline_stage"]})
@@ -123,7 +124,13 @@ def recorded_settings(folder: Path) -> dict[str, Any] | None:
     """The settings that an existing run recorded, or None if there is no run."""
     if not (folder / records.JOURNAL).exists():
         return None
-    return dict(records.load(folder).user_attrs.get("settings", {}))
+    settings = dict(records.load(folder).user_attrs.get("settings", {}))
+    if settings and "stopping" not in settings:
+        raise RunError(
+            f"{folder} was recorded by an earlier gamsearch, whose trainings and latencies do not compare with this "
+            "one's; `report` still reads it, but a search needs a new --name"
+        )
+    return settings
 
 
 def _versions() -> dict[str, str]:

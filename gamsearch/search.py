@@ -10,6 +10,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Protocol
 
 import optuna
@@ -20,7 +21,7 @@ from gamsearch import study as records
 from gamsearch.allowance import Allowance
 from gamsearch.architecture import Architecture
 from gamsearch.controls import Controls
-from gamsearch.errors import CandidateFailed, RunError, SpaceError
+from gamsearch.errors import CandidateFailed, GamsearchError, RunError, SpaceError
 from gamsearch.evaluation import Budget, Evaluator, Measurement, Paused
 from gamsearch.evidence import Evidence, Known
 from gamsearch.metrics import METRICS
@@ -116,6 +117,11 @@ class _Search:
         self.repeats = self.errors = 0
         self.last_error = ""
 
+    @property
+    def thaws(self) -> bool:
+        """Whether the sampler decides which training goes on."""
+        return isinstance(self.study.sampler, ThawSampler)
+
     def optimise(self, n_trials: int, callbacks: list[Callable[[optuna.Study, FrozenTrial], None]]) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -149,9 +155,13 @@ class _Search:
             trial.set_user_attr("resumes", known.number)
         self.started(trial.number, architecture.label)
         measurement = self._evaluate(trial, architecture, known)
+        values = tuple(measurement.metrics[m.name] for m in self.objectives)
+        if not all(map(isfinite, values)):
+            trial.set_user_attr("reason", f"nan: an objective is not finite: {values}")
+            raise CandidateFailed("nan", f"an objective is not finite: {values}")
         trial.set_user_attr("measurement", measurement.to_dict())
         trial.set_user_attr("feasible", True)
-        return tuple(measurement.metrics[m.name] for m in self.objectives)
+        return values
 
     def _describe(self, trial: optuna.Trial, architecture: Architecture) -> None:
         for name, value in {
@@ -213,7 +223,7 @@ class _Search:
             raise optuna.TrialPruned from pause
         except optuna.TrialPruned:
             raise
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, GamsearchError):  # the user's to mend, not the candidate's
             trial.set_user_attr("reason", records.INTERRUPTED)
             raise
         except CandidateFailed as failure:
@@ -286,8 +296,8 @@ class _Search:
     def used(self) -> float:
         """How much of the allowance is used up; a failed candidate counts as a full training."""
         evidence, each = self.evidence.update(), self.plan.budget.epochs
-        failed = sum(known.state == TrialState.FAIL for known in evidence.candidates)
-        return self.plan.allowance.used(evidence.spent + each * failed, each, evidence.seconds)
+        unused = sum(each - known.epochs for known in evidence.candidates if known.state == TrialState.FAIL)
+        return self.plan.allowance.used(evidence.spent + unused, each, evidence.seconds)
 
     def reason_to_stop(self) -> str | None:
         """Why the search ends now, or None if it goes on."""
@@ -314,7 +324,7 @@ class _Training:
         self.now = replace(self.now, curve=dict(self.now.curve), paused=True, state=TrialState.RUNNING)
         self.trained = 0
         begun = sum(bool(k.curve) for k in search.evidence.candidates)
-        self.spared = architecture.is_baseline or search.plan.stopping.spares(begun)
+        self.spared = architecture.is_baseline or (known is None and search.plan.stopping.spares(begun))
 
     @property
     def curve(self) -> list[dict[str, float]]:
@@ -326,15 +336,16 @@ class _Training:
         if epoch == 0:
             self.trial.set_user_attr("built", dict(metrics))
             self.now.built.update(metrics)
-            if self.known is None and not self.now.architecture.is_baseline:
+            if self.known is None and not self.now.architecture.is_baseline and self.search.thaws:
                 self.trial.set_user_attr("foreseen", dict(self.search.evaluator.foresee(self.now.architecture) or {}))
             self.search._refuse_by_limits(self.trial, metrics)
             self._stop(self._screened())
             return
+        self.now.curve = {e: known for e, known in self.now.curve.items() if e < epoch}  # it may have begun again
         self.now.curve[epoch] = dict(metrics)
         self.trained += 1
         self.search.progress.epoch(epoch, self.budget.epochs, metrics)
-        if epoch in self.budget.rungs and not self.spared:
+        if epoch in self.budget.rungs and epoch > self.budget.done and not self.spared:
             self._stop(self._after_rung())
 
     def _screened(self) -> Stop | None:
@@ -346,7 +357,7 @@ class _Training:
     def _after_rung(self) -> Stop | None:
         search = self.search
         stop = search.judge.after_rung(search.evidence, self.now, self.budget.epochs)
-        if stop is None and isinstance(search.study.sampler, ThawSampler):
+        if stop is None and search.thaws:
             stop = search.thaw.pause(search.evidence, self.now)
         return stop
 

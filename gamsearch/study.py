@@ -172,7 +172,7 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
         "label": own.get("label", ""),
         "architecture": own.get("architecture", {}),
         **{name: metrics.get(name, math.nan) for name in (*METRICS, *EXTRA_COLUMNS)},
-        "reason": own.get("reason", INTERRUPTED if trial.state == TrialState.FAIL else ""),
+        "reason": INTERRUPTED if interrupted(trial) else own.get("reason", ""),
         "recalled_from": own.get("recalled_from", math.nan),
         "paused": bool(own.get("stop", {}).get("paused", False)),
         "bound": own.get("stop", {}).get("bound"),

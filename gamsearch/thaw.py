@@ -33,6 +33,8 @@ ENUMERABLE = 1024
 DRAWN = 256
 """Of a larger one so many random architectures are considered, and as many neighbours of the best so far."""
 PARENTS = 8
+CLEARLY = 1.03
+"""What is foreseen this far beyond a limit is not proposed; nearer ones are built and measured."""
 NODES = stats.norm.ppf((np.arange(8) + 0.5) / 8)
 """Standard normal quantiles at which the improvement is averaged."""
 
@@ -64,7 +66,7 @@ class Thaw:
         What other trials are at work on is left out; `own` is the key of the asking trial's architecture.
         """
         busy = evidence.running - {own}
-        pool = [a for a in self._pool(evidence) if a.key not in busy and self._costs(evidence, a) is not None]
+        pool = [a for a in self._pool(evidence) if a.key not in busy and self._affordable(evidence, a)]
         if not pool:
             return None
         surrogate = self._surrogate(evidence)
@@ -122,6 +124,14 @@ class Thaw:
     @cached_property
     def _random_keys(self) -> frozenset[str]:
         return frozenset(one.key for one in self._random)
+
+    def _affordable(self, evidence: Evidence, architecture: Architecture) -> bool:
+        """Whether its costs are known and none is clearly beyond a limit of the space."""
+        built = self._costs(evidence, architecture)
+        if built is None or evidence.baseline is None:
+            return built is not None
+        limits = [limit for limit in self.space.limits if limit.metric in built]
+        return all(built[m.metric] <= CLEARLY * m.bound(evidence.baseline.built[m.metric]) for m in limits)
 
     def _costs(self, evidence: Evidence, architecture: Architecture) -> Mapping[str, float] | None:
         known = evidence.known.get(architecture.key)

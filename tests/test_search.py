@@ -1,6 +1,8 @@
 """The search over a replayed table: what is proposed, refused, recalled, recorded and resumed. Nothing is trained."""
 
+import copy
 import json
+import math
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -391,6 +393,16 @@ def test_a_table_that_is_none_is_refused_in_one_sentence(tmp_path):
     (tmp_path / "t.json").write_text('{"detector": "yolov8n", "rows": [{"architecture": {"detector": "yolov8n"}}]}')
     with pytest.raises(RunError, match="no replay table"):
         ReplayTable.read(tmp_path / "t.json")
+    good = json.loads(table_of(SMALL, tmp_path / "good.json").read_text())
+    for place, value in (("metrics", "fast"), ("metrics", math.nan), ("curve", None), ("curve", math.inf)):
+        bad = copy.deepcopy(good)
+        if place == "metrics":
+            bad["rows"][3]["metrics"]["latency_ms"] = value
+        else:
+            bad["rows"][3]["curves"]["0"][1]["map50_95"] = value
+        (tmp_path / "t.json").write_text(json.dumps(bad))
+        with pytest.raises(RunError, match="no replay table"):
+            ReplayTable.read(tmp_path / "t.json")
     (tmp_path / "t.json").write_text("[1, 2]")
     with pytest.raises(RunError, match="no replay table"):
         ReplayTable.read(tmp_path / "t.json")

@@ -3,6 +3,7 @@
 import math
 import random
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -13,7 +14,7 @@ from gamsearch import study as records
 from gamsearch.allowance import Allowance
 from gamsearch.architecture import Architecture
 from gamsearch.detectors import Detector
-from gamsearch.errors import OptionError
+from gamsearch.errors import OptionError, RunError
 from gamsearch.evaluation import Budget
 from gamsearch.evaluators.replay import ReplayEvaluator, ReplayTable
 from gamsearch.evidence import Evidence
@@ -243,3 +244,70 @@ def test_a_budget_is_a_time_or_a_number_of_epochs(text, amount, unit):
 def test_a_budget_that_is_neither_is_refused_in_one_sentence(text):
     with pytest.raises(OptionError, match="such as 3h, 90min or 200epochs"):
         Allowance.parse(text)
+
+
+class Forgetful(ReplayEvaluator):
+    """Keeps nothing of a paused training: whatever goes on begins again."""
+
+    def evaluate(self, architecture, budget, report):
+        return super().evaluate(architecture, replace(budget, done=0), report)
+
+
+@pytest.mark.parametrize("stopping", ["default", "aggressive"])
+def test_a_training_whose_kept_state_is_lost_begins_again_and_the_search_still_ends(tmp_path, stopping):
+    study = new_study(tmp_path / "run")
+    run(study, "thaw", stopping, Allowance(300, "epochs"), Forgetful(evaluator().table))
+    evidence = Evidence(study).update()
+    assert 300 <= evidence.spent < 300 + EPOCHS
+    again = Counter(t.user_attrs["key"] for t in records.trials(study) if "resumes" in t.user_attrs)
+    assert again and max(again.values()) <= len(NAMED["default"].rungs(EPOCHS))
+    for known in evidence.candidates:
+        assert sorted(known.curve) == list(range(1, known.epochs + 1))
+
+
+def test_a_trial_that_was_killed_between_noting_a_stop_and_telling_it_is_tried_again(tmp_path):
+    study = new_study(tmp_path / "run")
+    run(study, "thaw", "default", Allowance(40, "epochs"))
+    architecture = next(
+        a for a in SPACE.enumerate() if a.key not in Evidence(study).update().known and not a.is_baseline
+    )
+    study.enqueue_trial(SPACE.encode(architecture))
+    killed = study.ask()
+    SPACE.sample(killed.suggest_int)
+    for name, value in {"key": architecture.key, "label": architecture.label, "reason": "paused after epoch 2"}.items():
+        killed.set_user_attr(name, value)
+    killed.set_user_attr("architecture", architecture.to_dict())
+    killed.set_user_attr("stop", {"reason": "paused after epoch 2", "epoch": 2, "paused": True})
+    assert records.release_interrupted(study) == 1
+    run(study, "thaw", "default", Allowance(80, "epochs"))
+    own = [t for t in records.trials(study) if t.user_attrs.get("key") == architecture.key]
+    assert own[0].state == TrialState.FAIL and own[1].user_attrs["retry_of"] == own[0].number
+    assert own[1].user_attrs["epochs_trained"] >= 2
+
+
+def test_an_objective_that_is_no_number_is_a_failure_with_its_reason_and_not_tried_again(tmp_path):
+    class NotANumber(ReplayEvaluator):
+        def evaluate(self, architecture, budget, report):
+            measured = super().evaluate(architecture, budget, report)
+            bad = len(architecture.placements) == 1
+            return replace(measured, metrics={**measured.metrics, **({"map50_95": math.nan} if bad else {})})
+
+    study = new_study(tmp_path / "run")
+    run(study, "thaw", "default", Allowance(160, "epochs"), NotANumber(evaluator().table))
+    failed = [t for t in records.trials(study) if t.state == TrialState.FAIL]
+    assert failed and all(t.user_attrs["reason"].startswith("nan: an objective is not finite") for t in failed)
+    assert len({t.user_attrs["key"] for t in failed}) == len(failed)
+
+
+def test_what_the_user_can_mend_ends_the_search_and_costs_no_candidate(tmp_path):
+    class Unforeseeing(ReplayEvaluator):
+        def foresee(self, architecture):
+            raise RunError("latency.json was measured elsewhere")
+
+    study = new_study(tmp_path / "run")
+    with pytest.raises(RunError, match="measured elsewhere"):
+        run(study, "thaw", "default", Allowance(100, "epochs"), Unforeseeing(evaluator().table))
+    run(study, "thaw", "default", Allowance(100, "epochs"))
+    failed = [t for t in records.trials(study) if t.state == TrialState.FAIL]
+    assert all(records.interrupted(t) for t in failed)
+    assert all(known.state != TrialState.FAIL for known in Evidence(study).update().candidates)

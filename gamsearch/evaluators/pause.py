@@ -47,5 +47,9 @@ def restore(trainer: Any, state: State) -> None:
     trainer.optimizer.load_state_dict(state["optimizer"])
     if state["scaler"]:
         trainer.scaler.load_state_dict(state["scaler"])
+    if getattr(trainer.model.model[-1], "one2one_cv2", None) is not None:  # as Ultralytics' resume_training
+        trainer.model.criterion = trainer.model.init_criterion()
+        trainer.model.criterion.updates = state["epoch"] - 1
+        trainer.model.criterion.update()
     trainer.start_epoch = state["epoch"]
     trainer.scheduler.last_epoch = state["epoch"] - 1

@@ -9,6 +9,7 @@ metrics.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +75,16 @@ class ReplayTable:
 
 
 def _checked(row: Row, seeds: tuple[int, ...], epochs: int) -> Row:
-    """The row if it holds built metrics and a whole curve per seed."""
+    """The row if it holds built metrics and a whole curve per seed, all of it finite numbers."""
     if not dict(row["metrics"]) or not seeds:
         raise ValueError("a row without metrics, or no seeds")
     for seed in seeds:
-        if [int(point["epoch"]) for point in row["curves"][str(seed)]] != list(range(1, epochs + 1)):
+        curve = row["curves"][str(seed)]
+        if [int(point["epoch"]) for point in curve] != list(range(1, epochs + 1)):
             raise ValueError(f"a curve without all epochs from 1 to {epochs}")
+        for value in (*row["metrics"].values(), *(point[name] for point in curve for name in ("map50_95", "map50"))):
+            if isinstance(value, (str, bool)) or not isfinite(value):
+                raise ValueError(f"{value!r} where a number must be")
     return row
 
 

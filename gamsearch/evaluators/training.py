@@ -84,8 +84,7 @@ class TrainingEvaluator:
             curve, trained = self._train(candidate, budget, report, {**known, "amp": False}, amp=False)
         if self.keep_in is not None:
             write_weights(trained, self.keep_in / f"{architecture.key}-seed{budget.seed}.pt")
-        if self.paused_in is not None:
-            self._file_of(architecture, budget).unlink(missing_ok=True)
+        self._forget_pause(architecture, budget)
         return Measurement(
             metrics={**known["built"], **{k: v for k, v in curve[-1].items() if k in METRICS}},
             curve=curve,
@@ -130,6 +129,10 @@ class TrainingEvaluator:
         if not budget.done or self.paused_in is None:
             return None
         return pause.read(self._file_of(architecture, budget), budget.done)
+
+    def _forget_pause(self, architecture: Architecture, budget: Budget) -> None:
+        if self.paused_in is not None:
+            self._file_of(architecture, budget).unlink(missing_ok=True)
 
     def _file_of(self, architecture: Architecture, budget: Budget) -> Path:
         assert self.paused_in is not None
