@@ -24,12 +24,12 @@ from gamsearch.controls import Controls
 from gamsearch.errors import CandidateFailed, GamsearchError, RunError, SpaceError
 from gamsearch.evaluation import Budget, Evaluator, Measurement, Paused
 from gamsearch.evidence import Evidence, Known
-from gamsearch.metrics import METRICS
 from gamsearch.samplers import STARTUP_TRIALS, Setting, sampler_named
 from gamsearch.space import SearchSpace
-from gamsearch.stopping import NAMED, Judge, Stop, Stopping, seed_noise
+from gamsearch.stopping import NAMED, Judge, Stopping, seed_noise
 from gamsearch.surrogate import Surrogates
 from gamsearch.thaw import Thaw, ThawSampler
+from gamsearch.trial import Course, Training, refuse_by_rules
 
 REPEATS_BEFORE_MUTATION = 3
 ERRORS_BEFORE_STOP = 3
@@ -117,11 +117,6 @@ class _Search:
         self.repeats = self.errors = 0
         self.last_error = ""
 
-    @property
-    def thaws(self) -> bool:
-        """Whether the sampler decides which training goes on."""
-        return isinstance(self.study.sampler, ThawSampler)
-
     def optimise(self, n_trials: int, callbacks: list[Callable[[optuna.Study, FrozenTrial], None]]) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -150,7 +145,7 @@ class _Search:
         known = self.evidence.update().known.get(architecture.key)
         if known is not None and known.settled:
             return self._answer_from(trial, records.trials(self.study)[known.number])
-        self._refuse_by_rules(trial, architecture)
+        refuse_by_rules(trial, self.plan.space, architecture)
         if known is not None:
             trial.set_user_attr("resumes", known.number)
         self.started(trial.number, architecture.label)
@@ -186,36 +181,11 @@ class _Search:
         trial.set_user_attr("reason", f"repeats trial {twin.number}: {twin.user_attrs.get('reason', '')}")
         raise optuna.TrialPruned
 
-    def _refuse_by_rules(self, trial: optuna.Trial, architecture: Architecture) -> None:
-        refusal = self.plan.space.refusal(architecture)
-        trial.set_constraint("rules", 1.0 if refusal else -1.0)
-        if refusal:
-            for limit in self.plan.space.limits:  # not built, so not known; samplers want the same names in all trials
-                trial.set_constraint(f"limit:{limit.metric}", 0.0)
-            self._refuse(trial, f"rule: {refusal}")
-
-    def _refuse_by_limits(self, trial: optuna.Trial, built: Mapping[str, float]) -> None:
-        """Check built metrics against the limits before any training; the baseline itself is never refused."""
-        control = self.evidence.baseline
-        baseline: Mapping[str, float] = control.built if control else built
-        broken = []
-        for limit in self.plan.space.limits:
-            bound = limit.bound(baseline[limit.metric])
-            trial.set_constraint(f"limit:{limit.metric}", built[limit.metric] - bound)
-            if built[limit.metric] > bound:
-                unit = METRICS[limit.metric].unit
-                broken.append(f"{limit.metric} {built[limit.metric]:.4g} {unit} is above {bound:.4g} ({limit.text})")
-        if broken and control is not None:
-            self._refuse(trial, "limit: " + "; ".join(broken))
-
-    def _refuse(self, trial: optuna.Trial, reason: str) -> None:
-        trial.set_user_attr("reason", reason)
-        trial.set_user_attr("feasible", False)
-        raise optuna.TrialPruned
-
     def _evaluate(self, trial: optuna.Trial, architecture: Architecture, known: Known | None) -> Measurement:
         """Evaluate, recording as it goes; whatever ends it early leaves its reason and its curve in the record."""
-        training = _Training(self, trial, architecture, known)
+        thaw = self.thaw if isinstance(self.study.sampler, ThawSampler) else None
+        course = Course(self.plan.space, self.plan.budget, self.evidence, self.judge, thaw, self.progress.epoch)
+        training = Training(course, trial, architecture, known)
         try:
             measurement = self.evaluator.evaluate(architecture, training.budget, training.report)
             return replace(measurement, curve=training.curve)
@@ -312,65 +282,3 @@ class _Search:
         if len(settled) + 1 >= self.plan.space.size:
             return f"all {self.plan.space.size} architectures of the space are known"
         return None
-
-
-class _Training:
-    """The training of one trial as the search sees it: `curve` grows with every report."""
-
-    def __init__(self, search: _Search, trial: optuna.Trial, architecture: Architecture, known: Known | None):
-        self.search, self.trial, self.known = search, trial, known
-        self.budget = replace(search.plan.budget, done=known.epochs if known else 0)
-        self.now = known or Known(architecture, trial.number, TrialState.RUNNING)
-        self.now = replace(self.now, curve=dict(self.now.curve), paused=True, state=TrialState.RUNNING)
-        self.trained = 0
-        begun = sum(bool(k.curve) for k in search.evidence.candidates)
-        self.spared = architecture.is_baseline or (known is None and search.plan.stopping.spares(begun))
-
-    @property
-    def curve(self) -> list[dict[str, float]]:
-        """All epochs so far, those of an earlier, paused trial included."""
-        return [{"epoch": epoch, **self.now.curve[epoch]} for epoch in sorted(self.now.curve)]
-
-    def report(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Record what an epoch measured; refuse, stop or pause where there is reason to."""
-        if epoch == 0:
-            self.trial.set_user_attr("built", dict(metrics))
-            self.now.built.update(metrics)
-            if self.known is None and not self.now.architecture.is_baseline and self.search.thaws:
-                self.trial.set_user_attr("foreseen", dict(self.search.evaluator.foresee(self.now.architecture) or {}))
-            self.search._refuse_by_limits(self.trial, metrics)
-            self._stop(self._screened())
-            return
-        self.now.curve = {e: known for e, known in self.now.curve.items() if e < epoch}  # it may have begun again
-        self.now.curve[epoch] = dict(metrics)
-        self.trained += 1
-        self.search.progress.epoch(epoch, self.budget.epochs, metrics)
-        if epoch in self.budget.rungs and epoch > self.budget.done and not self.spared:
-            self._stop(self._after_rung())
-
-    def _screened(self) -> Stop | None:
-        if self.spared or self.known is not None:
-            return None
-        search = self.search
-        return search.judge.screen(search.evidence, self.now.architecture, self.now.built, self.budget.epochs)
-
-    def _after_rung(self) -> Stop | None:
-        search = self.search
-        stop = search.judge.after_rung(search.evidence, self.now, self.budget.epochs)
-        if stop is None and search.thaws:
-            stop = search.thaw.pause(search.evidence, self.now)
-        return stop
-
-    def _stop(self, stop: Stop | None) -> None:
-        if stop is None:
-            return
-        self.trial.set_user_attr("reason", stop.reason)
-        self.trial.set_user_attr("stop", stop.to_dict())
-        self.trial.set_user_attr("feasible", True)
-        raise Paused if stop.paused else optuna.TrialPruned
-
-    def keep(self) -> None:
-        """Record the curve and what it cost, however the training ended."""
-        self.trial.set_user_attr("epochs_trained", self.trained)
-        if self.trained:
-            self.trial.set_user_attr("curve", self.curve)
