@@ -130,12 +130,21 @@ def assemble(options: argparse.Namespace) -> None:
     whole = {key: row for key, row in rows.items() if len(row["curves"]) == len(seeds)}
     table = json.loads((options.out / "table.json").read_text())
     table["seeds"] = seeds
-    table["rows"] = [_row(row, table["epochs"]) for _, row in sorted(whole.items())]
+    table["rows"] = _at_one_reference([_row(row, table["epochs"]) for _, row in sorted(whole.items())])
     options.to.parent.mkdir(parents=True, exist_ok=True)
     options.to.write_text(
         json.dumps(table, indent=None, separators=(",", ":")).replace('{"architecture"', '\n{"architecture"') + "\n"
     )
     print(f"{options.to}: {len(whole)} architectures at seeds {seeds}, {table['epochs']} epochs each")
+
+
+def _at_one_reference(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Latencies as the ratio times the baseline's milliseconds: each process that recorded had its own reference."""
+    reference = next(r["metrics"] for r in rows if not r["architecture"]["placements"])["latency_ms"]
+    for row in rows:
+        ratio = row["metrics"]["latency_ratio"] if row["architecture"]["placements"] else 1.0
+        row["metrics"] |= {"latency_ratio": ratio, "latency_ms": float(f"{ratio * reference:.6g}")}
+    return rows
 
 
 def _row(row: dict[str, Any], epochs: int) -> dict[str, Any]:
