@@ -5,16 +5,17 @@
 
 stock     `YOLO("candidate.pt").train(data=..., epochs=2, imgsz=..., batch=...)` with everything else at Ultralytics'
           defaults, except the arguments that decide what is learnt (optimiser, learning rates, warm-up, mosaic, nbs).
-lean      what a search does for a candidate: graft, build, inherit, audit, train, validate. Re-estimation of the
+lean      what a search does for a candidate: graft, build, inherit, audit, train, validate once. Re-estimation of the
           batch-norm statistics and the higher learning rate of attention are off, as the stock path has neither.
-searched  the same with both on: a trial as the search runs it, except for its latency measurement.
+curve     the same with every epoch validated, as stopping and the sampler `thaw` need it.
+searched  with both on besides: a trial as the search runs it by default, except for its latency measurement.
 
 All start from the same weights (a baseline that this script trains first, with GAM added) and the same random streams,
-so mAP of stock and lean must be equal in every epoch, bit for bit. Each round runs the three in random order; the
-figures are medians of the rounds' ratios (arm / stock, less is better) with quartiles, in CPU time of the process and
-in wall time, of which the latter follows the load of the machine. One torch thread. A first round is not counted: it
-pays for imports, fonts, label caches and, for the lean arms, the images kept in memory. What gamsearch does to keep
-Ultralytics quiet (no network probes, no integrations) is in force for the stock arm as well.
+so mAP of stock, lean and curve must be equal in every epoch that they validate, bit for bit. Each round runs the arms
+in random order; the figures are medians of the rounds' ratios (arm / stock, less is better) with quartiles, in CPU time
+of the process and in wall time, of which the latter follows the load of the machine. One torch thread. A first round is
+not counted: it pays for imports, fonts, label caches and, for the lean arms, the images kept in memory. What gamsearch
+does to keep Ultralytics quiet (no network probes, no integrations) is in force for the stock arm as well.
 
 `--trials N` then runs N lean trials with re-estimation and compares the memory of the process (RSS) after the third
 and after the last. Exit code 1 when a target is missed or mAP differs.
@@ -28,7 +29,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,11 @@ def stock(setting: Setting) -> list[float]:
 
 def lean(setting: Setting) -> list[float]:
     """The same training by the lean path."""
+    return _trained(setting, setting.candidate(), curve=False, reestimate=False)
+
+
+def curve(setting: Setting) -> list[float]:
+    """The same with every epoch validated."""
     return _trained(setting, setting.candidate(), reestimate=False)
 
 
@@ -102,19 +108,22 @@ def searched(setting: Setting) -> list[float]:
     return _trained(setting, candidate, fresh=frozenset(fresh_parameters(candidate)))
 
 
-def _trained(setting: Setting, candidate: Candidate, **options: Any) -> list[float]:
+def _trained(setting: Setting, candidate: Candidate, curve: bool = True, **options: Any) -> list[float]:
     maps: list[float] = []
-    given = arguments(BRIEF, setting.budget, setting.data, CPU, setting.folder / "scratch", {})
-    trainer = LeanTrainer(
-        candidate.model, given, lambda epoch, results: maps.append(float(trainer.validator.metrics.box.map)), **options
-    )
+
+    def note(epoch: int, results: dict[str, float]) -> None:
+        if results:
+            maps.append(float(trainer.validator.metrics.box.map))
+
+    given = arguments(BRIEF, replace(setting.budget, curve=curve), setting.data, CPU, setting.folder / "scratch", {})
+    trainer = LeanTrainer(candidate.model, given, note, **options)
     trainer.train()
     trainer.close_loaders()
     devices.release_memory(CPU)
     return maps
 
 
-ARMS: dict[str, Callable[[Setting], list[float]]] = {"stock": stock, "lean": lean, "searched": searched}
+ARMS: dict[str, Callable[[Setting], list[float]]] = {"stock": stock, "lean": lean, "curve": curve, "searched": searched}
 
 
 def main() -> int:
@@ -176,8 +185,11 @@ def compared(setting: Setting, rounds: int) -> bool:
     medians = {}
     for name in list(ARMS)[1:]:
         medians[name] = shown(f"{name} / stock", cpu[name], cpu["stock"], wall[name], wall["stock"])
-    equal = maps["lean"] == maps["stock"] and len(maps["stock"]) == 1
-    curves = "; ".join(" ".join(f"{value:.6f}" for value in curve) for curve in maps["lean"] | maps["stock"])
+    last = {maps[-1:] for maps in maps["stock"]}
+    equal = maps["curve"] == maps["stock"] and maps["lean"] == last and len(maps["stock"]) == 1
+    curves = "; ".join(
+        " ".join(f"{value:.6f}" for value in curve) for curve in maps["lean"] | maps["curve"] | maps["stock"]
+    )
     print(f"  map50_95 of stock and lean {'equal, bit for bit' if equal else 'DIFFER'}: {curves}")
     target = TARGETS.get(imgsz)
     met = target is None or medians["lean"] <= target

@@ -71,7 +71,8 @@ class Controls:
         """The metrics of an architecture at another seed; whatever goes wrong is a `CandidateFailed`."""
         self.shows.started(number, f"{architecture.label}, seed {seed}")
         try:
-            measurement = self.evaluator.evaluate(architecture, replace(self.budget, seed=seed), self._show_epoch)
+            budget = replace(self.budget, seed=seed, curve=False)
+            measurement = self.evaluator.evaluate(architecture, budget, self._show_epoch)
         except (CandidateFailed, GamsearchError):
             raise
         except Exception as error:

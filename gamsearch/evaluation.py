@@ -13,7 +13,7 @@ class Budget:
 
     A training may be paused after an epoch of `rungs` and go on later: there its random streams start anew, in every
     training alike, so that the pieces make the same training. `done` epochs were trained by an earlier, paused
-    evaluation.
+    evaluation. With `curve` every epoch is validated, else the last one alone.
     """
 
     epochs: int
@@ -22,6 +22,7 @@ class Budget:
     seed: int = 0
     rungs: tuple[int, ...] = ()
     done: int = 0
+    curve: bool = True
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Measurement:
 
 Report = Callable[[int, Mapping[str, float]], None]
 """Called with `(0, built metrics)` before training and `(epoch, trained metrics)` after each epoch; it may raise.
+
+An epoch that was not validated has no metrics.
 
 The first epoch reported is `budget.done + 1`, or 1 if what was kept of the earlier evaluation is lost.
 """

@@ -6,7 +6,7 @@ trials on that encoding what `tpe` needs 120 for, and costs a second per proposa
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -53,10 +53,15 @@ class Setting:
 
 @dataclass(frozen=True)
 class Named:
-    """A sampler by name; one that `needs_start` learns from whole trainings and begins with some random ones."""
+    """A sampler by name.
+
+    One that `needs_start` learns from whole trainings and begins with some random ones; one that `reads_curves` learns
+    from every epoch.
+    """
 
     make: Callable[[Setting], BaseSampler]
     needs_start: bool = False
+    reads_curves: bool = False
 
 
 def _thaw(setting: Setting) -> BaseSampler:
@@ -80,7 +85,7 @@ def _gp_or_tpe(setting: Setting) -> BaseSampler:
 
 
 SAMPLERS: dict[str, Named] = {
-    "thaw": Named(_thaw),
+    "thaw": Named(_thaw, reads_curves=True),
     "gp": Named(_gp, needs_start=True),
     "tpe": Named(_tpe, needs_start=True),
     "nsga2": Named(lambda setting: NSGAIISampler(population_size=12, seed=setting.seed), needs_start=True),
@@ -110,7 +115,7 @@ def sampler_named(name: str, space: SearchSpace) -> Named:
             f"--sampler thaw needs map50_95 as the only trained objective and a cost beside it, not "
             f"{', '.join(space.objectives)}; use --sampler gp"
         )
-    return Named(_quiet(SAMPLERS[name].make), SAMPLERS[name].needs_start)
+    return replace(SAMPLERS[name], make=_quiet(SAMPLERS[name].make))
 
 
 def _quiet(make: Callable[[Setting], BaseSampler]) -> Callable[[Setting], BaseSampler]:

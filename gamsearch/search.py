@@ -68,7 +68,9 @@ class Plan:
 
 def search(study: optuna.Study, plan: Plan, evaluator: Evaluator, progress: Progress) -> str:
     """Run until the plan is fulfilled and return why it ended. Everything is in the study's storage at any moment."""
-    plan = replace(plan, budget=replace(plan.budget, rungs=plan.stopping.rungs(plan.budget.epochs)))
+    rungs = plan.stopping.rungs(plan.budget.epochs)
+    curve = plan.stopping.on or sampler_named(plan.sampler, plan.space).reads_curves
+    plan = replace(plan, budget=replace(plan.budget, rungs=rungs, curve=curve))
     records.release_interrupted(study)
     run = _Search(study, plan, evaluator, progress)
     run.controls.baseline(plan.space.baseline, plan.noise_seeds, run.evaluate_baseline)

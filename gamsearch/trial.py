@@ -85,8 +85,9 @@ class Training:
             self._built(metrics)
             return
         self.now.curve = {e: known for e, known in self.now.curve.items() if e < epoch}  # it may have begun again
-        self.now.curve[epoch] = dict(metrics)
         self.trained += 1
+        if metrics:
+            self.now.curve[epoch] = dict(metrics)
         self.course.show(epoch, self.budget.epochs, metrics)
         if epoch in self.budget.rungs and epoch > self.budget.done and not self.spared:
             self._stop(self._after_rung())

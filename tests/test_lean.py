@@ -1,6 +1,7 @@
 """A lean training is the stock training without what is not training, and without its traps."""
 
 import gc
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -170,3 +171,20 @@ def test_trainings_leave_nothing_behind_in_memory(baseline, data, tmp_path):
     (tensors, size), *_, (tensors_later, size_later) = [left_after_training() for _ in range(4)]
     assert tensors_later <= tensors
     assert size_later < 1.05 * size
+
+
+def test_a_training_that_validates_once_ends_as_one_that_validates_every_epoch(baseline, data, tmp_path):
+    def run(curve):
+        seen = {}
+        budget = replace(BUDGET, epochs=3, curve=curve)
+        trained = trainer(
+            baseline, data, tmp_path, budget, on_epoch=lambda epoch, results: seen.update({epoch: results})
+        )
+        trained.train()
+        return seen, trained.validated.state_dict()
+
+    (every, weights), (once, same) = run(True), run(False)
+    assert list(every) == list(once) == [1, 2, 3] and all(every.values())
+    assert not once[1] and not once[2]
+    assert once[3]["metrics/mAP50-95(B)"] == every[3]["metrics/mAP50-95(B)"] > 0
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in same.items())

@@ -21,6 +21,7 @@ from gamsearch.evaluators.replay import ReplayEvaluator, ReplayTable
 from gamsearch.metrics import metric_named
 from gamsearch.search import Plan, search
 from gamsearch.space import Limit, SearchSpace
+from gamsearch.stopping import NAMED
 
 YOLOV8N = Detector.load("yolov8n")
 SMALL = SearchSpace.load("gam-small", YOLOV8N)
@@ -408,3 +409,14 @@ def test_a_table_that_is_none_is_refused_in_one_sentence(tmp_path):
         ReplayTable.read(tmp_path / "t.json")
     with pytest.raises(RunError, match="cannot be read"):
         ReplayTable.read(tmp_path / "missing.json")
+
+
+@pytest.mark.parametrize(
+    ("sampler", "stopping", "validated"), [("tpe", "off", 1), ("tpe", "default", 3), ("thaw", "off", 3)]
+)
+def test_epochs_that_nobody_reads_are_not_validated(tmp_path, evaluator, sampler, stopping, validated):
+    study = new_study(tmp_path / "run")
+    run(study, evaluator, trials=2, sampler=sampler, stopping=NAMED[stopping], noise_seeds=2)
+    complete = [t.user_attrs for t in study.get_trials() if t.state == TrialState.COMPLETE]
+    assert {len(own["curve"]) for own in complete} == {validated}
+    assert {own["epochs_trained"] for own in complete} == {3}

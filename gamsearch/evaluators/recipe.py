@@ -37,7 +37,7 @@ RESERVED = {
     "resume": "the same --name resumes",
     "task": "detection is what is searched",
     "mode": "training is what is done",
-    "val": "every epoch is validated",
+    "val": "the search decides which epochs it needs validated",
     "freeze": "it counts rows, and an inserted row shifts them, so every candidate would freeze other layers",
     "time": "it depends on the machine's load, so candidates would get different budgets",
     "patience": "it would give candidates different budgets",
@@ -66,7 +66,7 @@ def arguments(
         "project": str(folder.resolve().parent),
         "name": folder.name,
         "save_dir": str(folder.resolve()),  # the newer releases' word for project and name
-        "val": True,
+        "val": budget.curve,  # the last epoch is validated in any case
     }
 
 

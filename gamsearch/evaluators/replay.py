@@ -105,10 +105,13 @@ class ReplayEvaluator:
         report(0, row["metrics"])
         curve = self._curve(row, budget)
         for point in curve[budget.done :]:
-            report(int(point["epoch"]), {k: v for k, v in point.items() if k != "epoch"})
+            validated = budget.curve or point is curve[-1]
+            report(int(point["epoch"]), {k: v for k, v in point.items() if k != "epoch"} if validated else {})
         last = {k: v for k, v in curve[-1].items() if k != "epoch"}
         seconds = float(row.get("seconds_per_epoch", 0.0)) * (budget.epochs - budget.done)
-        return Measurement({**row["metrics"], **last}, curve, {"replayed": True, "seconds": seconds})
+        return Measurement(
+            {**row["metrics"], **last}, curve if budget.curve else curve[-1:], {"replayed": True, "seconds": seconds}
+        )
 
     def foresee(self, architecture: Architecture) -> Mapping[str, float] | None:
         """The recorded built metrics."""

@@ -28,7 +28,7 @@ from gamsearch.data import listed_images, random_share
 from gamsearch.errors import CandidateFailed
 from gamsearch.evaluators.pause import State, restore
 
-STATISTICS_IMAGES = 1024
+STATISTICS_IMAGES = 256
 """At most so many training images re-estimate the batch-norm statistics; always the same ones."""
 
 FRESH_LR_FACTOR = 3.0
@@ -43,7 +43,9 @@ _DATASETS: dict[tuple, Any] = {}
 
 
 class LeanTrainer(DetectionTrainer):
-    """Train `model` in place; `on_epoch(epoch, results)` is called after each validation and may raise to stop.
+    """Train `model` in place; `on_epoch(epoch, results)` is called after each epoch and may raise to stop.
+
+    The results are empty where the arguments (`val`) leave out the validation, which the last epoch never lacks.
 
     `fresh` holds the `id`s of parameters that no checkpoint has seen. After `train()`, `validated` is the model whose
     results were reported last: the EMA weights with re-estimated statistics. `reestimate=False` switches the
@@ -136,7 +138,8 @@ class LeanTrainer(DetectionTrainer):
 
     def save_metrics(self, metrics: dict[str, float]) -> None:
         """Report the epoch's results instead of writing a CSV."""
-        self.on_epoch(self.epoch + 1, {k: float(v) for k, v in metrics.items()})
+        validated = self.args.val or self.epoch + 1 >= self.epochs
+        self.on_epoch(self.epoch + 1, {k: float(v) for k, v in metrics.items()} if validated else {})
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         if self.loss is not None and not torch.isfinite(self.loss).all():

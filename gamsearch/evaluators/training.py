@@ -150,8 +150,9 @@ class TrainingEvaluator:
         curve: list[dict[str, float]] = []
 
         def on_epoch(epoch: int, results: dict[str, float]) -> None:
-            figures = {m.name: m.compute(results) for m in METRICS.values() if m.stage == "trained"}
-            curve.append({"epoch": epoch, **figures})
+            figures = {m.name: m.compute(results) for m in METRICS.values() if m.stage == "trained"} if results else {}
+            if figures:
+                curve.append({"epoch": epoch, **figures})
             report(epoch, figures)
 
         user = self.user_arguments if amp else {**self.user_arguments, "amp": False}

@@ -148,8 +148,8 @@ def _effect_hover(effect: Effect, name: str) -> str:
 
 
 def curves_figure(record: Record) -> go.Figure | None:
-    """Learning curves and, below, their differences to the baseline at the same epoch; None without curves."""
-    trials = record.shown[(record.shown["curve"].str.len() > 0) & record.shown["recalled_from"].isna()]
+    """Learning curves and, below, their differences to the baseline at the same epoch; None if none has two epochs."""
+    trials = record.shown[(record.shown["curve"].str.len() > 1) & record.shown["recalled_from"].isna()]
     if trials.empty:
         return None
     base = _curves_by_number(record, trials, paired=False).get(0, [])
