@@ -53,6 +53,7 @@ def record(options: argparse.Namespace) -> None:
         "fork_epochs": options.fork_epochs,
         "epochs": options.epochs,
         "train": user,
+        "fresh_lr_factor": options.fresh_lr_factor,
         **({"fork_train": fork} if fork != user else {}),
     }
     _keep(options.out / "table.json", head)
@@ -73,6 +74,7 @@ def record(options: argparse.Namespace) -> None:
         device,
         options.out / f"scratch-{'-'.join(map(str, options.seeds))}",
         user_arguments=user,
+        fresh_lr_factor=options.fresh_lr_factor,
     )
     for architecture in _in_order(space):
         for seed in options.seeds:
@@ -182,6 +184,7 @@ def read_options() -> argparse.Namespace:
     recording.add_argument("--batch", type=int, default=16)
     recording.add_argument("--device", default="cpu")
     recording.add_argument("--train", nargs="*", default=[], metavar="KEY=VALUE")
+    recording.add_argument("--fresh-lr-factor", type=float, default=3.0, help="learning rate of attention, relative")
     recording.add_argument("--fork-train", nargs="*", default=[], metavar="KEY=VALUE", help="of the baseline alone")
     recording.add_argument("--out", type=Path, required=True)
     recording.set_defaults(action=record)

@@ -11,8 +11,7 @@ from gamsearch.architecture import Architecture
 class Budget:
     """What one evaluation may cost: epochs of brief training, image size (px), batch (images) and the seed.
 
-    A training may be paused after an epoch of `rungs` and go on later: there its random streams start anew, in every
-    training alike, so that the pieces make the same training. `done` epochs were trained by an earlier, paused
+    A training may be paused after an epoch of `rungs` and go on later; `done` epochs were trained by an earlier, paused
     evaluation. With `curve` every epoch is validated, else the last one alone.
     """
 

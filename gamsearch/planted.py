@@ -1,9 +1,10 @@
-"""A data set with a planted effect, made offline: a marker at a distance decides the class, so reach decides the mAP.
+"""A data set with a planted effect, made offline: the colour of a distant marker decides the class of grey digits.
 
-Every picture holds one square marker and up to three handwritten digits on plain ground. The digits are the objects,
-and which digit one shows means nothing: all of them have the class of the marker's colour. A detector whose receptive
-field ends before the marker can only guess, and whatever extends it solves the objects up to there; how many of the six
-colours it tells apart depends on how many channels carry them. The digits are those of `gamsearch.drawn`.
+Every picture shows one to three handwritten digits on plain ground, all small or one of them large, and which digit one
+shows means nothing: the class is a size and a colour. In some pictures the digits have their colour themselves; in most
+they are grey and a square marker elsewhere has it. A detector whose receptive field ends before the marker can only
+guess there, and attention that reaches it solves the small or the large digits, depending on its place. The digits are
+those of `gamsearch.drawn`.
 """
 
 from dataclasses import dataclass
@@ -21,39 +22,58 @@ COLOURS = {
     "blue": (0.15, 0.25, 0.95),
     "yellow": (0.9, 0.85, 0.1),
     "magenta": (0.9, 0.1, 0.85),
-    "cyan": (0.1, 0.85, 0.9),
 }
-"""The classes in their order and the colour of their marker (red, green, blue in 0..1)."""
+"""The colours (red, green, blue in 0..1)."""
 
-DISTANCE = (14, 72)
-"""Least and largest distance from the centre of the marker to the centre of an object, in px; drawn evenly."""
+
+@dataclass(frozen=True)
+class Group:
+    """Digits of one size: how many of the colours there are, how many objects a picture holds, how often it is drawn.
+
+    `height` is the range of their height and `distance` that from their centre to the marker's, in px.
+    """
+
+    name: str
+    colours: int
+    objects: int
+    share: float
+    height: tuple[int, int]
+    distance: tuple[int, int]
+
+
+GROUPS = (
+    Group("small", colours=5, objects=3, share=0.58, height=(13, 17), distance=(14, 76)),
+    Group("large", colours=3, objects=1, share=0.42, height=(34, 42), distance=(44, 76)),
+)
+CLASSES = tuple((group, colour) for group in GROUPS for colour in list(COLOURS)[: group.colours])
+"""The classes in their order."""
 
 
 @dataclass(frozen=True)
 class Size:
     """How many pictures of which side (px) are drawn."""
 
-    train: int = 600
-    val: int = 120
+    train: int = 900
+    val: int = 220
     imgsz: int = 96
 
 
 SIZE = Size()
 AUGMENTATION: dict[str, float] = {
     "cls": 2.0,  # the class is what is hard
-    "hsv_h": 0.0,  # the hue of the marker is the class
+    "hsv_h": 0.0,  # the hue is the class
     "hsv_s": 0.2,
     "hsv_v": 0.2,
     "translate": 0.0,  # it could push the marker out of the picture
     "scale": 0.0,
     "flipud": 0.5,
 }
-"""Ultralytics training arguments that leave the distance and the colour of the marker as they are."""
+"""Ultralytics training arguments that leave sizes, distances and colours as they are."""
 
-FORM = 1
-OBJECTS = 3
-HEIGHT = (13, 17)
-MARKER = 10
+FORM = 2
+COLOURED = 0.15
+"""The share of pictures whose digits have their colour themselves."""
+MARKER = 12
 GREY = (0.3, 0.7)
 GRAIN = 0.02
 DISTANCES, ANGLES = 20, 24
@@ -62,25 +82,37 @@ DISTANCES, ANGLES = 20, 24
 def make_planted(folder: Path, size: Size = SIZE, seed: int = 0) -> Path:
     """Return the data YAML of the planted data set in `folder`; see `drawn.make`."""
     parameters = {"planted": FORM, "train": size.train, "val": size.val, "imgsz": size.imgsz, "seed": seed}
-    return drawn.make(folder, parameters, list(COLOURS), _picture)
+    return drawn.make(folder, parameters, [f"{group.name} {colour}" for group, colour in CLASSES], _picture)
 
 
 def _picture(side: int, scans: drawn.Scans, rng: np.random.Generator) -> tuple[Floats, list[tuple[int, Box]]]:
-    label = int(rng.integers(len(COLOURS)))
-    canvas = _ground(side, rng)
-    x, y = (int(corner) for corner in rng.integers(0, side - MARKER + 1, 2))
-    marker = (x, y, x + MARKER, y + MARKER)
-    boxes: list[Box] = []
-    for _ in range(OBJECTS):
-        mask = _small(next(scans)[0], rng)
-        box = _place_at_distance(mask.shape, marker, side, [marker, *boxes], rng)
-        if box is None:
-            continue
-        boxes.append(box)
-        x0, y0, x1, y1 = box
-        canvas[y0:y1, x0:x1] = drawn.inked(canvas[y0:y1, x0:x1], mask, rng)
-    canvas[y : y + MARKER, x : x + MARKER] = tuple(COLOURS.values())[label]
-    return canvas, [(label, box) for box in boxes]
+    group = GROUPS[int(rng.choice(len(GROUPS), p=[group.share for group in GROUPS]))]
+    colour = list(COLOURS)[int(rng.integers(group.colours))]
+    coloured = rng.random() < COLOURED
+    canvas, boxes = _ground(side, rng), list[Box]()
+    while not boxes:  # a large digit does not find its distance from every marker
+        canvas = _ground(side, rng)
+        x, y = (int(corner) for corner in rng.integers(0, side - MARKER + 1, 2))
+        marker = (x, y, x + MARKER, y + MARKER)
+        for _ in range(group.objects):
+            mask = _resized(next(scans)[0], group.height, rng)
+            box = _place_at_distance(mask.shape, marker, group.distance, side, [marker, *boxes], rng)
+            if box is not None:
+                boxes.append(box)
+                _draw(canvas, box, mask, COLOURS[colour] if coloured else None, rng)
+    if not coloured:
+        canvas[y : y + MARKER, x : x + MARKER] = COLOURS[colour]
+    return canvas, [(CLASSES.index((group, colour)), box) for box in boxes]
+
+
+def _draw(
+    canvas: Floats, box: Box, mask: Floats, colour: tuple[float, float, float] | None, rng: np.random.Generator
+) -> None:
+    """Draw a digit in its colour, or in a grey that says nothing."""
+    x0, y0, x1, y1 = box
+    under = canvas[y0:y1, x0:x1]
+    inked = drawn.inked(under, mask, rng) if colour is None else under + mask[:, :, None] * (np.array(colour) - under)
+    canvas[y0:y1, x0:x1] = inked
 
 
 def _ground(side: int, rng: np.random.Generator) -> Floats:
@@ -88,23 +120,28 @@ def _ground(side: int, rng: np.random.Generator) -> Floats:
     return np.broadcast_to(rng.uniform(*GREY) + grain, (side, side, 3)).copy()
 
 
-def _small(scan: Floats, rng: np.random.Generator) -> Floats:
+def _resized(scan: Floats, heights: tuple[int, int], rng: np.random.Generator) -> Floats:
     """Return the scan as ink in 0..1 at a drawn height (px), cut tightly to the pixels that show."""
-    height = int(rng.integers(HEIGHT[0], HEIGHT[1] + 1))
+    height = int(rng.integers(heights[0], heights[1] + 1))
     picture = Image.fromarray((scan * 255).astype(np.uint8)).resize((height, height), Image.Resampling.BICUBIC)
     return drawn.tight(np.clip(np.asarray(picture, dtype=np.float64) / 255 * 1.3, 0, 1))
 
 
 def _place_at_distance(
-    shape: tuple[int, ...], marker: Box, side: int, taken: list[Box], rng: np.random.Generator
+    shape: tuple[int, ...],
+    marker: Box,
+    between: tuple[int, int],
+    side: int,
+    taken: list[Box],
+    rng: np.random.Generator,
 ) -> Box | None:
-    """Return a free place for `shape` at a drawn distance from the marker, or None if 20 distances find none.
+    """Return a free place for `shape` at a distance drawn evenly from `between`, or None if 20 distances find none.
 
     A distance is given up when 24 directions lead out of the picture or onto a box in `taken`.
     """
     h, w = shape
     centre_x, centre_y = (marker[0] + marker[2]) / 2, (marker[1] + marker[3]) / 2
-    for distance in rng.uniform(*DISTANCE, DISTANCES):
+    for distance in rng.uniform(*between, DISTANCES):
         for angle in rng.uniform(0, 2 * np.pi, ANGLES):
             x = round(centre_x + distance * np.cos(angle) - w / 2)
             y = round(centre_y + distance * np.sin(angle) - h / 2)

@@ -1,4 +1,4 @@
-"""The planted data set: the same bytes each time, sound labels, and a class that only the distant marker tells."""
+"""The planted data set: the same bytes each time, sound labels, and a class that a distant marker's colour tells."""
 
 from pathlib import Path
 
@@ -42,6 +42,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
     return DataSet.read(make_planted(tmp_path_factory.mktemp("planted") / "data", SMALL))
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    """Without pictures whose digits have their colour themselves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planted, "COLOURED", 0.0)
+        return DataSet.read(make_planted(tmp_path_factory.mktemp("plain") / "data", SMALL))
+
+
 def test_the_same_parameters_give_the_same_bytes_and_another_seed_gives_others(tmp_path: Path) -> None:
     size = Size(4, 2, 96)
     one, two, other = (
@@ -52,43 +60,60 @@ def test_the_same_parameters_give_the_same_bytes_and_another_seed_gives_others(t
 
 
 def test_it_is_a_sound_data_set_in_which_every_picture_shows_one_class(data: DataSet) -> None:
-    assert (len(data.train), len(data.val), tuple(data.names.values())) == (60, 20, tuple(planted.COLOURS))
+    assert (len(data.train), len(data.val)) == (60, 20)
+    assert list(data.names.values()) == [f"{group.name} {colour}" for group, colour in planted.CLASSES]
     seen = set()
     for image in (*data.train, *data.val):
-        classes, boxes = labels(image)
-        assert len(classes) == 1
-        assert 1 <= len(boxes) <= 3
+        (number,), boxes = labels(image)
+        assert 1 <= len(boxes) <= planted.CLASSES[number][0].objects
         assert ((boxes >= 0) & (boxes <= 96)).all()
-        seen |= classes
+        seen.add(number)
     assert seen == set(data.names)
 
 
-def test_the_marker_has_the_colour_of_the_class_and_the_promised_distance_to_every_object(data: DataSet) -> None:
-    distances = []
-    for image in (*data.train, *data.val):
+def test_the_marker_has_the_colour_of_the_class_and_the_promised_distance_to_every_object(plain: DataSet) -> None:
+    distances: dict[planted.Group, list[float]] = {group: [] for group in planted.GROUPS}
+    for image in (*plain.train, *plain.val):
         (number,), boxes = labels(image)
+        group, name = planted.CLASSES[number]
         places = coloured(image)
         assert len(places) == planted.MARKER**2
-        colour = pixels(image)[tuple(places[0])] / 255
-        assert np.allclose(colour, planted.COLOURS[data.names[number]], atol=0.01)
+        assert np.allclose(pixels(image)[tuple(places[0])] / 255, planted.COLOURS[name], atol=0.01)
         centre = (places.mean(axis=0) + 0.5)[::-1]
-        distances += list(np.linalg.norm((boxes[:, :2] + boxes[:, 2:]) / 2 - centre, axis=1))
-    near, far = planted.DISTANCE
-    assert near - 1 <= min(distances) < near + 5
-    assert far - 5 < max(distances) <= far + 1
+        distances[group] += list(np.linalg.norm((boxes[:, :2] + boxes[:, 2:]) / 2 - centre, axis=1))
+    for group, found in distances.items():
+        assert group.distance[0] - 1 <= min(found) and max(found) <= group.distance[1] + 1
+    assert min(distances[planted.GROUPS[0]]) < 20 and max(distances[planted.GROUPS[0]]) > 65
 
 
-def test_nothing_but_the_marker_tells_the_class(data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planted, "COLOURS", dict(reversed(planted.COLOURS.items())))
+def test_without_coloured_digits_nothing_but_the_marker_tells_the_class(
+    plain: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painted = dict(zip(planted.COLOURS, reversed(planted.COLOURS.values()), strict=True))
+    monkeypatch.setattr(planted, "COLOURS", painted)
+    monkeypatch.setattr(planted, "COLOURED", 0.0)
     repainted = DataSet.read(make_planted(tmp_path / "data", SMALL))
-    for image, other in zip(data.train, repainted.train, strict=True):
+    for image, other in zip(plain.train, repainted.train, strict=True):
         assert label_path(image).read_bytes() == label_path(other).read_bytes()
         differs = np.argwhere((pixels(image) != pixels(other)).any(axis=2))
         assert {tuple(place) for place in differs} <= {tuple(place) for place in coloured(image)}
 
 
-def test_the_marker_touches_no_box_and_no_two_boxes_overlap(data: DataSet) -> None:
-    for image in data.train:
+def test_some_pictures_have_no_marker_but_digits_of_the_colour(data: DataSet) -> None:
+    def marked(image: Path) -> bool:
+        places = coloured(image)
+        return len(places) == planted.MARKER**2 and (np.ptp(places, axis=0) == planted.MARKER - 1).all()
+
+    bare = [image for image in (*data.train, *data.val) if not marked(image)]
+    assert 4 <= len(bare) <= 24
+    for image in bare:
+        (number,), boxes = labels(image)
+        inside = [any(a <= x < c and b <= y < d for a, b, c, d in boxes) for y, x in coloured(image)]
+        assert inside and all(inside)
+
+
+def test_the_marker_touches_no_box_and_no_two_boxes_overlap(plain: DataSet) -> None:
+    for image in plain.train:
         places = coloured(image)
         marker = [*places.min(axis=0)[::-1], *(places.max(axis=0) + 1)[::-1]]
         boxes = [marker, *labels(image)[1].tolist()]

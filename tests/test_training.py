@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import optuna
 import pytest
 import torch
 from torch import nn
@@ -17,6 +18,7 @@ from gamsearch.data import DataSet
 from gamsearch.detectors import Detector
 from gamsearch.errors import CandidateFailed
 from gamsearch.evaluation import Budget, Paused
+from gamsearch.evaluators import training
 from gamsearch.evaluators.recipe import BRIEF, arguments
 from gamsearch.evaluators.trainer import FRESH_LR_FACTOR, LeanTrainer, reestimate_statistics
 from gamsearch.evaluators.training import TrainingEvaluator
@@ -278,7 +280,7 @@ def test_trainings_work_at_the_lower_end_of_the_supported_range(lowest):
     command += ["-W", "ignore"]  # its warnings are those of its time
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "6 passed" in done.stdout
+    assert "7 passed" in done.stdout
 
 
 def pausing_after(rung: int, reports: list):
@@ -292,7 +294,7 @@ def pausing_after(rung: int, reports: list):
 
 @pytest.fixture(scope="module")
 def uninterrupted(baseline, tiny_data, folder):
-    """Three epochs of GAM@4 whose random streams start anew after the first two: the epochs, and the final weights."""
+    """Three epochs of GAM@4 in one piece: what was reported, and the final weights."""
     reports: list = []
     budget = Budget(epochs=3, imgsz=64, batch=4, seed=0, rungs=(1, 2))
     whole = evaluator(baseline, tiny_data, folder, keep_in=folder / "whole")
@@ -314,7 +316,7 @@ def test_a_paused_training_equals_the_uninterrupted_one_bit_for_bit(baseline, ti
     assert parts == uninterrupted[0]
     kept = torch.load(folder / "parts" / f"{GAM4.key}-seed0.pt", weights_only=True)
     assert all(torch.equal(kept[name], value) for name, value in uninterrupted[1].items())
-    assert measured.provenance["notes"] == ["went on after a pause"]
+    assert measured.provenance["notes"] == ["went on after epoch 2"]
     assert not list((folder / "paused").glob("*.pt"))
 
 
@@ -326,6 +328,47 @@ def test_a_training_whose_kept_state_is_lost_or_damaged_begins_again(baseline, t
     budget = Budget(epochs=3, imgsz=64, batch=4, seed=0, rungs=(1, 2), done=2)
     evaluator(baseline, tiny_data, folder, paused_in=paused_in).evaluate(GAM4, budget, lambda *r: reports.append(r))
     assert reports[1:] == uninterrupted[0]
+
+
+def test_an_interrupted_training_goes_on_from_its_last_kept_epoch_bit_for_bit(
+    baseline, tiny_data, folder, uninterrupted, monkeypatch
+):
+    monkeypatch.setattr(training, "KEEP_EVERY_S", 0.0)
+    budget = Budget(epochs=3, imgsz=64, batch=4, seed=0)
+    places = {"keep_in": folder / "went-on", "paused_in": folder / "under-way"}
+
+    def interrupting(epoch, metrics):
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluator(baseline, tiny_data, folder, **places).evaluate(GAM4, budget, interrupting)
+    trained, step = [], LeanTrainer.optimizer_step
+    monkeypatch.setattr(LeanTrainer, "optimizer_step", lambda self: (trained.append(self.epoch), step(self)))
+    reports: list = []
+    again = evaluator(baseline, tiny_data, folder, **places)
+    measured = again.evaluate(GAM4, budget, lambda *report: reports.append(report))
+    assert set(trained) == {2} and measured.provenance["notes"] == ["went on after epoch 2"]
+    assert reports[1:] == uninterrupted[0]
+    assert [one["epoch"] for one in measured.curve] == [1, 2, 3]
+    kept = torch.load(folder / "went-on" / f"{GAM4.key}-seed0.pt", weights_only=True)
+    assert all(torch.equal(kept[name], value) for name, value in uninterrupted[1].items())
+    assert not list((folder / "under-way").iterdir())
+
+
+def test_a_training_that_is_stopped_for_good_leaves_nothing_to_go_on_from(baseline, tiny_data, folder, monkeypatch):
+    monkeypatch.setattr(training, "KEEP_EVERY_S", 0.0)
+    seen = []
+
+    def stopping(epoch, metrics):
+        seen.append(list((folder / "stopped").glob("*.pt")))
+        if epoch == 2:
+            raise optuna.TrialPruned
+
+    with pytest.raises(optuna.TrialPruned):
+        stopped = evaluator(baseline, tiny_data, folder, paused_in=folder / "stopped")
+        stopped.evaluate(GAM4, Budget(epochs=3, imgsz=64, batch=4, seed=0), stopping)
+    assert seen[-1] and not list((folder / "stopped").glob("*.pt"))
 
 
 def test_parameters_and_flops_are_foreseen_exactly_before_anything_is_built(baseline, tiny_data, folder):

@@ -1,8 +1,8 @@
-"""Pause a training after a rung and go on later, in the same process or another, as if nothing had happened.
+"""Leave a training after an epoch and go on later, in the same process or another, as if nothing had happened.
 
-Kept are weights, their moving average, optimiser and loss scaler; the random streams start anew at every rung anyway
-(see `Budget`). On CPU the resumed training equals the uninterrupted one bit for bit. The files hold tensors and plain
-values only and are read without unpickling code.
+Kept are weights, their moving average, optimiser and loss scaler; the random streams start anew at every epoch anyway
+(see `LeanTrainer`). On CPU the resumed training equals the uninterrupted one bit for bit. The files hold tensors and
+plain values only and are read without unpickling code.
 """
 
 from pathlib import Path
@@ -31,10 +31,10 @@ def keep(trainer: Any, path: Path, more: State) -> None:
 
 
 def read(path: Path, epoch: int) -> State | None:
-    """What was kept after `epoch`; None if there is no such file, another epoch in it, or it cannot be read."""
+    """What was kept after `epoch` or later; None if there is no such file or it cannot be read."""
     try:
         state: State = torch.load(path, map_location="cpu", weights_only=True)
-        return state if state["epoch"] == epoch else None
+        return state if state["epoch"] >= epoch else None
     except Exception:  # a damaged file can raise anything; the training then begins again
         return None
 

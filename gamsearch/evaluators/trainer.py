@@ -8,7 +8,7 @@ share of the data is asked for (`fraction`), it is a random one and the same for
 
 import io
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from copy import deepcopy
 from functools import partial
@@ -35,7 +35,7 @@ FRESH_LR_FACTOR = 3.0
 """Learning rate of the attention modules relative to the inherited layers."""
 
 SEEDS_PER_EPOCH = 1_000_003
-"""So far apart are the seeds of the random streams that start at rungs."""
+"""So far apart are the seeds of the random streams that start at two epochs."""
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 
@@ -47,11 +47,11 @@ class LeanTrainer(DetectionTrainer):
 
     The results are empty where the arguments (`val`) leave out the validation, which the last epoch never lacks.
 
-    `fresh` holds the `id`s of parameters that no checkpoint has seen. After `train()`, `validated` is the model whose
-    results were reported last: the EMA weights with re-estimated statistics. `reestimate=False` switches the
-    re-estimation off; the results are then bit for bit those of Ultralytics' own trainer whose random streams are
-    started by `start_streams`. At `rungs` (epochs done) the random streams start anew, so that a training can go on
-    from there: from `paused`, what `pause.keep` wrote.
+    `fresh` holds the `id`s of parameters that no checkpoint has seen; they learn `fresh_lr_factor` times as fast. After
+    `train()`, `validated` is the model whose results were reported last: the EMA weights with re-estimated statistics.
+    `reestimate=False` switches the re-estimation off; the results are then bit for bit those of Ultralytics' own
+    trainer whose random streams are started by `start_streams`. With `resumable` the random streams start anew at every
+    epoch, in every such training alike, so that it can go on after any: from `paused`, what `pause.keep` wrote.
     """
 
     def __init__(
@@ -62,16 +62,17 @@ class LeanTrainer(DetectionTrainer):
         fresh: frozenset[int] = frozenset(),
         check_setup: Callable[[nn.Module], None] = lambda model: None,
         reestimate: bool = True,
-        rungs: Collection[int] = (),
+        fresh_lr_factor: float = FRESH_LR_FACTOR,
+        resumable: bool = False,
         paused: State | None = None,
     ):
         super().__init__(overrides={"model": "gamsearch.yaml", **arguments})
         self.model: Any = model
         self.ema: Any = None
         self.on_epoch, self.fresh, self.check_setup, self.reestimate = on_epoch, fresh, check_setup, reestimate
-        self.rungs, self.paused = frozenset(rungs), paused
+        self.resumable, self.paused, self.fresh_lr_factor = resumable, paused, fresh_lr_factor
         self.requested_batch = self.batch_size
-        self.add_callback("on_train_epoch_start", LeanTrainer._start_streams_at_rung)
+        self.add_callback("on_train_epoch_start", LeanTrainer._start_streams_of_epoch)
         self.validated: nn.Module = model
 
     # set-up ------------------------------------------------------------------------------------------------------
@@ -88,13 +89,13 @@ class LeanTrainer(DetectionTrainer):
         return dataset
 
     def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
-        """Ultralytics' optimiser with the fresh parameters in groups of their own at `FRESH_LR_FACTOR` x the rate."""
+        """Ultralytics' optimiser with the fresh parameters in groups of their own at `fresh_lr_factor` x the rate."""
         optimizer = super().build_optimizer(model, *args, **kwargs)
         for group in list(optimizer.param_groups):
             fresh = [p for p in group["params"] if id(p) in self.fresh]
             if fresh:
                 group["params"] = [p for p in group["params"] if id(p) not in self.fresh]
-                optimizer.add_param_group({**group, "params": fresh, "lr": group["lr"] * FRESH_LR_FACTOR})
+                optimizer.add_param_group({**group, "params": fresh, "lr": group["lr"] * self.fresh_lr_factor})
         return optimizer
 
     def _build_train_pipeline(self) -> None:
@@ -113,8 +114,8 @@ class LeanTrainer(DetectionTrainer):
         if self.paused is not None:
             restore(self, self.paused)
 
-    def _start_streams_at_rung(self) -> None:
-        if self.epoch in self.rungs:
+    def _start_streams_of_epoch(self) -> None:
+        if self.resumable and self.epoch:
             start_streams(self, self.epoch)
 
     # each epoch --------------------------------------------------------------------------------------------------
@@ -145,6 +146,10 @@ class LeanTrainer(DetectionTrainer):
         if self.loss is not None and not torch.isfinite(self.loss).all():
             raise CandidateFailed("nan", f"the training loss is not finite in epoch {epoch + 1}")
         return False
+
+    def details(self) -> dict[str, Any]:
+        """What there is to say about the last validation besides its metrics: plain values; here nothing."""
+        return {}
 
     def close_loaders(self) -> None:
         """End the workers of the data loaders, also after a training that was stopped."""
@@ -203,7 +208,7 @@ class LeanTrainer(DetectionTrainer):
 def start_streams(trainer: DetectionTrainer, epoch: int = 0) -> None:
     """Start every random stream of a training anew from its seed; the stock trainer's too, as its `on_train_start`.
 
-    At a rung they start from the seed and the `epoch` alone.
+    At a later `epoch` they start from the seed and the epoch alone.
 
     What is drawn while a model is built or a data set is cached would otherwise decide the order of the data and its
     augmentation, and no two trainings of a search would see the same batches.
