@@ -13,17 +13,8 @@ from gamsearch.clock import Clock
 from gamsearch.detectors import Detector
 from gamsearch.errors import RunError, SpaceError
 from gamsearch.latency import Network, torch_backend
-from gamsearch.latency_table import (
-    HeldOut,
-    Increment,
-    LatencyTable,
-    _Group,
-    _groups,
-    _Host,
-    conditions_of,
-    hold_out,
-    measure_table,
-)
+from gamsearch.latency_host import Group, Host, Increment, groups_of
+from gamsearch.latency_table import HeldOut, LatencyTable, conditions_of, hold_out, measure_table
 from gamsearch.model import build_candidate
 from gamsearch.space import SearchSpace
 
@@ -94,7 +85,7 @@ def test_conditions_tell_the_image_size_and_the_space_apart(space, baseline):
 
 def test_every_round_has_every_placement_once_and_one_bare_pass_per_group_with_two_rows_between_modules():
     space = SearchSpace.load("gam")
-    groups = _groups(space, CPU)
+    groups = groups_of(space, CPU)
     met: list[Placement] = []
     for group in groups:
         assert min(np.diff(sorted(group.modules)), default=3) > 2
@@ -106,7 +97,7 @@ def test_every_round_has_every_placement_once_and_one_bare_pass_per_group_with_t
 
 def test_increments_come_out_exactly_whatever_the_speed_of_each_pass():
     site, module = 4, nn.Identity()
-    group = _Group({site: [(gam(site, 4), module), (gam(site, 16), module)]}, rows=10)
+    group = Group({site: [(gam(site, 4), module), (gam(site, 16), module)]}, rows=10)
     costs, order = {4: 3.0, 16: 1.0}, random.Random(0)
     for _ in range(9):
         for company in group.companies(order):
@@ -138,7 +129,7 @@ def test_the_host_computes_what_the_grafted_model_computes(baseline, placements)
     company = {p.site: (p, grafted.rows[candidate.graft.placed[p.site]]) for p in placements}
     bare, wanted = head_inputs(network), head_inputs(grafted)
     seen: list[list[torch.Tensor]] = []
-    with _Host(network, Clock(CPU)) as host:
+    with Host(network, Clock(CPU)) as host:
         watch = network.rows[-1].register_forward_pre_hook(
             lambda _, inputs: seen.append([x.clone() for x in inputs[0]])
         )

@@ -1,0 +1,196 @@
+"""What paired seeds show: intervals, Holm's correction, power, the noise floor, Kendall's tau. Pure numbers, no torch.
+
+Differences are candidate minus baseline at the same seed, as fractions of mAP. The tests are two-sided.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite, nan, sqrt
+
+import numpy as np
+from scipy import stats
+
+ALPHA = 0.05
+"""Largest probability of any wrong claim in a family of finalists."""
+
+EFFECT = 0.005
+"""The difference that is worth seeing: half a point of mAP."""
+
+POWER = 0.8
+EQUAL = 1e-9
+"""Differences of mAP that spread by less than this are rounding, not noise."""
+
+BETTER, WORSE, UNCLEAR, UNKNOWN = "better", "worse", "not distinguishable", "unknown"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over `count` values with the interval `low` to `high`, both NaN where the noise cannot be estimated."""
+
+    mean: float
+    low: float
+    high: float
+    count: int
+
+    @property
+    def half_width(self) -> float:
+        return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True)
+class Judgement(Estimate):
+    """What the paired `differences` of one finalist show, in a family of `comparisons` finalists.
+
+    The interval is the one at `1 - level`, where `level` is the level at which Holm tests this finalist, so that it
+    leaves out zero exactly where `claim` is `better` or `worse`. `p` is the two-sided p-value, `p_holm` the adjusted
+    one (to be held against `ALPHA`), `sd` that of the differences. Where `claim` is `unknown`, `reason` says why.
+    """
+
+    differences: tuple[float, ...]
+    sd: float
+    p: float
+    p_holm: float
+    level: float
+    comparisons: int
+    claim: str
+    reason: str
+
+    @property
+    def seeds_needed(self) -> int | None:
+        """Seeds that show a true difference of `EFFECT` with probability `POWER` at this level and sd, if known."""
+        return None if self.reason else seeds_needed(self.sd, level=self.level)
+
+
+@dataclass(frozen=True)
+class NoiseFloor:
+    """Sample standard deviation over `seeds` trainings that differ in the seed alone; 95 % interval by chi-square."""
+
+    sd: float
+    low: float
+    high: float
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Kendall's `tau` (b) of `count` pairs with its two-sided `p`."""
+
+    tau: float
+    p: float
+    count: int
+
+
+def paired(ours: Mapping[int, float], baseline: Mapping[int, float]) -> tuple[float, ...]:
+    """Differences `ours - baseline` at the seeds at which both are known and finite, in the order of the seeds."""
+    shared = sorted(seed for seed in ours.keys() & baseline.keys() if isfinite(ours[seed]) and isfinite(baseline[seed]))
+    return tuple(float(ours[seed] - baseline[seed]) for seed in shared)
+
+
+def unjudgeable(differences: Sequence[float]) -> str:
+    """Why the noise of the differences cannot be estimated, or an empty string."""
+    if len(differences) < 2:
+        return "fewer than two paired seeds"
+    if np.ptp(differences) <= EQUAL:
+        return "all paired differences are equal, so the noise cannot be estimated"
+    return ""
+
+
+def estimate(values: Sequence[float], level: float = ALPHA) -> Estimate:
+    """Mean of the values with Student's t interval at `1 - level`; the mean is NaN without values."""
+    count = len(values)
+    mean = float(np.mean(values)) if count else nan
+    if unjudgeable(values):
+        return Estimate(mean, nan, nan, count)
+    half = float(stats.t.isf(level / 2, count - 1) * np.std(values, ddof=1) / sqrt(count))
+    return Estimate(mean, mean - half, mean + half, count)
+
+
+def p_value(differences: Sequence[float]) -> float:
+    """Two-sided p-value of the paired t test; 1, which never leads to a claim, where the noise cannot be estimated."""
+    return 1.0 if unjudgeable(differences) else float(stats.ttest_1samp(differences, 0.0).pvalue)
+
+
+def holm(p_values: Sequence[float], alpha: float = ALPHA) -> list[tuple[float, float]]:
+    """Per p-value the level at which Holm (1979) tests it and its adjusted p-value.
+
+    The j-th smallest of k is tested at `alpha / (k - j + 1)`; after the first that is not rejected the level stays.
+    The adjusted value is at most `alpha` exactly where the p-value is at most its level.
+    """
+    count = len(p_values)
+    steps = [(nan, nan)] * count
+    going, left, adjusted = True, count, 0.0
+    for rank, index in enumerate(sorted(range(count), key=lambda i: p_values[i])):
+        left = count - rank if going else left
+        adjusted = max(adjusted, min(1.0, p_values[index] * (count - rank)))
+        steps[index] = (alpha / left, adjusted)
+        going = going and p_values[index] <= alpha / left
+    return steps
+
+
+def judge(samples: Sequence[Sequence[float]], alpha: float = ALPHA) -> list[Judgement]:
+    """Judge the paired differences of each finalist of a family, Holm-corrected for all of them.
+
+    The probability of any wrong claim is at most `alpha`. A finalist that cannot be judged yet counts in the family.
+    """
+    p_values = [p_value(sample) for sample in samples]
+    steps = holm(p_values, alpha)
+    return [
+        _judgement(tuple(sample), p, level, adjusted, len(samples))
+        for sample, p, (level, adjusted) in zip(samples, p_values, steps, strict=True)
+    ]
+
+
+def _judgement(sample: tuple[float, ...], p: float, level: float, adjusted: float, comparisons: int) -> Judgement:
+    found, reason = estimate(sample, level), unjudgeable(sample)
+    sd = nan if reason else float(np.std(sample, ddof=1))
+    claim = UNKNOWN if reason else UNCLEAR
+    if p <= level and not reason:
+        claim = BETTER if found.mean > 0 else WORSE
+    return Judgement(
+        *(found.mean, found.low, found.high, found.count),
+        differences=sample,
+        sd=sd,
+        p=p,
+        p_holm=adjusted,
+        level=level,
+        comparisons=comparisons,
+        claim=claim,
+        reason=reason,
+    )
+
+
+def power(effect: float, sd: float, pairs: int, level: float = ALPHA) -> float:
+    """Probability that a true difference is claimed with its sign, by the noncentral t distribution.
+
+    `sd` is that of a paired difference; `level` the two-sided level of the test.
+    """
+    quantile = stats.t.isf(level / 2, pairs - 1)
+    return float(stats.nct.sf(quantile, pairs - 1, abs(effect) / sd * sqrt(pairs)))
+
+
+def seeds_needed(sd: float, effect: float = EFFECT, level: float = ALPHA, wanted: float = POWER) -> int:
+    """Fewest paired seeds at which `effect` is claimed with probability `wanted`, if `sd` is that of a difference."""
+    quantiles = stats.norm.isf(level / 2) + stats.norm.ppf(wanted)
+    pairs = max(2, int((quantiles * sd / effect) ** 2))  # by the normal distribution, which never needs more than t
+    while power(effect, sd, pairs, level) < wanted:  # t needs a few more
+        pairs += 1
+    return pairs
+
+
+def noise_floor(values: Sequence[float]) -> NoiseFloor | None:
+    """Spread of the baseline over seeds; None with fewer than two finite values or if all are equal."""
+    known = [float(value) for value in values if isfinite(value)]
+    if unjudgeable(known):
+        return None
+    sd, freedom = float(np.std(known, ddof=1)), len(known) - 1
+    high, low = (sd * sqrt(freedom / stats.chi2.ppf(q, freedom)) for q in (0.025, 0.975))
+    return NoiseFloor(sd, float(low), float(high), len(known))
+
+
+def agreement(brief: Sequence[float], verified: Sequence[float]) -> Agreement | None:
+    """Kendall's tau of brief against verified gains; None with fewer than three finite pairs or without any order."""
+    pairs = [(b, v) for b, v in zip(brief, verified, strict=True) if isfinite(b) and isfinite(v)]
+    if len(pairs) < 3:
+        return None
+    found = stats.kendalltau(*zip(*pairs, strict=True))
+    return Agreement(float(found.statistic), float(found.pvalue), len(pairs)) if isfinite(found.statistic) else None
