@@ -10,12 +10,13 @@ lean      what a search does for a candidate: graft, build, inherit, audit, trai
 curve     the same with every epoch validated, as stopping and the sampler `thaw` need it.
 searched  with both on besides: a trial as the search runs it by default, except for its latency measurement.
 
-All start from the same weights (a baseline that this script trains first, with GAM added) and the same random streams,
-so mAP of stock, lean and curve must be equal in every epoch that they validate, bit for bit. Each round runs the arms
-in random order; the figures are medians of the rounds' ratios (arm / stock, less is better) with quartiles, in CPU time
-of the process and in wall time, of which the latter follows the load of the machine. One torch thread. A first round is
-not counted: it pays for imports, fonts, label caches and, for the lean arms, the images kept in memory. What gamsearch
-does to keep Ultralytics quiet (no network probes, no integrations) is in force for the stock arm as well.
+All start from the same weights (a baseline that this script trains first, with GAM added) and in each epoch from the
+same random streams, so mAP of stock, lean and curve must be equal in every epoch that they validate, bit for bit. Each
+round runs the arms in random order; the figures are medians of the rounds' ratios (arm / stock, less is better) with
+quartiles, in CPU time of the process and in wall time, of which the latter follows the load of the machine. One torch
+thread. A first round is not counted: it pays for imports, fonts, label caches and, for the lean arms, the images kept
+in memory. What gamsearch does to keep Ultralytics quiet (no network probes, no integrations) is in force for the stock
+arm as well.
 
 `--trials N` then runs N lean trials with re-estimation and compares the memory of the process (RSS) after the third
 and after the last. Exit code 1 when a target is missed or mAP differs.
@@ -73,7 +74,7 @@ def stock(setting: Setting) -> list[float]:
 
     maps: list[float] = []
     model = YOLO(setting.folder / "candidate.pt")
-    model.add_callback("on_train_start", start_streams)
+    model.add_callback("on_train_epoch_start", lambda trainer: start_streams(trainer, trainer.epoch))
     model.add_callback("on_fit_epoch_end", lambda trainer: maps.append(float(trainer.validator.metrics.box.map)))
     budget = setting.budget
     model.train(
@@ -116,7 +117,7 @@ def _trained(setting: Setting, candidate: Candidate, curve: bool = True, **optio
             maps.append(float(trainer.validator.metrics.box.map))
 
     given = arguments(BRIEF, replace(setting.budget, curve=curve), setting.data, CPU, setting.folder / "scratch", {})
-    trainer = LeanTrainer(candidate.model, given, note, **options)
+    trainer = LeanTrainer(candidate.model, given, note, resumable=True, **options)
     trainer.train()
     trainer.close_loaders()
     devices.release_memory(CPU)

@@ -13,12 +13,15 @@ Each figure is the mean over the brief trainings' seeds, with a 95 % percentile 
 The test-retest line is tau between the long rankings of two seeds: no brief training can be expected to do better
 against other seeds. With `--long` the long rankings come from that table, for tables that hold only a few epochs (other
 fork points); architectures that are in both are compared. With `--last 5` the long gain is the mean over the last five
-epochs: where single epochs are noisy, the test-retest line says how much that helps. Nothing is trained.
+epochs: where single epochs are noisy, the test-retest line says how much that helps. With `--additive` the brief gains
+are read through a sum of one effect per placement (ridge regression, its strength by leave-one-out), as the surrogate
+of the search reads them: what architectures share is averaged. Nothing is trained.
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -27,8 +30,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from sklearn.linear_model import RidgeCV
 from truth import baseline_row
 
+from gamsearch.architecture import Architecture
 from gamsearch.errors import GamsearchError, OptionError, RunError
 from gamsearch.evaluators.replay import ReplayTable
 
@@ -58,6 +63,17 @@ class Gains:
 
         values = np.array([curves(row) for row in rows.values()]) - np.array(curves(baseline))
         return cls(tuple(rows), table.seeds, values)
+
+    def additive(self, placed: Mapping[str, Sequence[str]]) -> "Gains":
+        """The same through a sum of effects; `placed` names the placements of each architecture."""
+        names = sorted({name for key in self.keys for name in placed[key]})
+        design = np.array([[name in placed[key] for name in names] for key in self.keys], dtype=float)
+        design = np.vstack([design, np.zeros(len(names))])  # the baseline, whose gain is known to be 0
+        values = np.empty_like(self.values)
+        for seed, epoch in np.ndindex(self.values.shape[1:]):
+            gains = np.append(self.values[:, seed, epoch], 0.0)
+            values[:, seed, epoch] = RidgeCV(np.logspace(-3, 2, 16)).fit(design, gains).predict(design)[:-1]
+        return Gains(self.keys, self.seeds, values)
 
     def only(self, keys: list[str]) -> "Gains":
         """The same for some of the architectures."""
@@ -140,19 +156,24 @@ def _cell(figures: dict[str, Any]) -> str:
     return f"{figures['tau']:.2f} [{figures['low']:.2f}, {figures['high']:.2f}]"
 
 
-def report(path: Path, long_path: Path | None, last: int) -> dict[str, Any]:
+def report(path: Path, long_path: Path | None, last: int, additive: bool = False) -> dict[str, Any]:
     """Compare one table with its own last epoch or with another table's, print the outcome and return it."""
-    brief = Gains.of(ReplayTable.read(path))
+    table = ReplayTable.read(path)
+    brief = Gains.of(table)
     long = Gains.of(ReplayTable.read(long_path)) if long_path else brief
+    if additive:
+        forms = {key: Architecture.from_dict(row["architecture"]) for key, row in table.rows.items()}
+        brief = brief.additive({key: [p.label for p in form.placements] for key, form in forms.items()})
     rows, again = compare(brief, long, last), retest(long, last)
     source = long_path or path
-    print(f"\n{path.stem}: {rows[0]['architectures']} architectures, brief seeds {list(brief.seeds)};", end=" ")
+    how = ", additive" if additive else ""
+    print(f"\n{path.stem}{how}: {rows[0]['architectures']} architectures, brief seeds {list(brief.seeds)};", end=" ")
     print(f"long: {source.stem}, {long.values.shape[2]} epochs, seeds {list(long.seeds)}\n")
     print(markdown(rows))
     if again is not None:
         print(f"\ntest-retest, long against long of another seed: {_cell(again)}")
     epochs = {"epochs": brief.values.shape[2], "long_epochs": long.values.shape[2], "last": last}
-    return {"table": path.stem, "long": source.stem, **epochs, "rows": rows, "test_retest": again}
+    return {"table": path.stem, "long": source.stem, "additive": additive, **epochs, "rows": rows, "test_retest": again}
 
 
 def main() -> int:
@@ -160,7 +181,7 @@ def main() -> int:
     try:
         if options.last < 1:
             raise OptionError(f"--last must be at least 1 epoch, not {options.last}")
-        found = [report(path, options.long, options.last) for path in options.tables]
+        found = [report(path, options.long, options.last, options.additive) for path in options.tables]
     except GamsearchError as error:
         print(error, file=sys.stderr)
         return 2
@@ -175,6 +196,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("tables", type=Path, nargs="+", metavar="TABLE")
     parser.add_argument("--long", type=Path, help="table of the long rankings; without it each table's own")
     parser.add_argument("--last", type=int, default=1, help="epochs over which the long gain is averaged")
+    parser.add_argument("--additive", action="store_true", help="brief gains through a sum of effects")
     parser.add_argument("--out", type=Path, default=Path("results/benchmark"))
     return parser.parse_args()
 

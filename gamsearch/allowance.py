@@ -7,6 +7,8 @@ from gamsearch.errors import OptionError
 
 FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(h|hours?|min|minutes?|epochs?)")
 MANY = 100_000
+MOST = 10**6
+"""Hours, minutes or epochs of a budget; more is a mistake."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,9 @@ class Allowance:
     def parse(cls, text: str) -> "Allowance":
         """Read `--budget`: 3h, 90min or 200epochs."""
         match = FORM.fullmatch(text.strip().lower())
-        if match is None or float(match[1]) <= 0:
+        if match is None or not 0 < float(match[1]) <= MOST:
             raise OptionError(
-                f"--budget must be a time or a number of epochs such as 3h, 90min or 200epochs, not '{text}'"
+                f"--budget must be a time or a number of epochs such as 3h, 90min or 200epochs, not '{text[:80]}'"
             )
         amount, unit = float(match[1]), match[2]
         if unit.startswith("epoch"):

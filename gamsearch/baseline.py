@@ -1,7 +1,8 @@
 """The baseline stage: the stock detector on the user's data, the source of all inherited weights.
 
-Its checkpoint `baseline/baseline.pt` is an ordinary Ultralytics checkpoint. The stage writes `last.pt` after each epoch
-and goes on from there when it was interrupted.
+Its checkpoint `baseline/baseline.pt` is an ordinary Ultralytics checkpoint. The stage keeps `baseline/kept.pt` after
+each epoch and goes on from there when it was interrupted, bit for bit on CPU. Run folders get shared, so neither file
+is unpickled.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ultralytics.models.yolo.detect import DetectionTrainer
 
 from gamsearch import publish
+from gamsearch.checkpoint import open_checkpoint
 from gamsearch.detectors import Detector
-from gamsearch.errors import CandidateFailed, ModelError, RunError
+from gamsearch.errors import CandidateFailed, ModelError, RunError, one_line
 from gamsearch.evaluation import Budget
+from gamsearch.evaluators import pause
 from gamsearch.evaluators.recipe import FINE_TUNE, FROM_SCRATCH, arguments
 from gamsearch.evaluators.trainer import LeanTrainer
 from gamsearch.model import Model
@@ -24,22 +26,16 @@ OnEpoch = Callable[[int, dict[str, float]], None]
 
 
 class BaselineTrainer(LeanTrainer):
-    """A lean trainer that writes a checkpoint per epoch, so that the stage can go on where it was stopped.
+    """A lean trainer that is kept after each epoch but the last, so that the stage can go on where it was stopped.
 
     It validates four times in all: what counts is where it ends.
     """
 
-    _handle_nan_recovery = DetectionTrainer._handle_nan_recovery
-
     def save_model(self) -> bool:
-        """Write `last.pt` as Ultralytics does, but in one step: a kill leaves the old one or the new one."""
-        last, self.last = self.last, self.last.with_suffix(".partial")
-        try:
-            DetectionTrainer.save_model(self)
-            self.last.replace(last)
-        finally:
-            self.last = last
-        return True
+        """Keep what it takes to go on; no checkpoint."""
+        if self.epoch + 1 < self.epochs:
+            pause.keep(self, kept_in(Path(self.save_dir)), {})
+        return False
 
     def validate(self) -> tuple[dict[str, float], float | None]:
         """Validate every quarter of the stage and at its end; no metrics in between."""
@@ -49,15 +45,20 @@ class BaselineTrainer(LeanTrainer):
         return super().validate()
 
 
-def read_model(text: str) -> tuple[Detector, Model | None]:
-    """Turn `--model` into a detector and, for a `.pt`, the checkpoint's model (fp32)."""
+def kept_in(folder: Path) -> Path:
+    """Where a stage under way is kept."""
+    return folder / "kept.pt"
+
+
+def read_model(text: str, trust: bool = False) -> tuple[Detector, Model | None]:
+    """Turn `--model` into a detector and, for a `.pt`, the checkpoint's model (fp32).
+
+    With `trust` a checkpoint that cannot be opened otherwise may run the code that it holds.
+    """
     if not text.endswith(".pt"):
         return Detector.load(text), None
-    weights: Model = publish.load_checkpoint(_fetched(text))
-    name = Path(text).stem
-    if not isinstance(getattr(weights, "yaml", None), dict):
-        raise ModelError(f"{text} holds no model YAML, so its layers cannot be counted; give an Ultralytics .pt")
-    return Detector.from_yaml(name, weights.yaml), weights
+    weights: Model = open_checkpoint(_fetched(text), trust)
+    return Detector.from_yaml(Path(text).stem, weights.yaml), weights
 
 
 def _fetched(text: str) -> Path:
@@ -103,42 +104,33 @@ def train_baseline(
 
     A finished stage is returned as it is; an interrupted one goes on after its last finished epoch.
     """
-    target, last = folder / "baseline.pt", folder / "weights" / "last.pt"
+    target = folder / "baseline.pt"
     if target.exists():
         return target
     folder.mkdir(parents=True, exist_ok=True)
     if budget.epochs > 0:
-        done = _finished_epochs(last)
-        if done >= budget.epochs:
-            write_checkpoint(publish.load_checkpoint(last), target, {"epochs": done, "imgsz": budget.imgsz})
-            return target
         recipe = {**(FROM_SCRATCH if from_scratch else FINE_TUNE), "save": True}
-        train_arguments = arguments(recipe, budget, data, device, folder, dict(user_arguments))
-        if done:
-            train_arguments |= {"resume": str(last), "model": str(last)}
-        trainer = BaselineTrainer(model, train_arguments, on_epoch)
-        if done:
-            trainer.model = str(last)
-        try:
-            trainer.train()
-        except CandidateFailed as failure:
-            raise RunError(f"the baseline could not be trained ({failure.detail})") from failure
-        except RuntimeError as error:
-            raise RunError(f"the baseline could not be trained: {str(error).splitlines()[0]}") from error
-        model = trainer.validated.cpu()
+        model = _trained(model, arguments(recipe, budget, data, device, folder, dict(user_arguments)), on_epoch)
     write_checkpoint(model, target, {"epochs": budget.epochs, "imgsz": budget.imgsz, "data": str(data)})
+    kept_in(folder).unlink(missing_ok=True)
     return target
 
 
-def _finished_epochs(last: Path) -> int:
-    """How many epochs an interrupted stage had finished; a checkpoint that cannot be read counts as none and goes."""
-    if not last.exists():
-        return 0
+def _trained(model: Model, train_arguments: dict[str, Any], on_epoch: OnEpoch) -> Model:
+    """The model after its training, which goes on where it was kept; a loss that overflows is tried again in fp32."""
+    kept = pause.read(kept_in(Path(train_arguments["save_dir"])), 1)
+    paused = kept if kept is not None and kept["epoch"] < train_arguments["epochs"] else None
+    amp = train_arguments.get("amp", True) and str(train_arguments["device"]) not in ("cpu", "mps")
     try:
-        return int(torch.load(last, map_location="cpu", weights_only=False)["epoch"]) + 1  # our own file
-    except Exception:  # unpickling a damaged file can raise anything
-        last.unlink()
-        return 0
+        trainer = BaselineTrainer(deepcopy(model), train_arguments, on_epoch, resumable=True, paused=paused)
+        trainer.train()
+    except CandidateFailed as failure:
+        if failure.reason == "nan" and amp:
+            return _trained(model, {**train_arguments, "amp": False}, on_epoch)
+        raise RunError(f"the baseline could not be trained ({failure.detail})") from failure
+    except RuntimeError as error:
+        raise RunError(f"the baseline could not be trained: {one_line(error)[:300]}") from error
+    return trainer.validated.cpu()
 
 
 def validated(results: Mapping[str, float]) -> bool:
@@ -171,7 +163,7 @@ def _halved(model: Model) -> Model:
 
 def read_baseline(path: Path) -> Model:
     """The baseline's model in fp32 and in train-ready form."""
-    model: Model = publish.load_checkpoint(path)
+    model: Model = open_checkpoint(path)
     model.to(memory_format=torch.contiguous_format)
     for parameter in model.parameters():
         parameter.requires_grad = parameter.dtype.is_floating_point

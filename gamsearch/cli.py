@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from gamsearch import __version__
-from gamsearch.errors import GamsearchError, OptionError, nearest
+from gamsearch.errors import GamsearchError, OptionError, nearest, one_line
 
 EXAMPLES = """examples:
   python -m gamsearch run
   python -m gamsearch run --data my/data.yaml --model yolov8n.pt --trials 40 --device 0 --name mine
+  python -m gamsearch run --from results/mine/manifest.yaml
+  python -m gamsearch status results/mine
   python -m gamsearch report results/mine
+  python -m gamsearch compare results/mine results/other
+  python -m gamsearch verify results/mine --seeds 5 --epochs 100
   python -m gamsearch export results/mine --pick knee
   python -m gamsearch show search_spaces/gam.yaml
   python -m gamsearch list attention
@@ -25,23 +29,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options) or 0)
     except GamsearchError as error:
-        print(f"gamsearch: {error}", file=sys.stderr)
-        return 2
+        return _refused(str(error))
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        print(f"gamsearch: {place}{error.strerror or error}", file=sys.stderr)
-        return 2
+        return _refused(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
+    except (RecursionError, MemoryError) as error:
+        return _refused(f"something in the input is too large or nested too deeply ({type(error).__name__}); mend it")
     except KeyboardInterrupt:
         print("gamsearch: stopped; everything recorded is kept, the same command goes on from here", file=sys.stderr)
         return 130
 
 
+def _refused(sentence: str) -> int:
+    """Say on one line why nothing was done; the exit code for it."""
+    print(f"gamsearch: {one_line(sentence)}", file=sys.stderr)
+    return 2
+
+
 def _run(options: argparse.Namespace) -> int:
-    from gamsearch import study as records
-    from gamsearch.progress import RunProgress
-    from gamsearch.run import command_line, recorded_settings, run
+    from gamsearch.run import recorded_settings
     from gamsearch.settings import resolve
 
+    if options.manifest:
+        return _repeat(options)
     given = {**vars(options), "train": _train_arguments(options.train)}
     if given["table"] and not given["evaluator"]:
         given["evaluator"] = "replay"
@@ -54,9 +63,44 @@ def _run(options: argparse.Namespace) -> int:
     else:
         defaults = _defaults(given)
     settings = resolve({**given, "name": name, "out": str(folder.parent)}, recorded, defaults)
+    return _search(settings, recorded is not None, [], trust=bool(options.trust_checkpoint))
+
+
+def _repeat(options: argparse.Namespace) -> int:
+    """`run --from`: the run of a manifest again, in a folder of its own."""
+    from gamsearch.manifest import Manifest
+    from gamsearch.repeat import GIVEN, repeated
+    from gamsearch.run import recorded_settings
+
+    others = [k for k, v in vars(options).items() if v is not None and k not in (*GIVEN, *BESIDE)]
+    if others:
+        flag = "--" + others[0].replace("_", "-")
+        raise OptionError(
+            f"--from repeats a run with its own settings, so {flag} cannot go with it; "
+            f"only {', '.join(f'--{name}' for name in GIVEN)} can"
+        )
+    origin = Manifest.read(Path(options.manifest))
+    settings, said = repeated(origin, vars(options), recorded_settings)
+    resumed = recorded_settings(settings.folder) is not None
+    return _search(settings, resumed, said, origin, bool(options.trust_checkpoint))
+
+
+BESIDE = ("manifest", "command", "trust_checkpoint")
+"""Options that are no settings."""
+
+
+def _search(settings: Any, resumed: bool, said: Sequence[str], origin: Any = None, trust: bool = False) -> int:
+    """Carry out a run and report on it; the lines in `said` come first."""
+    from gamsearch import study as records
+    from gamsearch.progress import RunProgress
+    from gamsearch.run import command_line, run
+
     with RunProgress() as progress:
-        progress.say(f"gamsearch {__version__}: run '{name}' in {folder}" + (" (resumed)" if recorded else ""))
-        study = run(settings, progress, command_line())
+        name, folder = settings.name, settings.folder
+        progress.say(f"gamsearch {__version__}: run '{name}' in {folder}" + (" (resumed)" if resumed else ""))
+        for line in said:
+            progress.say(line)
+        study = run(settings, progress, command_line(), origin, trust)
     return _report_on(records.record(study, name), folder)
 
 
@@ -125,7 +169,7 @@ def _report(options: argparse.Namespace) -> int:
     from gamsearch import study as records
 
     folder = Path(options.folder)
-    return _report_on(records.record(records.load(folder), folder.name), folder)
+    return _report_on(records.record(records.snapshot(folder), folder.name), folder)
 
 
 def _report_on(record: Any, folder: Path) -> int:
@@ -140,6 +184,53 @@ def _report_on(record: Any, folder: Path) -> int:
     for path in written:
         console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
     return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    """Hold several runs against each other; write the page and the picture and print the table."""
+    from rich.console import Console
+
+    from gamsearch.compare import Run, compare
+    from gamsearch.report import comparison as reports
+
+    folders = [Path(folder) for folder in options.folders]
+    comparison = compare([Run.read(folder) for folder in folders])
+    usual = Path("results") / f"compare-{'-'.join(folder.resolve().name for folder in folders)}"[:100]
+    written = reports.write(comparison, Path(options.out) if options.out else usual)
+    console = Console()
+    console.print(reports.terminal_table(comparison))
+    for path in written:
+        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    """Say how far a run is; nothing is written."""
+    from gamsearch.status import status
+
+    for line in status(Path(options.folder)):
+        print(line)
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from gamsearch import study as records
+    from gamsearch.progress import RunProgress
+    from gamsearch.verify import Wanted, verify
+
+    wanted = Wanted(
+        options.top,
+        options.seeds,
+        options.epochs,
+        options.scale_up,
+        _train_arguments(options.train) or {},
+        options.device or "",
+        options.trust_checkpoint or False,
+    )
+    folder = Path(options.folder)
+    with RunProgress() as progress:
+        study = verify(folder, wanted, progress.say, progress.epoch)
+    return _report_on(records.record(study, folder.name), folder)
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -258,6 +349,30 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="rebuild table, plots and HTML of a run")
     report.add_argument("folder", help="the run's folder, e.g. results/my-search")
     report.set_defaults(command=_report)
+    status = commands.add_parser("status", help="what a run is doing and how far it is; safe while it runs")
+    status.add_argument("folder", help="the run's folder, e.g. results/my-search")
+    status.set_defaults(command=_status)
+    compare = commands.add_parser("compare", help="fronts, hypervolumes and settings of several runs side by side")
+    compare.add_argument("folders", nargs="+", metavar="folder", help="folders of two or more runs")
+    compare.add_argument("--out", help="folder for compare.html and compare.png; default results/compare-A-B")
+    compare.set_defaults(command=_compare)
+    verify = commands.add_parser("verify", help="finalists and baseline at full budget over several seeds")
+    verify.add_argument("folder", help="the run's folder, e.g. results/my-search")
+    verify.add_argument("--top", type=int, default=3, help="so many members of the front at most; default 3")
+    verify.add_argument("--seeds", type=int, default=5, help="paired seeds; default 5; more can be added later")
+    verify.add_argument("--epochs", type=int, default=100, help="of each training, from the original weights")
+    verify.add_argument(
+        "--scale-up",
+        nargs="?",
+        const="next",
+        default="",
+        metavar="MODEL",
+        help="also train the next scale without attention (or MODEL), to price attention against plain growth",
+    )
+    verify.add_argument("--train", action="append", metavar="KEY=VALUE", help="Ultralytics arguments beside the run's")
+    verify.add_argument("--device", help="default: the run's")
+    _add_trust(verify)
+    verify.set_defaults(command=_verify)
     export = commands.add_parser("export", help="YAML, weights and ONNX of one architecture")
     export.add_argument("folder", help="the run's folder, e.g. results/my-search")
     export.add_argument("--pick", default="knee", help="knee (default) or an objective: its best on the front")
@@ -274,9 +389,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_trust(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--trust-checkpoint",
+        action="store_true",
+        default=None,
+        help="open a .pt even if that runs code in it; only for what cannot be read otherwise",
+    )
+
+
 def _add_run(run: argparse.ArgumentParser) -> None:
+    run.add_argument("--from", dest="manifest", metavar="MANIFEST", help="repeat a run: its manifest.yaml")
     run.add_argument("--data", help="data YAML of a YOLO detection data set (default: a demonstration made offline)")
     run.add_argument("--model", help="stock YAML (baseline from scratch) or .pt (fine-tuned); default yolov8n.yaml")
+    _add_trust(run)
     run.add_argument("--space", help="a space file or the name of a shipped space; default gam")
     run.add_argument("--trials", type=int, help="how many full brief trainings the search is worth; default 40")
     run.add_argument("--budget", help="instead of --trials: a time or epochs, e.g. 3h, 90min or 200epochs")

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gamsearch.errors import DataError, OptionError
 from gamsearch.labels import count_boxes, label_path, label_text
+from gamsearch.plain_yaml import UnreadableError, read_yaml
 
 IMAGE_SUFFIXES = ("avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpg", "mpo", "png", "tif", "tiff", "webp")
 
@@ -115,14 +114,11 @@ def _is_fetched(stock: Path) -> bool:
 
 def _mapping(file: Path) -> dict[str, Any]:
     try:
-        form = yaml.safe_load(file.read_text(encoding="utf-8", errors="ignore"))
+        form = read_yaml(file)
     except OSError as error:
         raise DataError(f"the data YAML {file} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise DataError(f"the data YAML {file} is not valid YAML{where}: {problem}") from error
+    except UnreadableError as error:
+        raise DataError(f"the data YAML {file} is not valid YAML: {error}") from error
     if not isinstance(form, dict):
         came = "nothing" if form is None else f"a {type(form).__name__}"
         raise DataError(f"the data YAML {file} must be a mapping with train, val and names, but holds {came}")
@@ -139,7 +135,7 @@ def _names(file: Path, form: dict[str, Any]) -> dict[int, str]:
     pairs = names.items() if isinstance(names, dict) else enumerate(names)
     try:
         numbered = {int(number): str(name) for number, name in pairs}
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DataError(
             f"`names` in {file} must map class numbers to names, but its keys are {list(names)[:5]}"
         ) from None
@@ -170,7 +166,7 @@ def _root(file: Path, form: dict[str, Any]) -> Path:
     given = form.get("path")
     if not given:
         return file.parent.resolve()
-    if not isinstance(given, str):
+    if not isinstance(given, str) or "\0" in given:
         raise DataError(f"`path` in {file} must be a folder, but is {given!r}")
     path = Path(given)
     return (path if path.exists() or path.is_absolute() else _datasets_dir() / path).resolve()
@@ -196,7 +192,7 @@ def _entries(file: Path, form: dict[str, Any], split: str) -> list[str]:
     if not entries:
         raise DataError(f"{file} has no `{split}`: add the folder (or the .txt list) of its {split} images")
     listed = entries if isinstance(entries, list) else [entries]
-    if not all(isinstance(entry, str) for entry in listed):
+    if not all(isinstance(entry, str) and "\0" not in entry for entry in listed):
         raise DataError(f"`{split}` in {file} must be a folder, a .txt file or a list of these, but is {entries!r}")
     return listed
 

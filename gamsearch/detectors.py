@@ -13,9 +13,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml as pyyaml
-
 from gamsearch.errors import ModelError, SpaceError, nearest
+from gamsearch.plain_yaml import UnreadableError, read_yaml
 from gamsearch.rows import LIST_OR_TEXT, STAGES, Row, read_rows
 
 SCALE_IN_NAME = re.compile(r"yolo(?:e-)?v?\d+([nslmx])")
@@ -122,6 +121,8 @@ def _check_shape(name: str, mapping: Mapping[str, Any]) -> None:
     for part in ("backbone", "head"):
         if not isinstance(mapping.get(part), list) or not mapping[part]:
             raise ModelError(f"{name} must have a list '{part}:' of rows, as Ultralytics' model YAMLs have")
+    if type(mapping.get("channels", 3)) is not int:
+        raise ModelError(f"{name} must give 'channels:' of the image as a whole number, not {mapping['channels']!r}")
     scales = mapping.get("scales") or {}
     if not isinstance(scales, dict) or any(not isinstance(v, list) or len(v) != 3 for v in scales.values()):
         raise ModelError(f"{name} must give each of its 'scales:' as [depth, width, max_channels], not {scales}")
@@ -168,9 +169,9 @@ def _locate(name: str) -> tuple[Path, str]:
 def _read(path: Path) -> dict[str, Any]:
     """Read a model YAML file as a mapping, or say in one sentence why it is none."""
     try:
-        mapping = pyyaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, pyyaml.YAMLError) as error:
-        raise ModelError(f"{path} cannot be read as YAML ({' '.join(str(error).split())})") from error
+        mapping = read_yaml(path)
+    except (OSError, UnreadableError) as error:
+        raise ModelError(f"{path} cannot be read as YAML ({error})") from error
     if not isinstance(mapping, dict):
         raise ModelError(f"{path} must hold a mapping with 'backbone:' and 'head:', not {type(mapping).__name__}")
     return mapping

@@ -14,6 +14,10 @@ A message says what must hold, what came, and what to do.
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
+
+LONGEST = 2000
+"""Characters of a message; file names and values in it may come from anywhere."""
 
 
 class GamsearchError(Exception):
@@ -55,3 +59,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean 'X'?)` for the known name closest to `name`, or an empty string."""
     close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
     return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def one_line(text: Any) -> str:
+    """The text on one line of bounded length, without characters that would do something to a terminal."""
+    line = " ".join(str(text).split())
+    shown = "".join(c if c.isprintable() else "?" for c in line)
+    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"

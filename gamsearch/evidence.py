@@ -107,6 +107,10 @@ class Evidence:
         self.seconds += trial.duration.total_seconds() if trial.duration else 0.0
         self.known[own["key"]] = found
 
+    def charged(self, each: int) -> int:
+        """Epochs that count against an allowance of trainings of `each` epochs: a failed one counts as a whole one."""
+        return self.spent + sum(each - known.epochs for known in self.candidates if known.state == TrialState.FAIL)
+
     @property
     def candidates(self) -> list[Known]:
         """Everything but the baseline, in the order of first appearance."""

@@ -25,7 +25,7 @@ from gamsearch.attention.catalogue import spec_named
 from gamsearch.baseline import read_baseline, write_checkpoint
 from gamsearch.detectors import Detector
 from gamsearch.environment import quiet_ultralytics
-from gamsearch.errors import ModelError, OptionError, RunError, nearest
+from gamsearch.errors import CandidateFailed, ModelError, OptionError, RunError, nearest
 from gamsearch.graft import graft
 from gamsearch.metrics import METRICS
 from gamsearch.model import Model, build_candidate, predictions, read_weights
@@ -57,7 +57,7 @@ def export(folder: Path, pick: str = "knee", trial: int | None = None) -> list[s
     `OptionError` for a pick that is not there, `RunError` when the weights are gone or a file differs from the model.
     """
     quiet_ultralytics()
-    study = records.load(folder)
+    study = records.snapshot(folder)
     record = records.record(study, folder.name)
     row = chosen(record, pick, trial)
     model, architecture = trial_model(folder, record, row)
@@ -102,7 +102,10 @@ def trial_model(folder: Path, record: Record, row: pd.Series) -> tuple[Model, Ar
     path = folder / "baseline" / "baseline.pt"
     if not path.is_file():
         raise RunError(f"{path} is missing, so no model of this run can be rebuilt; run the search again")
-    candidate = build_candidate(detector, architecture, read_baseline(path), imgsz=64)
+    try:
+        candidate = build_candidate(detector, architecture, read_baseline(path), imgsz=64)
+    except CandidateFailed as failure:
+        raise RunError(f"the model of trial {row['number']} cannot be rebuilt: {failure.detail}") from failure
     read_weights(candidate.model, folder / "weights" / f"{architecture.key}-seed{int(row['seed'])}.pt")
     return candidate.model.eval(), architecture
 

@@ -48,7 +48,7 @@ class Prepared:
     seeds: int | None = None
 
 
-def prepare_training(settings: Settings, progress: RunProgress) -> Prepared:
+def prepare_training(settings: Settings, progress: RunProgress, trust: bool = False) -> Prepared:
     """Read data, model and space; the start trains the baseline (or takes it up again)."""
     if not settings.data:
         raise OptionError("--data is missing: give the data YAML of your detection data set")
@@ -62,7 +62,7 @@ def prepare_training(settings: Settings, progress: RunProgress) -> Prepared:
 
     device = devices.select(settings.device)
     backend_named(settings.latency, device)
-    detector, weights = read_model(settings.model)
+    detector, weights = read_model(settings.model, trust)
     space = _space(settings, detector)
     progress.say(f"{detector.name}, space '{space.name}': {space.size} architectures on {devices.describe(device)}")
     _check_baseline(settings, data, weights)
@@ -164,7 +164,7 @@ def _latencies(
     return ratio
 
 
-def prepare_replay(settings: Settings, progress: RunProgress) -> Prepared:
+def prepare_replay(settings: Settings, progress: RunProgress, trust: bool = False) -> Prepared:
     """Search a table of earlier measurements; nothing is trained and torch is not needed."""
     from gamsearch.evaluators.replay import ReplayEvaluator, ReplayTable, table_file
 
@@ -205,7 +205,9 @@ def _digest(path: Path) -> str:
         raise ModelError(f"{path} cannot be read ({error.strerror})") from error
 
 
-Prepare = Callable[[Settings, RunProgress], Prepared]
+Prepare = Callable[[Settings, RunProgress, bool], Prepared]
+"""Settings, progress, and whether a `--model` may run code that it holds."""
+
 PREPARE: dict[str, Prepare] = {"training": prepare_training, "replay": prepare_replay}
 
 

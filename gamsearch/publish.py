@@ -4,7 +4,8 @@ Ultralytics has no plug-in hook: its parser looks a row's module up among the gl
 publishing means putting the classes there. It happens when that module is imported, whoever imports it.
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache, wraps
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 
 TASKS = "ultralytics.nn.tasks"
 MARK = "_gamsearch_fuses"
+
+ACTIVATION = re.compile(r"(torch\.)?nn\.[A-Z]\w*\([\w=., -]*\)")
+"""Ultralytics evaluates the text of a model YAML's `activation`, so it can only be the call of a PyTorch module."""
+
+MOST_ROWS, MOST_REPEATS, LARGEST = 1000, 100, 65536
+"""Ultralytics' own model YAMLs have up to 60 rows, 12 repeats and widths of 2048."""
 
 
 def arm() -> None:
@@ -65,6 +72,7 @@ def build(yaml: dict[str, Any], nc: int, ch: int = 3) -> "nn.Module":
     What Ultralytics or a module of ours refuses raises `ModelError` with its reason.
     """
     tasks: Any = import_module(TASKS)
+    _check(tasks, yaml, nc)
     try:
         with _activation_kept(tasks):
             model: nn.Module = tasks.DetectionModel({**deepcopy(yaml), "nc": nc}, ch=ch, nc=nc, verbose=False)
@@ -73,6 +81,52 @@ def build(yaml: dict[str, Any], nc: int, ch: int = 3) -> "nn.Module":
     except (ValueError, TypeError, IndexError, RuntimeError) as error:
         raise ModelError(f"the model YAML cannot be built: {_one_line(error)}") from error
     return model
+
+
+def _check(tasks: Any, yaml: Mapping[str, Any], nc: int) -> None:
+    """Refuse what Ultralytics' parser would run, fetch or drown in: it calls whatever a row names among its globals."""
+    activation, rows = yaml.get("activation"), [*yaml.get("backbone", ()), *yaml.get("head", ())]
+    if activation is not None and not (isinstance(activation, str) and ACTIVATION.fullmatch(activation)):
+        raise ModelError(
+            f"the model YAML's activation must be like torch.nn.SiLU() or nn.LeakyReLU(0.1), not {activation!r}"
+        )
+    if len(rows) > MOST_ROWS or not 1 <= nc <= LARGEST:
+        raise ModelError(f"the model YAML has {len(rows)} rows and {nc} classes, which no detector has; correct it")
+    for number, row in enumerate(rows):
+        problem = _problem(tasks, row)
+        if problem:
+            raise ModelError(f"the model YAML's row {number}, {row}, {problem}; correct the row")
+
+
+def _problem(tasks: Any, row: Any) -> str | None:
+    """Why a row is not handed to Ultralytics, or None."""
+    import torch
+
+    if not isinstance(row, (list, tuple)) or len(row) != 4 or not isinstance(row[3], (list, tuple)):
+        return "must be [from, repeats, module, arguments]"
+    _, repeats, name, arguments = row
+    if type(repeats) is not int or not 1 <= repeats <= MOST_REPEATS:
+        return f"must have from 1 to {MOST_REPEATS} repeats"
+    if any(isinstance(value, (int, float)) and not abs(value) <= LARGEST for value in arguments):
+        return f"has an argument beyond {LARGEST}"
+    module = _module_named(tasks, name)
+    if module is None:
+        return "names a module that Ultralytics does not know"
+    if not (isinstance(module, type) and issubclass(module, torch.nn.Module)) or issubclass(module, tasks.BaseModel):
+        return "names what is no layer"
+    if name == "TorchVision" and (len(arguments) < 3 or arguments[2] not in (None, "None")):
+        return "would download weights, which must be None"
+    return None
+
+
+def _module_named(tasks: Any, name: Any) -> Any:
+    """What Ultralytics' parser takes a row's module name for, or None."""
+    if not isinstance(name, str):
+        return None
+    for prefix, place in (("nn.", "torch.nn"), ("torchvision.ops.", "torchvision.ops")):
+        if name.startswith(prefix):
+            return getattr(import_module(place), name.removeprefix(prefix), None)
+    return vars(tasks).get(name)
 
 
 @contextmanager

@@ -2,17 +2,18 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from math import isfinite, sqrt
+from math import isfinite
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from gamsearch import pareto
+from gamsearch.brief import Confirmation, Noise, compare, judge
 from gamsearch.errors import CandidateFailed
 from gamsearch.metrics import METRICS, Metric
+from gamsearch.verification import Verification
 
 BASELINE = "baseline"
 """The label of the architecture without attention."""
@@ -30,59 +31,20 @@ TEXTS = ("state", "key", "label", "reason")
 FLAGS = ("feasible", "anchor", "on_front", "paused")
 
 
-@dataclass(frozen=True)
-class Noise:
-    """What the seed alone does to map50_95: the sample standard deviation `sd` over `seeds` baseline controls."""
-
-    sd: float
-    seeds: int
-
-    def half_width(self, comparisons: int = 1) -> float:
-        """Half-width of a 95 % interval for the difference of two runs, `t * sd * sqrt(2)`, n-1 degrees of freedom.
-
-        With several `comparisons` the quantile is Bonferroni-corrected, so that all intervals hold together.
-        """
-        quantile = stats.t.ppf(1 - 0.025 / comparisons, self.seeds - 1)
-        return float(quantile * self.sd * sqrt(2))
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """Paired gains of a candidate over the baseline in map50_95, at seeds at which it was not chosen."""
-
-    label: str
-    gains: tuple[float, ...]
-    latency_ratio: float
-
-    @property
-    def mean(self) -> float:
-        return float(np.mean(self.gains))
-
-    @property
-    def half_width(self) -> float:
-        """Half-width of the 95 % interval of the mean gain: Student's t over the paired differences."""
-        count = len(self.gains)
-        return float(stats.t.ppf(0.975, count - 1) * np.std(self.gains, ddof=1) / sqrt(count))
-
-    @property
-    def text(self) -> str:
-        """E.g. `+0.0021 ± 0.0060 (95 %, 4 paired seeds)`."""
-        return f"{self.mean:+.4f} ± {self.half_width:.4f} (95 %, {len(self.gains)} paired seeds)"
-
-
 @dataclass(frozen=True, eq=False)
 class Record:
     """One run on disk.
 
     `settings` are the run's settings (command, data, versions, ...; nested mappings allowed). `baseline_seeds` are the
     metrics of the baseline control at each seed, trial 0's first; `confirmations` those of candidates (by key) at the
-    seeds after the first. `trials` has one row per trial in order: `number`,
-    `state` (one of `STATES`), `key`, `label`, `architecture` (`Architecture.to_dict` form), one column per metric,
-    the paired differences `map50_95_gain` and `map50_gain` to the baseline at the same seed and epochs, `reason`,
-    `recalled_from` (number of the trial that answered a repeat, or NaN), `resumed_by` (number of the trial in which a
-    paused training went on, or NaN), `bound` (the optimistic map50_95 at which it was stopped), `epochs` (length of the
-    curve), `epochs_trained` (in this trial), `seconds`, `seed`, `curve` (one mapping per epoch), and the flags
-    `feasible`, `anchor` (published hand placement), `on_front`, `paused`. Missing columns are added as unknown.
+    seeds after the first; `verification` is what finalists did at full budget, without finalists if there was none.
+    `trials` has one row per trial in order: `number`, `state` (one of `STATES`), `key`, `label`, `architecture`
+    (`Architecture.to_dict` form), one column per metric, the paired differences `map50_95_gain` and `map50_gain` to
+    the baseline at the same seed and epochs, `reason`, `recalled_from` (number of the trial that answered a repeat, or
+    NaN), `resumed_by` (number of the trial in which a paused training went on, or NaN), `bound` (the optimistic
+    map50_95 at which it was stopped), `epochs` (length of the curve), `epochs_trained` (in this trial), `seconds`,
+    `seed`, `curve` (one mapping per epoch), and the flags `feasible`, `anchor` (published hand placement), `on_front`,
+    `paused`. Missing columns are added as unknown.
     """
 
     name: str
@@ -95,6 +57,7 @@ class Record:
     baseline_stage: dict[str, Any] = field(default_factory=dict)
     trials: pd.DataFrame = field(default_factory=pd.DataFrame)
     confirmations: dict[str, tuple[dict[str, float], ...]] = field(default_factory=dict)
+    verification: Verification = field(default_factory=lambda: Verification({}))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "trials", _with_all_columns(self.trials))
@@ -170,14 +133,23 @@ class Record:
         ]
         return np.array(volumes, dtype=float)
 
+    @property
+    def verified(self) -> bool:
+        """Whether any finalist has two seeds at full budget: then they say more than all brief trainings."""
+        return any(finalist.gain.count >= 2 for finalist in self.verification.finalists)
+
     def verdict(self) -> str:
-        """Say in one sentence whether any placement beats the baseline in map50_95, and how sure that is."""
+        """Say whether any placement beats the baseline in map50_95: by the verification, else by the search."""
+        return self.verification.verdict() if self.verified else self.brief_verdict()
+
+    def brief_verdict(self) -> str:
+        """Say in one sentence what the brief trainings show of the best candidate, and how sure that is."""
         candidates = self.candidates
         if not candidates.empty:
             confirmation = self.confirmation
             if confirmation is not None:
-                return _judge(confirmation, candidates)
-            return _compare(candidates, self.noise, len(self.baseline_seeds))
+                return judge(confirmation, candidates)
+            return compare(candidates, self.noise, len(self.baseline_seeds))
         if self.trials.empty:
             return "Nothing has been evaluated yet."
         if self.complete.empty:
@@ -251,43 +223,6 @@ class Record:
         parts = [f"{int(mask.sum())} {word}" for word, mask in counts.items() if mask.any()]
         refused = len(rows) - sum(int(mask.sum()) for mask in counts.values())
         return f" ({', '.join([*parts, *([f'{refused} refused'] if refused else [])])})" if parts else ""
-
-
-def _judge(confirmation: Confirmation, candidates: pd.DataFrame) -> str:
-    """Say what the best candidate's paired gains at the seeds at which it was not chosen show."""
-    mean, half, count = confirmation.mean, confirmation.half_width, len(candidates)
-    who = f"the best of {count} candidates, {confirmation.label}," if count > 1 else f"{confirmation.label}"
-    chosen = f"gained {candidates['map50_95_gain'].iloc[0]:+.4f} at the seed it was chosen at"
-    if mean - half > 0:
-        ratio = confirmation.latency_ratio
-        price = "" if not isfinite(ratio) else f" at {100 * (ratio - 1):+.0f} % latency"
-        best = f", the best of {count} candidates," if count > 1 else ""
-        return f"{confirmation.label}{best} beats the baseline by {confirmation.text}{price}, in brief training."
-    if mean + half < 0:
-        return f"No placement beats the baseline: {who} {chosen} and lost at others: {confirmation.text}."
-    return f"No placement is shown to beat the baseline: {who} {chosen} and {confirmation.text} at others."
-
-
-def _compare(candidates: pd.DataFrame, noise: Noise | None, seeds: int) -> str:
-    """Hold the best gain of `candidates` (best first, not empty) against the noise of the baseline."""
-    gains, count = candidates["map50_95_gain"], len(candidates)
-    best = f"{gains.iloc[0]:+.4f} ({candidates['label'].iloc[0]})"
-    if noise is None:
-        why = f"{seeds} baseline seeds gave the same value" if seeds > 1 else "fewer than two baseline seeds"
-        claim = "can be said to beat" if gains.iloc[0] > 0 else "beats"
-        of = f" of {count} candidates" if count > 1 else ""
-        unknown = f"and the noise was not measured ({why})"
-        return f"No placement {claim} the baseline: the best gain{of} is {best}, {unknown}."
-    threshold = noise.half_width(count)
-    corrected = f", Bonferroni-corrected for {count} candidates" if count > 1 else ""
-    margin = f"differences below {threshold:.4f} (95 %, {noise.seeds} baseline seeds{corrected}) are noise"
-    beyond = int((gains > threshold).sum())
-    if beyond == 0:
-        within = " beyond the noise" if gains.iloc[0] > 0 else ""
-        return f"No placement beats the baseline{within}: the best gain is {best}, {margin}."
-    who = f"{beyond} of {count} candidates" if count > 1 else "The only candidate"
-    verb = "beat" if beyond > 1 else "beats"
-    return f"{who} {verb} the baseline beyond the noise: the best gain is {best}, {margin}."
 
 
 def _reasons(texts: pd.Series) -> str:

@@ -116,6 +116,8 @@ def _read_row(
     index: int, row: Any, part: str, before: Sequence[Row], image_channels: int, scaled: Callable[[int], int]
 ) -> Row:
     source, repeats, module, arguments = row
+    if not isinstance(module, str) or any(isinstance(a, float) and not math.isfinite(a) for a in arguments):
+        raise ValueError("its module must be a name and its arguments finite")
     sources = absolute_sources(index, source)
     known = [before[s] for s in sources if s >= 0]
     widths = [r.channels for r in known] or [image_channels]

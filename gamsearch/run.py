@@ -1,55 +1,77 @@
 """One run from its settings to its record: the folder, the lock, the baseline stage, the search."""
 
 import os
-import platform
 import shlex
 import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
 
+from gamsearch import manifest, repeat
 from gamsearch import study as records
 from gamsearch.errors import RunError
 from gamsearch.evaluation import Budget
+from gamsearch.links import refuse_links
+from gamsearch.machine import versions
+from gamsearch.manifest import Manifest
 from gamsearch.metrics import metric_named
 from gamsearch.prepare import Prepared, prepare_named
 from gamsearch.progress import RunProgress
 from gamsearch.samplers import sampler_named
 from gamsearch.search import Plan, search
 from gamsearch.settings import Settings
+from gamsearch.space import SearchSpace
 from gamsearch.stopping import stopping_named
+from gamsearch.worker import LOCK, announced
 
-PACKAGES = ("ultralytics", "torch", "optuna", "numpy")
+PACKAGES = ("gamsearch", "python", "ultralytics", "torch", "optuna", "numpy")
+"""Those whose versions stand among the recorded settings; the manifest has more."""
 
 
-def run(settings: Settings, progress: RunProgress, command: str) -> optuna.Study:
-    """Carry out a run, or go on with it where it was stopped; return its study. `RunError` if the folder is in use."""
+def run(
+    settings: Settings, progress: RunProgress, command: str, origin: Manifest | None = None, trust: bool = False
+) -> optuna.Study:
+    """Carry out a run, or go on with it where it was stopped; return its study. `RunError` if the folder is in use.
+
+    `trust` lets a `--model` that cannot be opened otherwise run the code that it holds; it is recorded nowhere, since
+    whoever passes a folder on could write it there.
+    With an `origin` it repeats the run of that manifest: other inputs are refused, other surroundings told.
+    """
     folder = settings.folder
     prepare = prepare_named(settings.evaluator)
     _make(folder)
-    with _lock(folder), _terminate_as_interrupt():
+    with held(folder):
         records.repair_torn_line(folder)
         existing = records.load(folder) if (folder / records.JOURNAL).exists() else None
-        prepared = prepare(settings, progress)
+        prepared = prepare(settings, progress, trust)
         sampler_named(settings.sampler, prepared.space)  # refused before any work
+        if origin is not None:
+            found = {**prepared.fingerprints, **manifest.fingerprints(settings, prepared.space)}
+            repeat.refuse_other_inputs(origin, found)
         study = existing or _create(settings, prepared, command)
         _check_space(study, prepared, settings)
         rungs = stopping_named(settings.stopping).rungs(settings.epochs)
         _check_fingerprints(study, {**prepared.fingerprints, "rungs": str(rungs)})
+        seeds = min(settings.noise_seeds, prepared.seeds or settings.noise_seeds)
+        facts = _keep_manifest(settings, prepared.space, study, seeds, origin, resumed=existing is not None)
+        if origin is not None:
+            for line in repeat.differences(origin, facts) or ["nothing: versions, machine, commit and inputs agree"]:
+                progress.say(f"differs from {origin.path}: {line}")
         started = prepared.start(_reference_ms(study))
         _check_fingerprints(study, started.fingerprints)
-        study.set_user_attr("baseline_stage", {**started.baseline_stage, **study.user_attrs["baseline_stage"]})
+        _keep_manifest(settings, prepared.space, study, seeds, origin, resumed=True)
+        study.set_user_attr("baseline_stage", {**started.baseline_stage, **study.user_attrs.get("baseline_stage", {})})
         budget = Budget(settings.epochs, settings.imgsz, settings.batch, settings.seed)
-        seeds = min(settings.noise_seeds, prepared.seeds or settings.noise_seeds)
         stopping = stopping_named(settings.stopping)
         plan = Plan(prepared.space, budget, settings.allowance, settings.sampler, seeds, stopping, settings.seed)
+        study.set_user_attr("ended", "")
         why = search(study, plan, started.evaluator, progress)
+        study.set_user_attr("ended", why)
         progress.say(f"search ended: {why}")
     return study
 
@@ -60,6 +82,7 @@ def _make(folder: Path) -> None:
         probe = folder / f".writable-{os.getpid()}"
         probe.touch()
         probe.unlink()
+        refuse_links(folder)
     except OSError as error:
         raise RunError(f"{folder} cannot be written ({error.strerror}); mend it or give another --out") from error
 
@@ -67,7 +90,7 @@ def _make(folder: Path) -> None:
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
     """Keep a second run out of the folder; the lock vanishes with the process."""
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
@@ -76,6 +99,13 @@ def _lock(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def held(folder: Path, task: str = "search") -> Iterator[None]:
+    """Hold a run's folder against every other writer, tell who does, and end on SIGTERM as on Ctrl-C."""
+    with _lock(folder), _terminate_as_interrupt(), announced(folder, task):
+        yield
 
 
 @contextmanager
@@ -105,15 +135,25 @@ def _create(settings: Settings, prepared: Prepared, command: str) -> optuna.Stud
     return records.create(settings.folder, [metric_named(name) for name in space.objectives], facts)
 
 
+def _keep_manifest(
+    settings: Settings, space: SearchSpace, study: optuna.Study, seeds: int, origin: Manifest | None, resumed: bool
+) -> dict[str, Any]:
+    """Write or complete the manifest; return what it would say of this process."""
+    repeats = None if origin is None else origin.identity
+    facts = manifest.facts(settings, space, study.user_attrs, seeds, repeats)
+    manifest.keep(settings.folder, facts, resumed)
+    return facts
+
+
 def _check_space(study: optuna.Study, prepared: Prepared, settings: Settings) -> None:
     """A study has one space; its parameters cannot change."""
-    if study.user_attrs["space"]["fingerprint"] != prepared.space.fingerprint:
+    if study.user_attrs.get("space", {}).get("fingerprint") != prepared.space.fingerprint:
         raise RunError(f"the search space '{settings.space}' changed since this run began; use another --name")
 
 
 def _check_fingerprints(study: optuna.Study, found: Mapping[str, Any]) -> None:
     """Trials compare only if data, weights and device are those that the run began with; new ones are recorded."""
-    known = study.user_attrs["fingerprints"]
+    known = study.user_attrs.get("fingerprints", {})
     for what, value in found.items():
         if known.setdefault(what, value) != value:
             raise RunError(f"the {what} changed since this run began, so trials would not compare; use another --name")
@@ -124,7 +164,7 @@ def recorded_settings(folder: Path) -> dict[str, Any] | None:
     """The settings that an existing run recorded, or None if there is no run."""
     if not (folder / records.JOURNAL).exists():
         return None
-    settings = dict(records.load(folder).user_attrs.get("settings", {}))
+    settings = dict(records.snapshot(folder).user_attrs.get("settings", {}))
     if settings and "stopping" not in settings:
         raise RunError(
             f"{folder} was recorded by an earlier gamsearch, whose trainings and latencies do not compare with this "
@@ -134,9 +174,8 @@ def recorded_settings(folder: Path) -> dict[str, Any] | None:
 
 
 def _versions() -> dict[str, str]:
-    from gamsearch import __version__
-
-    return {"gamsearch": __version__, "python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    found = versions()
+    return {name: found[name] for name in PACKAGES if name in found}
 
 
 def _reference_ms(study: optuna.Study | None) -> float | None:

@@ -268,8 +268,7 @@ class _Search:
     def used(self) -> float:
         """How much of the allowance is used up; a failed candidate counts as a full training."""
         evidence, each = self.evidence.update(), self.plan.budget.epochs
-        unused = sum(each - known.epochs for known in evidence.candidates if known.state == TrialState.FAIL)
-        return self.plan.allowance.used(evidence.spent + unused, each, evidence.seconds)
+        return self.plan.allowance.used(evidence.charged(each), each, evidence.seconds)
 
     def reason_to_stop(self) -> str | None:
         """Why the search ends now, or None if it goes on."""

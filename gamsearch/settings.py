@@ -71,6 +71,15 @@ DECISIVE = (
     "stopping",
 )
 LOWEST = {"trials": 1, "epochs": 1, "baseline_epochs": 0, "imgsz": 32, "batch": 2, "seed": 0, "noise_seeds": 1}
+HIGHEST = {
+    "trials": 10**6,
+    "epochs": 10**5,
+    "baseline_epochs": 10**5,
+    "imgsz": 8192,
+    "batch": 2**16,
+    "seed": 2**31 - 1,
+    "noise_seeds": 1000,
+}
 SMALL_BATCH, SMALL_DATA = 8, 1000
 
 
@@ -105,6 +114,8 @@ def check(settings: Settings) -> None:
         value = getattr(settings, name)
         if value < lowest:
             raise OptionError(f"{_flag(name)} must be at least {lowest}, not {value}")
+        if value > HIGHEST[name]:
+            raise OptionError(f"{_flag(name)} must be at most {HIGHEST[name]}, not {value}")
     if settings.imgsz % 32:
         nearest_size = max(32, round(settings.imgsz / 32) * 32)
         raise OptionError(f"--imgsz must be a multiple of 32, not {settings.imgsz}; use {nearest_size}")

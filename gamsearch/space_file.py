@@ -8,8 +8,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gamsearch.architecture import SEMANTICS, Option
 from gamsearch.attention.catalogue import AttentionSpec, spec_named
 from gamsearch.detectors import Detector
@@ -17,6 +15,7 @@ from gamsearch.errors import GamsearchError, SpaceError, nearest
 from gamsearch.metrics import METRICS, metric_named
 from gamsearch.offer import Offer
 from gamsearch.placement import Rule, select
+from gamsearch.plain_yaml import UnreadableError, read_yaml
 
 KEYS = ("detector", "sites", "semantics", "attention", "illegal", "rules", "limits", "objectives")
 ILLEGAL = ("refuse", "skip")
@@ -55,9 +54,9 @@ def read_space_file(name_or_path: str | Path) -> tuple[Path, str, dict[str, Any]
         )
     source = path.name if path.parent == _shipped_folder() else str(path)
     try:
-        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SpaceError(f"{source} cannot be read as YAML ({' '.join(str(error).split())})") from error
+        mapping = read_yaml(path)
+    except (OSError, UnreadableError) as error:
+        raise SpaceError(f"{source} cannot be read as YAML ({error})") from error
     if not isinstance(mapping, dict):
         raise SpaceError(f"{source} must hold a mapping with the keys {', '.join(KEYS)}, not {mapping!r}")
     for key in mapping:

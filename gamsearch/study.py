@@ -7,25 +7,29 @@ whole brief budget, PRUNED refused before training, stopped or paused, FAIL not 
 import json
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pandas as pd
 from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from gamsearch import pareto
-from gamsearch.errors import RunError
+from gamsearch import pareto, shape
+from gamsearch.errors import RunError, one_line
 from gamsearch.evidence import INTERRUPTED, interrupted
+from gamsearch.journal import Journal
+from gamsearch.links import refuse_links
 from gamsearch.metrics import METRICS, Metric, metric_named
 from gamsearch.record import BASELINE, Record
+from gamsearch.snapshot import Snapshot
+from gamsearch.verification import Verification
 
 JOURNAL = "study.journal"
 STUDY_NAME = "gamsearch"
+NO_RUN = f"{{folder}} holds no run (no {JOURNAL}); give the folder of a run, such as results/my-search"
 SCHEMA = 1
 STATES = {
     TrialState.COMPLETE: "complete",
@@ -42,7 +46,7 @@ def storage_of(folder: Path) -> BaseStorage:
     """The journal file in `folder`."""
     path = folder / JOURNAL
     try:
-        return JournalStorage(JournalFileBackend(str(path)))
+        return JournalStorage(Journal(path))
     except OSError as error:
         raise RunError(f"{path} cannot be opened ({error.strerror}); make the folder readable and writable") from error
 
@@ -86,15 +90,61 @@ def load(folder: Path) -> optuna.Study:
     """Open the study of an existing run; `RunError` if there is none or it was made by another schema."""
     _quiet()
     if not (folder / JOURNAL).is_file():
-        raise RunError(f"{folder} holds no run (no {JOURNAL}); give the folder of a run, such as results/my-search")
+        raise RunError(NO_RUN.format(folder=folder))
+    return _opened(folder, lambda: storage_of(folder))
+
+
+def snapshot(folder: Path) -> optuna.Study:
+    """The study as it is now, for reading alone: nothing is locked, repaired or written, a torn last line is left out.
+
+    `RunError` as `load`.
+    """
+    _quiet()
+    path = folder / JOURNAL
     try:
-        study = optuna.load_study(study_name=STUDY_NAME, storage=storage_of(folder))
-    except (KeyError, ValueError, json.JSONDecodeError) as error:
-        raise RunError(f"{folder / JOURNAL} is no readable gamsearch record; restore it or use a new --name") from error
-    if study.user_attrs.get("schema") != SCHEMA:
-        found = study.user_attrs.get("schema")
-        raise RunError(f"{folder} was recorded in form {found}, this gamsearch reads form {SCHEMA}; use a new --name")
+        lines = path.read_bytes().splitlines(keepends=True)
+    except FileNotFoundError as error:
+        raise RunError(NO_RUN.format(folder=folder)) from error
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}); make it readable") from error
+    whole = [line for line in lines if line.endswith(b"\n")]
+    return _opened(folder, lambda: JournalStorage(Snapshot([json.loads(line) for line in whole])))
+
+
+def _opened(folder: Path, storage: Callable[[], BaseStorage]) -> optuna.Study:
+    """The study in a storage if it has the form that this gamsearch reads; run folders may come from anywhere."""
+    refuse_links(folder)
+    path = folder / JOURNAL
+    try:
+        study = optuna.load_study(study_name=STUDY_NAME, storage=storage())
+        schema = study.user_attrs.get("schema")
+        problem = _problem(study) if schema == SCHEMA else None
+    except RunError:
+        raise
+    except Exception as error:  # replaying a damaged journal can raise anything
+        raise RunError(f"{path} is no readable gamsearch record; restore it or use a new --name") from error
+    if schema != SCHEMA:
+        raise RunError(f"{folder} was recorded in form {schema}, this gamsearch reads form {SCHEMA}; use a new --name")
+    if problem:
+        raise RunError(f"{path} is damaged: {problem}; restore it or use a new --name")
     return study
+
+
+def _problem(study: optuna.Study) -> str | None:
+    """Where the record does not hold what the rest of gamsearch relies on, or None."""
+    problem = shape.misfit(study.user_attrs, shape.STUDY)
+    if problem or not study.user_attrs.get("objectives"):
+        return problem or "it names no objectives"
+    needed = {*study.user_attrs["objectives"], "map50_95", "map50"}
+    for trial in trials(study):
+        own = trial.user_attrs
+        problem = shape.misfit(own, shape.TRIAL, f"trial {trial.number}")
+        if problem:
+            return problem
+        metrics = own.get("measurement", {}).get("metrics", {})
+        if trial.state == TrialState.COMPLETE and not metrics.keys() >= needed:
+            return f"trial {trial.number} is complete without {', '.join(sorted(needed - metrics.keys()))}"
+    return None
 
 
 def _quiet() -> None:
@@ -169,10 +219,10 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
         "number": trial.number,
         "state": STATES[trial.state],
         "key": own.get("key", ""),
-        "label": own.get("label", ""),
+        "label": _shown(own.get("label", "")),
         "architecture": own.get("architecture", {}),
         **{name: metrics.get(name, math.nan) for name in (*METRICS, *EXTRA_COLUMNS)},
-        "reason": INTERRUPTED if interrupted(trial) else own.get("reason", ""),
+        "reason": INTERRUPTED if interrupted(trial) else _shown(own.get("reason", "")),
         "recalled_from": own.get("recalled_from", math.nan),
         "paused": bool(own.get("stop", {}).get("paused", False)),
         "bound": own.get("stop", {}).get("bound"),
@@ -185,6 +235,12 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
         "anchor": bool(own.get("anchor", False)),
         **{name: provenance.get("audit", {}).get(name, math.nan) for name in AUDIT_COLUMNS},
     }
+
+
+def _shown(text: str) -> str:
+    """A text of the record on one line, which neither a terminal nor a spreadsheet takes for a command."""
+    line = one_line(text)
+    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
 
 
 def _gain(study: optuna.Study, frame: pd.DataFrame, metric: str) -> pd.Series:
@@ -217,6 +273,7 @@ def record(study: optuna.Study, name: str) -> Record:
         baseline_stage=own.get("baseline_stage", {}),
         confirmations={key: tuple(seeds) for key, seeds in own.get("confirmations", {}).items()},
         trials=_without_waiting(table(study)),
+        verification=Verification.from_dict(own.get("verification")),
     )
 
 

@@ -203,7 +203,7 @@ def test_a_stock_data_set_that_was_fetched_is_found_by_its_name(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("names: [cat\ntrain: x\n", "not valid YAML at line 2"),
+        ("names: [cat\ntrain: x\n", "at line 2"),
         ("day: 2024-99-99\n", "not valid YAML: month must be in 1..12"),
         ("!!python/object/apply:os.getcwd []\n", "not valid YAML"),
         ("- train\n- val\n", "must be a mapping with train, val and names, but holds a list"),

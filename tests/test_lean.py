@@ -63,13 +63,13 @@ def test_without_reestimation_every_map_is_bit_for_bit_that_of_the_stock_path(ba
     model = build_candidate(YOLOV8N, GAM4, baseline, BUDGET.imgsz).model
     torch.save({"model": model, "train_args": {"task": "detect"}}, tmp_path / "candidate.pt")
     stock = YOLO(tmp_path / "candidate.pt")
-    stock.add_callback("on_train_start", start_streams)
+    stock.add_callback("on_train_epoch_start", lambda t: start_streams(t, t.epoch))
     stock.add_callback("on_train_epoch_end", lambda t: setattr(t, "final_eval", lambda: None))  # it repeats the last
     stock.add_callback("on_fit_epoch_end", note(theirs))
     same = {"mosaic": 0.0, "close_mosaic": 0, "nbs": BUDGET.batch, "seed": BUDGET.seed, **BRIEF}
     given = {"epochs": BUDGET.epochs, "imgsz": BUDGET.imgsz, "batch": BUDGET.batch, "device": "cpu", **same}
     stock.train(data=str(data), project=str(tmp_path), name="stock", plots=False, **given)
-    lean = trainer(baseline, data, tmp_path, reestimate=False)
+    lean = trainer(baseline, data, tmp_path, reestimate=False, resumable=True)
     lean.add_callback("on_fit_epoch_end", note(ours))
     lean.train()
     assert ours == theirs and len(ours) == BUDGET.epochs
@@ -173,18 +173,18 @@ def test_trainings_leave_nothing_behind_in_memory(baseline, data, tmp_path):
     assert size_later < 1.05 * size
 
 
-def test_a_training_that_validates_once_ends_as_one_that_validates_every_epoch(baseline, data, tmp_path):
+@pytest.mark.parametrize("reestimate", [True, False])
+def test_a_training_that_validates_once_ends_as_one_that_validates_every_epoch(baseline, data, tmp_path, reestimate):
     def run(curve):
         seen = {}
-        budget = replace(BUDGET, epochs=3, curve=curve)
-        trained = trainer(
-            baseline, data, tmp_path, budget, on_epoch=lambda epoch, results: seen.update({epoch: results})
-        )
+        budget = replace(BUDGET, curve=curve)
+        options = {"on_epoch": lambda epoch, results: seen.update({epoch: results}), "reestimate": reestimate}
+        trained = trainer(baseline, data, tmp_path, budget, resumable=True, **options)
         trained.train()
         return seen, trained.validated.state_dict()
 
     (every, weights), (once, same) = run(True), run(False)
-    assert list(every) == list(once) == [1, 2, 3] and all(every.values())
-    assert not once[1] and not once[2]
-    assert once[3]["metrics/mAP50-95(B)"] == every[3]["metrics/mAP50-95(B)"] > 0
+    assert list(every) == list(once) == [1, 2] and all(every.values())
+    assert not once[1]
+    assert once[2]["metrics/mAP50-95(B)"] == every[2]["metrics/mAP50-95(B)"] > 0
     assert all(torch.equal(tensor, weights[name]) for name, tensor in same.items())

@@ -13,7 +13,7 @@ from torch import nn
 
 import gamsearch
 from gamsearch.architecture import Architecture, Placement
-from gamsearch.baseline import read_baseline, start_model, train_baseline
+from gamsearch.baseline import kept_in, read_baseline, start_model, train_baseline
 from gamsearch.data import DataSet
 from gamsearch.detectors import Detector
 from gamsearch.errors import CandidateFailed
@@ -214,19 +214,30 @@ def test_an_interrupted_baseline_stage_goes_on_where_it_stopped(tiny_data, tmp_p
     assert stage(go_on) == path and epochs == [1, 2, 3, 3]  # finished: not trained again
 
 
-def test_a_stage_that_was_killed_after_its_last_epoch_or_in_a_write_is_taken_up(tiny_data, tmp_path):
-    names, budget = DataSet.read(tiny_data).names, Budget(1, 64, 4, 0)
+def test_a_stage_that_was_killed_after_its_last_epoch_or_in_a_write_is_taken_up(tiny_data, tmp_path, monkeypatch):
+    names, budget, epochs = DataSet.read(tiny_data).names, Budget(2, 64, 4, 0), []
 
-    def stage():
+    def stage(folder):
         model = start_model(YOLOV8N, None, names, seed=0)
-        return train_baseline(model, budget, tiny_data, CPU, tmp_path, from_scratch=True, user_arguments={})
+        more = {"from_scratch": True, "user_arguments": {}, "on_epoch": lambda epoch, results: epochs.append(epoch)}
+        return train_baseline(model, budget, tiny_data, CPU, folder, **more)
 
-    stage().unlink()  # killed before the checkpoint was written
-    begun = (tmp_path / "weights" / "last.pt").stat().st_mtime
-    assert stage().is_file() and (tmp_path / "weights" / "last.pt").stat().st_mtime == begun  # nothing trained again
-    stage().unlink()
-    (tmp_path / "weights" / "last.pt").write_bytes(b"torn")
-    assert stage().is_file()
+    def die(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr("gamsearch.baseline.write_checkpoint", die)
+        with pytest.raises(KeyboardInterrupt):
+            stage(tmp_path)
+    assert kept_in(tmp_path).is_file()
+    epochs.clear()
+    again = read_baseline(stage(tmp_path)).state_dict()
+    assert epochs == [2] and not kept_in(tmp_path).exists()  # the last epoch alone
+    whole = read_baseline(stage(tmp_path / "whole")).state_dict()
+    assert all(torch.equal(again[name], whole[name]) for name in whole)
+    (tmp_path / "torn").mkdir()
+    kept_in(tmp_path / "torn").write_bytes(b"torn")
+    assert stage(tmp_path / "torn").is_file()
 
 
 def test_a_nan_under_amp_is_tried_once_more_in_fp32_and_noted(baseline, tiny_data, folder, monkeypatch):

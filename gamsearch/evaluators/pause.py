@@ -10,7 +10,10 @@ from typing import Any
 
 import torch
 
+from gamsearch.errors import RunError, one_line
+
 State = dict[str, Any]
+KEPT = {"epoch", "model", "average", "updates", "optimizer", "scaler"}
 
 
 def keep(trainer: Any, path: Path, more: State) -> None:
@@ -34,19 +37,25 @@ def read(path: Path, epoch: int) -> State | None:
     """What was kept after `epoch` or later; None if there is no such file or it cannot be read."""
     try:
         state: State = torch.load(path, map_location="cpu", weights_only=True)
-        return state if state["epoch"] >= epoch else None
+        return state if state.keys() >= KEPT and state["epoch"] >= epoch else None
     except Exception:  # a damaged file can raise anything; the training then begins again
         return None
 
 
 def restore(trainer: Any, state: State) -> None:
-    """Put `trainer`, set up but not started, where `keep` left another one."""
-    trainer.model.load_state_dict(state["model"])
-    trainer.ema.ema.load_state_dict(state["average"])
-    trainer.ema.updates = state["updates"]
-    trainer.optimizer.load_state_dict(state["optimizer"])
-    if state["scaler"]:
-        trainer.scaler.load_state_dict(state["scaler"])
+    """Put `trainer`, set up but not started, where `keep` left another one; `RunError` if what was kept is not its."""
+    try:
+        trainer.model.load_state_dict(state["model"])
+        trainer.ema.ema.load_state_dict(state["average"])
+        trainer.ema.updates = int(state["updates"])
+        trainer.optimizer.load_state_dict(state["optimizer"])
+        if state["scaler"]:
+            trainer.scaler.load_state_dict(state["scaler"])
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise RunError(
+            f"what was kept of this training does not fit it ({one_line(error)[:200]}); delete the run's 'paused' "
+            "folder and baseline/kept.pt, and what was under way begins again"
+        ) from error
     if getattr(trainer.model.model[-1], "one2one_cv2", None) is not None:  # as Ultralytics' resume_training
         trainer.model.criterion = trainer.model.init_criterion()
         trainer.model.criterion.updates = state["epoch"] - 1

@@ -45,13 +45,18 @@ RESERVED = {
     "classes": "it changes the classes; change the data instead",
     "distill_model": "candidates and baseline are compared without a teacher",
     "pretrained": "use --model with a .pt",
+    "cfg": "give the arguments themselves",
 }
 
 
 def arguments(
     recipe: dict[str, Any], budget: Budget, data: Path, device: torch.device, folder: Path, user: dict[str, Any]
 ) -> dict[str, Any]:
-    """Ultralytics training arguments for one training: lean defaults, the recipe, then what the user overrides."""
+    """Ultralytics training arguments for one training: lean defaults, the recipe, then what the user overrides.
+
+    The overrides may come from the record of a run that somebody else made, so they are checked like given ones.
+    """
+    check_overrides(user)
     return {
         **LEAN,
         **recipe,
@@ -72,25 +77,35 @@ def arguments(
 
 def parse_overrides(pairs: list[str]) -> dict[str, Any]:
     """Turn `--train key=value` texts into typed arguments; unknown or reserved keys and untyped values are refused."""
-    from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg
-
     chosen: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         key = key.strip()
         if not equals or not text.strip():
             raise OptionError(f"--train takes key=value, not '{pair}'; for example --train lr0=0.001")
+        chosen[key] = _typed(text.strip())
+    check_overrides(chosen)
+    return chosen
+
+
+def check_overrides(chosen: dict[str, Any]) -> None:
+    """Raise `OptionError` for an argument that is unknown or not the user's to choose, or has a value it cannot have.
+
+    Among those that are not are all that name files which Ultralytics would unpickle.
+    """
+    from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg
+
+    for key in chosen:
         if key in RESERVED:
             raise OptionError(f"--train {key}=... is not taken: {RESERVED[key]}")
         if key not in DEFAULT_CFG_DICT:
             raise OptionError(f"--train '{key}' is no Ultralytics training argument{nearest(key, DEFAULT_CFG_DICT)}")
-        chosen[key] = _typed(text.strip())
     random_share([], chosen.get("fraction", 1.0))  # refuses what is no share
     try:
-        get_cfg(overrides=chosen)
-    except (TypeError, ValueError, SyntaxError, AssertionError) as error:
-        raise OptionError(f"--train {' '.join(pairs)}: {str(error).splitlines()[0]}") from error
-    return chosen
+        get_cfg(overrides=dict(chosen))
+    except (TypeError, ValueError, SyntaxError, AssertionError, AttributeError) as error:
+        given = " ".join(f"{key}={value}" for key, value in chosen.items())
+        raise OptionError(f"--train {given}: {str(error).splitlines()[0]}") from error
 
 
 def _typed(text: str) -> Any:

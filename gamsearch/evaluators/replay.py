@@ -69,7 +69,7 @@ class ReplayTable:
         except OSError as error:
             known = f"--table takes a path or one of {', '.join(shipped_tables())}"
             raise RunError(f"the table {path} cannot be read ({error.strerror}); {known}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             needs = "JSON with 'detector', 'epochs', 'seeds' and 'rows'"
             raise RunError(f"{path} is no replay table: it needs {needs} ({type(error).__name__}: {error})") from error
 

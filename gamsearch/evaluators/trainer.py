@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from ultralytics.data import dataset as datasets
 from ultralytics.data.build import build_yolo_dataset
 from ultralytics.engine import trainer as engine
 from ultralytics.models.yolo.detect import DetectionTrainer
@@ -36,6 +37,9 @@ FRESH_LR_FACTOR = 3.0
 
 SEEDS_PER_EPOCH = 1_000_003
 """So far apart are the seeds of the random streams that start at two epochs."""
+
+LARGEST_SEED = 2**32 - 1
+"""NumPy takes seeds below 2**32, and one more than this one is used."""
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 
@@ -76,12 +80,21 @@ class LeanTrainer(DetectionTrainer):
         self.validated: nn.Module = model
 
     # set-up ------------------------------------------------------------------------------------------------------
+    def get_dataset(self) -> dict[str, Any]:
+        """What the data YAML says; nothing is downloaded and no `download` script of it is run."""
+        original = engine.check_det_dataset
+        engine.check_det_dataset = partial(original, autodownload=False)
+        try:
+            return super().get_dataset()
+        finally:
+            engine.check_det_dataset = original
+
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         """Scan and cache each split once per process; its augmentation starts anew for every trial."""
         key = (str(img_path), mode, batch, self.args.imgsz, str(self.args.fraction), str(self.args.cache))
         if key not in _DATASETS:
             images = self._share() if mode == "train" else img_path
-            with redirect_stdout(io.StringIO()), _whole(self.args):  # its progress bars
+            with redirect_stdout(io.StringIO()), _whole(self.args), _no_label_cache():  # its progress bars
                 _DATASETS[key] = super().build_dataset(images, mode, batch)
         dataset = _DATASETS[key]
         _forget_buffer(dataset)
@@ -196,7 +209,9 @@ class LeanTrainer(DetectionTrainer):
     def _statistics_images(self) -> list[torch.Tensor]:
         cfg: Any = deepcopy(self.args)
         cfg.cache, cfg.fraction = False, 1.0
-        dataset: Any = build_yolo_dataset(cfg, self._share(), 16, self.data, mode="val", rect=True, stride=self.stride)
+        images = self._share()
+        with _no_label_cache():
+            dataset: Any = build_yolo_dataset(cfg, images, 16, self.data, mode="val", rect=True, stride=self.stride)
         step = -(-len(dataset) // STATISTICS_IMAGES)
         groups: dict[tuple, list[torch.Tensor]] = {}
         for i in range(0, len(dataset), step):
@@ -213,7 +228,7 @@ def start_streams(trainer: DetectionTrainer, epoch: int = 0) -> None:
     What is drawn while a model is built or a data set is cached would otherwise decide the order of the data and its
     augmentation, and no two trainings of a search would see the same batches.
     """
-    seed = trainer.args.seed + SEEDS_PER_EPOCH * epoch
+    seed = (trainer.args.seed + SEEDS_PER_EPOCH * epoch) % LARGEST_SEED
     init_seeds(seed + 1, deterministic=trainer.args.deterministic)
     for loader in (trainer.train_loader, trainer.test_loader):
         _forget_buffer(loader.dataset)
@@ -296,6 +311,21 @@ def _no_amp_download() -> Iterator[None]:
         yield
     finally:
         engine.check_amp = original
+
+
+@contextmanager
+def _no_label_cache() -> Iterator[None]:
+    """Have labels read anew: Ultralytics' `labels.cache` beside the images is a pickle, which could run anything."""
+
+    def none(path: Path) -> Any:
+        raise FileNotFoundError(path)
+
+    original = datasets.load_dataset_cache_file
+    datasets.load_dataset_cache_file = none
+    try:
+        yield
+    finally:
+        datasets.load_dataset_cache_file = original
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def pareto_figure(record: Record) -> go.Figure:
     """First against second objective: all complete trials, the front as a step line, the baseline with its noise."""
     x, y = points.axes(record)
     rows = points.plotted(record).assign(size=points.sizes(record))
-    figure = _calm(480, x.title, y.title)
+    figure = calm(480, x.title, y.title)
     _draw_band(figure, record)
     line_x, line_y = points.front_line(record)
     if line_x:
@@ -98,7 +98,7 @@ def hypervolume_figure(record: Record) -> go.Figure | None:
     if volumes is None or len(volumes) < 2:
         return None
     units = " · ".join(m.unit for m in record.objectives)
-    figure = _calm(320, "trial", f"hypervolume ({units})")
+    figure = calm(320, "trial", f"hypervolume ({units})")
     pen = {"color": palette.FRONT, "width": 2.5, "shape": "hv"}
     figure.add_scatter(x=record.trials["number"], y=volumes, mode="lines", line=pen, name="all trials so far")
     if record.baseline is not None:
@@ -116,7 +116,7 @@ def effects_figure(
     if not effects:
         return None
     names = [f"{escape(name(e.level))} ({e.count})" for e in effects]
-    figure = _calm(90 + 34 * len(effects), "effect on mAP50-95 (fraction)", "")
+    figure = calm(90 + 34 * len(effects), "effect on mAP50-95 (fraction)", "")
     sure = [e.half_width is not None for e in effects]
     figure.add_scatter(
         x=[e.shown for e in effects],
@@ -156,7 +156,7 @@ def curves_figure(record: Record) -> go.Figure | None:
     paired = _curves_by_number(record, trials, paired=True) if base else {}
     count = 2 if paired else 1
     figure = make_subplots(rows=count, cols=1, shared_xaxes=True, vertical_spacing=0.07)
-    _calm(340 + 300 * (count - 1), "", "", figure)
+    calm(340 + 300 * (count - 1), "", "", figure)
     _add_curves(figure, 1, trials, _curves_by_number(record, trials, paired=False))
     if paired:
         _add_curves(figure, 2, trials, paired)
@@ -225,7 +225,7 @@ def _ticks(column: str) -> str:
     return ".3f" if column.startswith("map50") else ""
 
 
-def _calm(height: int, x_title: str, y_title: str, figure: go.Figure | None = None) -> go.Figure:
+def calm(height: int, x_title: str, y_title: str, figure: go.Figure | None = None) -> go.Figure:
     """A figure without ornament: hairline grid, muted axes, legend above, no zooming by accident on a phone."""
     figure = figure or go.Figure()
     figure.update_layout(

@@ -1,36 +1,31 @@
 """report.html: one page that needs nothing but itself; everything from the study is escaped."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from html import escape
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from gamsearch.architecture import Architecture
 from gamsearch.detectors import Detector
 from gamsearch.errors import GamsearchError
-from gamsearch.metrics import METRICS
 from gamsearch.record import Record
-from gamsearch.report import drawing, effects, figures, points, style, wording
+from gamsearch.report import drawing, effects, figures, finalists, points, reproduce, style, verified, wording
+from gamsearch.report.chart import CONFIG as CONFIG
+from gamsearch.report.chart import chart
 from gamsearch.report.effects import Effect
 from gamsearch.report.tables import Column, html_table, rows_of, trial_columns
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
-CONFIG = {
-    "responsive": True,
-    "displaylogo": False,
-    "modeBarButtons": [["zoom2d", "resetScale2d", "toImage"]],
-}
-ZOOMABLE = ("figure-pareto", "figure-curves")
 
 
-def page(record: Record) -> str:
-    """The whole report; the same record gives the same text."""
-    sections = [_front, _effects, _best, _curves, _hypervolume, _trials, _reproduce]
+def page(record: Record, manifest: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """The whole report; the same record gives the same text. `manifest` tells where the run took place, if known."""
+    sections = [verified.section, _front, _effects, _best, _curves, _hypervolume, _trials]
+    sections.append(partial(reproduce.section, manifest=manifest))
     body = "\n".join(f"<section>{text}</section>" for text in (section(record) for section in sections) if text)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -45,9 +40,12 @@ def page(record: Record) -> str:
 
 def _header(record: Record) -> str:
     facts = "".join(f"<div><dt>{name}</dt><dd>{text}</dd></div>" for name, text in _facts(record))
+    searched = f"The search alone, in brief training: {record.brief_verdict()}" if record.verified else ""
     return (
         f"<header><h1><b>{escape(record.name)}</b> · {escape(record.detector_name)}</h1>"
-        f'<p class="verdict">{wording.typeset(escape(record.verdict()))}</p><dl class="facts">{facts}</dl>'
+        f'<p class="verdict">{wording.typeset(escape(record.verdict()))}</p>'
+        f"{f'<p class=note>{wording.typeset(escape(searched))}</p>' if searched else ''}"
+        f'<dl class="facts">{facts}</dl>'
         "<noscript><p>The figures need JavaScript; the tables do not, and pareto.png beside this file shows the front."
         "</p></noscript></header>"
     )
@@ -55,15 +53,18 @@ def _header(record: Record) -> str:
 
 def _facts(record: Record) -> list[tuple[str, str]]:
     """Name and HTML of the few numbers at the top of the page."""
-    facts = []
+    facts = _verified_facts(record)
+    brief = ", brief" if facts else ""
     if record.baseline is not None:
-        facts.append(("Baseline mAP50-95", wording.plain(record.baseline["map50_95"], 4) + _small("trial 0")))
+        facts.append((f"Baseline mAP50-95{brief}", wording.plain(record.baseline["map50_95"], 4) + _small("trial 0")))
     if not record.candidates.empty:
         top = record.candidates.iloc[0]
-        facts.append(("Best gain", wording.typeset(wording.signed(top["map50_95_gain"])) + _small(top["label"])))
+        facts.append(
+            (f"Best gain{brief}", wording.typeset(wording.signed(top["map50_95_gain"])) + _small(top["label"]))
+        )
     noise = record.noise
     text = f"± {noise.half_width():.4f}" + _small(f"95 %, {noise.seeds} seeds") if noise else "not measured"
-    facts.append(("Noise of one difference", text))
+    facts.append((f"Noise of one difference{brief}", text))
     confirmed = record.confirmation
     if confirmed is not None:
         again = wording.typeset(f"{wording.signed(confirmed.mean)} ± {confirmed.half_width:.4f}")
@@ -75,17 +76,21 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     return facts
 
 
+def _verified_facts(record: Record) -> list[tuple[str, str]]:
+    """The baseline and the best finalist at full budget, if they can be judged."""
+    best = record.verification.best
+    if best is None:
+        return []
+    baseline = finalists.rows(record.verification)[0]
+    gain = wording.typeset(finalists.spread(best.gain))
+    return [
+        ("Baseline mAP50-95, verified", wording.plain(baseline.map50_95.mean, 4) + _small(f"{baseline.seeds} seeds")),
+        ("Best gain, verified", gain + _small(f"{finalists.name(best)}{best.price}")),
+    ]
+
+
 def _small(text: str) -> str:
     return f"<small>{escape(text)}</small>"
-
-
-def _figure(figure: go.Figure | None, name: str, text: str) -> str:
-    """One figure with its text alternative, drawn by the script that is already in the page."""
-    if figure is None:
-        return ""
-    config = CONFIG | {"displayModeBar": "hover" if name in ZOOMABLE else False}
-    drawn = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config)
-    return f'<figure role="group" aria-label="{escape(text)}">{drawn}</figure>'
 
 
 def _front(record: Record) -> str:
@@ -95,8 +100,13 @@ def _front(record: Record) -> str:
         return f'{head}<p class="note">No trial has been completed, so there is no front to draw.</p>'
     columns = [c for c in trial_columns(record) if c.title not in ("epochs", "time")]
     table = html_table(columns, rows_of(record.front), "Members of the front, best first objective first")
-    chart = _figure(figures.pareto_figure(record), "figure-pareto", "Pareto front")
-    return f'{head}<p class="note">{escape(_front_note(record))}</p>{chart}{table}'
+    drawn = chart(figures.pareto_figure(record), "figure-pareto", _front_text(record))
+    return f'{head}<p class="note">{escape(_front_note(record))}</p>{drawn}{table}'
+
+
+def _front_text(record: Record) -> str:
+    """What the figure shows, for who does not see it."""
+    return f"Pareto front: {len(record.front)} of {len(record.complete)} trials, listed in the table below"
 
 
 def _front_note(record: Record) -> str:
@@ -150,10 +160,10 @@ def _effect_block(
         Column("±", lambda e: wording.plain(e.half_width, 4)),
     ]
     table = html_table(columns, found, f"Gain in mAP50-95 by {title.lower()}; n counts the trials with it")
-    chart = _figure(
+    drawn = chart(
         figures.effects_figure(found, readable, span), f"figure-{title.lower()}", f"Effect of each {title.lower()}"
     )
-    return f"<div><h3>{title}</h3>{chart}<details><summary>Numbers</summary>{table}</details></div>"
+    return f"<div><h3>{title}</h3>{drawn}<details><summary>Numbers</summary>{table}</details></div>"
 
 
 def _site_name(site: int, detector: Detector | None) -> str:
@@ -174,20 +184,20 @@ def _detector(record: Record) -> Detector | None:
 
 def _best(record: Record) -> str:
     """The drawing of the best architecture and what is placed where."""
-    best, detector = record.best, _detector(record)
-    if best is None or detector is None:
+    found, detector = _winner(record), _detector(record)
+    if found is None or detector is None:
         return ""
+    form, number, what, why = found
     try:
-        architecture = Architecture.from_dict(best["architecture"])
+        architecture = Architecture.from_dict(form)
         picture, lines = drawing.drawing(detector, architecture), drawing.descriptions(detector, architecture)
     except (GamsearchError, KeyError):
         return ""
-    title = wording.title(record.objectives[0])
-    what = "the baseline itself: no attention" if architecture.is_baseline else best["label"]
+    what = "the baseline itself: no attention" if architecture.is_baseline else what
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    export = f"python -m gamsearch export results/{record.name} --trial {best['number']}"
+    export = f"python -m gamsearch export {reproduce.place(record)} --trial {number}"
     return (
-        f"<h2>The best architecture</h2><p>Best {escape(title)} on the front: trial {best['number']}, "
+        f"<h2>The best architecture</h2><p>{wording.typeset(escape(why))}: trial {number}, "
         f"{escape(what)}.</p>{f'<ul>{items}</ul>' if items else ''}"
         f'<div class="scroll" tabindex="0" role="region" aria-label="Drawing of the architecture">{picture}</div>'
         f'<p class="note">Stock rows keep their numbers; the number at the right is the width in channels. '
@@ -195,19 +205,31 @@ def _best(record: Record) -> str:
     )
 
 
+def _winner(record: Record) -> tuple[Mapping[str, Any], int | None, str, str] | None:
+    """Architecture, trial, label of the best, and by what it is: the verification's judgement, else the search's."""
+    chosen, best = record.verification.best, record.best
+    if chosen is not None:
+        why = f"Largest verified gain in mAP50-95 ({finalists.spread(chosen.gain)}, {finalists.claim(chosen.gain)})"
+        return chosen.architecture, chosen.number, chosen.label, why
+    if best is None:
+        return None
+    why = f"Best {wording.title(record.objectives[0])} on the front"
+    return best["architecture"], best["number"], best["label"], why
+
+
 def _curves(record: Record) -> str:
-    chart = _figure(figures.curves_figure(record), "figure-curves", "Learning curves")
-    if not chart:
+    drawn = chart(figures.curves_figure(record), "figure-curves", "Learning curves")
+    if not drawn:
         return ""
     return (
         '<h2>Learning curves</h2><p class="note">mAP50-95 after each epoch of the brief training, and its '
-        f"difference to the baseline at the same epoch and seed. Members of the front are coloured.</p>{chart}"
+        f"difference to the baseline at the same epoch and seed. Members of the front are coloured.</p>{drawn}"
     )
 
 
 def _hypervolume(record: Record) -> str:
-    chart = _figure(figures.hypervolume_figure(record), "figure-hypervolume", "Hypervolume over trials")
-    if not chart or record.reference_point is None:
+    drawn = chart(figures.hypervolume_figure(record), "figure-hypervolume", "Hypervolume over trials")
+    if not drawn or record.reference_point is None:
         return ""
     corner = ", ".join(
         f"{wording.heading(m)} {wording.value(m, v)}"
@@ -216,7 +238,7 @@ def _hypervolume(record: Record) -> str:
     return (
         '<h2>Hypervolume</h2><p class="note">How much of the objective space the trials so far dominate, measured from '
         f"the reference point {escape(corner)}, which was fixed when the study began. A flat end means that more "
-        f"trials found nothing new.</p>{chart}"
+        f"trials found nothing new.</p>{drawn}"
     )
 
 
@@ -237,29 +259,3 @@ def _kind(trial: pd.Series) -> str:
     if trial["on_front"]:
         return "marked"
     return "faint" if trial["state"] != "complete" or pd.notna(trial["recalled_from"]) else ""
-
-
-def _reproduce(record: Record) -> str:
-    """The command, the seeds of the baseline, and all settings."""
-    settings = dict(record.settings)
-    command = wording.masked(str(settings.pop("command", "")))
-    parts = ["<h2>How to reproduce</h2>", f"<pre><code>{escape(command)}</code></pre>" if command else ""]
-    pair = [Column("setting", lambda p: p[0], numeric=False), Column("value", lambda p: p[1], numeric=False)]
-    pairs = [*wording.flat(settings), *wording.flat(record.baseline_stage, "baseline stage: ")]
-    if pairs:
-        parts.append(html_table(pair, pairs, "Settings of this run", name="settings"))
-    if record.baseline_seeds:
-        names = list(dict.fromkeys(name for seed in record.baseline_seeds for name in seed))
-        columns = [Column(_seed_title(n), partial(_seed_cell, n)) for n in names]
-        parts.append(html_table(columns, record.baseline_seeds, "The baseline at each seed, same extra epochs"))
-    return "".join(parts)
-
-
-def _seed_title(name: str) -> str:
-    return wording.heading(METRICS[name]) if name in METRICS else name.replace("_", " ")
-
-
-def _seed_cell(name: str, seed: Mapping[str, Any]) -> str:
-    """One figure of one baseline run, with its metric's decimals."""
-    number = seed.get(name, math.nan)
-    return wording.value(METRICS[name], number) if name in METRICS else f"{number:.6g}"

@@ -11,6 +11,8 @@ BASELINE = "#000000"
 FRONT = "#0072B2"
 ATTENTION = "#E69F00"
 BAND = "#f1f3f5"
+WORSE = "#D55E00"
+CONTROL = "#009E73"
 
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("solid", "dash", "dot")

@@ -45,7 +45,8 @@ def _head(figure: Figure, record: Record) -> None:
     """Name and verdict above the picture."""
     title = f"{record.name} · {record.detector_name}"
     figure.text(0.03, 0.955, title, fontsize=13, fontweight="bold", color=palette.INK, va="center")
-    verdict = "\n".join(textwrap.wrap(wording.typeset(record.verdict()), 122)[:3])
+    shown = "Brief trainings chose these; at full budget: " if record.verified else ""
+    verdict = "\n".join(textwrap.wrap(wording.typeset(shown + record.verdict()), 122)[:3])
     figure.text(0.03, 0.925, verdict, fontsize=10, color=palette.MUTED, va="top", linespacing=1.45)
 
 
@@ -90,8 +91,8 @@ def _draw_points(axes: Axes, rows: pd.DataFrame, kind: str, on_front: bool, x: p
     axes.scatter(rows[x.column], rows[y.column], s=area, label=name, zorder=5 if baseline else 3 + on_front, **look)
 
 
-def _finish(axes: Axes) -> None:
-    """Hairline grid, no frame, legend in one line below the head."""
+def frame(axes: Axes) -> None:
+    """Hairline grid, no box, muted axes."""
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(palette.REST)
@@ -100,6 +101,11 @@ def _finish(axes: Axes) -> None:
     axes.tick_params(colors=palette.MUTED, length=0)
     axes.xaxis.label.set_color(palette.MUTED)
     axes.yaxis.label.set_color(palette.MUTED)
+
+
+def _finish(axes: Axes) -> None:
+    """The frame, and the legend in one line below the head."""
+    frame(axes)
     look: dict[str, Any] = {"frameon": False, "fontsize": 7.6, "labelcolor": palette.INK, "handletextpad": 0.3}
     look |= {"ncols": 7, "columnspacing": 0.9, "handlelength": 1.5}  # seven entries must fit the width
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), **look)

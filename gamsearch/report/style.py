@@ -16,6 +16,7 @@ h2 { font-size: 1.5rem; margin: 0 0 .5rem; }
 h3 { font-size: 1rem; margin: 2.25rem 0 .25rem; }
 .verdict { font-size: clamp(1.35rem, 1.05rem + 1.5vw, 2rem); line-height: 1.32; letter-spacing: -0.015em;
   margin: 0; max-width: 46rem; text-wrap: pretty; overflow-wrap: anywhere; }
+.verdict + .note { margin-top: 1rem; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 1.5rem 2rem;
   margin: 3rem 0 0; padding: 1.5rem 0; border-top: 1px solid var(--line); border-bottom: 1px solid var(--line); }
 .facts dt { color: var(--muted); font-size: .85rem; }
@@ -28,7 +29,11 @@ figure { margin: 1.25rem 0 0; }
 .split { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0 2.5rem; }
 .split > * { min-width: 0; }
 .scroll { overflow-x: auto; margin: 1.5rem 0 0; }
-.scroll:focus-visible { outline: 2px solid var(--accent); outline-offset: 4px; }
+.scroll:focus-visible, pre:focus-visible, summary:focus-visible {
+  outline: 2px solid var(--accent); outline-offset: 4px; }
+.missing { border-left: 3px solid var(--line); padding: .1rem 0 .1rem 1rem; margin: 1rem 0; }
+.missing ul { margin: .25rem 0; }
+.split > div > figure { margin-top: .75rem; }
 table { border-collapse: collapse; width: 100%; font-size: .85rem; line-height: 1.4;
   font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--muted); padding: 0 0 .5rem; font-size: .875rem; }
@@ -62,6 +67,7 @@ footer { margin-top: 5rem; padding-bottom: 3rem; color: var(--muted); font-size:
   .facts { grid-template-columns: 1fr 1fr; gap: 1.25rem 1rem; margin-top: 2rem; }
   .facts dd { font-size: 1.15rem; }
   section { margin-top: 3.25rem; }
+  td.text { min-width: 8rem; }
 }
 @media print {
   @page { margin: 16mm; }

@@ -6,15 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from html import escape
-from io import StringIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
-from rich import box
-from rich.console import Console, Group
-from rich.table import Table
-from rich.text import Text
 
 from gamsearch.metrics import Metric
 from gamsearch.record import BASELINE, Record
@@ -125,54 +120,3 @@ def _cell(column: Column, row: Any) -> str:
 
 def rows_of(trials: pd.DataFrame) -> list[pd.Series]:
     return [row for _, row in trials.iterrows()]
-
-
-def terminal_table(record: Record, limit: int = 15) -> Group:
-    """The verdict and the best `limit` trials, front first, for `rich.print`; without a terminal it is plain text."""
-    shown = _ranked(record).head(limit)
-    columns = [c for c in trial_columns(record) if c.title in _terminal_titles(record)]
-    columns.append(Column("note", _plain_note, numeric=False))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        right: Literal["right", "left"] = "right" if column.numeric else "left"
-        least = max(len(column.title), 8 if not column.numeric else 1)
-        table.add_column(Text(column.title), justify=right, no_wrap=column.numeric, min_width=least, overflow="fold")
-    for trial in rows_of(shown):
-        style = "bold" if trial["on_front"] else "dim" if trial["state"] != "complete" else ""
-        table.add_row(*(Text(column.text(trial)) for column in columns), style=style)
-    parts: list[Any] = [Text(record.verdict(), style="bold"), Text(f"{len(record.trials)} trials: {record.tally()}")]
-    if record.economy():
-        parts.append(Text(record.economy()))
-    if len(shown):
-        parts.append(table)
-    hidden = len(record.shown) - len(shown)
-    return Group(*parts, *([Text(f"... and {hidden} more in trials.csv")] if hidden else []))
-
-
-def plain_table(record: Record, limit: int = 15, width: int = 120) -> str:
-    """`terminal_table` as text without colours, `width` characters wide."""
-    console = Console(file=StringIO(), width=width, color_system=None, force_terminal=False)
-    with console.capture() as capture:
-        console.print(terminal_table(record, limit))
-    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
-
-
-def _terminal_titles(record: Record) -> set[str]:
-    return {"#", "architecture", "gain", *(wording.heading(m) for m in record.objectives)}
-
-
-def _plain_note(trial: pd.Series) -> str:
-    """The note, after a word for members of the front, which a terminal may not show in bold."""
-    return ", ".join(filter(None, ["on the front" if trial["on_front"] else "", wording.note(trial)]))
-
-
-def _ranked(record: Record) -> pd.DataFrame:
-    """The front by first objective, then the other complete trials likewise, then the rest in order."""
-    first = record.objectives[0]
-    rows = record.shown
-    table = rows.assign(
-        _front=~(rows["on_front"] & rows["recalled_from"].isna()),
-        _rest=~rows.index.isin(record.complete.index),
-        _value=rows[first.name] * (-1 if first.maximise else 1),
-    )
-    return table.sort_values(["_front", "_rest", "_value", "number"], kind="stable")

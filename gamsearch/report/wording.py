@@ -57,8 +57,9 @@ def signed(number: float, decimals: int = 4) -> str:
 
 
 def typeset(text: str) -> str:
-    """Write the hyphens of negative numbers as minus signs."""
-    return re.sub(r"(?<![\w.])-(?=\d)", MINUS, text)
+    """Write the hyphens of negative numbers as minus signs; keep numbers with their `±` and `%` on one line."""
+    whole = re.sub(r" (%|± )", lambda found: found[0].replace(" ", FIXED), text)
+    return re.sub(r"(?<![\w.])-(?=\d)", MINUS, whole)
 
 
 def breakable(label: str) -> str:

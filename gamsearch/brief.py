@@ -1,0 +1,85 @@
+"""What brief trainings alone show: the noise of the baseline, the best candidate at other seeds, the sentence."""
+
+from dataclasses import dataclass
+from math import isfinite, sqrt
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What the seed alone does to map50_95: the sample standard deviation `sd` over `seeds` baseline controls."""
+
+    sd: float
+    seeds: int
+
+    def half_width(self, comparisons: int = 1) -> float:
+        """Half-width of a 95 % interval for the difference of two runs, `t * sd * sqrt(2)`, n-1 degrees of freedom.
+
+        With several `comparisons` the quantile is Bonferroni-corrected, so that all intervals hold together.
+        """
+        quantile = stats.t.ppf(1 - 0.025 / comparisons, self.seeds - 1)
+        return float(quantile * self.sd * sqrt(2))
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """Paired gains of a candidate over the baseline in map50_95, at seeds at which it was not chosen."""
+
+    label: str
+    gains: tuple[float, ...]
+    latency_ratio: float
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.gains))
+
+    @property
+    def half_width(self) -> float:
+        """Half-width of the 95 % interval of the mean gain: Student's t over the paired differences."""
+        count = len(self.gains)
+        return float(stats.t.ppf(0.975, count - 1) * np.std(self.gains, ddof=1) / sqrt(count))
+
+    @property
+    def text(self) -> str:
+        """E.g. `+0.0021 ± 0.0060 (95 %, 4 paired seeds)`."""
+        return f"{self.mean:+.4f} ± {self.half_width:.4f} (95 %, {len(self.gains)} paired seeds)"
+
+
+def judge(confirmation: Confirmation, candidates: pd.DataFrame) -> str:
+    """Say what the best candidate's paired gains at the seeds at which it was not chosen show."""
+    mean, half, count = confirmation.mean, confirmation.half_width, len(candidates)
+    who = f"the best of {count} candidates, {confirmation.label}," if count > 1 else f"{confirmation.label}"
+    chosen = f"gained {candidates['map50_95_gain'].iloc[0]:+.4f} at the seed it was chosen at"
+    if mean - half > 0:
+        ratio = confirmation.latency_ratio
+        price = "" if not isfinite(ratio) else f" at {100 * (ratio - 1):+.0f} % latency"
+        best = f", the best of {count} candidates," if count > 1 else ""
+        return f"{confirmation.label}{best} beats the baseline by {confirmation.text}{price}, in brief training."
+    if mean + half < 0:
+        return f"No placement beats the baseline: {who} {chosen} and lost at others: {confirmation.text}."
+    return f"No placement is shown to beat the baseline: {who} {chosen} and {confirmation.text} at others."
+
+
+def compare(candidates: pd.DataFrame, noise: Noise | None, seeds: int) -> str:
+    """Hold the best gain of `candidates` (best first, not empty) against the noise of the baseline."""
+    gains, count = candidates["map50_95_gain"], len(candidates)
+    best = f"{gains.iloc[0]:+.4f} ({candidates['label'].iloc[0]})"
+    if noise is None:
+        why = f"{seeds} baseline seeds gave the same value" if seeds > 1 else "fewer than two baseline seeds"
+        claim = "can be said to beat" if gains.iloc[0] > 0 else "beats"
+        of = f" of {count} candidates" if count > 1 else ""
+        unknown = f"and the noise was not measured ({why})"
+        return f"No placement {claim} the baseline: the best gain{of} is {best}, {unknown}."
+    threshold = noise.half_width(count)
+    corrected = f", Bonferroni-corrected for {count} candidates" if count > 1 else ""
+    margin = f"differences below {threshold:.4f} (95 %, {noise.seeds} baseline seeds{corrected}) are noise"
+    beyond = int((gains > threshold).sum())
+    if beyond == 0:
+        within = " beyond the noise" if gains.iloc[0] > 0 else ""
+        return f"No placement beats the baseline{within}: the best gain is {best}, {margin}."
+    who = f"{beyond} of {count} candidates" if count > 1 else "The only candidate"
+    verb = "beat" if beyond > 1 else "beats"
+    return f"{who} {verb} the baseline beyond the noise: the best gain is {best}, {margin}."
