@@ -138,7 +138,9 @@ class Case:
         table = ReplayTable.read(path)
         if not (space or table.space):
             raise OptionError(f"{path} does not name its space; give --space")
-        searched = SearchSpace.load(space or table.space, Detector.load(table.detector))
+        searched = SearchSpace.load(space or table.space)
+        if searched.detector.name != table.detector:
+            searched = SearchSpace.load(space or table.space, Detector.load(table.detector))
         return cls(path.stem, table, searched, Truth.of(table))
 
 
