@@ -137,6 +137,7 @@ def test_space_file(here, case):
     (here / "space.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
     said = refused(here, "show", "space.yaml")
     assert said.strip().isprintable()
+    assert ("alias" in said) == (case in ("an alias", "a billion laughs"))
 
 
 def mutated(good: bytes, draw: Callable[..., Any]) -> bytes:
