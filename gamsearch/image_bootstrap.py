@@ -9,11 +9,12 @@ between seeds, for which trainings have to be repeated.
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gamsearch.errors import RunError
+from gamsearch.errors import RunError, one_line
 
 CELLS = 4_000_000
 """Most elements of an array of one chunk of resamples, about 32 MB."""
@@ -43,11 +44,13 @@ class Detections:
 
     @classmethod
     def load(cls, path: str | Path) -> "Detections":
-        """Read an `.npz` file with these arrays."""
-        with np.load(path) as arrays:
-            return cls(
-                **{name: arrays[name] for name in cls.__annotations__ if name != "images"}, images=int(arrays["images"])
-            )
+        """Read an `.npz` file with these arrays, none of them pickled; `RunError` if it is damaged."""
+        try:
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                named = {name: arrays[name] for name in cls.__annotations__ if name != "images"}
+                return cls(**named, images=int(arrays["images"]))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile) as error:
+            raise RunError(f"{path} does not hold the detections of a validation ({one_line(error)})") from error
 
     @property
     def classes(self) -> NDArray[np.integer]:

@@ -129,7 +129,7 @@ class LatencyTable:
         """Read a table that was measured under these conditions; `RunError` if under others or if it is damaged."""
         try:
             table = cls.from_dict(json.loads(path.read_text()))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{path} is no latency table ({error}); delete it and it is measured again") from error
         for what, value in conditions.items():
             if table.conditions.get(what) != value:

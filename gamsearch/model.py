@@ -1,6 +1,5 @@
 """A candidate: the grafted YAML built, every baseline tensor inherited over the row map, the transfer audited."""
 
-import pickle
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
@@ -14,7 +13,7 @@ from gamsearch import publish
 from gamsearch.architecture import Architecture
 from gamsearch.attention.catalogue import spec_named
 from gamsearch.detectors import Detector
-from gamsearch.errors import CandidateFailed, ModelError, RunError
+from gamsearch.errors import CandidateFailed, ModelError, RunError, one_line
 from gamsearch.graft import Graft, graft
 from gamsearch.latency import Latency
 
@@ -223,5 +222,5 @@ def read_weights(model: Model, path: Path) -> None:
         model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing, so this trial's weights are gone; search again to train it") from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
-        raise RunError(f"{path} does not hold this trial's weights: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # a damaged file can raise anything
+        raise RunError(f"{path} does not hold this trial's weights: {one_line(error)[:200]}") from error

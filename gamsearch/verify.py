@@ -20,9 +20,9 @@ from gamsearch.detectors import Detector
 from gamsearch.environment import quiet_ultralytics
 from gamsearch.errors import CandidateFailed, OptionError, RunError
 from gamsearch.evaluation import Budget
-from gamsearch.machine import versions
+from gamsearch.machine import commit, versions
 from gamsearch.record import Record
-from gamsearch.run import held
+from gamsearch.run import command_line, held
 from gamsearch.settings import Settings
 
 ATTRIBUTE = "verification"
@@ -139,7 +139,7 @@ class _Verification:
                     "compare; give the same again, or search under another --name"
                 )
         seeds = max(self.wanted.seeds, state["settings"].get("seeds", 0))
-        state["settings"] |= {"seeds": seeds, "versions": versions()}
+        state["settings"] |= {"seeds": seeds, "versions": versions(), "command": command_line(), "commit": commit()}
         for name in ("trainings", "bootstrap"):
             state.setdefault(name, {})
         return state

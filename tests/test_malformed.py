@@ -675,3 +675,27 @@ def test_command_line_of_the_other_commands(here, command, folder):
 @pytest.mark.parametrize("words", [["--top", "0"], ["--seeds", "1"], ["--epochs", "0"], ["--train", "resume=a.pt"]])
 def test_command_line_of_verify(here, damaged, words):
     refused(here, "verify", "results/bad", *words)
+
+
+# ── other files of a run ──────────────────────────────────────────────────────────────────────────────────────────────
+
+BYTES = [b"", b"{}", b"[1]", bytes(range(256)), b"PK\x03\x04" + b"\0" * 40, archive(pickle.dumps(Payload(), 2))]
+
+
+@pytest.mark.parametrize("content", BYTES, ids=["empty", "mapping", "list", "random", "zip", "code"])
+def test_weights_detections_and_latencies(here, content):
+    from gamsearch.errors import RunError
+    from gamsearch.image_bootstrap import Detections
+    from gamsearch.latency_table import LatencyTable
+    from gamsearch.model import read_weights
+
+    (here / "file.pt").write_bytes(content)
+    for read in (
+        lambda: read_weights(None, here / "file.pt"),
+        lambda: Detections.load(here / "file.pt"),
+        lambda: LatencyTable.read(here / "file.pt", {}),
+    ):
+        with pytest.raises(RunError) as refusal:
+            read()
+        assert "\n" not in str(refusal.value)
+    assert not list(here.rglob("ran"))
