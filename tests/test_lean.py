@@ -36,7 +36,7 @@ def baseline(data: Path, tmp_path_factory) -> nn.Module:
     """Trained until it finds something: an mAP of zero would equal any other."""
     path = train_baseline(
         start_model(YOLOV8N, None, DataSet.read(data).names, seed=0),
-        Budget(epochs=6, imgsz=64, batch=8),
+        Budget(epochs=15, imgsz=64, batch=8),
         data,
         CPU,
         tmp_path_factory.mktemp("baseline"),
