@@ -135,7 +135,10 @@ def _problem(study: optuna.Study) -> str | None:
     problem = shape.misfit(study.user_attrs, shape.STUDY)
     if problem or not study.user_attrs.get("objectives"):
         return problem or "it names no objectives"
-    needed = {*study.user_attrs["objectives"], "map50_95", "map50"}
+    corner, objectives = study.user_attrs.get("reference_point"), study.user_attrs["objectives"]
+    if corner is not None and len(corner) != len(objectives) or len(study.directions) != len(objectives):
+        return "its reference point or its directions are not as many as its objectives"
+    needed = {*objectives, "map50_95", "map50"}
     for trial in trials(study):
         own = trial.user_attrs
         problem = shape.misfit(own, shape.TRIAL, f"trial {trial.number}")

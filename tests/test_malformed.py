@@ -150,7 +150,7 @@ def mutated(good: bytes, draw: Callable[..., Any]) -> bytes:
     return bytes(content)
 
 
-FUZZ = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @FUZZ
@@ -423,6 +423,8 @@ ATTRIBUTES: dict[str, tuple[str, Any]] = {
     "a detector that is a text": ("detector", "yolov8n"),
     "a detector's YAML that is a list": ("detector", {"name": "a", "yaml": []}),
     "a reference point of texts": ("reference_point", ["a", "b"]),
+    "a reference point of no objectives": ("reference_point", []),
+    "objectives of another number": ("objectives", ["map50_95"]),
     "seeds that are a number": ("baseline_seeds", 4),
     "seeds of texts": ("baseline_seeds", [{"map50_95": "high"}]),
     "confirmations that are a list": ("confirmations", []),
@@ -500,25 +502,55 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-NAMES = ("settings", "detector", "baseline_seeds", "reference_point", "verification", "confirmations", "baseline_stage")
+NAMES = (
+    "objectives",
+    "space",
+    "fingerprints",
+    "ended",
+    "settings",
+    "detector",
+    "baseline_seeds",
+    "reference_point",
+    "verification",
+    "confirmations",
+    "baseline_stage",
+)
 
 
-@FUZZ
-@given(name=st.sampled_from(NAMES), value=JSON)
-def test_any_value_of_an_attribute_is_read_or_refused(here, finished, name, value):
+OF_TRIALS = ("architecture", "label", "reason", "built", "foreseen", "measurement", "curve", "stop", "epochs_trained")
+
+
+def reported(folder: Path) -> None:
+    """Write the page of a run, or refuse it in one sentence."""
     from gamsearch.errors import GamsearchError
     from gamsearch.report.page import page
 
-    folder = here / "results" / "odd"
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(finished / records.JOURNAL, folder)
-    with_attribute(folder, name, value)
     try:
         record = records.record(records.snapshot(folder), "odd")
     except GamsearchError as error:
         assert "\n" not in str(error)
         return
     page(record)
+
+
+@FUZZ
+@given(name=st.sampled_from(NAMES), value=JSON)
+def test_any_value_of_an_attribute_of_the_study_is_read_or_refused(here, finished, name, value):
+    folder = here / "results" / "odd"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(finished / records.JOURNAL, folder)
+    with_attribute(folder, name, value)
+    reported(folder)
+
+
+@FUZZ
+@given(number=st.integers(0, 3), name=st.sampled_from(OF_TRIALS), value=JSON)
+def test_any_value_of_an_attribute_of_a_trial_is_read_or_refused(here, finished, number, name, value):
+    folder = here / "results" / "odd"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(finished / records.JOURNAL, folder)
+    with_trial_attribute(folder, number, name, value)
+    reported(folder)
 
 
 def test_links_out_of_a_run_are_not_followed(here, damaged):

@@ -8,6 +8,7 @@ plain values only and are read without unpickling code.
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from gamsearch.errors import RunError, one_line
@@ -24,13 +25,22 @@ def keep(trainer: Any, path: Path, more: State) -> None:
         "model": trainer.model.state_dict(),
         "average": trainer.ema.ema.state_dict(),
         "updates": trainer.ema.updates,
-        "optimizer": trainer.optimizer.state_dict(),
+        "optimizer": _plain(trainer.optimizer.state_dict()),
         "scaler": trainer.scaler.state_dict(),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
     partial.replace(path)
+
+
+def _plain(value: Any) -> Any:
+    """The value with Python's numbers for NumPy's, which older releases put into learning rates during a warm-up."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def read(path: Path, epoch: int) -> State | None:
