@@ -2,12 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gamsearch import __version__
 from gamsearch.errors import GamsearchError, OptionError, nearest, one_line
+from gamsearch.listing import LISTS
 
 EXAMPLES = """examples:
   python -m gamsearch run
@@ -242,90 +243,11 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    import random
+    from gamsearch.listing import describe
 
-    from gamsearch.space import SearchSpace
-
-    detector = None
-    if options.model:
-        from gamsearch.detectors import Detector
-
-        detector = Detector.load(options.model)
-    space = SearchSpace.load(options.space, detector)
-    print(f"{space.name}: {space.detector.name}, {space.size} architectures, objectives {', '.join(space.objectives)}")
-    print("\nsite  module  channels  stride  part      placements")
-    for site, placements in space.choices.items():
-        row = space.detector.rows[site]
-        labels = ", ".join(p.label.split(" ", 1)[-1] for p in placements)
-        print(f"{site:>4}  {row.module:<6}  {row.channels:>8}  {row.stride:>6}  {row.part:<8}  {labels}")
-    for rule in space.rules:
-        print(f"rule   {rule}")
-    for limit in space.limits:
-        print(f"limit  {limit.metric} {limit.text}")
-    print(f"\nanchors: {'; '.join(a.label for a in space.anchors()) or 'none'}")
-    print(f"sampled: {space.draw(random.Random(options.seed)).label}")
+    for line in describe(options.space, options.model, options.seed):
+        print(line)
     return 0
-
-
-def _list_attention() -> list[str]:
-    from gamsearch.attention.catalogue import CATALOGUE
-
-    return [
-        f"{s.name}: {s.title} ({s.paper}); options {dict(s.options)}; presets {', '.join(s.presets)}"
-        for s in CATALOGUE.values()
-    ]
-
-
-def _list_detectors() -> list[str]:
-    from gamsearch.detectors import stock_detectors
-
-    return stock_detectors()
-
-
-def _list_metrics() -> list[str]:
-    from gamsearch.metrics import METRICS
-
-    return [f"{m.name} [{m.unit}] {m.direction}, {m.stage}: {m.summary}" for m in METRICS.values()]
-
-
-def _list_samplers() -> list[str]:
-    from gamsearch.samplers import sampler_names
-
-    return sampler_names()
-
-
-def _list_latency() -> list[str]:
-    from gamsearch.latency import BACKENDS
-
-    return [f"{name}: {(prepare.__doc__ or '').splitlines()[0]}" for name, prepare in BACKENDS.items()]
-
-
-def _list_tables() -> list[str]:
-    from gamsearch.evaluators.replay import ReplayTable, shipped_tables, table_file
-
-    tables = {name: ReplayTable.read(table_file(name)) for name in shipped_tables()}
-    return [
-        f"{name}: {len(t.rows)} architectures of '{t.space}', {t.epochs} epochs at {len(t.seeds)} seeds"
-        for name, t in tables.items()
-    ]
-
-
-def _list_spaces() -> list[str]:
-    from gamsearch.space import SearchSpace, shipped_spaces
-
-    spaces = [SearchSpace.load(name) for name in shipped_spaces()]
-    return [f"{space.name}: {space.size} architectures of {space.detector.name}" for space in spaces]
-
-
-LISTS: dict[str, Callable[[], list[str]]] = {
-    "attention": _list_attention,
-    "detectors": _list_detectors,
-    "metrics": _list_metrics,
-    "samplers": _list_samplers,
-    "latency": _list_latency,
-    "spaces": _list_spaces,
-    "tables": _list_tables,
-}
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ import yaml
 from gamsearch.errors import RunError, one_line
 from gamsearch.machine import commit, machine, versions
 from gamsearch.manifest_checks import KEYS, check_keys, check_names, checked_settings
+from gamsearch.masking import masked
 from gamsearch.plain_yaml import UnreadableError, read_yaml
 from gamsearch.settings import Settings
 from gamsearch.space import SearchSpace
@@ -171,8 +172,6 @@ class _Dumper(yaml.SafeDumper):
 
 def _plain(value: Any) -> Any:
     """The value with lists for tuples, text without passwords."""
-    from gamsearch.report.wording import masked  # the report draws with libraries that a refusal need not wait for
-
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,19 +1,16 @@
 """What a manifest may say: its keys, their types, names that stay where they belong. Every fault is one sentence."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from gamsearch.errors import RunError, nearest, one_line
+from gamsearch.publish import is_activation
 from gamsearch.settings import NAME, Settings
 
 LARGEST_NUMBER = 10**9
 LONGEST_TEXT = 4096
-
-ACTIVATION = re.compile(r"(torch\.)?nn\.\w+\([\w=., -]*\)")
-"""Ultralytics evaluates the text of a model YAML's `activation`, so it can only be the call of a PyTorch module."""
 
 KEYS: dict[str, type] = {
     "manifest": int,
@@ -59,7 +56,7 @@ def check_names(path: Path, content: Mapping[str, Any]) -> None:
         if not isinstance(name, str) or not name or Path(name).name != name or "\\" in name or not name.isprintable():
             raise RunError(f"{path}, key '{key}.name': must be a file name without folders, not {_shown(name)}")
     activation = content["detector"]["yaml"].get("activation")
-    if activation is not None and not (isinstance(activation, str) and ACTIVATION.fullmatch(activation)):
+    if not is_activation(activation):
         raise RunError(
             f"{path}, key 'detector.yaml.activation': must be like torch.nn.SiLU() or nn.LeakyReLU(0.1), "
             f"not {_shown(activation)}"

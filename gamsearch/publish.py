@@ -83,10 +83,15 @@ def build(yaml: dict[str, Any], nc: int, ch: int = 3) -> "nn.Module":
     return model
 
 
+def is_activation(value: Any) -> bool:
+    """Whether a model YAML's `activation` may be evaluated: none, or the call of a PyTorch module."""
+    return value is None or (isinstance(value, str) and ACTIVATION.fullmatch(value) is not None)
+
+
 def _check(tasks: Any, yaml: Mapping[str, Any], nc: int) -> None:
     """Refuse what Ultralytics' parser would run, fetch or drown in: it calls whatever a row names among its globals."""
     activation, rows = yaml.get("activation"), [*yaml.get("backbone", ()), *yaml.get("head", ())]
-    if activation is not None and not (isinstance(activation, str) and ACTIVATION.fullmatch(activation)):
+    if not is_activation(activation):
         raise ModelError(
             f"the model YAML's activation must be like torch.nn.SiLU() or nn.LeakyReLU(0.1), not {activation!r}"
         )

@@ -3,7 +3,6 @@
 All of it is recorded in the run's own study, training by training, so an interrupted verification goes on where it was.
 """
 
-import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ import pandas as pd
 from gamsearch import study as records
 from gamsearch.architecture import Architecture
 from gamsearch.data import DataSet
-from gamsearch.detectors import Detector
+from gamsearch.detectors import SCALE_IN_NAME, Detector
 from gamsearch.environment import quiet_ultralytics
 from gamsearch.errors import CandidateFailed, OptionError, RunError
 from gamsearch.evaluation import Budget
@@ -28,7 +27,6 @@ from gamsearch.settings import Settings
 ATTRIBUTE = "verification"
 BASELINE, SCALE_UP = "baseline", "scale-up"
 SCALES = "nsmlx"
-SCALE_IN_NAME = re.compile(r"^(yolov?\d+)([nsmlx])(u?(?:[-.].*)?)$")
 
 Say = Callable[[str], None]
 OnEpoch = Callable[[int, int, Mapping[str, float]], None]
@@ -276,8 +274,9 @@ def _described(row: pd.Series) -> dict[str, Any]:
 
 def next_scale(model: str) -> str:
     """The next larger scale of a stock detector, e.g. `yolov8s.yaml` for `yolov8n.yaml`; `OptionError` if unknown."""
-    found = SCALE_IN_NAME.match(Path(model).name)
-    if found is None or found.group(2) == SCALES[-1]:
+    name = Path(model).name
+    found = SCALE_IN_NAME.search(name)
+    if found is None or found.group(1) == SCALES[-1]:
         raise OptionError(f"the next scale after {model} is not known; name it, e.g. --scale-up yolov8s.yaml")
-    stem, scale, rest = found.groups()
-    return f"{stem}{SCALES[SCALES.index(scale) + 1]}{rest}"
+    larger = SCALES[SCALES.index(found.group(1)) + 1]
+    return f"{name[: found.start(1)]}{larger}{name[found.end(1) :]}"

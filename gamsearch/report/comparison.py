@@ -14,6 +14,7 @@ from rich.text import Text
 
 from gamsearch.compare import Comparison, Run
 from gamsearch.errors import RunError
+from gamsearch.masking import masked
 from gamsearch.metrics import Metric
 from gamsearch.report import style, wording
 from gamsearch.report.chart import CONFIG
@@ -204,6 +205,6 @@ def _setting(index: int, row: tuple[str, tuple[str, ...]]) -> str:
 
 
 def _reproduce(comparison: Comparison) -> str:
-    commands = [(run.name, wording.masked(str(run.record.settings.get("command", "")))) for run in comparison.runs]
+    commands = [(run.name, masked(str(run.record.settings.get("command", "")))) for run in comparison.runs]
     blocks = [f"<h3>{escape(n)}</h3><pre><code>{escape(c)}</code></pre>" for n, c in commands if c]
     return "<h2>How to reproduce</h2>" + "".join(blocks) if blocks else ""

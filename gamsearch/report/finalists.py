@@ -6,6 +6,7 @@ from functools import partial
 from math import inf, isfinite, isnan
 
 from gamsearch.finalist import Compared, figure
+from gamsearch.masking import masked
 from gamsearch.record import Record
 from gamsearch.report import wording
 from gamsearch.report.tables import Column
@@ -112,7 +113,7 @@ def conditions(record: Record) -> str:
         (f"{settings.get('epochs')} epochs", settings.get("epochs")),
         (f"{settings.get('imgsz')} px", settings.get("imgsz")),
         (f"batch {settings.get('batch')}", settings.get("batch")),
-        (f"started from {wording.masked(str(settings.get('model')))}", settings.get("model")),
+        (f"started from {masked(str(settings.get('model')))}", settings.get("model")),
     ]
     return ", ".join(text for text, there in known if there)
 

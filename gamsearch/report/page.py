@@ -14,7 +14,6 @@ from gamsearch.detectors import Detector
 from gamsearch.errors import GamsearchError
 from gamsearch.record import Record
 from gamsearch.report import drawing, effects, figures, finalists, points, reproduce, style, verified, wording
-from gamsearch.report.chart import CONFIG as CONFIG
 from gamsearch.report.chart import chart
 from gamsearch.report.effects import Effect
 from gamsearch.report.tables import Column, html_table, rows_of, trial_columns

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from gamsearch.masking import masked
 from gamsearch.metrics import METRICS
 from gamsearch.plain_yaml import UnreadableError, read_yaml
 from gamsearch.record import Record
@@ -34,7 +35,7 @@ def surroundings(folder: Path) -> dict[str, Any]:
 def section(record: Record, manifest: Mapping[str, Any]) -> str:
     """The commands, the settings of the search and of the verification, the baseline's seeds."""
     settings = dict(record.settings)
-    commands = [wording.masked(str(settings.pop("command", "")))]
+    commands = [masked(str(settings.pop("command", "")))]
     if manifest:
         commands.append(shlex.join(["python", "-m", "gamsearch", "run", "--from", f"{place(record)}/{MANIFEST}"]))
     if record.verification.finalists:
@@ -67,7 +68,7 @@ def verify_command(record: Record) -> str:
     """The command that made the verification, as recorded, else worked out from what was recorded of it."""
     settings = record.verification.settings
     if settings.get("command"):
-        return wording.masked(str(settings["command"]))
+        return masked(str(settings["command"]))
     words = ["python", "-m", "gamsearch", "verify", place(record), "--top", len(record.verification.finalists)]
     for name in ("seeds", "epochs"):
         words += [f"--{name}", settings[name]] if name in settings else []
@@ -76,7 +77,7 @@ def verify_command(record: Record) -> str:
     searched = record.settings.get("train") or {}
     for key, value in (settings.get("train") or {}).items():
         words += ["--train", f"{key}={value}"] if searched.get(key) != value else []
-    return wording.masked(shlex.join(map(str, words)))
+    return masked(shlex.join(map(str, words)))
 
 
 def _seeds(record: Record) -> str:

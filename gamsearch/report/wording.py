@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from gamsearch.masking import masked
 from gamsearch.metrics import METRICS, Metric
 from gamsearch.record import BASELINE
 
@@ -106,8 +107,3 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
             yield name, masked(", ".join(map(str, item)))
         else:
             yield name, masked(str(item))
-
-
-def masked(text: str) -> str:
-    """Hide the password of every `scheme://user:password@host` in the text."""
-    return re.sub(r"(://[^/\s:@]*):[^/\s@]+@", r"\1:***@", text)
