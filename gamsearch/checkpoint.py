@@ -17,7 +17,7 @@ from torch import nn
 from gamsearch import publish
 from gamsearch.errors import ModelError, one_line
 
-DETECTORS = ("ultralytics.nn.tasks.DetectionModel", "ultralytics.nn.tasks.YOLOv10DetectionModel")
+DETECTORS = (f"{publish.TASKS}.DetectionModel", f"{publish.TASKS}.YOLOv10DetectionModel")
 PICKLE = b"\x80"
 """First byte of the files that torch wrote before 1.6, which cannot be looked through."""
 
