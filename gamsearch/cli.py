@@ -1,32 +1,24 @@
 """The commands of `python -m gamsearch`. Each is one short function; heavy imports stay inside."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gamsearch import __version__
 from gamsearch.errors import GamsearchError, OptionError, nearest, one_line
 from gamsearch.listing import LISTS
+from gamsearch.parser import parser
 
-EXAMPLES = """examples:
-  python -m gamsearch run
-  python -m gamsearch run --data my/data.yaml --model yolov8n.pt --trials 40 --device 0 --name mine
-  python -m gamsearch run --from results/mine/manifest.yaml
-  python -m gamsearch status results/mine
-  python -m gamsearch report results/mine
-  python -m gamsearch compare results/mine results/other
-  python -m gamsearch verify results/mine --seeds 5 --epochs 100
-  python -m gamsearch export results/mine --pick knee
-  python -m gamsearch show search_spaces/gam.yaml
-  python -m gamsearch list attention
-"""
+if TYPE_CHECKING:
+    from gamsearch.run import Around
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, 2 after an error that the user can mend, or 130 after Ctrl-C."""
-    options = _parser().parse_args(arguments)
+    options = parser(COMMANDS).parse_args(arguments)
     try:
         return int(options.command(options) or 0)
     except GamsearchError as error:
@@ -58,13 +50,31 @@ def _run(options: argparse.Namespace) -> int:
     demo = not given["data"] and given["evaluator"] in (None, "training")
     name = given["name"] or ("demo" if demo else _name_from(given))
     folder = Path(given["out"] or "results") / name
+    around = _around(options, folder)
+    given["device"] = around.places[0].device or None
     recorded = recorded_settings(folder)
     if demo and recorded is None:
         given, defaults = _demo(given, folder)
     else:
         defaults = _defaults(given)
     settings = resolve({**given, "name": name, "out": str(folder.parent)}, recorded, defaults)
-    return _search(settings, recorded is not None, [], trust=bool(options.trust_checkpoint))
+    return _search(settings, recorded is not None, [], around)
+
+
+def _around(options: argparse.Namespace, folder: Path) -> "Around":
+    """Where a run's study is kept and its workers work; what they need in the environment is there from now on."""
+    from gamsearch.artifacts import check_place
+    from gamsearch.crew import places
+    from gamsearch.run import Around
+    from gamsearch.storages import settle
+
+    if options.workers is not None and not 1 <= options.workers <= MOST_WORKERS:
+        raise OptionError(f"--workers must be between 1 and {MOST_WORKERS}, not {options.workers}")
+    check_place(options.artifacts or "")
+    here = places(options.device or "", options.workers or 1, os.environ, os.cpu_count() or 1)
+    os.environ.update(here[0].environment)
+    url = settle(folder, options.storage or "", folder.name)
+    return Around(bool(options.trust_checkpoint), tuple(here), url, options.artifacts or "")
 
 
 def _repeat(options: argparse.Namespace) -> int:
@@ -82,15 +92,17 @@ def _repeat(options: argparse.Namespace) -> int:
         )
     origin = Manifest.read(Path(options.manifest))
     settings, said = repeated(origin, vars(options), recorded_settings)
+    around = _around(options, settings.folder)
     resumed = recorded_settings(settings.folder) is not None
-    return _search(settings, resumed, said, origin, bool(options.trust_checkpoint))
+    return _search(settings, resumed, said, around, origin)
 
 
-BESIDE = ("manifest", "command", "trust_checkpoint")
+BESIDE = ("manifest", "command", "trust_checkpoint", "storage", "artifacts", "workers")
 """Options that are no settings."""
+MOST_WORKERS = 256
 
 
-def _search(settings: Any, resumed: bool, said: Sequence[str], origin: Any = None, trust: bool = False) -> int:
+def _search(settings: Any, resumed: bool, said: Sequence[str], around: "Around", origin: Any = None) -> int:
     """Carry out a run and report on it; the lines in `said` come first."""
     from gamsearch import study as records
     from gamsearch.progress import RunProgress
@@ -101,8 +113,44 @@ def _search(settings: Any, resumed: bool, said: Sequence[str], origin: Any = Non
         progress.say(f"gamsearch {__version__}: run '{name}' in {folder}" + (" (resumed)" if resumed else ""))
         for line in said:
             progress.say(line)
-        study = run(settings, progress, command_line(), origin, trust)
+        study = run(settings, progress, command_line(), origin, around)
     return _report_on(records.record(study, name), folder)
+
+
+def _worker(options: argparse.Namespace) -> int:
+    """Take part in a search that another process opened."""
+    from gamsearch.crew import PARENT
+    from gamsearch.join import Wanted, join
+    from gamsearch.progress import RunProgress
+    from gamsearch.settings import NAME
+    from gamsearch.storages import settle
+
+    if bool(options.folder) == bool(options.storage and options.study):
+        raise OptionError("worker needs the folder of a run that this machine sees, or else --storage and --study")
+    if options.study and not NAME.fullmatch(options.study):
+        raise OptionError(f"--study must be the --name of the run, not '{options.study[:200]}'")
+    folder = Path(options.folder) if options.folder else Path(options.out or "results") / options.study
+    settle(folder, options.storage or "", options.study or folder.name)
+    parent = os.environ.get(PARENT, "")
+    wanted = Wanted(
+        folder,
+        options.data or "",
+        options.device or "",
+        options.artifacts or "",
+        60.0 * options.wait,
+        int(parent) if parent.isdigit() else 0,
+    )
+    with RunProgress() as progress:
+        progress.say(f"gamsearch {__version__}: worker for {folder}")
+        progress.say(join(wanted, progress))
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from gamsearch.storages import serve
+
+    serve(options.storage, options.host, options.port)
+    return 0
 
 
 def _demo(given: dict[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -258,90 +306,15 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m gamsearch",
-        description="Where in a YOLO detector does an attention module pay for itself, and at which reduction rate?",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(required=True, metavar="command")
-    _add_run(commands.add_parser("run", help="search; without options a five-minute demonstration"))
-    report = commands.add_parser("report", help="rebuild table, plots and HTML of a run")
-    report.add_argument("folder", help="the run's folder, e.g. results/my-search")
-    report.set_defaults(command=_report)
-    status = commands.add_parser("status", help="what a run is doing and how far it is; safe while it runs")
-    status.add_argument("folder", help="the run's folder, e.g. results/my-search")
-    status.set_defaults(command=_status)
-    compare = commands.add_parser("compare", help="fronts, hypervolumes and settings of several runs side by side")
-    compare.add_argument("folders", nargs="+", metavar="folder", help="folders of two or more runs")
-    compare.add_argument("--out", help="folder for compare.html and compare.png; default results/compare-A-B")
-    compare.set_defaults(command=_compare)
-    verify = commands.add_parser("verify", help="finalists and baseline at full budget over several seeds")
-    verify.add_argument("folder", help="the run's folder, e.g. results/my-search")
-    verify.add_argument("--top", type=int, default=3, help="so many members of the front at most; default 3")
-    verify.add_argument("--seeds", type=int, default=5, help="paired seeds; default 5; more can be added later")
-    verify.add_argument("--epochs", type=int, default=100, help="of each training, from the original weights")
-    verify.add_argument(
-        "--scale-up",
-        nargs="?",
-        const="next",
-        default="",
-        metavar="MODEL",
-        help="also train the next scale without attention (or MODEL), to price attention against plain growth",
-    )
-    verify.add_argument("--train", action="append", metavar="KEY=VALUE", help="Ultralytics arguments beside the run's")
-    verify.add_argument("--device", help="default: the run's")
-    _add_trust(verify)
-    verify.set_defaults(command=_verify)
-    export = commands.add_parser("export", help="YAML, weights and ONNX of one architecture")
-    export.add_argument("folder", help="the run's folder, e.g. results/my-search")
-    export.add_argument("--pick", default="knee", help="knee (default) or an objective: its best on the front")
-    export.add_argument("--trial", type=int, help="this trial instead")
-    export.set_defaults(command=_export)
-    show = commands.add_parser("show", help="sites, options, size and a sample of a search space; no training")
-    show.add_argument("space", help="a space file or the name of a shipped space")
-    show.add_argument("--model", help="another detector than the space's own, e.g. yolov8s")
-    show.add_argument("--seed", type=int, default=0, help="of the sampled architecture")
-    show.set_defaults(command=_show)
-    listing = commands.add_parser("list", help="what there is to choose from")
-    listing.add_argument("what", help=" | ".join(LISTS))
-    listing.set_defaults(command=_list)
-    return parser
-
-
-def _add_trust(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--trust-checkpoint",
-        action="store_true",
-        default=None,
-        help="open a .pt even if that runs code in it; only for what cannot be read otherwise",
-    )
-
-
-def _add_run(run: argparse.ArgumentParser) -> None:
-    run.add_argument("--from", dest="manifest", metavar="MANIFEST", help="repeat a run: its manifest.yaml")
-    run.add_argument("--data", help="data YAML of a YOLO detection data set (default: a demonstration made offline)")
-    run.add_argument("--model", help="stock YAML (baseline from scratch) or .pt (fine-tuned); default yolov8n.yaml")
-    _add_trust(run)
-    run.add_argument("--space", help="a space file or the name of a shipped space; default gam")
-    run.add_argument("--trials", type=int, help="how many full brief trainings the search is worth; default 40")
-    run.add_argument("--budget", help="instead of --trials: a time or epochs, e.g. 3h, 90min or 200epochs")
-    run.add_argument("--stopping", help="off, default or aggressive: when a candidate's training ends early")
-    run.add_argument("--epochs", type=int, help="brief training per candidate; default 5")
-    run.add_argument("--baseline-epochs", type=int, help="default 25, 10 for a .pt; 0 takes it as it is")
-    run.add_argument("--imgsz", type=int, help="image size in px, a multiple of 32; default 640")
-    run.add_argument("--batch", type=int, help="images per batch; default 16, or 8 below 1000 training images")
-    run.add_argument("--device", help="cpu, an index such as 0, or mps; default the best there is")
-    run.add_argument("--seed", type=int, help="of data order, augmentation and sampler; default 0")
-    run.add_argument("--sampler", help="auto (default), thaw, gp, tpe, nsga2, random or brute")
-    run.add_argument("--objectives", type=lambda text: tuple(text.split(",")), help="e.g. map50_95,latency_ms,params_m")
-    run.add_argument("--evaluator", help="training (default) or replay")
-    run.add_argument("--table", help="for --evaluator replay: a JSON table, or the name of a shipped one")
-    run.add_argument("--latency", help="latency backend; default torch")
-    run.add_argument("--noise-seeds", type=int, help="seeds at which the baseline is measured; default 5")
-    run.add_argument("--train", action="append", metavar="KEY=VALUE", help="any Ultralytics training argument")
-    run.add_argument("--out", help="folder of all runs; default results")
-    run.add_argument("--name", help="name of this run; the same name again resumes it")
-    run.set_defaults(command=_run)
+COMMANDS = {
+    "run": _run,
+    "worker": _worker,
+    "serve": _serve,
+    "report": _report,
+    "status": _status,
+    "compare": _compare,
+    "verify": _verify,
+    "export": _export,
+    "show": _show,
+    "list": _list,
+}

@@ -50,7 +50,11 @@ The first epoch reported is `budget.done + 1`, or 1 if what was kept of the earl
 
 
 class Paused(Exception):
-    """Raised by a report after a rung: stop here, and keep what is needed to go on."""
+    """Raised by a report after an epoch: stop here, and keep what is needed to go on."""
+
+
+class Left(Paused):
+    """The pause of a worker that was asked to end: another one goes on."""
 
 
 class Evaluator(Protocol):

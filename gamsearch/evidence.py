@@ -16,6 +16,8 @@ from gamsearch.metrics import METRICS, Metric
 
 INTERRUPTED = "interrupted"
 """The reason of a trial that ended because the run was stopped."""
+LOST = "lost"
+"""How the reason of a trial begins that ended because its worker vanished."""
 
 
 @dataclass
@@ -104,7 +106,7 @@ class Evidence:
                 self.baseline = self.known[own["key"]] = found
             return
         self.spent += int(own.get("epochs_trained", 0))
-        self.seconds += trial.duration.total_seconds() if trial.duration else 0.0
+        self.seconds += _seconds(trial)
         self.known[own["key"]] = found
 
     def charged(self, each: int) -> int:
@@ -127,6 +129,13 @@ class Evidence:
         if self.baseline is None or epoch not in known.curve or epoch not in self.baseline.curve:
             return None
         return known.curve[epoch][metric] - self.baseline.curve[epoch][metric]
+
+
+def _seconds(trial: FrozenTrial) -> float:
+    """How long a trial took by its worker's own counter; older records by their clock, which may jump."""
+    if "took" in trial.user_attrs:
+        return float(trial.user_attrs["took"])
+    return max(0.0, trial.duration.total_seconds()) if trial.duration else 0.0
 
 
 TRAINED = frozenset(m.name for m in METRICS.values() if m.stage == "trained")

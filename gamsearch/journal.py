@@ -2,36 +2,80 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from filelock import FileLock
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+
+GRACE_S = 3
+"""After so long Optuna's own lock, which outlives a killed process, is broken."""
+POLL_S = 0.002
 
 
 class Journal(JournalFileBackend):
-    """Optuna's journal file that waits for the disk only where a trial ends or the study itself is written.
+    """Optuna's journal file for several processes that can die at any moment.
 
-    A trial has some 25 lines, and waiting for each of them is three quarters of what a search costs. The others are
-    handed to the operating system at once, so a killed process loses none; a power failure can lose those of trials
-    that had not ended.
+    It waits for the disk only where a trial ends or the study itself is written: a trial has some 25 lines, and waiting
+    for each of them is three quarters of what a search costs. The others are handed to the operating system at once,
+    so a killed process loses none; a power failure can lose those of trials that had not ended. Processes exclude each
+    other by a lock that the kernel frees when its holder dies; Optuna's lock is held as well, for the dashboard's sake.
     """
 
     def __init__(self, path: Path):
-        self.path, self.lock = path, JournalFileSymlinkLock(str(path))
+        self.path = path
+        self.mutex = FileLock(path.with_name(".journal.lock"))
+        self.lock = JournalFileSymlinkLock(str(path), grace_period=GRACE_S)
         super().__init__(str(path), lock_obj=self.lock)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append one line per operation while no other process does."""
+        """Append one line per operation while no other process does; all of them or, on a full disk, none."""
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        self.lock.acquire()
-        try:
-            with self.path.open("ab") as file:
-                file.write(lines.encode("utf-8"))
-                file.flush()
+        with self._alone(), self.path.open("rb+", buffering=0) as file:
+            cut_torn_line(file)
+            end = file.seek(0, os.SEEK_END)
+            try:
+                _write(file, lines.encode("utf-8"))
                 if any(map(_decisive, logs)):
                     os.fsync(file.fileno())
-        finally:
-            self.lock.release()
+            except OSError:
+                file.truncate(end)
+                raise
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self.mutex.acquire(poll_interval=POLL_S):
+            self.lock.acquire()
+            try:
+                yield
+            finally:
+                with suppress(RuntimeError):  # somebody took us for dead and broke it
+                    self.lock.release()
+
+
+def cut_torn_line(file: IO[bytes]) -> bool:
+    """Cut a journal back to its last newline after a kill in the middle of a write; return whether it was cut.
+
+    Only for who holds the journal's lock: a reader could cut what a writer is writing.
+    """
+    size = file.seek(0, os.SEEK_END)
+    if size == 0:
+        return False
+    file.seek(size - 1)
+    if file.read(1) == b"\n":
+        return False
+    file.seek(0)
+    file.truncate((file.read() or b"").rfind(b"\n") + 1)
+    return True
+
+
+def _write(file: IO[bytes], content: bytes) -> None:
+    """Write all of it: an unbuffered write may stop early, as before the last block of a full disk."""
+    view = memoryview(content)
+    while view:
+        view = view[file.write(view) :]
 
 
 def _decisive(log: dict[str, Any]) -> bool:

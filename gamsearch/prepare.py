@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gamsearch.architecture import Architecture
+from gamsearch.artifacts import Artifacts
 from gamsearch.data import DataSet
 from gamsearch.detectors import Detector
 from gamsearch.environment import quiet_ultralytics
@@ -20,6 +21,8 @@ from gamsearch.space import SearchSpace
 if TYPE_CHECKING:
     from gamsearch.evaluators.replay import ReplayTable
 
+BASELINE, LATENCIES = "baseline/baseline.pt", "latency.json"
+"""Where a run's folder has the weights that all candidates inherit, and the latency table."""
 TABLE_SECONDS = 60.0
 """So long the latency table is measured at most, in a short search less, and no longer than it takes to be precise."""
 
@@ -48,8 +51,19 @@ class Prepared:
     seeds: int | None = None
 
 
-def prepare_training(settings: Settings, progress: RunProgress, trust: bool = False) -> Prepared:
-    """Read data, model and space; the start trains the baseline (or takes it up again)."""
+@dataclass(frozen=True)
+class Joining:
+    """What a worker has from the study that it takes part in: its space, a name of its own, and the others' files."""
+
+    space: SearchSpace
+    worker: str
+    files: Artifacts
+
+
+def prepare_training(
+    settings: Settings, progress: RunProgress, trust: bool = False, joining: Joining | None = None
+) -> Prepared:
+    """Read data, model and space; the start trains the baseline (or takes it up again, or has it from the others)."""
     if not settings.data:
         raise OptionError("--data is missing: give the data YAML of your detection data set")
     data = DataSet.read(settings.data)
@@ -62,21 +76,28 @@ def prepare_training(settings: Settings, progress: RunProgress, trust: bool = Fa
 
     device = devices.select(settings.device)
     backend_named(settings.latency, device)
-    detector, weights = read_model(settings.model, trust)
-    space = _space(settings, detector)
+    if joining is None:
+        detector, weights = read_model(settings.model, trust)
+        space = _space(settings, detector)
+    else:
+        space, detector, weights = joining.space, joining.space.detector, None
     progress.say(f"{detector.name}, space '{space.name}': {space.size} architectures on {devices.describe(device)}")
-    _check_baseline(settings, data, weights)
+    if joining is None:
+        _check_baseline(settings, data, weights)
 
     def start(reference_ms: float | None) -> Started:
-        stage = _baseline_stage(settings, data, detector, weights, device, progress)
-        path = settings.folder / "baseline" / "baseline.pt"
+        path, stage = settings.folder / BASELINE, {}
+        if joining is None:
+            stage = _baseline_stage(settings, data, detector, weights, device, progress)
+        else:
+            _take_up(joining.files, settings.folder)
         baseline = read_baseline(path)
         evaluator = TrainingEvaluator(
             detector,
             baseline,
             data.yaml.resolve(),
             device,
-            settings.folder / "baseline" / "scratch",
+            settings.folder / "baseline" / ("scratch" if joining is None else f"scratch-{joining.worker}"),
             user_arguments=settings.train,
             reference_ms=reference_ms,
             latency_backend=settings.latency,
@@ -91,6 +112,24 @@ def prepare_training(settings: Settings, progress: RunProgress, trust: bool = Fa
     hardware = devices.describe(device)
     shown = {"data_summary": data.summary, "data_fingerprint": data.fingerprint, "hardware": hardware}
     return Prepared(space, start, shown, {"data": data.fingerprint, "device": hardware})
+
+
+def _take_up(files: Artifacts, folder: Path) -> None:
+    """Have the baseline's weights and the latency table that the leading run made, unless they are in the folder."""
+    if not (folder / BASELINE).exists() and not files.fetch(BASELINE, folder / BASELINE):
+        raise RunError(
+            f"the baseline's weights are not in {folder} and were not handed on; give --artifacts to both, "
+            "or let them share the run's folder"
+        )
+    if not (folder / LATENCIES).exists():
+        files.fetch(LATENCIES, folder / LATENCIES)
+
+
+def hand_on(files: Artifacts, folder: Path) -> None:
+    """Give other machines what they need to take part in the run in `folder`."""
+    for name in (BASELINE, LATENCIES):
+        if (folder / name).exists():
+            files.give(folder / name, name)
 
 
 def _check_baseline(settings: Settings, data: DataSet, weights: Any) -> None:
@@ -147,7 +186,7 @@ def _latencies(
     """Latency ratios by an additive table that is measured when it is first asked, and kept in the run's folder."""
     from gamsearch.latency_table import LatencyTable, conditions_of, measure_table
 
-    path, seconds = settings.folder / "latency.json", min(TABLE_SECONDS, 2.0 * settings.trials)
+    path, seconds = settings.folder / LATENCIES, min(TABLE_SECONDS, 2.0 * settings.trials)
     tables: list[LatencyTable] = []
 
     def ratio(architecture: Architecture) -> float:
@@ -164,7 +203,9 @@ def _latencies(
     return ratio
 
 
-def prepare_replay(settings: Settings, progress: RunProgress, trust: bool = False) -> Prepared:
+def prepare_replay(
+    settings: Settings, progress: RunProgress, trust: bool = False, joining: Joining | None = None
+) -> Prepared:
     """Search a table of earlier measurements; nothing is trained and torch is not needed."""
     from gamsearch.evaluators.replay import ReplayEvaluator, ReplayTable, table_file
 
@@ -172,8 +213,8 @@ def prepare_replay(settings: Settings, progress: RunProgress, trust: bool = Fals
     table = ReplayTable.read(path)
     if settings.epochs > table.epochs:
         raise OptionError(f"{settings.table} holds {table.epochs} epochs, so --epochs cannot be {settings.epochs}")
-    space = _space(settings, None)
-    if space.detector.name != table.detector:
+    space = _space(settings, None) if joining is None else joining.space
+    if joining is None and space.detector.name != table.detector:
         space = _space(settings, Detector.load(table.detector))
     _check_table(settings.table, table, space)
     missing = space.size - len(table.rows)
@@ -205,8 +246,8 @@ def _digest(path: Path) -> str:
         raise ModelError(f"{path} cannot be read ({error.strerror})") from error
 
 
-Prepare = Callable[[Settings, RunProgress, bool], Prepared]
-"""Settings, progress, and whether a `--model` may run code that it holds."""
+Prepare = Callable[[Settings, RunProgress, bool, Joining | None], Prepared]
+"""Settings, progress, whether a `--model` may run code that it holds, and what a worker has from the others."""
 
 PREPARE: dict[str, Prepare] = {"training": prepare_training, "replay": prepare_replay}
 

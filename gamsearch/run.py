@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,21 @@ from filelock import FileLock, Timeout
 
 from gamsearch import manifest, repeat
 from gamsearch import study as records
+from gamsearch.artifacts import Artifacts, weights
+from gamsearch.crew import Crew, Place
 from gamsearch.errors import RunError
-from gamsearch.evaluation import Budget
+from gamsearch.evaluation import Budget, Evaluator
 from gamsearch.links import refuse_links
 from gamsearch.machine import versions
 from gamsearch.manifest import Manifest
+from gamsearch.masking import masked
 from gamsearch.metrics import metric_named
-from gamsearch.prepare import Prepared, prepare_named
+from gamsearch.prepare import Prepared, hand_on, prepare_named
 from gamsearch.progress import RunProgress
+from gamsearch.roster import MISSED, Roster
 from gamsearch.samplers import sampler_named
 from gamsearch.search import Plan, search
 from gamsearch.settings import Settings
-from gamsearch.space import SearchSpace
 from gamsearch.stopping import stopping_named
 from gamsearch.worker import LOCK, announced
 
@@ -33,22 +37,39 @@ PACKAGES = ("gamsearch", "python", "ultralytics", "torch", "optuna", "numpy")
 """Those whose versions stand among the recorded settings; the manifest has more."""
 
 
+@dataclass(frozen=True)
+class Around:
+    """What a run is told besides its settings, and what is recorded nowhere or without its secrets.
+
+    `trust` lets a `--model` that cannot be opened otherwise run the code that it holds; whoever passes a folder on
+    could write it there. `places` are where the workers run, this one first; `storage` is the URL of a storage other
+    than the journal, `artifacts` where machines that do not share the folder hand on files.
+    """
+
+    trust: bool = False
+    places: tuple[Place, ...] = ()
+    storage: str = ""
+    artifacts: str = ""
+
+
 def run(
-    settings: Settings, progress: RunProgress, command: str, origin: Manifest | None = None, trust: bool = False
+    settings: Settings,
+    progress: RunProgress,
+    command: str,
+    origin: Manifest | None = None,
+    around: Around | None = None,
 ) -> optuna.Study:
     """Carry out a run, or go on with it where it was stopped; return its study. `RunError` if the folder is in use.
 
-    `trust` lets a `--model` that cannot be opened otherwise run the code that it holds; it is recorded nowhere, since
-    whoever passes a folder on could write it there.
     With an `origin` it repeats the run of that manifest: other inputs are refused, other surroundings told.
     """
-    folder = settings.folder
+    folder, around = settings.folder, around or Around()
     prepare = prepare_named(settings.evaluator)
     _make(folder)
     with held(folder):
         records.repair_torn_line(folder)
-        existing = records.load(folder) if (folder / records.JOURNAL).exists() else None
-        prepared = prepare(settings, progress, trust)
+        existing = records.load(folder) if records.exists(folder) else None
+        prepared = prepare(settings, progress, around.trust, None)
         sampler_named(settings.sampler, prepared.space)  # refused before any work
         if origin is not None:
             found = {**prepared.fingerprints, **manifest.fingerprints(settings, prepared.space)}
@@ -56,24 +77,83 @@ def run(
         study = existing or _create(settings, prepared, command)
         _check_space(study, prepared, settings)
         rungs = stopping_named(settings.stopping).rungs(settings.epochs)
-        _check_fingerprints(study, {**prepared.fingerprints, "rungs": str(rungs)})
-        seeds = min(settings.noise_seeds, prepared.seeds or settings.noise_seeds)
-        facts = _keep_manifest(settings, prepared.space, study, seeds, origin, resumed=existing is not None)
-        if origin is not None:
-            for line in repeat.differences(origin, facts) or ["nothing: versions, machine, commit and inputs agree"]:
-                progress.say(f"differs from {origin.path}: {line}")
-        started = prepared.start(_reference_ms(study))
-        _check_fingerprints(study, started.fingerprints)
-        _keep_manifest(settings, prepared.space, study, seeds, origin, resumed=True)
-        study.set_user_attr("baseline_stage", {**started.baseline_stage, **study.user_attrs.get("baseline_stage", {})})
-        budget = Budget(settings.epochs, settings.imgsz, settings.batch, settings.seed)
-        stopping = stopping_named(settings.stopping)
-        plan = Plan(prepared.space, budget, settings.allowance, settings.sampler, seeds, stopping, settings.seed)
-        study.set_user_attr("ended", "")
-        why = search(study, plan, started.evaluator, progress)
-        study.set_user_attr("ended", why)
-        progress.say(f"search ended: {why}")
+        with Roster(study, folder, settings.device or "default device") as roster:
+            _refuse_second_leader(roster, progress)
+            _check_fingerprints(study, {**prepared.fingerprints, "rungs": str(rungs)})
+            plan = plan_of(settings, prepared)
+            facts = _keep_manifest(settings, plan, study, origin, resumed=existing is not None)
+            if origin is not None:
+                for line in repeat.differences(origin, facts) or [
+                    "nothing: versions, machine, commit and inputs agree"
+                ]:
+                    progress.say(f"differs from {origin.path}: {line}")
+            started = prepared.start(_reference_ms(study))
+            _check_fingerprints(study, started.fingerprints)
+            _keep_manifest(settings, plan, study, origin, resumed=True)
+            stage = {**started.baseline_stage, **study.user_attrs.get("baseline_stage", {})}
+            study.set_user_attr("baseline_stage", stage)
+            study.set_user_attr("ended", "")
+            why = _searched(study, plan, started.evaluator, progress, roster, folder, around)
+            study.set_user_attr("ended", why)
+            progress.say(f"search ended: {why}")
     return study
+
+
+def plan_of(settings: Settings, prepared: Prepared) -> Plan:
+    """What the search of a run with these settings is to do."""
+    budget = Budget(settings.epochs, settings.imgsz, settings.batch, settings.seed)
+    seeds = min(settings.noise_seeds, prepared.seeds or settings.noise_seeds)
+    stopping = stopping_named(settings.stopping)
+    return Plan(prepared.space, budget, settings.allowance, settings.sampler, seeds, stopping, settings.seed)
+
+
+def _searched(
+    study: optuna.Study,
+    plan: Plan,
+    evaluator: Evaluator,
+    progress: RunProgress,
+    roster: Roster,
+    folder: Path,
+    around: Around,
+) -> str:
+    """Search together with further workers of this machine, and with whoever else takes part; return why it ended."""
+    if around.artifacts:
+        study.set_user_attr("artifacts", around.artifacts)
+    files = Artifacts(study, around.artifacts or str(study.user_attrs.get("artifacts", "")))
+    crew = Crew(folder, list(around.places[1:]), progress.say, around.storage)
+
+    def opened() -> None:
+        hand_on(files, folder)
+        crew.start()
+
+    try:
+        why = search(study, plan, evaluator, progress, roster, opened)
+        crew.finish()
+    finally:
+        crew.stop()
+    for name in weights(study.user_attrs):
+        if not (folder / name).exists():
+            files.fetch(name, folder / name)
+    return why
+
+
+def _refuse_second_leader(roster: Roster, progress: RunProgress) -> None:
+    """Two runs on one storage by mistake: the second is refused; one that died on another machine is waited for."""
+    beats = roster.beats()
+    said = False
+    while leaders := roster.leaders():
+        now = roster.beats()
+        for worker in leaders:
+            if roster.here(worker) or now[worker] != beats.get(worker):
+                raise RunError(
+                    f"this study is led by another run ({roster.described(worker)}); wait for it, take part in it with "
+                    "`worker`, or give another --name"
+                )
+        if not said:
+            minutes = roster.beat_s * (MISSED + 1) / 60
+            progress.say(f"another run led this study and did not end it; watching for up to {minutes:.0f} min")
+            said = True
+        roster.wait()
 
 
 def _make(folder: Path) -> None:
@@ -126,8 +206,12 @@ def _create(settings: Settings, prepared: Prepared, command: str) -> optuna.Stud
     """The study of a new run, with all that says how it was made."""
     space = prepared.space
     facts = {
-        "settings": {**settings.to_dict(), "command": command, "versions": _versions(), **prepared.shown},
-        "space": {"name": space.name, "fingerprint": space.fingerprint},
+        "settings": {**settings.to_dict(), "command": masked(command), "versions": _versions(), **prepared.shown},
+        "space": {
+            "name": space.name,
+            "fingerprint": space.fingerprint,
+            "content": manifest.space_content(space),
+        },
         "detector": {"name": space.detector.name, "yaml": space.detector.yaml},
         "fingerprints": {},
         "baseline_stage": {},
@@ -136,11 +220,11 @@ def _create(settings: Settings, prepared: Prepared, command: str) -> optuna.Stud
 
 
 def _keep_manifest(
-    settings: Settings, space: SearchSpace, study: optuna.Study, seeds: int, origin: Manifest | None, resumed: bool
+    settings: Settings, plan: Plan, study: optuna.Study, origin: Manifest | None, resumed: bool
 ) -> dict[str, Any]:
     """Write or complete the manifest; return what it would say of this process."""
     repeats = None if origin is None else origin.identity
-    facts = manifest.facts(settings, space, study.user_attrs, seeds, repeats)
+    facts = manifest.facts(settings, plan.space, study.user_attrs, plan.noise_seeds, repeats)
     manifest.keep(settings.folder, facts, resumed)
     return facts
 
@@ -162,7 +246,7 @@ def _check_fingerprints(study: optuna.Study, found: Mapping[str, Any]) -> None:
 
 def recorded_settings(folder: Path) -> dict[str, Any] | None:
     """The settings that an existing run recorded, or None if there is no run."""
-    if not (folder / records.JOURNAL).exists():
+    if not records.exists(folder):
         return None
     settings = dict(records.snapshot(folder).user_attrs.get("settings", {}))
     if settings and "stopping" not in settings:

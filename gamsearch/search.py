@@ -8,7 +8,7 @@ import random
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Protocol
@@ -22,8 +22,9 @@ from gamsearch.allowance import Allowance
 from gamsearch.architecture import Architecture
 from gamsearch.controls import Controls
 from gamsearch.errors import CandidateFailed, GamsearchError, RunError, SpaceError
-from gamsearch.evaluation import Budget, Evaluator, Measurement, Paused
+from gamsearch.evaluation import Budget, Evaluator, Left, Measurement, Paused
 from gamsearch.evidence import Evidence, Known
+from gamsearch.roster import Alone, owner
 from gamsearch.samplers import STARTUP_TRIALS, Setting, sampler_named
 from gamsearch.space import SearchSpace
 from gamsearch.stopping import NAMED, Judge, Stopping, seed_noise
@@ -34,6 +35,8 @@ from gamsearch.trial import Course, Training, refuse_by_rules
 REPEATS_BEFORE_MUTATION = 3
 ERRORS_BEFORE_STOP = 3
 ASKS_PER_TRIAL = 30
+SWEEP_S = 5.0
+"""So often a worker looks for dead ones."""
 
 
 class Progress(Protocol):
@@ -66,19 +69,36 @@ class Plan:
         return self.allowance.full_trainings(self.budget.epochs)
 
 
-def search(study: optuna.Study, plan: Plan, evaluator: Evaluator, progress: Progress) -> str:
-    """Run until the plan is fulfilled and return why it ended. Everything is in the study's storage at any moment."""
+def search(
+    study: optuna.Study,
+    plan: Plan,
+    evaluator: Evaluator,
+    progress: Progress,
+    roster: Alone | None = None,
+    opened: Callable[[], None] = lambda: None,
+) -> str:
+    """Run until the plan is fulfilled and return why it ended. Everything is in the study's storage at any moment.
+
+    With a `roster` this worker shares the study with others: the one that leads evaluates trial 0, enqueues the hand
+    placements and opens the study (`opened` is called just before), the others wait for
+    that; from there on all do the same.
+    """
     rungs = plan.stopping.rungs(plan.budget.epochs)
     curve = plan.stopping.on or sampler_named(plan.sampler, plan.space).reads_curves
     plan = replace(plan, budget=replace(plan.budget, rungs=rungs, curve=curve))
-    records.release_interrupted(study)
-    run = _Search(study, plan, evaluator, progress)
-    run.controls.baseline(plan.space.baseline, plan.noise_seeds, run.evaluate_baseline)
-    run.judge = replace(run.judge, noise=seed_noise(study.user_attrs["baseline_seeds"]))
-    _enqueue_anchors(study, plan)
-    if run.reason_to_stop() is None:
-        run.optimise(plan.trials * ASKS_PER_TRIAL + 100, [run.after_trial])
-    why = run.reason_to_stop() or "the sampler proposed nothing new any more"
+    roster = roster or Alone()
+    if roster.leads:
+        records.release_interrupted(study, roster)
+    run = _Search(study, plan, evaluator, progress, roster)
+    if roster.leads:
+        run.controls.baseline(run.evaluate_baseline)
+        _enqueue_anchors(study, plan)
+        run.measure_latencies()
+        opened()
+        study.set_user_attr("open", True)
+    seeds = run.controls.noise(plan.space.baseline, plan.noise_seeds)
+    run.judge = replace(run.judge, noise=seed_noise(seeds))
+    why = run.together(plan.trials * ASKS_PER_TRIAL + 100)
     run.controls.confirm()
     return why
 
@@ -103,14 +123,16 @@ def _enqueue_anchors(study: optuna.Study, plan: Plan) -> None:
 class _Search:
     """State of one call of `search`: what is known, how many repeats and errors came in a row."""
 
-    def __init__(self, study: optuna.Study, plan: Plan, evaluator: Evaluator, progress: Progress):
+    def __init__(self, study: optuna.Study, plan: Plan, evaluator: Evaluator, progress: Progress, roster: Alone):
         self.study, self.plan, self.evaluator, self.progress = study, plan, evaluator, progress
+        self.roster, self.swept = roster, time.monotonic()
         self.objectives = records.objectives_of(study)
         self.evidence = Evidence(study)
         surrogates = Surrogates(plan.space)
         self.judge = Judge(plan.stopping, self.objectives, surrogates)
-        self.controls = Controls(study, plan.budget, evaluator, self)
+        self.controls = Controls(study, plan.budget, evaluator, self, roster)
         seed = plan.seed + len(records.trials(study))  # a resumed search must not draw the same again
+        seed += 0 if roster.leads else int(roster.own, 16) % 10**6  # nor one worker the same as the next
         rungs, epochs = plan.budget.rungs, plan.budget.epochs
         rng = random.Random(seed)
         self.thaw = Thaw(plan.space, self.objectives, epochs, rungs, evaluator.foresee, rng, surrogates)
@@ -130,6 +152,67 @@ class _Search:
             self.study.enqueue_trial(self.plan.space.encode(self.plan.space.baseline))
         self.optimise(1, [])
 
+    def measure_latencies(self) -> None:
+        """Have the latency table made before other workers need it, if the sampler asks for it at all."""
+        if isinstance(self.study.sampler, ThawSampler):
+            self.evaluator.foresee(self.plan.space.baseline)
+
+    # with other workers ------------------------------------------------------------------------------------------
+    def together(self, n_trials: int) -> str:
+        """Try candidates until there is reason to stop and no other worker is at work on one any more; return why."""
+        exhausted = False
+        while True:
+            if self.await_turn() and not (exhausted and not records.trials(self.study, TrialState.WAITING)):
+                self.optimise(n_trials, [self.after_trial])
+                exhausted = self.reason_to_stop() is None
+            if self.roster.leaving:
+                raise KeyboardInterrupt
+            if not self.busy():
+                if (why := self.reason_to_stop()) is not None:
+                    return why
+                if exhausted and not records.trials(self.study, TrialState.WAITING):
+                    return "the sampler proposed nothing new any more"
+            self.roster.wait()
+
+    def await_turn(self) -> bool:
+        """Wait while what others are at work on may use up the rest; return whether there is something left to try."""
+        while not self.roster.leaving:
+            self.sweep()
+            if self.reason_to_stop() is not None:
+                return False
+            busy = self.busy()
+            if not busy or self.reason_to_stop(busy) is None:
+                return True
+            self.roster.wait()
+        return False
+
+    def busy(self) -> list[FrozenTrial]:
+        """The trials that other workers are at work on, dead ones that were not noticed yet among them."""
+        return [t for t in records.trials(self.study, TrialState.RUNNING) if owner(t) != self.roster.own]
+
+    def sweep(self) -> None:
+        """From time to time take up what dead workers left."""
+        if self.roster.own and time.monotonic() - self.swept > SWEEP_S:
+            records.release_interrupted(self.study, self.roster)
+            self.swept = time.monotonic()
+
+    def claim(self, trial: optuna.Trial, key: str) -> int | None:
+        """Take an architecture, or return the number of the trial that has it: of two at once, the earlier one.
+
+        Both have written their key before they look, so at least one sees the other. The later one gives way; the
+        earlier one waits until the later has given way or, if that looked first, has taken it.
+        """
+        while True:
+            twins = [t for t in self.busy() if t.number != trial.number and t.user_attrs.get("key") == key]
+            taken = [t for t in twins if t.number < trial.number or t.user_attrs.get("claimed")]
+            if taken:
+                return taken[0].number
+            if not twins:
+                trial.set_user_attr("claimed", True)
+                return None
+            time.sleep(0.01)
+            self.sweep()
+
     # what the controls show ----------------------------------------------------------------------------------------
     def started(self, number: int, label: str) -> None:
         self.progress.started(number, label, self.used, self.plan.allowance)
@@ -144,6 +227,11 @@ class _Search:
     def objective(self, trial: optuna.Trial) -> tuple[float, ...]:
         architecture = self.plan.space.sample(trial.suggest_int)
         self._describe(trial, architecture)
+        twin = records.superfluous(self.study, trial)
+        if twin is None:
+            twin = self.claim(trial, architecture.key)
+        if twin is not None:
+            return self._answer_from(trial, records.trials(self.study)[twin])
         known = self.evidence.update().known.get(architecture.key)
         if known is not None and known.settled:
             return self._answer_from(trial, records.trials(self.study)[known.number])
@@ -162,6 +250,7 @@ class _Search:
 
     def _describe(self, trial: optuna.Trial, architecture: Architecture) -> None:
         for name, value in {
+            **({"worker": self.roster.own} if self.roster.own else {}),
             "architecture": architecture.to_dict(),
             "key": architecture.key,
             "label": architecture.label,
@@ -186,11 +275,17 @@ class _Search:
     def _evaluate(self, trial: optuna.Trial, architecture: Architecture, known: Known | None) -> Measurement:
         """Evaluate, recording as it goes; whatever ends it early leaves its reason and its curve in the record."""
         thaw = self.thaw if isinstance(self.study.sampler, ThawSampler) else None
-        course = Course(self.plan.space, self.plan.budget, self.evidence, self.judge, thaw, self.progress.epoch)
+        course = Course(
+            *(self.plan.space, self.plan.budget, self.evidence, self.judge, thaw, self.progress.epoch),
+            leaving=lambda: self.roster.leaving,
+        )
         training = Training(course, trial, architecture, known)
         try:
             measurement = self.evaluator.evaluate(architecture, training.budget, training.report)
             return replace(measurement, curve=training.curve)
+        except Left as left:
+            trial.set_user_attr("reason", records.INTERRUPTED)
+            raise KeyboardInterrupt from left
         except Paused as pause:
             raise optuna.TrialPruned from pause
         except optuna.TrialPruned:
@@ -219,7 +314,9 @@ class _Search:
             self._enqueue_neighbour(trial.number)
         elif self.plan.stopping.by_rank:
             self._enqueue_promoted()
-        if self.reason_to_stop() is not None:
+        if "recalled_from" in trial.user_attrs and self.busy():
+            self.roster.wait()  # perhaps all that is left is what others are at work on
+        if not self.await_turn():
             study.stop()
 
     def _tell_progress(self, trial: FrozenTrial) -> None:
@@ -270,16 +367,17 @@ class _Search:
         evidence, each = self.evidence.update(), self.plan.budget.epochs
         return self.plan.allowance.used(evidence.charged(each), each, evidence.seconds)
 
-    def reason_to_stop(self) -> str | None:
-        """Why the search ends now, or None if it goes on."""
+    def reason_to_stop(self, busy: Sequence[FrozenTrial] = ()) -> str | None:
+        """Why the search ends now, or None if it goes on; `busy` trials count as if they were trained to the end."""
         if self.errors >= ERRORS_BEFORE_STOP:
             raise RunError(f"{self.errors} candidates in a row failed, the last one with {self.last_error}")
-        used, allowance = self.used, self.plan.allowance
+        each, allowance = self.plan.budget.epochs, self.plan.allowance
+        used = self.used + allowance.used(each * len(busy), each, 0.0)
         begun = [k for k in self.evidence.candidates if k.curve or k.state == TrialState.FAIL]
         if used >= allowance.amount:
             spent = f", {self.evidence.spent} epochs in all" if self.plan.stopping.on else ""
             return f"{len(begun)} candidates were evaluated{spent}"
         settled = [k for k in self.evidence.candidates if k.settled and not k.reason.startswith("rule")]
-        if len(settled) + 1 >= self.plan.space.size:
+        if len(settled) + len({t.user_attrs.get("key") for t in busy}) + 1 >= self.plan.space.size:
             return f"all {self.plan.space.size} architectures of the space are known"
         return None

@@ -15,20 +15,22 @@ import optuna
 import pandas as pd
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from gamsearch import pareto, shape
 from gamsearch.errors import RunError, one_line
-from gamsearch.evidence import INTERRUPTED, interrupted
-from gamsearch.journal import Journal
+from gamsearch.evidence import INTERRUPTED, LOST, interrupted
+from gamsearch.journal import cut_torn_line
 from gamsearch.links import refuse_links
 from gamsearch.metrics import METRICS, Metric, metric_named
 from gamsearch.record import BASELINE, Record
+from gamsearch.roster import Alone, lost, owner
 from gamsearch.snapshot import Snapshot
+from gamsearch.storages import JOURNAL, Address
 from gamsearch.verification import Verification
 
-JOURNAL = "study.journal"
-STUDY_NAME = "gamsearch"
+LOSSES = 3
+"""A candidate whose worker vanished so often in a row is recorded as failed: it may be what kills them."""
 NO_RUN = f"{{folder}} holds no run (no {JOURNAL}); give the folder of a run, such as results/my-search"
 SCHEMA = 1
 STATES = {
@@ -42,38 +44,25 @@ EXTRA_COLUMNS = ("latency_ratio", "latency_iqr_ms", "latency_ratio_foreseen")
 AUDIT_COLUMNS = ("tensors_inherited", "tensors_expected", "tensors_fresh", "misplaced")
 
 
-def storage_of(folder: Path) -> BaseStorage:
-    """The journal file in `folder`."""
-    path = folder / JOURNAL
-    try:
-        return JournalStorage(Journal(path))
-    except OSError as error:
-        raise RunError(f"{path} cannot be opened ({error.strerror}); make the folder readable and writable") from error
-
-
 def repair_torn_line(folder: Path) -> bool:
     """Cut the journal back to its last newline after a kill in the middle of a write; return whether it was cut.
 
     Only for who holds the folder's lock: a reader could cut what a writer is writing.
     """
     path = folder / JOURNAL
-    if not path.exists() or path.stat().st_size == 0:
+    if not path.exists():
         return False
     with path.open("rb+") as file:
-        content = file.read()
-        end = content.rfind(b"\n") + 1
-        if end == len(content):
-            return False
-        file.truncate(end)
-    return True
+        return cut_torn_line(file)
 
 
 def create(folder: Path, objectives: Sequence[Metric], attributes: Mapping[str, Any]) -> optuna.Study:
     """Create the study of a new run; `attributes` say how it was made and are compared when it is resumed."""
     _quiet()
+    address = Address.of(folder)
     study = optuna.create_study(
-        study_name=STUDY_NAME,
-        storage=storage_of(folder),
+        study_name=address.study,
+        storage=address.open(),
         directions=[StudyDirection[m.direction.upper()] for m in objectives],
     )
     with warnings.catch_warnings():
@@ -89,9 +78,15 @@ def create(folder: Path, objectives: Sequence[Metric], attributes: Mapping[str, 
 def load(folder: Path) -> optuna.Study:
     """Open the study of an existing run; `RunError` if there is none or it was made by another schema."""
     _quiet()
-    if not (folder / JOURNAL).is_file():
+    address = Address.of(folder)
+    if not address.url and not (folder / JOURNAL).is_file():
         raise RunError(NO_RUN.format(folder=folder))
-    return _opened(folder, lambda: storage_of(folder))
+    return _opened(address, address.open)
+
+
+def exists(folder: Path) -> bool:
+    """Whether there is a study of the run in `folder`, here or in the storage that it names."""
+    return Address.of(folder).exists()
 
 
 def snapshot(folder: Path) -> optuna.Study:
@@ -100,6 +95,9 @@ def snapshot(folder: Path) -> optuna.Study:
     `RunError` as `load`.
     """
     _quiet()
+    address = Address.of(folder)
+    if address.url:
+        return _opened(address, address.open)
     path = folder / JOURNAL
     try:
         lines = path.read_bytes().splitlines(keepends=True)
@@ -108,15 +106,15 @@ def snapshot(folder: Path) -> optuna.Study:
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error.strerror}); make it readable") from error
     whole = [line for line in lines if line.endswith(b"\n")]
-    return _opened(folder, lambda: JournalStorage(Snapshot([json.loads(line) for line in whole])))
+    return _opened(address, lambda: JournalStorage(Snapshot([json.loads(line) for line in whole])))
 
 
-def _opened(folder: Path, storage: Callable[[], BaseStorage]) -> optuna.Study:
+def _opened(address: Address, storage: Callable[[], BaseStorage]) -> optuna.Study:
     """The study in a storage if it has the form that this gamsearch reads; run folders may come from anywhere."""
+    folder, path = address.folder, address.shown
     refuse_links(folder)
-    path = folder / JOURNAL
     try:
-        study = optuna.load_study(study_name=STUDY_NAME, storage=storage())
+        study = optuna.load_study(study_name=address.study, storage=storage())
         schema = study.user_attrs.get("schema")
         problem = _problem(study) if schema == SCHEMA else None
     except RunError:
@@ -170,16 +168,67 @@ def baseline_trial(study: optuna.Study) -> FrozenTrial | None:
     return next((t for t in own if t.user_attrs.get("label") == BASELINE), None)
 
 
-def release_interrupted(study: optuna.Study) -> int:
-    """End trials that a dead run left behind and enqueue every interrupted one again; return how many."""
-    for trial in trials(study, TrialState.RUNNING):
-        study.tell(trial.number, state=TrialState.FAIL)
+def release_interrupted(study: optuna.Study, roster: Alone | None = None) -> int:
+    """End the trials of dead workers and enqueue every interrupted one again; return how many.
+
+    The new trial is enqueued before the old one ends, so that a death in between loses nothing; two workers that do
+    this at once enqueue it twice, and the second is answered from the first (`superfluous`).
+    """
     everything = trials(study)
     retried = {t.user_attrs.get("retry_of") for t in everything}
-    lost = [t for t in everything if interrupted(t) and _proposed(t) and t.number not in retried]
-    for trial in lost:
-        study.enqueue_trial(_proposed(trial), user_attrs={"retry_of": trial.number, **_anchor(trial)})
-    return len(lost)
+    count = 0
+    for trial in lost(study, roster or Alone()):
+        vanished = [t for t in _lineage(everything, trial) if is_lost(t)]
+        if owner(trial) and len(vanished) + 1 >= LOSSES:
+            _end_lost(study, trial, f"error: its worker vanished {LOSSES} times, so it was not tried again")
+            continue
+        count += _enqueue_again(study, trial, retried)
+        _end_lost(study, trial, f"{LOST}: its worker {owner(trial)} vanished" if owner(trial) else "")
+    for trial in everything:
+        if interrupted(trial):
+            count += _enqueue_again(study, trial, retried)
+    return count
+
+
+def _enqueue_again(study: optuna.Study, trial: FrozenTrial, retried: set[Any]) -> bool:
+    if trial.number in retried or not _proposed(trial):
+        return False
+    study.enqueue_trial(_proposed(trial), user_attrs={"retry_of": trial.number, **_anchor(trial)})
+    retried.add(trial.number)
+    return True
+
+
+def _end_lost(study: optuna.Study, trial: FrozenTrial, reason: str) -> None:
+    """Tell that a trial of a dead worker failed, unless another worker was faster."""
+    try:
+        if reason:
+            study._storage.set_trial_user_attr(trial._trial_id, "reason", reason)  # a Trial would sample anew
+        study.tell(trial.number, state=TrialState.FAIL)
+    except (ValueError, RuntimeError):  # it has ended meanwhile
+        return
+
+
+def is_lost(trial: FrozenTrial) -> bool:
+    """Whether the trial ended because its worker vanished."""
+    return str(trial.user_attrs.get("reason", "")).startswith(LOST)
+
+
+def _lineage(everything: Sequence[FrozenTrial], trial: FrozenTrial) -> list[FrozenTrial]:
+    """The trials that this one repeats because they were interrupted, the latest first."""
+    found: list[FrozenTrial] = []
+    while (before := trial.user_attrs.get("retry_of")) is not None and before < trial.number:
+        trial = everything[before]
+        found.append(trial)
+    return found
+
+
+def superfluous(study: optuna.Study, trial: Trial) -> int | None:
+    """The number of an earlier trial that repeats the same interrupted one as `trial`, or None."""
+    before = trial.user_attrs.get("retry_of")
+    if before is None:
+        return None
+    twins = (t.number for t in trials(study) if t.user_attrs.get("retry_of") == before and t.number < trial.number)
+    return next(twins, None)
 
 
 def _proposed(trial: FrozenTrial) -> dict[str, Any]:
@@ -225,7 +274,7 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
         "label": _shown(own.get("label", "")),
         "architecture": own.get("architecture", {}),
         **{name: metrics.get(name, math.nan) for name in (*METRICS, *EXTRA_COLUMNS)},
-        "reason": INTERRUPTED if interrupted(trial) else _shown(own.get("reason", "")),
+        "reason": INTERRUPTED if interrupted(trial) and not is_lost(trial) else _shown(own.get("reason", "")),
         "recalled_from": own.get("recalled_from", math.nan),
         "paused": bool(own.get("stop", {}).get("paused", False)),
         "bound": own.get("stop", {}).get("bound"),

@@ -1,5 +1,6 @@
 """One trial on its way: refused before training, recorded epoch by epoch, stopped or paused where there is reason."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import NoReturn
@@ -8,7 +9,7 @@ import optuna
 from optuna.trial import TrialState
 
 from gamsearch.architecture import Architecture
-from gamsearch.evaluation import Budget, Paused
+from gamsearch.evaluation import Budget, Left, Paused
 from gamsearch.evidence import Evidence, Known
 from gamsearch.metrics import METRICS
 from gamsearch.space import SearchSpace
@@ -49,7 +50,10 @@ def _refuse(trial: optuna.Trial, reason: str) -> NoReturn:
 
 @dataclass(frozen=True)
 class Course:
-    """What every training of a search goes by; `thaw` is None where the sampler does not pause trainings."""
+    """What every training of a search goes by; `thaw` is None where the sampler does not pause trainings.
+
+    `leaving` tells whether this worker was asked to end after its epoch.
+    """
 
     space: SearchSpace
     budget: Budget
@@ -57,6 +61,7 @@ class Course:
     judge: Judge
     thaw: Thaw | None
     show: Callable[[int, int, Mapping[str, float]], None]
+    leaving: Callable[[], bool] = lambda: False
 
 
 class Training:
@@ -71,6 +76,7 @@ class Training:
         now = known or Known(architecture, trial.number, TrialState.RUNNING)
         self.now = replace(now, curve=dict(now.curve), built=dict(now.built), paused=True, state=TrialState.RUNNING)
         self.trained = 0
+        self.begun = time.monotonic()
         begun = sum(bool(k.curve) for k in course.evidence.candidates)
         self.spared = architecture.is_baseline or (known is None and course.judge.stopping.spares(begun))
 
@@ -91,6 +97,8 @@ class Training:
         self.course.show(epoch, self.budget.epochs, metrics)
         if epoch in self.budget.rungs and epoch > self.budget.done and not self.spared:
             self._stop(self._after_rung())
+        if self.course.leaving() and epoch < self.budget.epochs:
+            raise Left
 
     def _built(self, metrics: Mapping[str, float]) -> None:
         """Record the built metrics and what was foreseen of them; refuse or screen."""
@@ -120,5 +128,6 @@ class Training:
     def keep(self) -> None:
         """Record the curve and what it cost, however the training ended."""
         self.trial.set_user_attr("epochs_trained", self.trained)
+        self.trial.set_user_attr("took", round(time.monotonic() - self.begun, 3))
         if self.trained:
             self.trial.set_user_attr("curve", self.curve)

@@ -103,7 +103,14 @@ def test_a_checkpoint_that_is_not_there_says_what_to_do(here, capsys, tiny_data)
         (["--model", "yolov8q.yaml"], "yolov8q"),
         (["--space", "gamm"], "gamm"),
         (["--device", "7"], "--device"),
-        (["--device", "0,1"], "one device"),
+        (["--device", "0,1"], "PyTorch sees no cuda device"),
+        (["--device", "1,1"], "must be different indices"),
+        (["--device", "0,1", "--workers", "2"], "give one of them"),
+        (["--workers", "0"], "--workers must be between 1 and 256"),
+        (["--storage", "here"], "--storage must be the URL"),
+        (["--storage", "grpc://localhost"], "must name host and port"),
+        (["--storage", "postgresql://me:secret@localhost:1/none"], "postgresql://me:***@localhost:1/none"),
+        (["--artifacts", "s3://A"], "must be a folder or a bucket"),
         (["--imgsz", "100"], "use 96"),
         (["--epochs", "0"], "--epochs must be at least 1"),
         (["--trials", "-3"], "--trials must be at least 1"),
@@ -125,7 +132,8 @@ def test_a_checkpoint_that_is_not_there_says_what_to_do(here, capsys, tiny_data)
         (["--model", "yolov8n.yaml", "--baseline-epochs", "0"], "--baseline-epochs 0 needs trained weights"),
     ],
 )
-def test_an_option_that_cannot_be(here, capsys, tiny_data, words, sentence):
+def test_an_option_that_cannot_be(here, capsys, monkeypatch, tiny_data, words, sentence):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")  # what a command adds to the environment ends with the test
     assert sentence in refused(capsys, "run", "--data", str(tiny_data), *words)
     assert not list(here.rglob(records.JOURNAL))
 

@@ -14,7 +14,18 @@ FILES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 VALUES = [
-    *("errors", "architecture", "detectors", "rows", "placement", "offer", "plain_yaml", "space_file", "space", "graft"),
+    *(
+        "errors",
+        "architecture",
+        "detectors",
+        "rows",
+        "placement",
+        "offer",
+        "plain_yaml",
+        "space_file",
+        "space",
+        "graft",
+    ),
     *("metrics", "evaluation", "pareto", "attention.catalogue"),
 ]
 

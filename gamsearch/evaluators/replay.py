@@ -2,11 +2,12 @@
 
 The table is JSON: `{"detector": name, "epochs": n, "seeds": [...], "rows": [...]}`. A row has an `architecture` (in the
 form of `Architecture.to_dict`), its built `metrics`, and `curves`: for each seed one mapping per epoch with the trained
-metrics.
+metrics. With `"in_time": true` every epoch takes the `seconds_per_epoch` of its row, as it did when it was recorded.
 `benchmarks/record_table.py` makes such tables; `results/tables/` holds those that come with the package.
 """
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -19,6 +20,7 @@ from gamsearch.evaluation import Budget, Measurement, Report
 
 Row = dict[str, Any]
 
+LONGEST_EPOCH_S = 10**6
 DEFAULT_TABLE = "bccd"
 
 
@@ -46,7 +48,8 @@ def _shipped_folder() -> Path:
 class ReplayTable:
     """Rows by architecture key; `detector` is the name that the space is resolved for, `epochs` the curves' length.
 
-    `seeds` are those of the recorded trainings and `space` the name of the space that was recorded, if the table says.
+    `seeds` are those of the recorded trainings, `space` the name of the space that was recorded, if the table says, and
+    `in_time` whether a replay takes as long as the recording did.
     """
 
     detector: str
@@ -54,6 +57,7 @@ class ReplayTable:
     seeds: tuple[int, ...]
     rows: dict[str, Row]
     space: str = ""
+    in_time: bool = False
 
     @classmethod
     def read(cls, path: Path) -> "ReplayTable":
@@ -65,7 +69,8 @@ class ReplayTable:
             rows = {
                 Architecture.from_dict(row["architecture"]).key: _checked(row, seeds, epochs) for row in content["rows"]
             }
-            return cls(str(content["detector"]), epochs, seeds, rows, str(content.get("space", "")))
+            space, in_time = str(content.get("space", "")), content.get("in_time") is True
+            return cls(str(content["detector"]), epochs, seeds, rows, space, in_time)
         except OSError as error:
             known = f"--table takes a path or one of {', '.join(shipped_tables())}"
             raise RunError(f"the table {path} cannot be read ({error.strerror}); {known}") from error
@@ -78,6 +83,8 @@ def _checked(row: Row, seeds: tuple[int, ...], epochs: int) -> Row:
     """The row if it holds built metrics and a whole curve per seed, all of it finite numbers."""
     if not dict(row["metrics"]) or not seeds:
         raise ValueError("a row without metrics, or no seeds")
+    if not 0 <= float(row.get("seconds_per_epoch", 0.0)) <= LONGEST_EPOCH_S:
+        raise ValueError(f"'seconds_per_epoch' must be between 0 and {LONGEST_EPOCH_S}")
     for seed in seeds:
         curve = row["curves"][str(seed)]
         if [int(point["epoch"]) for point in curve] != list(range(1, epochs + 1)):
@@ -104,11 +111,13 @@ class ReplayEvaluator:
             raise RunError(f"the table holds {self.table.epochs} epochs, not {budget.epochs}; give fewer --epochs")
         report(0, row["metrics"])
         curve = self._curve(row, budget)
+        each = float(row.get("seconds_per_epoch", 0.0))
         for point in curve[budget.done :]:
+            time.sleep(each if self.table.in_time else 0.0)
             validated = budget.curve or point is curve[-1]
             report(int(point["epoch"]), {k: v for k, v in point.items() if k != "epoch"} if validated else {})
         last = {k: v for k, v in curve[-1].items() if k != "epoch"}
-        seconds = float(row.get("seconds_per_epoch", 0.0)) * (budget.epochs - budget.done)
+        seconds = each * (budget.epochs - budget.done)
         return Measurement(
             {**row["metrics"], **last}, curve if budget.curve else curve[-1:], {"replayed": True, "seconds": seconds}
         )
