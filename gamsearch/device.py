@@ -57,6 +57,28 @@ def release_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
 
 
+def synchronize(device: torch.device) -> None:
+    """Wait until an accelerator has done all that was given to it; a CPU has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+OUT_OF_MEMORY = (
+    "out of memory",
+    "defaultcpuallocator: can't allocate memory",
+    "defaultcpuallocator: not enough memory",  # the same on Windows
+    "failed to allocate memory",  # ONNX Runtime
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+)
+"""What messages say where an allocation failed, in lower case; most of them come as a plain `RuntimeError`."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether `error` says that the device (or the host) ran out of memory."""
-    return isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)) or "out of memory" in str(error).lower()
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    said = str(error).lower()
+    return any(words in said for words in OUT_OF_MEMORY)

@@ -65,7 +65,7 @@ def _work(
 ) -> str:
     """Prepare, wait until the study is open, and search."""
     with _leaving_on_sigterm(roster):
-        joining = Joining(space, roster.own, files)
+        joining = Joining(space, roster.own)
         prepared = prepare_named(settings.evaluator)(settings, progress, False, joining)
         _compare(study, prepared.fingerprints)
         _wait_until_open(study, roster, progress)
@@ -73,7 +73,7 @@ def _work(
             return f"the search has ended already: {ended}"
         control = records.baseline_trial(study)
         assert control is not None  # it is open
-        started = prepared.start(float(control.user_attrs["measurement"]["metrics"]["latency_ms"]))
+        started = prepared.start(float(control.user_attrs["measurement"]["metrics"]["latency_ms"]), files)
         _compare(study, started.fingerprints)
         return search(study, plan_of(settings, prepared), started.evaluator, progress, roster)
 

@@ -33,6 +33,7 @@ from torch import nn
 from gamsearch import device as devices
 from gamsearch.attention.registry import attention_classes
 from gamsearch.clock import Clock
+from gamsearch.device_lock import lock_of
 from gamsearch.errors import OptionError, nearest
 
 
@@ -161,11 +162,17 @@ def measure(
 
     It ends when the ratio is known to `PRECISION`, or after about `seconds`, but takes 20 rounds at least and 400 at
     most. On a CPU it uses `threads` threads (restored afterwards): one thread is what a loaded machine disturbs least.
+    It waits for the device, and no training of this user's that shares it is at work meanwhile (`device_lock`).
     """
     prepare = backend_named(backend, device)
     ours, theirs = prepare(model, imgsz, device), prepare(baseline, imgsz, device)
     clock = Clock(device, threads)
-    with using_threads(threads), RowTimer(ours, clock) as our_timer, RowTimer(theirs, clock) as their_timer:
+    with (
+        lock_of(device).alone(),
+        using_threads(threads),
+        RowTimer(ours, clock) as our_timer,
+        RowTimer(theirs, clock) as their_timer,
+    ):
         turns = _take_turns(our_timer, their_timer, _yardsticks(ours.rows, theirs.rows), seconds)
     ratio, (low, high) = turns.ratio, turns.interval
     paired = _Turns(turns.ours, turns.theirs, turns.theirs, turns.theirs)

@@ -22,6 +22,7 @@ import torch
 from gamsearch import device as devices
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.clock import Clock
+from gamsearch.device_lock import lock_of
 from gamsearch.errors import RunError, SpaceError
 from gamsearch.latency import Latency, backend_named, measure, precision_on, using_threads
 from gamsearch.latency_host import Host, Increment, groups_of, measure_rounds
@@ -173,7 +174,7 @@ def measure_table(
     network = backend_named(backend, device)(baseline, imgsz, device)
     if network.rows:
         clock = Clock(device)
-        with using_threads(1), Host(network, clock) as host:
+        with lock_of(device).alone(), using_threads(1), Host(network, clock) as host:
             increments, rounds = measure_rounds(host, groups_of(space, device), seconds)
     else:
         increments, rounds = _one_by_one(space, baseline, imgsz, device, backend, seconds), 0

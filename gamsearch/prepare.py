@@ -40,12 +40,12 @@ class Started:
 class Prepared:
     """What a run needs once its inputs are read and before anything is trained.
 
-    `start(reference_ms)` does the baseline stage and returns the evaluator. `shown` goes into the recorded settings;
-    `fingerprints` must be the same whenever the run is resumed; `seeds` is how many seeds can be measured at all.
+    `start(reference_ms, files)` does the baseline stage and returns the evaluator. `shown` goes into the recorded
+    settings; `fingerprints` must be the same whenever the run is resumed; `seeds` is how many seeds can be measured.
     """
 
     space: SearchSpace
-    start: Callable[[float | None], Started]
+    start: Callable[[float | None, Artifacts], Started]
     shown: Mapping[str, Any] = field(default_factory=dict)
     fingerprints: Mapping[str, Any] = field(default_factory=dict)
     seeds: int | None = None
@@ -53,11 +53,10 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Joining:
-    """What a worker has from the study that it takes part in: its space, a name of its own, and the others' files."""
+    """What a worker has from the study that it takes part in: its space, and a name of its own."""
 
     space: SearchSpace
     worker: str
-    files: Artifacts
 
 
 def prepare_training(
@@ -85,12 +84,12 @@ def prepare_training(
     if joining is None:
         _check_baseline(settings, data, weights)
 
-    def start(reference_ms: float | None) -> Started:
+    def start(reference_ms: float | None, files: Artifacts) -> Started:
         path, stage = settings.folder / BASELINE, {}
         if joining is None:
             stage = _baseline_stage(settings, data, detector, weights, device, progress)
         else:
-            _take_up(joining.files, settings.folder)
+            _take_up(files, settings.folder)
         baseline = read_baseline(path)
         evaluator = TrainingEvaluator(
             detector,
@@ -106,6 +105,7 @@ def prepare_training(
             predict=_latencies(settings, space, baseline, device, progress),
             foreseen=_foreseen(space),
             imgsz=settings.imgsz,
+            files=files,
         )
         return Started(evaluator, {"baseline weights": _digest(path)}, stage)
 
@@ -221,7 +221,9 @@ def prepare_replay(
     said = f"; {missing} of the space '{space.name}' are missing and will fail" if missing > 0 else ""
     progress.say(f"{settings.table}: {len(table.rows)} recorded architectures of {table.detector}{said}")
     shown, fingerprints = {"replayed": settings.table}, {"table": _digest(path)}
-    return Prepared(space, lambda reference_ms: Started(ReplayEvaluator(table)), shown, fingerprints, len(table.seeds))
+    return Prepared(
+        space, lambda reference_ms, files: Started(ReplayEvaluator(table)), shown, fingerprints, len(table.seeds)
+    )
 
 
 def _check_table(name: str, table: "ReplayTable", space: SearchSpace) -> None:

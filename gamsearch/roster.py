@@ -25,7 +25,7 @@ from gamsearch.shape import KEY
 
 PREFIX = "worker:"
 FOLDER = "workers"
-BEAT_S = 30.0
+BEAT_S = 15.0
 MISSED = 4
 POLL_S = 0.3
 """So long a worker that has nothing to do sleeps between two looks."""
@@ -116,7 +116,8 @@ class Roster(Alone):
 
     def _tell(self, **more: Any) -> None:
         self._told = time.monotonic()
-        self.facts = {**self.facts, **more, "beat": self.facts["beat"] + 1}
+        at = datetime.now().isoformat(sep=" ", timespec="seconds")
+        self.facts = {**self.facts, **more, "at": at, "beat": self.facts["beat"] + 1}
         self.study.set_user_attr(PREFIX + self.own, self.facts)
 
     def _known(self) -> dict[str, Mapping[str, Any]]:

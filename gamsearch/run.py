@@ -78,7 +78,7 @@ def run(
         _check_space(study, prepared, settings)
         rungs = stopping_named(settings.stopping).rungs(settings.epochs)
         with Roster(study, folder, settings.device or "default device") as roster:
-            _refuse_second_leader(roster, progress)
+            refuse_second_leader(roster, progress)
             _check_fingerprints(study, {**prepared.fingerprints, "rungs": str(rungs)})
             plan = plan_of(settings, prepared)
             facts = _keep_manifest(settings, plan, study, origin, resumed=existing is not None)
@@ -87,13 +87,14 @@ def run(
                     "nothing: versions, machine, commit and inputs agree"
                 ]:
                     progress.say(f"differs from {origin.path}: {line}")
-            started = prepared.start(_reference_ms(study))
+            files = _files(study, around)
+            started = prepared.start(_reference_ms(study), files)
             _check_fingerprints(study, started.fingerprints)
             _keep_manifest(settings, plan, study, origin, resumed=True)
             stage = {**started.baseline_stage, **study.user_attrs.get("baseline_stage", {})}
             study.set_user_attr("baseline_stage", stage)
             study.set_user_attr("ended", "")
-            why = _searched(study, plan, started.evaluator, progress, roster, folder, around)
+            why = _searched(study, plan, started.evaluator, progress, roster, folder, around, files)
             study.set_user_attr("ended", why)
             progress.say(f"search ended: {why}")
     return study
@@ -115,11 +116,9 @@ def _searched(
     roster: Roster,
     folder: Path,
     around: Around,
+    files: Artifacts,
 ) -> str:
     """Search together with further workers of this machine, and with whoever else takes part; return why it ended."""
-    if around.artifacts:
-        study.set_user_attr("artifacts", around.artifacts)
-    files = Artifacts(study, around.artifacts or str(study.user_attrs.get("artifacts", "")))
     crew = Crew(folder, list(around.places[1:]), progress.say, around.storage)
 
     def opened() -> None:
@@ -137,7 +136,14 @@ def _searched(
     return why
 
 
-def _refuse_second_leader(roster: Roster, progress: RunProgress) -> None:
+def _files(study: optuna.Study, around: Around) -> Artifacts:
+    """Where the run hands files on; the study tells those who join it later."""
+    if around.artifacts:
+        study.set_user_attr("artifacts", around.artifacts)
+    return Artifacts(study, around.artifacts or str(study.user_attrs.get("artifacts", "")))
+
+
+def refuse_second_leader(roster: Roster, progress: RunProgress) -> None:
     """Two runs on one storage by mistake: the second is refused; one that died on another machine is waited for."""
     beats = roster.beats()
     said = False

@@ -1,5 +1,6 @@
 """What a run is doing and how far it is, read from its folder while others write to it. Nothing there is changed."""
 
+import platform
 from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,9 @@ from gamsearch.errors import RunError, one_line
 from gamsearch.evidence import Evidence, interrupted
 from gamsearch.record import Record
 from gamsearch.report.wording import duration, signed
+from gamsearch.roster import FOLDER, described, lock_held, owner, workers
 from gamsearch.settings import Settings
+from gamsearch.storages import Address
 from gamsearch.worker import at_work, who
 
 WINDOW = timedelta(hours=1)
@@ -28,7 +31,7 @@ def status(folder: Path, now: datetime | None = None) -> list[str]:
     if not folder.is_dir():
         raise RunError(f"{folder} is no folder; give that of a run, such as results/my-search")
     working = at_work(folder)
-    if not (folder / records.JOURNAL).exists():
+    if not records.exists(folder):
         if not working:
             raise RunError(f"{folder} holds no run (no {records.JOURNAL}); give the folder of a run")
         return [f"{folder}: {who(folder)}", "it has just begun: data and model are being read"]
@@ -59,7 +62,8 @@ class _Status:
             "left": self._left() if self.working else "",
             "best": self._best(),
             "verified": self._verification(),
-            "browse": f"optuna-dashboard {self.folder / records.JOURNAL}  (pip install 'gamsearch[dashboard]')",
+            "browse": self._browse(),
+            **dict(zip(("workers", *(" " * n for n in range(1, 100))), self._workers(), strict=False)),
         }
         return [f"{self.folder}: {self._state()}", *(f"{name:<9} {text}" for name, text in told.items() if text)]
 
@@ -72,6 +76,26 @@ class _Status:
         if ended or self._amount >= self.allowance.amount:
             return f"finished{f' ({one_line(ended)})' if ended else ''}"
         return "interrupted; the same command goes on from here"
+
+    def _browse(self) -> str:
+        """The command that shows the study in a browser; the dashboard cannot read through the gRPC proxy."""
+        address = Address.of(self.folder)
+        if address.url.startswith("grpc"):
+            return ""
+        return f"optuna-dashboard {address.shown}  (pip install 'gamsearch[dashboard]')"
+
+    def _workers(self) -> list[str]:
+        """Who takes part: whether those of this machine are alive, and when the others were last heard of."""
+        found = workers(self.study)
+        counts = Counter(owner(t) for t in self.trials if t.state == TrialState.COMPLETE)
+        lines = []
+        for worker, facts in found.items():
+            if facts.get("left"):
+                continue
+            here = lock_held(self.folder / FOLDER, worker) if facts.get("host") == platform.node() else None
+            state = {True: "alive", False: "dead", None: f"last heard of at {one_line(facts.get('at'))[:30]}"}[here]
+            lines.append(f"{described(facts)}: {state}, {counts[worker]} complete")
+        return lines
 
     def _current(self) -> str:
         """What is being trained."""

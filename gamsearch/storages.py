@@ -11,8 +11,10 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import optuna
 from optuna.storages import BaseStorage, GrpcStorageProxy, JournalStorage, RDBStorage, get_storage
@@ -27,10 +29,17 @@ STUDY_NAME = "gamsearch"
 FILE = "storage.json"
 VARIABLE = "GAMSEARCH_STORAGE"
 FORM = re.compile(r"(grpc|sqlite|postgresql|mysql|mariadb)(\+\w+)?://\S+")
+ENCLOSED = re.compile(r"(://[^/\s:@]*:)(\S+)@")
+"""A password may hold characters that part a URL; in the URL of a database they must be percent-encoded."""
 PATIENCE_S = 600.0
 """So long a storage that went away is waited for."""
+OPENINGS = 3
 CONNECT_S = 20.0
 """So long one is waited for when it is first opened."""
+
+
+_GIVEN: list[str] = []
+"""The URLs that this process was given, passwords and all."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +51,8 @@ class Address:
     study: str = STUDY_NAME
 
     @classmethod
-    def of(cls, folder: Path, url: str = "") -> "Address":
-        """The address that a run's folder notes; a `url` with a password replaces the one that was noted without."""
+    def of(cls, folder: Path) -> "Address":
+        """The address that a run's folder notes, with the password if this process was given it."""
         path = folder / FILE
         if not path.is_file():
             return cls(folder)
@@ -52,10 +61,8 @@ class Address:
             known, study = str(noted["storage"]), str(noted["study"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path} must hold JSON with 'storage' and 'study'; mend it or delete it") from error
-        given = url or os.environ.get(VARIABLE, "")
-        if given and masked(given) != known:
-            raise RunError(f"the study of {folder} is in {known}, not in {masked(given)}; give that --storage")
-        return cls(folder, given or known.replace(":***@", "@"), study)
+        given = (*_GIVEN, os.environ.get(VARIABLE, ""))
+        return cls(folder, next((url for url in given if masked(url) == known), known.replace(":***@", "@")), study)
 
     def note(self) -> None:
         """Write the address into the folder, for whoever opens it later; a journal needs no note."""
@@ -93,7 +100,10 @@ def settle(folder: Path, url: str, study: str) -> str:
     check_url(url)
     if (folder / JOURNAL).exists():
         raise RunError(f"{folder} keeps its study in {JOURNAL}; leave --storage out, or give another --name")
-    address = Address.of(folder, url) if (folder / FILE).exists() else Address(folder, url, study)
+    _GIVEN.append(url)
+    address = Address(folder, url, study)
+    if (folder / FILE).exists() and masked((address := Address.of(folder)).url) != masked(url):
+        raise RunError(f"the study of {folder} is in {address.shown}, not in {masked(url)}; leave --storage out")
     address.open()  # before anything is written
     folder.mkdir(parents=True, exist_ok=True)
     address.note()
@@ -128,7 +138,9 @@ def check_url(url: str) -> None:
         )
 
 
+@cache
 def _reached(url: str) -> BaseStorage:
+    """The storage at a URL, one for the whole process: each has connections of its own."""
     check_url(url)
     make: Callable[[str], BaseStorage] = _grpc if url.startswith("grpc://") else _rdb
     with warnings.catch_warnings():
@@ -150,9 +162,25 @@ def _reached(url: str) -> BaseStorage:
 
 def _rdb(url: str) -> BaseStorage:
     """A database; connections that died meanwhile are replaced."""
-    scheme, rest = url.split("://", 1)
+    scheme, rest = ENCLOSED.sub(lambda found: f"{found[1]}{quote(found[2], safe='%')}@", url).split("://", 1)
     driver = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
-    return get_storage(RDBStorage(f"{driver.get(scheme, scheme)}://{rest}", engine_kwargs={"pool_pre_ping": True}))
+    for _ in range(OPENINGS - 1):
+        try:
+            return _database(f"{driver.get(scheme, scheme)}://{rest}")
+        except Exception as error:  # each engine has its own
+            if type(error).__name__ not in (
+                "IntegrityError",
+                "ProgrammingError",
+                "OperationalError",
+                "UniqueViolation",
+            ):
+                raise
+            time.sleep(1.0)  # two processes that make the tables of a new database at once get in each other's way
+    return _database(f"{driver.get(scheme, scheme)}://{rest}")
+
+
+def _database(url: str) -> BaseStorage:
+    return get_storage(RDBStorage(url, engine_kwargs={"pool_pre_ping": True}))
 
 
 def _grpc(url: str) -> BaseStorage:

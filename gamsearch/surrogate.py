@@ -2,12 +2,20 @@
 
 The gain of architecture a over the baseline after e epochs (same seed, so the noise they share cancels) is modelled as
 
-    gain(a, e) = sum of the effects of a's placements + a residual of a's own + noise,
+    gain(a, e) = e^growth (mean + sum of the effects of a's placements + likeness(a) + a residual of a's own) + noise,
 
-all three unknown and normally distributed, the first two alike at near epochs: their correlation between epochs e and f
+all unknown and normally distributed, all but the noise alike at near epochs: their correlation between epochs e and f
 is exp(-|ln e - ln f| / length). That is freeze-thaw Bayesian optimisation (Swersky, Snoek and Adams, arXiv 1406.3896)
-with a linear model of placements in the place of a kernel over hyperparameters: it generalises from single placements
-to combinations, which is where a search saves most, and it keeps for every architecture the right to differ.
+with a kernel over placements in the place of one over hyperparameters:
+
+- a linear kernel for the effects, which generalises from single placements to combinations;
+- the cosine kernel for the likeness (Rasmussen and Williams, 4.2), of the same variance for one module as for three:
+  effects overlap, and where only it has to explain a combination the single placements in it may be worth as much;
+- a constant for the mean of all architectures with attention (ordinary kriging): what others gain is to be expected of
+  a site that was never tried;
+- a residual, so that every architecture keeps the right to differ.
+
+Gains grow with the epochs but their noise does not, so a small early gain can promise a large one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,8 +30,9 @@ from gamsearch.space import SearchSpace
 
 Vector = NDArray[np.float64]
 
-PRIOR = np.log([0.5, 0.3, 0.1, 2.0])
-"""Medians of the variances of effects, residuals and noise (in units of the gains' mean square) and of the length."""
+PRIOR = np.log([0.5, 0.5, 0.5, 0.3, 0.1, 2.0, 0.5])
+"""Medians of the variances of mean, effects, likeness, residuals and noise (in units of the gains' mean square, after
+the latest epoch observed), of the length and of the growth."""
 PRIOR_SD = 1.0
 LEAST_GAIN = 1e-3
 """Gains whose root mean square is below a thousandth of mAP are measured on that scale."""
@@ -81,6 +90,7 @@ class Surrogate:
         gains = np.array([o.gain for o in observations], dtype=float)
         self.scale = max(float(np.sqrt(np.mean(gains**2))), LEAST_GAIN)
         self._targets = gains / self.scale
+        self._last = float(np.max(self._points[1]))
         self.parameters = self._fitted() if parameters is None else parameters
         self._factor = linalg.cho_factor(self._measured(self.parameters), lower=True)
         self._weights = linalg.cho_solve(self._factor, self._targets)
@@ -108,13 +118,15 @@ class Surrogate:
 
     def _measured(self, parameters: Vector) -> Vector:
         """The covariance of the observations, noise included."""
-        return self._covariance(self._points, self._points, parameters) + np.exp(parameters[2]) * self._noise
+        return self._covariance(self._points, self._points, parameters) + np.exp(parameters[4]) * self._noise
 
     def _covariance(self, a: tuple, b: tuple, parameters: Vector) -> Vector:
-        effects, residual, _, length = np.exp(parameters)
+        mean, effects, likeness, residual, _, length, growth = np.exp(parameters)
         same = a[2][:, None] == b[2][None, :]
         near = np.exp(-np.abs(a[1][:, None] - b[1][None, :]) / length)
-        return np.asarray((effects * (a[0] @ b[0].T) + residual * same) * near)
+        grown = np.exp(growth * (a[1][:, None] + b[1][None, :] - 2 * self._last))
+        placements = mean + effects * (a[0] @ b[0].T) + likeness * _cosine(a[0], b[0])
+        return np.asarray((placements + residual * same) * near * grown)
 
     def _fitted(self) -> Vector:
         """The parameters of highest posterior density under log-normal priors around `PRIOR`."""
@@ -130,6 +142,13 @@ class Surrogate:
 
         bounds = [(centre - 5, centre + 5) for centre in PRIOR]
         return np.asarray(optimize.minimize(loss, PRIOR, method="L-BFGS-B", bounds=bounds).x)
+
+
+def _cosine(a: Vector, b: Vector) -> Vector:
+    """Cosines between the rows of `a` (`n x d`) and `b` (`m x d`), pair counts left out: `n x m`; baseline 0."""
+    a, b = a[:, :-1], b[:, :-1]
+    lengths = np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1))
+    return np.asarray((a @ b.T) / np.maximum(lengths, 1e-12))
 
 
 class Surrogates:

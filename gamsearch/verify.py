@@ -200,6 +200,7 @@ class _Verification:
             recipe=FROM_SCRATCH if entrant.weights is None else FINE_TUNE,
             fresh_lr_factor=1.0,
             trainer=DetailedTrainer,
+            halve=False,
         )
         budget = Budget(self.wanted.epochs, self.settings.imgsz, self.settings.batch, seed, curve=False)
 

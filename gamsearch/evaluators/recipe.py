@@ -59,8 +59,8 @@ def arguments(
     check_overrides(user)
     return {
         **LEAN,
-        **recipe,
         "nbs": budget.batch,
+        **recipe,
         **user,
         "data": str(data),
         "epochs": budget.epochs,

@@ -4,6 +4,8 @@ It takes a built model, keeps data sets in memory for the process, re-seeds afte
 random draw of building or caching gets into the data stream), re-estimates batch-norm statistics before every
 validation, and turns what Ultralytics repairs silently (NaN recovery, batch halving) into a recorded failure. Where a
 share of the data is asked for (`fraction`), it is a random one and the same for every training.
+
+While it is at work it shares the device, and between two batches it lets a latency measurement of another process in.
 """
 
 import io
@@ -26,6 +28,7 @@ from ultralytics.utils import nms
 from ultralytics.utils.torch_utils import init_seeds
 
 from gamsearch.data import listed_images, random_share
+from gamsearch.device_lock import lock_of
 from gamsearch.errors import CandidateFailed
 from gamsearch.evaluators.pause import State, restore
 
@@ -77,6 +80,10 @@ class LeanTrainer(DetectionTrainer):
         self.resumable, self.paused, self.fresh_lr_factor = resumable, paused, fresh_lr_factor
         self.requested_batch = self.batch_size
         self.add_callback("on_train_epoch_start", LeanTrainer._start_streams_of_epoch)
+        self.lock = lock = lock_of(self.device)
+        self.add_callback("on_train_epoch_start", lambda _: lock.enter())
+        for batch in ("on_train_batch_start", "on_val_batch_start"):  # the validator has the trainer's callbacks
+            self.add_callback(batch, lambda _: lock.let_in())
         self.validated: nn.Module = model
 
     # set-up ------------------------------------------------------------------------------------------------------
@@ -132,6 +139,13 @@ class LeanTrainer(DetectionTrainer):
             start_streams(self, self.epoch)
 
     # each epoch --------------------------------------------------------------------------------------------------
+    def train(self) -> None:
+        """Train to the end; the device is shared from the first batch of an epoch until its results are there."""
+        try:
+            super().train()
+        finally:
+            self.lock.leave()
+
     def validate(self) -> tuple[dict[str, float], float | None]:
         """Validate a copy of the EMA weights whose batch-norm statistics were re-estimated on training images.
 
@@ -140,8 +154,7 @@ class LeanTrainer(DetectionTrainer):
         averaged = self.ema.ema
         self.validated = deepcopy(averaged) if self.reestimate else averaged
         if self.reestimate:
-            batches = (images.to(self.device).float() / 255 for images in self._statistics())
-            reestimate_statistics(self.validated, batches)  # in fp32: averages of unbounded gates
+            reestimate_statistics(self.validated, self._statistics_batches())  # in fp32: averages of unbounded gates
         _check_finite(self.validated, self.epoch + 1)
         self.ema.ema = self.validated
         try:
@@ -153,7 +166,9 @@ class LeanTrainer(DetectionTrainer):
     def save_metrics(self, metrics: dict[str, float]) -> None:
         """Report the epoch's results instead of writing a CSV."""
         validated = self.args.val or self.epoch + 1 >= self.epochs
-        self.on_epoch(self.epoch + 1, {k: float(v) for k, v in metrics.items()} if validated else {})
+        results = {k: float(v) for k, v in metrics.items()}  # there only when the device has done the epoch's work
+        self.lock.leave()
+        self.on_epoch(self.epoch + 1, results if validated else {})
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         if self.loss is not None and not torch.isfinite(self.loss).all():
@@ -205,6 +220,12 @@ class LeanTrainer(DetectionTrainer):
         if key not in _DATASETS:
             _DATASETS[key] = self._statistics_images()
         return _DATASETS[key]
+
+    def _statistics_batches(self) -> Iterator[torch.Tensor]:
+        """The same on the device, as the model takes them (0..1)."""
+        for images in self._statistics():
+            self.lock.let_in()
+            yield images.to(self.device).float() / 255
 
     def _statistics_images(self) -> list[torch.Tensor]:
         cfg: Any = deepcopy(self.args)

@@ -11,6 +11,7 @@ from torch import nn
 
 from gamsearch import device as devices
 from gamsearch.architecture import Architecture, Placement
+from gamsearch.artifacts import Artifacts
 from gamsearch.detectors import Detector
 from gamsearch.errors import CandidateFailed, GamsearchError
 from gamsearch.evaluation import Budget, Measurement, Paused, Report
@@ -24,6 +25,8 @@ from gamsearch.model import Candidate, audit_against, build_candidate, fresh_par
 
 KEEP_EVERY_S = 60.0
 """So often a training under way is kept after an epoch, so that an interruption costs little."""
+SMALLEST_BATCH = 2
+"""Images; a batch norm cannot learn from one."""
 
 
 class TrainingEvaluator:
@@ -32,10 +35,13 @@ class TrainingEvaluator:
     `reference_ms` is the baseline's latency that this study refers to; it is measured with the baseline itself when it
     is not given. The weights of every finished training are kept in the folder `keep_in`, as `KEY.pt` (a state dict),
     trainings under way in `paused_in` (about once a minute, and where they are paused) until they end; an interrupted
-    one goes on from there, bit for bit on CPU. `predict` tells the latency before anything is built, as a ratio to the
-    baseline's; `foreseen` names the other built metrics that are wanted then, at `imgsz` (px). `recipe` holds the
-    training arguments, `fresh_lr_factor` the learning rate of attention relative to theirs, and `trainer` may add
-    details to the provenance.
+    one goes on from there, bit for bit on CPU. One that runs out of memory is tried again with half the batch, one that
+    overflows in mixed precision in fp32, each once and with a note in the provenance. `predict` tells the latency
+    before anything is built, as a ratio to the baseline's; `foreseen` names the other built metrics that are wanted
+    then, at `imgsz` (px). `recipe` holds the training arguments, `fresh_lr_factor` the learning rate of attention
+    relative to theirs, and `trainer` may add details to the provenance. Without `halve` a lack of memory is final, as
+    it always is for the baseline, which all others are compared with. `files` hands weights and paused trainings on to
+    workers that do not share the folders.
     """
 
     def __init__(
@@ -57,6 +63,8 @@ class TrainingEvaluator:
         recipe: Mapping[str, Any] = BRIEF,
         fresh_lr_factor: float = FRESH_LR_FACTOR,
         trainer: type[LeanTrainer] = LeanTrainer,
+        halve: bool = True,
+        files: Artifacts | None = None,
     ):
         self.detector, self.baseline, self.data, self.device, self.scratch = detector, baseline, data, device, scratch
         self.user_arguments = dict(user_arguments or {})
@@ -64,6 +72,7 @@ class TrainingEvaluator:
         self.paused_in, self.predict = paused_in, predict
         self.foreseen, self.imgsz = tuple(foreseen), imgsz
         self.recipe, self.fresh_lr_factor, self.trainer = dict(recipe), fresh_lr_factor, trainer
+        self.halve, self.files = halve, files
         self._alones: dict[Placement | None, dict[str, float]] = {}
 
     def evaluate(self, architecture: Architecture, budget: Budget, report: Report) -> Measurement:
@@ -74,46 +83,80 @@ class TrainingEvaluator:
         """
         started = time.monotonic()
         paused = self._paused(architecture, budget)
-        candidate = build_candidate(self.detector, architecture, self.baseline, budget.imgsz, budget.seed)
-        candidate.probe = self._latency_of
-        known = paused["known"] if paused else self._measured(candidate)
-        report(0, known["built"])
-        audit, notes = candidate.audit, [f"went on after epoch {paused['epoch']}"] if paused else []
-        amp = known.get("amp", True)
-        try:
-            curve, trainer = self._train(candidate, budget, report, known, amp, paused)
-            overflow = ""
-        except (Paused, GamsearchError):
-            raise
-        except CandidateFailed as failure:
-            self._forget_pause(architecture, budget)
-            if failure.reason != "nan" or not (amp and self._uses_amp()):
+        known: State = dict(paused["known"]) if paused else {}
+        resumed = [f"went on after epoch {paused['epoch']}"] if paused else []
+        while True:
+            try:
+                candidate, curve, trainer = self._attempt(architecture, budget, report, known, paused)
+                break
+            except (Paused, GamsearchError):
                 raise
-            overflow = failure.detail
-        except Exception:  # the report's word that the training is over
-            self._forget_pause(architecture, budget)
-            raise
-        if overflow:  # out of the handler: the failed training and its memory are gone by now
-            notes.append(f"retried in fp32 after: {overflow}")
-            del candidate
-            devices.release_memory(self.device)
-            candidate = build_candidate(self.detector, architecture, self.baseline, budget.imgsz, budget.seed)
-            curve, trainer = self._train(candidate, budget, report, {**known, "amp": False}, amp=False)
+            except CandidateFailed as failure:
+                self._forget_pause(architecture, budget)
+                if not self._remedied(failure, budget, known, architecture):
+                    raise
+            except Exception:  # the report's word that the training is over
+                self._forget_pause(architecture, budget)
+                raise
+            paused, resumed = None, []  # what was kept belongs to what has failed
+            devices.release_memory(self.device)  # out of the handler: nothing holds the failed training any more
         if self.keep_in is not None:
-            write_weights(trainer.validated.cpu(), self.keep_in / f"{architecture.key}-seed{budget.seed}.pt")
+            path = self.keep_in / _name(architecture, budget)
+            write_weights(trainer.validated.cpu(), path)
+            self._hand_on(path, "weights")
         self._forget_pause(architecture, budget)
         return Measurement(
             metrics={**known["built"], **{k: v for k, v in curve[-1].items() if k in METRICS}},
             curve=curve,
             provenance={
-                "audit": audit.to_dict(),
+                "audit": candidate.audit.to_dict(),
                 "latency": known["latency"],
                 "seconds": round(time.monotonic() - started, 2),
                 "device": devices.describe(self.device),
-                "notes": notes,
+                "batch": known.get("batch", budget.batch),
+                "notes": [*known.get("notes", ()), *resumed],
                 **trainer.details(),
             },
         )
+
+    def _attempt(
+        self, architecture: Architecture, budget: Budget, report: Report, known: State, paused: State | None
+    ) -> tuple[Candidate, list[dict[str, float]], LeanTrainer]:
+        """Build, measure unless that is known, and train as `known` says: its `amp` and `batch`, where it has them."""
+        try:
+            candidate = build_candidate(self.detector, architecture, self.baseline, budget.imgsz, budget.seed)
+            candidate.probe = self._latency_of
+            new = "built" not in known
+            if new:
+                known.update(self._measured(candidate))
+            if new or paused:
+                report(0, known["built"])
+            return candidate, *self._train(candidate, budget, report, known, paused)
+        except (RuntimeError, MemoryError) as error:
+            reason = "out_of_memory" if devices.is_out_of_memory(error) else "error"
+            raise CandidateFailed(reason, str(error).splitlines()[0] if str(error) else repr(error)) from error
+
+    def _remedied(self, failure: CandidateFailed, budget: Budget, known: State, architecture: Architecture) -> bool:
+        """Whether there is something left to try: fp32 after a NaN, half the batch without enough memory, each once.
+
+        `known` then says so, with a note. The gradients of two half batches make one optimiser step, so that there are
+        as many steps as in the other trainings. What differs is that batch norms see half as many images and that
+        augmentation is drawn for other ones than in the baseline's training: the pair has no common random numbers. One
+        that is resumed then takes its first step after one half batch, so that it is not bit for bit the same.
+        """
+        if failure.reason == "nan" and known.get("amp", True) and self._uses_amp():
+            known["amp"], note = False, "retried in fp32"
+        elif failure.reason == "out_of_memory" and self._may_halve(architecture, budget, known):
+            known["batch"] = budget.batch // 2
+            note = f"batch halved to {known['batch']}"
+        else:
+            return False
+        known["notes"] = [*known.get("notes", ()), f"{note} after: {failure.detail}"]
+        return True
+
+    def _may_halve(self, architecture: Architecture, budget: Budget, known: State) -> bool:
+        possible = self.halve and not architecture.is_baseline
+        return possible and "batch" not in known and budget.batch // 2 >= SMALLEST_BATCH
 
     def foresee(self, architecture: Architecture) -> Mapping[str, float] | None:
         """Latency by `predict`; of the other metrics the baseline's plus what each placement adds when it is alone."""
@@ -146,7 +189,15 @@ class TrainingEvaluator:
         """What was kept of a training that was paused after `budget.done` epochs or interrupted later."""
         if self.paused_in is None:
             return None
-        return pause.read(self._file_of(architecture, budget), budget.done)
+        path = self._file_of(architecture, budget)
+        found = pause.read(path, budget.done)
+        if found is None and self.files is not None and self.files.fetch(f"paused/{path.name}", path):
+            found = pause.read(path, budget.done)
+        return found
+
+    def _hand_on(self, path: Path, what: str) -> None:
+        if self.files is not None:
+            self.files.give(path, f"{what}/{path.name}")
 
     def _forget_pause(self, architecture: Architecture, budget: Budget) -> None:
         if self.paused_in is not None:
@@ -154,16 +205,15 @@ class TrainingEvaluator:
 
     def _file_of(self, architecture: Architecture, budget: Budget) -> Path:
         assert self.paused_in is not None
-        return self.paused_in / f"{architecture.key}-seed{budget.seed}.pt"
+        return self.paused_in / _name(architecture, budget)
 
     def _train(
         self,
         candidate: Candidate,
         budget: Budget,
         report: Report,
-        known: Mapping[str, Any],
-        amp: bool = True,
-        paused: State | None = None,
+        known: State,
+        paused: State | None,
     ) -> tuple[list[dict[str, float]], LeanTrainer]:
         epochs: list[dict[str, float]] = list(paused["epochs"]) if paused else []
         for one in epochs[budget.done :]:
@@ -184,10 +234,12 @@ class TrainingEvaluator:
                 state = {"known": dict(known), "epochs": epochs}
                 pause.keep(trainer, self._file_of(candidate.architecture, budget), state)
 
-        user = self.user_arguments if amp else {**self.user_arguments, "amp": False}
+        recipe = {"nbs": budget.batch, **self.recipe}
+        user = self.user_arguments if known.get("amp", True) else {**self.user_arguments, "amp": False}
+        fitting = replace(budget, batch=known.get("batch", budget.batch))
         trainer = self.trainer(
             candidate.model,
-            arguments(self.recipe, budget, self.data, self.device, self.scratch, user),
+            arguments(recipe, fitting, self.data, self.device, self.scratch, user),
             on_epoch,
             frozenset(fresh_parameters(candidate)),
             self._setup_check(candidate),
@@ -199,10 +251,9 @@ class TrainingEvaluator:
             trainer.train()
         except Paused:
             keep()
+            if self.paused_in is not None:
+                self._hand_on(self._file_of(candidate.architecture, budget), "paused")
             raise
-        except (RuntimeError, MemoryError) as error:
-            reason = "out_of_memory" if devices.is_out_of_memory(error) else "error"
-            raise CandidateFailed(reason, str(error).splitlines()[0] if str(error) else repr(error)) from error
         finally:
             trainer.close_loaders()
             devices.release_memory(self.device)
@@ -235,3 +286,8 @@ class TrainingEvaluator:
 
     def _uses_amp(self) -> bool:
         return self.device.type == "cuda" and self.user_arguments.get("amp", True) is not False
+
+
+def _name(architecture: Architecture, budget: Budget) -> str:
+    """The file of a training in a folder of weights or paused trainings."""
+    return f"{architecture.key}-seed{budget.seed}.pt"
