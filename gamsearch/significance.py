@@ -43,7 +43,8 @@ class Judgement(Estimate):
 
     The interval is the one at `1 - level`, where `level` is the level at which Holm tests this finalist, so that it
     leaves out zero exactly where `claim` is `better` or `worse`. `p` is the two-sided p-value, `p_holm` the adjusted
-    one (to be held against `ALPHA`), `sd` that of the differences. Where `claim` is `unknown`, `reason` says why.
+    one (to be held against `ALPHA`), `sd` that of a difference, from as many rows of differences as `rows` says. Where
+    `claim` is `unknown`, `reason` says why.
     """
 
     differences: tuple[float, ...]
@@ -52,13 +53,14 @@ class Judgement(Estimate):
     p_holm: float
     level: float
     comparisons: int
+    rows: int
     claim: str
     reason: str
 
     @property
     def seeds_needed(self) -> int | None:
         """Seeds that show a true difference of `EFFECT` with probability `POWER` at this level and sd, if known."""
-        return None if self.reason else seeds_needed(self.sd, level=self.level)
+        return None if self.reason else seeds_needed(self.sd, level=self.level, rows=self.rows)
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,50 @@ def estimate(values: Sequence[float], level: float = ALPHA) -> Estimate:
     return Estimate(mean, mean - half, mean + half, count)
 
 
-def p_value(differences: Sequence[float]) -> float:
-    """Two-sided p-value of the paired t test; 1, which never leads to a claim, where the noise cannot be estimated."""
-    return 1.0 if unjudgeable(differences) else float(stats.ttest_1samp(differences, 0.0).pvalue)
+def spread(samples: Sequence[Sequence[float]]) -> float:
+    """Standard deviation of a difference from the residuals of a randomised block design (Montgomery, ch. 4).
+
+    The seeds are the blocks; the rows are the baseline and the finalists, whose differences to it at the same seeds are
+    the `samples` (`k x n`). It has k (n - 1) degrees of freedom, and for one finalist it is that of its differences.
+    """
+    rows = np.vstack([np.zeros(len(samples[0])), np.asarray(samples, dtype=float)])
+    residuals = rows - rows.mean(axis=0) - rows.mean(axis=1, keepdims=True) + rows.mean()
+    return float(np.sqrt(2 * np.sum(residuals**2) / (len(samples) * (rows.shape[1] - 1))))
+
+
+@dataclass(frozen=True)
+class _Test:
+    """The t test of one sample: the sd of a difference and how many rows of differences it comes from."""
+
+    sample: tuple[float, ...]
+    sd: float
+    rows: int
+
+    @property
+    def freedom(self) -> int:
+        return self.rows * (len(self.sample) - 1)
+
+    @property
+    def error(self) -> float:
+        return self.sd / sqrt(len(self.sample))
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value; 1, which never leads to a claim, where the noise cannot be estimated."""
+        if unjudgeable(self.sample):
+            return 1.0
+        return float(2 * stats.t.sf(abs(float(np.mean(self.sample))) / self.error, self.freedom))
+
+
+def _tests(samples: Sequence[Sequence[float]], blocked: bool) -> list[_Test]:
+    judged = [sample for sample in samples if not unjudgeable(sample)]
+    together = blocked and len({len(sample) for sample in judged}) == 1
+    common = spread(judged) if together else 0.0
+    tests = []
+    for sample in samples:
+        own = nan if unjudgeable(sample) else float(np.std(sample, ddof=1))
+        tests.append(_Test(tuple(sample), max(own, common), len(judged) if together else 1))
+    return tests
 
 
 def holm(p_values: Sequence[float], alpha: float = ALPHA) -> list[tuple[float, float]]:
@@ -127,52 +170,53 @@ def holm(p_values: Sequence[float], alpha: float = ALPHA) -> list[tuple[float, f
     return steps
 
 
-def judge(samples: Sequence[Sequence[float]], alpha: float = ALPHA) -> list[Judgement]:
+def judge(samples: Sequence[Sequence[float]], alpha: float = ALPHA, blocked: bool = False) -> list[Judgement]:
     """Judge the paired differences of each finalist of a family, Holm-corrected for all of them.
 
     The probability of any wrong claim is at most `alpha`. A finalist that cannot be judged yet counts in the family.
+    With `blocked` all samples are of the same seeds in the same order, and their noise is estimated from all of them
+    (see `spread`), which sees more with few seeds; a finalist that varies more than that is judged by its own noise.
     """
-    p_values = [p_value(sample) for sample in samples]
-    steps = holm(p_values, alpha)
-    return [
-        _judgement(tuple(sample), p, level, adjusted, len(samples))
-        for sample, p, (level, adjusted) in zip(samples, p_values, steps, strict=True)
-    ]
+    tests = _tests(samples, blocked)
+    steps = holm([test.p for test in tests], alpha)
+    return [_judgement(test, *step, len(samples)) for test, step in zip(tests, steps, strict=True)]
 
 
-def _judgement(sample: tuple[float, ...], p: float, level: float, adjusted: float, comparisons: int) -> Judgement:
-    found, reason = estimate(sample, level), unjudgeable(sample)
-    sd = nan if reason else float(np.std(sample, ddof=1))
+def _judgement(test: _Test, level: float, adjusted: float, comparisons: int) -> Judgement:
+    reason, p = unjudgeable(test.sample), test.p
+    mean = float(np.mean(test.sample)) if test.sample else nan
+    half = nan if reason else float(stats.t.isf(level / 2, test.freedom) * test.error)
     claim = UNKNOWN if reason else UNCLEAR
     if p <= level and not reason:
-        claim = BETTER if found.mean > 0 else WORSE
+        claim = BETTER if mean > 0 else WORSE
     return Judgement(
-        *(found.mean, found.low, found.high, found.count),
-        differences=sample,
-        sd=sd,
+        *(mean, mean - half, mean + half, len(test.sample)),
+        differences=test.sample,
+        sd=nan if reason else test.sd,
         p=p,
         p_holm=adjusted,
         level=level,
         comparisons=comparisons,
+        rows=test.rows,
         claim=claim,
         reason=reason,
     )
 
 
-def power(effect: float, sd: float, pairs: int, level: float = ALPHA) -> float:
+def power(effect: float, sd: float, pairs: int, level: float = ALPHA, rows: int = 1) -> float:
     """Probability that a true difference is claimed with its sign, by the noncentral t distribution.
 
-    `sd` is that of a paired difference; `level` the two-sided level of the test.
+    `sd` is that of a paired difference, known from `rows` finalists; `level` the two-sided level of the test.
     """
-    quantile = stats.t.isf(level / 2, pairs - 1)
-    return float(stats.nct.sf(quantile, pairs - 1, abs(effect) / sd * sqrt(pairs)))
+    freedom = rows * (pairs - 1)
+    return float(stats.nct.sf(stats.t.isf(level / 2, freedom), freedom, abs(effect) / sd * sqrt(pairs)))
 
 
-def seeds_needed(sd: float, effect: float = EFFECT, level: float = ALPHA, wanted: float = POWER) -> int:
+def seeds_needed(sd: float, effect: float = EFFECT, level: float = ALPHA, wanted: float = POWER, rows: int = 1) -> int:
     """Fewest paired seeds at which `effect` is claimed with probability `wanted`, if `sd` is that of a difference."""
     quantiles = stats.norm.isf(level / 2) + stats.norm.ppf(wanted)
     pairs = max(2, int((quantiles * sd / effect) ** 2))  # by the normal distribution, which never needs more than t
-    while power(effect, sd, pairs, level) < wanted:  # t needs a few more
+    while power(effect, sd, pairs, level, rows) < wanted:  # t needs a few more
         pairs += 1
     return pairs
 

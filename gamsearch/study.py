@@ -29,7 +29,7 @@ from gamsearch.snapshot import Snapshot
 from gamsearch.storages import JOURNAL, Address
 from gamsearch.verification import Verification
 
-LOSSES = 3
+LOSSES = 10
 """A candidate whose worker vanished so often in a row is recorded as failed: it may be what kills them."""
 NO_RUN = f"{{folder}} holds no run (no {JOURNAL}); give the folder of a run, such as results/my-search"
 SCHEMA = 1

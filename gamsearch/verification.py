@@ -4,7 +4,7 @@ Trainings are paired by seed: a seed counts where both sides finished it. mAP is
 baseline. No torch, no optuna.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite
@@ -57,7 +57,10 @@ class Verification:
     def finalists(self) -> tuple[Compared, ...]:
         """The finalists as the search ranked them."""
         keys = [finalist["key"] for finalist in self.chosen]
-        judged = {metric: judge([self._gains(key, metric) for key in keys]) for metric in METRICS}
+        judged = {
+            metric: judge([self._gains(key, metric) for key in keys], blocked=self._same_seeds(keys, metric))
+            for metric in METRICS
+        }
         return tuple(
             self._compared(finalist, {metric: judged[metric][index] for metric in METRICS})
             for index, finalist in enumerate(self.chosen)
@@ -158,6 +161,12 @@ class Verification:
 
     def _gains(self, key: str, *path: str) -> tuple[float, ...]:
         return paired(self._figures(key, *path), self._figures(BASELINE, *path))
+
+    def _same_seeds(self, keys: Sequence[str], metric: str) -> bool:
+        """Whether all of them can be compared with the baseline at the same seeds."""
+        known = [{seed for seed, value in self._figures(key, metric).items() if isfinite(value)} for key in keys]
+        baseline = {seed for seed, value in self._figures(BASELINE, metric).items() if isfinite(value)}
+        return len({frozenset(seeds & baseline) for seeds in known}) == 1
 
     def _names(self, key: str, part: str) -> list[str]:
         """The classes or sizes that both a training of `key` and one of the baseline know, in the record's order."""

@@ -23,6 +23,7 @@ from gamsearch.significance import (
     paired,
     power,
     seeds_needed,
+    spread,
 )
 
 STUDIES, SEEDS = 1000, 5
@@ -58,9 +59,10 @@ def lowest(probability: float) -> float:
     return stats.binom.ppf(0.001, STUDIES, probability) / STUDIES
 
 
+@pytest.mark.parametrize("blocked", [False, True])
 @pytest.mark.parametrize(("finalists", "shared"), [(1, 0.0), (3, 0.0), (3, 0.7)])
-def test_without_a_true_effect_at_most_five_per_cent_of_studies_claim_anything(finalists, shared):
-    claims = [{j.claim for j in judge(study)} for study in simulated(finalists, 0.0, shared)]
+def test_without_a_true_effect_at_most_five_per_cent_of_studies_claim_anything(finalists, shared, blocked):
+    claims = [{j.claim for j in judge(study, blocked=blocked)} for study in simulated(finalists, 0.0, shared)]
     assert share([BETTER in study for study in claims]) <= highest(ALPHA / 2)
     assert share([bool(study & {BETTER, WORSE}) for study in claims]) <= highest(ALPHA)
 
@@ -78,12 +80,47 @@ def test_one_of_three_finalists_with_twice_the_noise_of_a_training_is_found_if_p
     assert lowest(0.885) <= found <= highest(0.885)
 
 
-def test_one_of_three_finalists_with_twice_the_noise_of_a_difference_is_found_in_two_of_three_studies():
-    """Holm's price at four degrees of freedom: 80 % take 2.29 standard deviations of a difference, or six seeds."""
-    found = share([judge(study)[0].claim == BETTER for study in simulated(3, 2 * np.sqrt(2))])
-    assert lowest(0.682) <= found <= highest(0.682)
+def test_one_of_three_finalists_with_twice_the_noise_of_a_difference_is_found_in_four_of_five_studies():
+    """The noise of all three together has twelve degrees of freedom; alone with its four it would be two of three."""
+    studies = simulated(3, 2 * np.sqrt(2))
+    found = share([judge(study, blocked=True)[0].claim == BETTER for study in studies])
+    assert found >= 0.8
+    alone = share([judge(study)[0].claim == BETTER for study in studies])
+    assert lowest(0.682) <= alone <= highest(0.682)
     figures = [power(effect, 1.0, seeds, ALPHA / 3) for effect, seeds in ((2, 5), (2.292, 5), (2, 6))]
     assert figures == pytest.approx([0.682, 0.8, 0.85], abs=0.001)
+    assert power(2, 1.0, 5, ALPHA / 3, rows=3) == pytest.approx(0.936, abs=0.001)
+
+
+@pytest.mark.parametrize("noisy", [0, 1])
+def test_a_training_that_varies_more_than_the_others_is_not_called_better_for_that(noisy):
+    """The baseline or a finalist with twice the standard deviation of the others, who all are as good as it."""
+    rng = np.random.default_rng(1)
+    runs = rng.normal(size=(STUDIES, 4, SEEDS))
+    runs[:, noisy] *= 2
+    studies = (runs[:, 1:] - runs[:, :1]).tolist()
+    assert share([any(j.claim == BETTER for j in judge(study, blocked=True)) for study in studies]) <= highest(ALPHA)
+
+
+def test_the_noise_of_blocks_is_that_of_a_two_way_layout():
+    """By hand: rows 0 0, 1 3 and 2 0 deviate by 0 0, -1 1 and 1 -1 from the effects of rows and of columns."""
+    samples = [[1.0, 3.0], [2.0, 0.0]]
+    assert spread(samples) == pytest.approx(np.sqrt(2 * 4 / 2))
+    first, second = judge(samples, blocked=True)
+    assert first.sd == second.sd == pytest.approx(2.0) and first.rows == 2
+    assert first.p == pytest.approx(2 * stats.t.sf(2 / (2 / np.sqrt(2)), 2))
+
+
+def test_a_finalist_that_varies_more_is_judged_by_its_own_noise():
+    calm, wild = [0.01, 0.011, 0.012, 0.01], [0.05, -0.05, 0.04, -0.03]
+    judged = judge([calm, wild, calm], blocked=True)
+    assert judged[1].sd == pytest.approx(np.std(wild, ddof=1))
+    assert judged[0].sd == pytest.approx(spread([calm, wild, calm])) and judged[0].sd < judged[1].sd
+
+
+def test_samples_of_different_lengths_are_judged_each_by_its_own_noise():
+    samples = [[0.01, 0.02, 0.03], [0.01, 0.03]]
+    assert [(j.sd, j.p) for j in judge(samples, blocked=True)] == [(j.sd, j.p) for j in judge(samples)]
 
 
 @given(families)

@@ -22,6 +22,12 @@ SECRET = "p:w@d/7"
 URL = f"postgresql://me:{SECRET}@localhost:1/none"
 
 
+@pytest.fixture(autouse=True)
+def nothing_given(monkeypatch):
+    """Other tests gave this process URLs."""
+    monkeypatch.setattr(storages, "_GIVEN", [])
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
@@ -38,7 +44,6 @@ def test_a_folder_notes_its_storage_without_the_password(tmp_path):
 
 
 def test_the_password_comes_from_the_option_or_the_environment(tmp_path, monkeypatch):
-    monkeypatch.setattr(storages, "_GIVEN", [])
     Address(tmp_path, URL, "mine").note()
     monkeypatch.setenv(storages.VARIABLE, "postgresql://other:password@host/db")
     assert Address.of(tmp_path).url == "postgresql://me@localhost:1/none"
