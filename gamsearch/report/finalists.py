@@ -131,12 +131,14 @@ def seeds_text(record: Record) -> str:
 def statistics(record: Record) -> str:
     """How the intervals and the p-values were made."""
     count = len(record.verification.finalists)
+    pooled = any(finalist.gain.rows > 1 for finalist in record.verification.finalists)
+    together = " with the noise of all finalists, seeds as blocks" if pooled else ""
     holm = f", Holm-corrected for {count} finalists within each metric" if count > 1 else ""
     grown = record.verification.scale_up
     control = f"; {grown.label} is a control of its own and not corrected" if grown and count > 1 else ""
     return (
         f"Differences to the baseline at the same seed with {100 * (1 - ALPHA):.0f} % intervals "
-        f"(Student's t{holm}{control}); latency as the ratio to the baseline's."
+        f"(Student's t{together}{holm}{control}); latency as the ratio to the baseline's."
     )
 
 
