@@ -81,7 +81,7 @@ footer { margin-top: 5rem; padding-bottom: 3rem; color: var(--muted); font-size:
   table { font-size: 7.5pt; }
   th, td.text { white-space: normal; }
   th, td { padding-right: .5rem; }
-  p { break-after: avoid; }
+  p { break-inside: avoid; break-after: avoid; }
   .modebar { display: none; }
   .drawing { min-width: 0; width: 100%; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; }
