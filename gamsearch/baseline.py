@@ -21,6 +21,7 @@ from gamsearch.evaluators import pause
 from gamsearch.evaluators.recipe import FINE_TUNE, FROM_SCRATCH, arguments
 from gamsearch.evaluators.trainer import LeanTrainer
 from gamsearch.model import Model
+from gamsearch.saving import save
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 
@@ -148,10 +149,8 @@ def write_checkpoint(model: Model, path: Path, train_arguments: Mapping[str, Any
     shipped.criterion = None
     for parameter in shipped.parameters():
         parameter.requires_grad = False
-    partial = path.with_suffix(".partial")
     content = {"epoch": -1, "model": shipped, "ema": None, "train_args": shipped.args, "version": __version__}
-    torch.save({**content, "license": "AGPL-3.0 (https://ultralytics.com/license)"}, partial)
-    partial.replace(path)
+    save({**content, "license": "AGPL-3.0 (https://ultralytics.com/license)"}, path)
 
 
 def _halved(model: Model) -> Model:

@@ -10,6 +10,8 @@ from typing import IO, Any
 from filelock import FileLock
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
+from gamsearch.errors import RunError
+
 GRACE_S = 3
 """After so long Optuna's own lock, which outlives a killed process, is broken."""
 POLL_S = 0.002
@@ -40,9 +42,12 @@ class Journal(JournalFileBackend):
                 _write(file, lines.encode("utf-8"))
                 if any(map(_decisive, logs)):
                     os.fsync(file.fileno())
-            except OSError:
+            except OSError as error:
                 file.truncate(end)
-                raise
+                raise RunError(
+                    f"{self.path} cannot be written ({error.strerror}); make room on the disk, then the same command "
+                    "goes on from here"
+                ) from error
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

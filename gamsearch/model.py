@@ -16,6 +16,7 @@ from gamsearch.detectors import Detector
 from gamsearch.errors import CandidateFailed, ModelError, RunError, one_line
 from gamsearch.graft import Graft, graft
 from gamsearch.latency import Latency
+from gamsearch.saving import save
 
 Model = Any
 """An Ultralytics `DetectionModel`: a torch module with attributes (`yaml`, `stride`, ...) that no stub declares."""
@@ -204,10 +205,7 @@ def predictions(output: Any) -> torch.Tensor:
 
 def write_weights(model: Model, path: Path) -> None:
     """Write the state dict in fp16 in one step (a tensor that fp16 cannot hold stays as it is); it loads safely."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save({name: _halved(tensor) for name, tensor in model.state_dict().items()}, partial)
-    partial.replace(path)
+    save({name: _halved(tensor) for name, tensor in model.state_dict().items()}, path)
 
 
 def _halved(tensor: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from gamsearch.errors import RunError, one_line
+from gamsearch.saving import save
 
 State = dict[str, Any]
 KEPT = {"epoch", "model", "average", "updates", "optimizer", "scaler"}
@@ -28,10 +29,7 @@ def keep(trainer: Any, path: Path, more: State) -> None:
         "optimizer": _plain(trainer.optimizer.state_dict()),
         "scaler": trainer.scaler.state_dict(),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+    save(state, path)
 
 
 def _plain(value: Any) -> Any:
