@@ -27,7 +27,7 @@ FIGURES = (
 )
 """Columns of `Record.trials` that hold numbers; NaN where unknown."""
 
-TEXTS = ("state", "key", "label", "reason")
+TEXTS = ("state", "key", "label", "reason", "retried")
 FLAGS = ("feasible", "anchor", "on_front", "paused")
 
 
@@ -40,11 +40,11 @@ class Record:
     seeds after the first; `verification` is what finalists did at full budget, without finalists if there was none.
     `trials` has one row per trial in order: `number`, `state` (one of `STATES`), `key`, `label`, `architecture`
     (`Architecture.to_dict` form), one column per metric, the paired differences `map50_95_gain` and `map50_gain` to
-    the baseline at the same seed and epochs, `reason`, `recalled_from` (number of the trial that answered a repeat, or
-    NaN), `resumed_by` (number of the trial in which a paused training went on, or NaN), `bound` (the optimistic
-    map50_95 at which it was stopped), `epochs` (length of the curve), `epochs_trained` (in this trial), `seconds`,
-    `seed`, `curve` (one mapping per epoch), and the flags `feasible`, `anchor` (published hand placement), `on_front`,
-    `paused`. Missing columns are added as unknown.
+    the baseline at the same seed and epochs, `reason`, `retried` (how it was trained otherwise after a first failure),
+    `recalled_from` (number of the trial that answered a repeat, or NaN), `resumed_by` (number of the trial in which a
+    paused training went on, or NaN), `bound` (the optimistic map50_95 at which it was stopped), `epochs` (length of the
+    curve), `epochs_trained` (in this trial), `seconds`, `seed`, `curve` (one mapping per epoch), and the flags
+    `feasible`, `anchor` (published hand placement), `on_front`, `paused`. Missing columns are added as unknown.
     """
 
     name: str

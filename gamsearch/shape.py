@@ -100,7 +100,14 @@ PLACEMENT = {
 MEASUREMENT = {
     "metrics": NUMBERS,
     "curve": CURVE,
-    "provenance": {"audit": NUMBERS, "seconds": number, "latency": mapping, "device": text, "notes": [text]},
+    "provenance": {
+        "audit": NUMBERS,
+        "seconds": number,
+        "latency": mapping,
+        "device": text,
+        "notes": [text],
+        "batch": count,
+    },
 }
 TRIAL = {
     "architecture": architecture,

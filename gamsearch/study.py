@@ -255,7 +255,18 @@ def table(study: optuna.Study) -> pd.DataFrame:
 
 def _columns() -> list[str]:
     fixed = ["number", "state", "key", "label", "architecture"]
-    rest = ["reason", "recalled_from", "resumed_by", "paused", "bound", "epochs", "epochs_trained", "seconds", "seed"]
+    rest = [
+        "reason",
+        "retried",
+        "recalled_from",
+        "resumed_by",
+        "paused",
+        "bound",
+        "epochs",
+        "epochs_trained",
+        "seconds",
+        "seed",
+    ]
     rest += ["curve", "feasible", "anchor"]
     return [*fixed, *METRICS, *EXTRA_COLUMNS, *rest, *AUDIT_COLUMNS]
 
@@ -275,6 +286,7 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
         "architecture": own.get("architecture", {}),
         **{name: metrics.get(name, math.nan) for name in (*METRICS, *EXTRA_COLUMNS)},
         "reason": INTERRUPTED if interrupted(trial) and not is_lost(trial) else _shown(own.get("reason", "")),
+        "retried": _shown(_retried(provenance.get("notes", []))),
         "recalled_from": own.get("recalled_from", math.nan),
         "paused": bool(own.get("stop", {}).get("paused", False)),
         "bound": own.get("stop", {}).get("bound"),
@@ -287,6 +299,12 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
         "anchor": bool(own.get("anchor", False)),
         **{name: provenance.get("audit", {}).get(name, math.nan) for name in AUDIT_COLUMNS},
     }
+
+
+def _retried(notes: Sequence[str]) -> str:
+    """How a training differs from the others because it was tried again; half a batch draws other augmentations."""
+    told = [note.partition(" after:")[0] for note in notes if not note.startswith("went on")]
+    return ", ".join(f"{what}, not paired" if what.startswith("batch halved") else what for what in told)
 
 
 def _shown(text: str) -> str:

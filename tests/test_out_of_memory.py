@@ -108,6 +108,18 @@ def test_a_training_that_does_not_fit_anyway_fails_for_want_of_memory(evaluator,
     assert not list((tmp_path / "paused").glob("*"))
 
 
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [(Architecture.of("yolov8n", []), {}), (GAM4, {"halve": False})],
+    ids=["baseline", "verify"],
+)
+def test_what_others_are_compared_with_is_never_trained_at_half_the_batch(evaluator, architecture, options):
+    tight = trainer_that_fits(2)
+    with pytest.raises(CandidateFailed, match="out_of_memory"):
+        evaluator(tight, **options).evaluate(architecture, BUDGET, silent)
+    assert tight.batches == [4]
+
+
 @pytest.mark.parametrize("validating", [False, True], ids=["training", "validation"])
 def test_a_failure_after_an_epoch_begins_anew_from_the_first(evaluator, validating):
     reports, tight = [], trainer_that_fits(2, epoch=1, validating=validating)

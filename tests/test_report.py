@@ -23,7 +23,7 @@ from gamsearch.graft import graft
 from gamsearch.metrics import METRICS
 from gamsearch.pareto import front
 from gamsearch.record import Record
-from gamsearch.report import effects, figures, plain_table, points, read_csv, terminal_table, write
+from gamsearch.report import effects, figures, plain_table, points, read_csv, terminal_table, wording, write
 from gamsearch.report.drawing import drawing
 from gamsearch.report.page import page
 
@@ -176,6 +176,12 @@ def rich_page(rich: Record) -> str:
 
 
 # -- the record ---------------------------------------------------------------------------------------------------
+
+
+def test_a_trial_that_was_tried_again_otherwise_says_so():
+    made = record([trial(0, gam(), 0.2), trial(1, gam((4, 4)), 0.21, retried="batch halved to 4, not paired")])
+    assert wording.note(made.trials.iloc[1]) == "batch halved to 4, not paired"
+    assert wording.note(made.trials.iloc[0]) == ""
 
 
 def test_the_noise_is_students_interval_for_the_difference_of_two_runs():

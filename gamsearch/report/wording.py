@@ -87,6 +87,8 @@ def note(trial: pd.Series) -> str:
         words.append("hand placement")
     if not trial["feasible"] and trial["state"] in ("complete", "pruned"):
         words.append("beyond a limit")
+    if trial["retried"]:
+        words.append(trial["retried"])
     return ", ".join(words) + (": " if words and reason else "") + reason
 
 
