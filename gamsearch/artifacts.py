@@ -6,6 +6,7 @@ those that boto3 finds by itself (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...); non
 
 import re
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,18 @@ PREFIX = "artifact:"
 IDENTITY = re.compile(r"[0-9a-f-]{36}")
 WEIGHTS = re.compile(r"weights/[0-9a-f]{12}-seed\d{1,10}\.pt")
 S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,62})/?")
+
+
+def asked_for(noted: str, given: str, needed: bool) -> str:
+    """The place that the user gave; `RunError` if it is `needed` and only the study `noted` one, maybe anybody's.
+
+    Files would be written there, or sent there with the user's credentials.
+    """
+    if noted and not given and needed:
+        raise RunError(
+            f"this study hands files on at {one_line(noted)[:200]}; give --artifacts with that if you trust the place"
+        )
+    return given
 
 
 class Artifacts:
@@ -47,14 +60,14 @@ class Artifacts:
         if self.store is None or identity is None:
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".fetched")
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.fetched")
         with _sentence(self.place):
             try:
                 with self.store.open_reader(identity) as source, partial.open("wb") as target:
                     shutil.copyfileobj(source, target)
             except optuna.artifacts.exceptions.ArtifactNotFound:
                 return False
-        partial.replace(path)
+            partial.replace(path)
         return True
 
     def _identity(self, name: str) -> str | None:
@@ -89,8 +102,8 @@ def _store(place: str) -> Any:
         folder = Path(place)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"--artifacts {folder} cannot be made ({error.strerror}); give another folder") from error
+        except (OSError, ValueError) as error:
+            raise RunError(f"--artifacts {one_line(folder)} cannot be made ({error}); give another folder") from error
         return FileSystemArtifactStore(base_path=folder)
     try:
         import boto3  # noqa: F401  (Optuna imports it only when it is used)

@@ -8,6 +8,7 @@ built anew from that YAML by the installed Ultralytics. No object, hook or metho
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ PICKLE = b"\x80"
 
 DEEPEST = 50
 """Levels of modules within modules; an Ultralytics detector has ten."""
+
+
+MOST_PARTS = 100_000
+"""Modules, or parts of the model YAML; the largest Ultralytics detector has some thousand."""
 
 
 class StandIn:
@@ -143,7 +148,7 @@ def _rebuilt(file: Path, model: StandIn) -> nn.Module:
         built.load_state_dict(tensors)
     except ModelError as error:
         raise ModelError(f"{file} cannot be opened: {error}") from error
-    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+    except (KeyError, ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise ModelError(
             f"{file} cannot be opened: its weights do not fit its own model YAML ({_reason(error)}); "
             "give a checkpoint as Ultralytics writes them, neither fused nor pruned"
@@ -168,8 +173,13 @@ def _class_width(built: Any, tensors: Mapping[str, torch.Tensor]) -> int:
     return int(last.shape[1])
 
 
-def _tensors(file: Path, module: StandIn, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, torch.Tensor]]:
-    """Name and tensor of all that `module.state_dict()` would give."""
+def _tensors(
+    file: Path, module: StandIn, prefix: str = "", depth: int = 0, seen: Iterator[int] | None = None
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Name and tensor of all that `module.state_dict()` would give; `seen` counts the modules on the way."""
+    seen = seen or count()
+    if next(seen) > MOST_PARTS:  # a module that stands twice in each of fifty is there 2^50 times
+        raise ModelError(f"{file} cannot be opened: it has more than {MOST_PARTS} modules")
     if depth > DEEPEST:
         raise ModelError(f"{file} cannot be opened: its modules are nested more than {DEEPEST} deep")
     temporary = module.get("_non_persistent_buffers_set")
@@ -180,21 +190,22 @@ def _tensors(file: Path, module: StandIn, prefix: str = "", depth: int = 0) -> I
                 yield f"{prefix}{name}", tensor
     for name, inner in _mapping(module.get("_modules")).items():
         if isinstance(inner, StandIn):
-            yield from _tensors(file, inner, f"{prefix}{name}.", depth + 1)
+            yield from _tensors(file, inner, f"{prefix}{name}.", depth + 1, seen)
 
 
 def _mapping(value: Any) -> Mapping[Any, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _is_plain(value: Any, depth: int = 0) -> bool:
-    """Whether the value consists of nothing but dictionaries, lists, texts, numbers and None."""
-    if depth > DEEPEST:
+def _is_plain(value: Any, depth: int = 0, seen: Iterator[int] | None = None) -> bool:
+    """Whether the value consists of nothing but dictionaries, lists, texts, numbers and None, and of few enough."""
+    seen = seen or count()
+    if depth > DEEPEST or next(seen) > MOST_PARTS:
         return False
     if isinstance(value, dict):
-        return all(_is_plain(part, depth + 1) for pair in value.items() for part in pair)
+        return all(_is_plain(part, depth + 1, seen) for pair in value.items() for part in pair)
     if isinstance(value, (list, tuple)):
-        return all(_is_plain(part, depth + 1) for part in value)
+        return all(_is_plain(part, depth + 1, seen) for part in value)
     return value is None or type(value) in (str, int, float, bool)
 
 

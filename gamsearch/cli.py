@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from gamsearch.listing import LISTS
 from gamsearch.parser import parser
 
 if TYPE_CHECKING:
+    from gamsearch.crew import Place
     from gamsearch.run import Around
 
 
@@ -64,17 +66,23 @@ def _run(options: argparse.Namespace) -> int:
 def _around(options: argparse.Namespace, folder: Path) -> "Around":
     """Where a run's study is kept and its workers work; what they need in the environment is there from now on."""
     from gamsearch.artifacts import check_place
-    from gamsearch.crew import places
     from gamsearch.run import Around
     from gamsearch.storages import settle
 
-    if options.workers is not None and not 1 <= options.workers <= MOST_WORKERS:
-        raise OptionError(f"--workers must be between 1 and {MOST_WORKERS}, not {options.workers}")
     check_place(options.artifacts or "")
-    here = places(options.device or "", options.workers or 1, os.environ, os.cpu_count() or 1)
+    here = _places(options)
     os.environ.update(here[0].environment)
     url = settle(folder, options.storage or "", folder.name)
     return Around(bool(options.trust_checkpoint), tuple(here), url, options.artifacts or "")
+
+
+def _places(options: argparse.Namespace) -> "list[Place]":
+    """Where the workers of a run are to work, this process first."""
+    from gamsearch.crew import places
+
+    if options.workers is not None and not 1 <= options.workers <= MOST_WORKERS:
+        raise OptionError(f"--workers must be between 1 and {MOST_WORKERS}, not {options.workers}")
+    return places(options.device or "", options.workers or 1, os.environ, os.cpu_count() or 1)
 
 
 def _repeat(options: argparse.Namespace) -> int:
@@ -91,7 +99,8 @@ def _repeat(options: argparse.Namespace) -> int:
             f"only {', '.join(f'--{name}' for name in GIVEN)} can"
         )
     origin = Manifest.read(Path(options.manifest))
-    settings, said = repeated(origin, vars(options), recorded_settings)
+    place = _places(options)[0]
+    settings, said = repeated(origin, {**vars(options), "device": place.device or None}, recorded_settings)
     around = _around(options, settings.folder)
     resumed = recorded_settings(settings.folder) is not None
     return _search(settings, resumed, said, around, origin)
@@ -132,6 +141,7 @@ def _worker(options: argparse.Namespace) -> int:
     folder = Path(options.folder) if options.folder else Path(options.out or "results") / options.study
     settle(folder, options.storage or "", options.study or folder.name)
     parent = os.environ.get(PARENT, "")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be inherited as ignored
     wanted = Wanted(
         folder,
         options.data or "",

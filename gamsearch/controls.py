@@ -103,6 +103,8 @@ class Controls:
             missing = [job for job in jobs if job[0] not in own]
             if not missing:
                 return
+            if self.roster.leaving:
+                raise KeyboardInterrupt
             taken = self.roster.tasks()
             free = [job for job in missing if job[0] not in taken]
             if not free:

@@ -17,8 +17,8 @@ from gamsearch.roster import FOLDER
 PARENT = "GAMSEARCH_PARENT"
 VISIBLE, THREADS = "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"
 TEND_S = 0.5
-SHORT_S, MOST_SHORT = 60.0, 3
-"""A worker that ends by an error of its own so many times in a row within so many seconds is given up."""
+SHORT_S, MOST_SHORT, MOST_KILLED = 60.0, 3, 30
+"""A worker that ends so many times in a row within so many seconds, by an error or by a signal, is given up."""
 STOP_S = 20.0
 
 
@@ -83,22 +83,28 @@ class Crew:
 
     def finish(self) -> None:
         """Wait until all have ended by themselves, as they do when the search has."""
-        self._over.set()
+        self._watch_no_more()
         for hand in self.hands:
             if hand.process is not None:
                 hand.process.wait()
 
     def stop(self) -> None:
         """End those that are still at work, as Ctrl-C would."""
-        self._over.set()
+        self._watch_no_more()
         left = [hand.process for hand in self.hands if hand.process is not None and hand.process.poll() is None]
         for process in left:
             process.send_signal(signal.SIGINT)
+        until = time.monotonic() + STOP_S
         for process in left:
             try:
-                process.wait(STOP_S)
+                process.wait(max(0.1, until - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
+
+    def _watch_no_more(self) -> None:
+        self._over.set()
+        if self._tending.is_alive():
+            self._tending.join()
 
     def _hire(self, hand: _Hand) -> None:
         command = [sys.executable, "-m", "gamsearch", "worker", str(self.folder)]
@@ -122,8 +128,8 @@ class Crew:
     def _replace(self, hand: _Hand, code: int) -> None:
         """Start a worker again that was killed or broke; not one whose user has to mend something."""
         short = time.monotonic() - hand.begun < SHORT_S
-        hand.failures = hand.failures + 1 if code > 0 and short else 0
-        if code == 2 or hand.failures >= MOST_SHORT:
+        hand.failures = hand.failures + 1 if short else 0
+        if code == 2 or hand.failures >= (MOST_SHORT if code > 0 else MOST_KILLED):
             hand.given_up = True
             self.say(f"a worker ended for good: {_last_line(hand.log)}")
             return

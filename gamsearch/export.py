@@ -25,7 +25,7 @@ from gamsearch.attention.catalogue import spec_named
 from gamsearch.baseline import read_baseline, write_checkpoint
 from gamsearch.detectors import Detector
 from gamsearch.environment import quiet_ultralytics
-from gamsearch.errors import CandidateFailed, ModelError, OptionError, RunError, nearest
+from gamsearch.errors import CandidateFailed, ModelError, OptionError, RunError, nearest, one_line
 from gamsearch.graft import graft
 from gamsearch.metrics import METRICS
 from gamsearch.model import Model, build_candidate, predictions, read_weights
@@ -120,8 +120,9 @@ def write_yaml(
     if form.get("scales"):
         form["scales"] = {detector.scale: form["scales"][detector.scale]}
     comments = "".join(f"# {line}\n" for line in _comments(record, row, detector, pick))
-    path.write_text(comments + _dump(form), encoding="utf-8")
-    built: Model = publish.build(pyyaml.safe_load(path.read_text(encoding="utf-8")), nc=form["nc"])
+    text = comments + _dump(form)
+    built: Model = publish.build(pyyaml.safe_load(text), nc=form["nc"])  # before there is a file that others may open
+    path.write_text(text, encoding="utf-8")
     if _shapes(built) != _shapes(model):
         return Exported(path, None, "builds; its class branch is narrower than that of the weights, which came wider")
     built.load_state_dict(model.state_dict())
@@ -143,7 +144,7 @@ def _comments(record: Record, row: pd.Series, detector: Detector, pick: str) -> 
         f"Hardware: {settings.get('hardware', '')}. Versions: {versions}.",
         'Use: import gamsearch; from ultralytics import YOLO; YOLO("best.yaml")  (or import gam_standalone).',
     ]
-    return [part for line in lines for part in textwrap.wrap(line, 116)]
+    return [part for line in lines for part in textwrap.wrap(one_line(line), 116)]
 
 
 def _dump(form: dict[str, Any]) -> str:

@@ -12,13 +12,13 @@ from typing import Any
 import optuna
 
 from gamsearch import study as records
-from gamsearch.artifacts import Artifacts
+from gamsearch.artifacts import Artifacts, asked_for
 from gamsearch.detectors import Detector
 from gamsearch.errors import RunError, one_line
 from gamsearch.links import refuse_links
 from gamsearch.machine import versions
 from gamsearch.manifest import write_yaml
-from gamsearch.prepare import Joining, prepare_named
+from gamsearch.prepare import BASELINE, Joining, prepare_named
 from gamsearch.progress import RunProgress
 from gamsearch.roster import POLL_S, Roster
 from gamsearch.run import plan_of
@@ -50,7 +50,8 @@ def join(wanted: Wanted, progress: RunProgress) -> str:
     settings = _settings(own, wanted)
     _refuse_other_versions(own["settings"].get("versions", {}))
     space = recorded_space(own)
-    files = Artifacts(study, wanted.artifacts or str(own.get("artifacts", "")))
+    apart = settings.evaluator == "training" and not (wanted.folder / BASELINE).exists()
+    files = Artifacts(study, asked_for(str(own.get("artifacts", "")), wanted.artifacts, apart))
     with Roster(study, wanted.folder, settings.device or "default device", False, parent=wanted.parent) as roster:
         try:
             return _work(study, settings, space, files, roster, progress)
@@ -69,6 +70,7 @@ def _work(
         prepared = prepare_named(settings.evaluator)(settings, progress, False, joining)
         _compare(study, prepared.fingerprints)
         _wait_until_open(study, roster, progress)
+        _compare(study, prepared.fingerprints)  # those that the run found since
         if (ended := study.user_attrs.get("ended")) and not roster.leaders():
             return f"the search has ended already: {ended}"
         control = records.baseline_trial(study)
@@ -80,9 +82,11 @@ def _work(
 
 def recorded_space(attributes: Mapping[str, Any]) -> SearchSpace:
     """The search space as the study holds it: its file need not be on this machine."""
-    known, detector = attributes["space"], attributes["detector"]
+    known, detector = attributes.get("space", {}), attributes.get("detector", {})
     if "content" not in known:
         raise RunError("this study was begun by an earlier gamsearch, which kept no search space for others to join")
+    if not known.keys() >= {"name", "fingerprint"} or not detector.keys() >= {"name", "yaml"}:
+        raise RunError("this study does not say its search space and its detector; the record is damaged")
     if not NAME.fullmatch(known["name"]):
         raise RunError("the name of this study's search space is none; the record is damaged")
     with TemporaryDirectory() as folder:
@@ -98,7 +102,7 @@ def _study(wanted: Wanted) -> optuna.Study:
     """The study, once it is there and says how it was made."""
     begun = time.monotonic()
     refuse_links(wanted.folder)
-    while not (records.exists(wanted.folder) and "settings" in records.load(wanted.folder).user_attrs):
+    while not _ready(wanted.folder):
         if time.monotonic() - begun >= wanted.wait_s:
             address = Address.of(wanted.folder)
             raise RunError(
@@ -107,6 +111,11 @@ def _study(wanted: Wanted) -> optuna.Study:
             )
         time.sleep(1.0)
     return records.load(wanted.folder)
+
+
+def _ready(folder: Path) -> bool:
+    """Whether the leading run has written all that a worker reads."""
+    return records.exists(folder) and bool(records.load(folder).user_attrs.get("ready"))
 
 
 def _settings(own: Mapping[str, Any], wanted: Wanted) -> Settings:

@@ -30,6 +30,7 @@ class Journal(JournalFileBackend):
         self.path = path
         self.mutex = FileLock(path.with_name(".journal.lock"))
         self.lock = JournalFileSymlinkLock(str(path), grace_period=GRACE_S)
+        self.lock._lock_target_file = path.name  # as seen from the link: Optuna waits for ever for one that dangles
         super().__init__(str(path), lock_obj=self.lock)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
@@ -40,18 +41,31 @@ class Journal(JournalFileBackend):
             end = file.seek(0, os.SEEK_END)
             try:
                 _write(file, lines.encode("utf-8"))
-                if any(map(_decisive, logs)):
-                    os.fsync(file.fileno())
             except OSError as error:
                 file.truncate(end)
-                raise RunError(
-                    f"{self.path} cannot be written ({error.strerror}); make room on the disk, then the same command "
-                    "goes on from here"
-                ) from error
+                raise self._unwritable(error) from error
+            try:
+                if any(map(_decisive, logs)):
+                    os.fsync(file.fileno())
+            except OSError as error:  # others may have read the lines already, so they stay
+                raise self._unwritable(error) from error
+
+    def repair(self) -> bool:
+        """Cut a torn last line while no other process writes; return whether there was one."""
+        with self._alone(), self.path.open("rb+", buffering=0) as file:
+            return cut_torn_line(file)
+
+    def _unwritable(self, error: OSError) -> RunError:
+        return RunError(
+            f"{self.path} cannot be written ({error.strerror}); make room on the disk, then the same command goes on"
+        )
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         with self.mutex.acquire(poll_interval=POLL_S):
+            link = Path(f"{self.path}.lock")
+            if link.is_symlink() and not link.exists():  # of a folder that was moved
+                link.unlink(missing_ok=True)
             self.lock.acquire()
             try:
                 yield

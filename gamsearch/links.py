@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gamsearch.errors import RunError
 
-WRITTEN = ("baseline", "export", "paused", "space", "verify", "weights")
+WRITTEN = ("baseline", "export", "paused", "space", "verify", "weights", "workers")
 """The subfolders that gamsearch writes into."""
 
 

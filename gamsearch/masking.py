@@ -2,7 +2,10 @@
 
 import re
 
-PASSWORD = re.compile(r"(://[^/\s:@]*):\S+@")
+USER = r"://(?:[^/\s:@]*|[^/\s:]*(?=:(?!\d{1,5}(?:[/?\s]|$))))"
+"""From the scheme to the end of the user, who may be `user@server`; but a host and its port are none."""
+
+PASSWORD = re.compile(rf"({USER}):\S+@")
 """From the colon after the user to the last `@` of the word: a password may hold `/` and `@` itself."""
 
 

@@ -5,8 +5,8 @@ publishing means putting the classes there. It happens when that module is impor
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from functools import cache, wraps
 from importlib import import_module
@@ -78,7 +78,7 @@ def build(yaml: dict[str, Any], nc: int, ch: int = 3) -> "nn.Module":
             model: nn.Module = tasks.DetectionModel({**deepcopy(yaml), "nc": nc}, ch=ch, nc=nc, verbose=False)
     except KeyError as error:
         raise ModelError(f"the model YAML names {error}, which Ultralytics does not know: correct the row") from error
-    except (ValueError, TypeError, IndexError, RuntimeError) as error:
+    except Exception as error:  # a layer can raise anything
         raise ModelError(f"the model YAML cannot be built: {_one_line(error)}") from error
     return model
 
@@ -97,10 +97,26 @@ def _check(tasks: Any, yaml: Mapping[str, Any], nc: int) -> None:
         )
     if len(rows) > MOST_ROWS or not 1 <= nc <= LARGEST:
         raise ModelError(f"the model YAML has {len(rows)} rows and {nc} classes, which no detector has; correct it")
+    for name, most in SCALES.items():
+        if not all(0 < value <= most for value in _numbers([yaml.get(name, 1)])):
+            raise ModelError(f"the model YAML's {name} must be above 0 and at most {most}, not {yaml[name]!r}")
+    for scale in _scales(yaml):
+        if not (len(scale) == 3 and all(0 < v <= most for v, most in zip(scale, (10, 10, LARGEST), strict=True))):
+            raise ModelError(f"the model YAML's scales must be [depth, width, most channels], not {list(scale)}")
     for number, row in enumerate(rows):
         problem = _problem(tasks, row)
         if problem:
             raise ModelError(f"the model YAML's row {number}, {row}, {problem}; correct the row")
+
+
+SCALES = {"depth_multiple": 10, "width_multiple": 10, "reg_max": 256, "channels": 64}
+"""What else multiplies a detector, and how far."""
+
+
+def _scales(yaml: Mapping[str, Any]) -> list[tuple[float, ...]]:
+    scales = yaml.get("scales") or {}
+    values = scales.values() if isinstance(scales, Mapping) else []
+    return [tuple(_numbers(value if isinstance(value, (list, tuple)) else [value])) for value in values]
 
 
 def _problem(tasks: Any, row: Any) -> str | None:
@@ -112,16 +128,39 @@ def _problem(tasks: Any, row: Any) -> str | None:
     _, repeats, name, arguments = row
     if type(repeats) is not int or not 1 <= repeats <= MOST_REPEATS:
         return f"must have from 1 to {MOST_REPEATS} repeats"
-    if any(isinstance(value, (int, float)) and not abs(value) <= LARGEST for value in arguments):
+    if any(not abs(value) <= LARGEST for value in _numbers(arguments)):
         return f"has an argument beyond {LARGEST}"
     module = _module_named(tasks, name)
     if module is None:
         return "names a module that Ultralytics does not know"
     if not (isinstance(module, type) and issubclass(module, torch.nn.Module)) or issubclass(module, tasks.BaseModel):
         return "names what is no layer"
-    if name == "TorchVision" and (len(arguments) < 3 or arguments[2] not in (None, "None")):
-        return "would download weights, which must be None"
+    if name == "TorchVision":
+        return _fetching(arguments)
     return None
+
+
+def _fetching(arguments: Sequence[Any]) -> str | None:
+    """Why a TorchVision row would download weights, or None."""
+    from torchvision import models
+
+    if len(arguments) < 3 or arguments[2] not in (None, "None"):
+        return "would download weights, which must be None"
+    if arguments[1] not in models.list_models(module=models):  # others fetch a backbone whatever they are told
+        return "names no classification model of TorchVision"
+    return None
+
+
+def _numbers(values: Any) -> Iterator[float]:
+    """All numbers in a row's arguments, those in lists and those written as text among them."""
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            yield from _numbers(value)
+        elif isinstance(value, str):
+            with suppress(ValueError):
+                yield float(value)
+        elif isinstance(value, (int, float)):
+            yield float(value)
 
 
 def _module_named(tasks: Any, name: Any) -> Any:

@@ -89,18 +89,20 @@ class Roster(Alone):
             "beat": 0,
         }
         self._looks: dict[str, tuple[Any, int, float]] = {}
-        self._gone = threading.Event()
+        self._gone, self._telling = threading.Event(), threading.Lock()
+        self._beating = threading.Thread(target=self._beat, daemon=True)
         self._lock = _lock_of(self.folder, self.own)
 
     def __enter__(self) -> "Roster":
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock.acquire(timeout=0)
         self._tell()
-        threading.Thread(target=self._beat, daemon=True).start()
+        self._beating.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._gone.set()
+        self._beating.join(timeout=5)
         with suppress(Exception):  # the storage may be what ended the work
             self._tell(left=True)
         self._lock.release()
@@ -115,10 +117,11 @@ class Roster(Alone):
                     self._tell()
 
     def _tell(self, **more: Any) -> None:
-        self._told = time.monotonic()
-        at = datetime.now().isoformat(sep=" ", timespec="seconds")
-        self.facts = {**self.facts, **more, "at": at, "beat": self.facts["beat"] + 1}
-        self.study.set_user_attr(PREFIX + self.own, self.facts)
+        with self._telling:
+            self._told = time.monotonic()
+            at = datetime.now().isoformat(sep=" ", timespec="seconds")
+            self.facts = {**self.facts, **more, "at": at, "beat": self.facts["beat"] + 1}
+            self.study.set_user_attr(PREFIX + self.own, self.facts)
 
     def _known(self) -> dict[str, Mapping[str, Any]]:
         """The other workers' lines, also of those that left."""

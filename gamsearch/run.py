@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from gamsearch import manifest, repeat
 from gamsearch import study as records
-from gamsearch.artifacts import Artifacts, weights
+from gamsearch.artifacts import Artifacts, asked_for, weights
 from gamsearch.crew import Crew, Place
 from gamsearch.errors import RunError
 from gamsearch.evaluation import Budget, Evaluator
@@ -68,6 +68,7 @@ def run(
     _make(folder)
     with held(folder):
         records.repair_torn_line(folder)
+        records.forget_half_made(folder)
         existing = records.load(folder) if records.exists(folder) else None
         prepared = prepare(settings, progress, around.trust, None)
         sampler_named(settings.sampler, prepared.space)  # refused before any work
@@ -88,6 +89,7 @@ def run(
                 ]:
                     progress.say(f"differs from {origin.path}: {line}")
             files = _files(study, around)
+            study.set_user_attr("ready", True)
             started = prepared.start(_reference_ms(study), files)
             _check_fingerprints(study, started.fingerprints)
             _keep_manifest(settings, plan, study, origin, resumed=True)
@@ -140,7 +142,7 @@ def _files(study: optuna.Study, around: Around) -> Artifacts:
     """Where the run hands files on; the study tells those who join it later."""
     if around.artifacts:
         study.set_user_attr("artifacts", around.artifacts)
-    return Artifacts(study, around.artifacts or str(study.user_attrs.get("artifacts", "")))
+    return Artifacts(study, asked_for(str(study.user_attrs.get("artifacts", "")), around.artifacts, needed=True))
 
 
 def refuse_second_leader(roster: Roster, progress: RunProgress) -> None:

@@ -4,16 +4,20 @@
 trials on that encoding what `tpe` needs 120 for, and costs a second per proposal once there are many trials.
 """
 
+import random
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, BruteForceSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from gamsearch.architecture import Architecture
 from gamsearch.errors import OptionError, nearest
 from gamsearch.evidence import Evidence
 from gamsearch.space import SearchSpace
@@ -21,6 +25,8 @@ from gamsearch.thaw import Thaw, ThawSampler, thaws
 
 STARTUP_TRIALS = 10
 GP_LIMIT = 150
+SHUFFLED = 100_000
+"""`brute` takes a space of at most so many architectures in random order."""
 TYPICAL_MODULES = 1.5
 
 
@@ -38,6 +44,47 @@ class SparseRandomSampler(RandomSampler):
         if param_name.endswith(".strength") and self._rng.rng.random() > self._occupied:
             return 0
         return super().sample_independent(study, trial, param_name, param_distribution)
+
+
+class EachOnceSampler(BaseSampler):
+    """Every architecture of `space` once, those that others are at work on left out, in an order drawn by `seed`.
+
+    Optuna's own asks that all trials name their parameters in one order, which its gRPC proxy does not keep.
+    """
+
+    def __init__(self, space: SearchSpace, evidence: Evidence, seed: int, fallback: BaseSampler):
+        self.space, self.evidence, self.fallback = space, evidence, fallback
+        self.rng = random.Random(seed)
+
+    @cached_property
+    def order(self) -> Iterable[Architecture]:
+        """All of a space of moderate size, shuffled; a larger one as it is enumerated."""
+        if self.space.size > SHUFFLED:
+            return self.space.enumerate()
+        every = list(self.space.enumerate())
+        self.rng.shuffle(every)
+        return every
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Every parameter of the space."""
+        return {name: IntDistribution(low, high) for name, (low, high) in self.space.parameters.items()}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The parameters of the first architecture that is not settled; none if there is none left."""
+        known, busy = self.evidence.update().known, self.evidence.running
+        for one in self.order:
+            new = one.key not in known or not known[one.key].settled
+            if new and one.key not in busy and not one.is_baseline:
+                return dict(self.space.encode(one))
+        return {}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """What the fallback draws, where nothing was proposed."""
+        return self.fallback.sample_independent(study, trial, param_name, param_distribution)
 
 
 @dataclass(frozen=True)
@@ -90,7 +137,9 @@ SAMPLERS: dict[str, Named] = {
     "tpe": Named(_tpe, needs_start=True),
     "nsga2": Named(lambda setting: NSGAIISampler(population_size=12, seed=setting.seed), needs_start=True),
     "random": Named(_random),
-    "brute": Named(lambda setting: BruteForceSampler(seed=setting.seed)),
+    "brute": Named(
+        lambda setting: EachOnceSampler(setting.thaw.space, setting.evidence, setting.seed, _random(setting))
+    ),
 }
 AUTO = "auto"
 

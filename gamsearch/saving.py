@@ -1,6 +1,6 @@
 """Files of tensors, written whole or not at all."""
 
-import os
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from gamsearch.errors import RunError, one_line
 def save(content: Any, path: Path) -> None:
     """Write with `torch.save` in one step, so that no half-written file is ever found; `RunError` on a full disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.stem}-{os.getpid()}.partial")
+    partial = path.with_name(f"{path.stem}-{uuid.uuid4().hex}.partial")
     try:
         torch.save(content, partial)
         partial.replace(path)

@@ -139,12 +139,32 @@ class _Search:
         setting = Setting(len(plan.space.sites), plan.trials, seed, self.thaw, self.evidence)
         study.sampler = sampler_named(plan.sampler, plan.space).make(setting)
         self.repeats = self.errors = 0
+        self.current: int | None = None
         self.last_error = ""
 
-    def optimise(self, n_trials: int, callbacks: list[Callable[[optuna.Study, FrozenTrial], None]]) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self.study.optimize(self.objective, n_trials=n_trials, catch=(CandidateFailed,), callbacks=callbacks)
+    def optimise(self, n_trials: int, callbacks: list[Callable[[optuna.Study, FrozenTrial], None]]) -> bool:
+        """Ask, evaluate, tell; return False if it ended because others took this worker for dead.
+
+        Then its trial has been ended and enqueued anew, and nothing can be told of it any more.
+        """
+        self.current = None
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                self.study.optimize(self.objective, n_trials=n_trials, catch=(CandidateFailed,), callbacks=callbacks)
+        except (ValueError, AssertionError, optuna.exceptions.UpdateFinishedTrialError) as error:
+            before: BaseException | None = error
+            while before is not None:  # Optuna asserts that telling has worked, and hides why it has not
+                if isinstance(before, GamsearchError):
+                    raise before from error
+                before = before.__context__
+            if self.current is None or not self._is_ended(self.current):
+                raise
+            return False
+        return True
+
+    def _is_ended(self, number: int) -> bool:
+        return records.trials(self.study)[number].state.is_finished()
 
     def evaluate_baseline(self) -> None:
         """Nothing else is in the queue before the baseline is complete, so an interrupted or failed one comes first."""
@@ -162,8 +182,8 @@ class _Search:
         """Try candidates until there is reason to stop and no other worker is at work on one any more; return why."""
         exhausted = False
         while True:
-            if self.await_turn() and not (exhausted and not records.trials(self.study, TrialState.WAITING)):
-                self.optimise(n_trials, [self.after_trial])
+            again = not exhausted or bool(records.trials(self.study, TrialState.WAITING))
+            if self.await_turn() and again and self.optimise(n_trials, [self.after_trial]):
                 exhausted = self.reason_to_stop() is None
             if self.roster.leaving:
                 raise KeyboardInterrupt
@@ -202,8 +222,10 @@ class _Search:
         Both have written their key before they look, so at least one sees the other. The later one gives way; the
         earlier one waits until the later has given way or, if that looked first, has taken it.
         """
-        while True:
-            twins = [t for t in self.busy() if t.number != trial.number and t.user_attrs.get("key") == key]
+        repeated = records.trials(self.study)[trial.number].user_attrs.get("retry_of")
+        while True:  # a trial does not give way to the dead one that it repeats
+            own = (trial.number, repeated)
+            twins = [t for t in self.busy() if t.number not in own and t.user_attrs.get("key") == key]
             taken = [t for t in twins if t.number < trial.number or t.user_attrs.get("claimed")]
             if taken:
                 return taken[0].number
@@ -225,6 +247,7 @@ class _Search:
 
     # one trial ---------------------------------------------------------------------------------------------------
     def objective(self, trial: optuna.Trial) -> tuple[float, ...]:
+        self.current = trial.number
         architecture = self.plan.space.sample(trial.suggest_int)
         self._describe(trial, architecture)
         twin = records.superfluous(self.study, trial)
@@ -277,13 +300,15 @@ class _Search:
         thaw = self.thaw if isinstance(self.study.sampler, ThawSampler) else None
         course = Course(
             *(self.plan.space, self.plan.budget, self.evidence, self.judge, thaw, self.progress.epoch),
-            leaving=lambda: self.roster.leaving,
+            leaving=lambda: self.roster.leaving or (bool(self.roster.own) and self._is_ended(trial.number)),
         )
         training = Training(course, trial, architecture, known)
         try:
             measurement = self.evaluator.evaluate(architecture, training.budget, training.report)
             return replace(measurement, curve=training.curve)
         except Left as left:
+            if self._is_ended(trial.number):  # by others, who took this worker for dead
+                raise optuna.TrialPruned from left
             trial.set_user_attr("reason", records.INTERRUPTED)
             raise KeyboardInterrupt from left
         except Paused as pause:
@@ -296,6 +321,12 @@ class _Search:
         except CandidateFailed as failure:
             trial.set_user_attr("reason", str(failure))
             raise
+        except OSError as error:  # the machine's, not the candidate's
+            trial.set_user_attr("reason", records.INTERRUPTED)
+            where = error.filename or "a file"
+            raise RunError(
+                f"{where} cannot be used ({error.strerror or error}); mend that, then the same command goes on"
+            ) from error
         except Exception as error:
             trial.set_user_attr("reason", f"error: {type(error).__name__}: {error}")
             trial.set_user_attr("traceback", traceback.format_exc())

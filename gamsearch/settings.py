@@ -60,7 +60,6 @@ DECISIVE = (
     "baseline_epochs",
     "imgsz",
     "batch",
-    "device",
     "seed",
     "objectives",
     "evaluator",

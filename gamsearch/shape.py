@@ -171,6 +171,7 @@ STUDY = {
     "space": {"name": text, "fingerprint": text, "content": mapping},
     "artifacts": text,
     "open": flag,
+    "ready": flag,
     "detector": {"name": text, "yaml": mapping},
     "fingerprints": {...: text},
     "baseline_stage": {...: scalar},

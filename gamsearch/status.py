@@ -75,6 +75,12 @@ class _Status:
         ended = str(self.study.user_attrs.get("ended", ""))
         if ended or self._amount >= self.allowance.amount:
             return f"finished{f' ({one_line(ended)})' if ended else ''}"
+        if any(": alive," in line for line in self._workers()):
+            return "running without the process that led it"
+        if any(
+            facts.get("host") != platform.node() and not facts.get("left") for facts in workers(self.study).values()
+        ):
+            return "run on other machines"
         return "interrupted; the same command goes on from here"
 
     def _browse(self) -> str:

@@ -18,10 +18,12 @@ from urllib.parse import quote
 
 import optuna
 from optuna.storages import BaseStorage, GrpcStorageProxy, JournalStorage, RDBStorage, get_storage
+from optuna.trial import TrialState
 
 from gamsearch.errors import OptionError, RunError, one_line
 from gamsearch.journal import Journal
-from gamsearch.masking import masked
+from gamsearch.links import refuse_links
+from gamsearch.masking import USER, masked
 
 JOURNAL = "study.journal"
 STUDY_NAME = "gamsearch"
@@ -29,7 +31,7 @@ STUDY_NAME = "gamsearch"
 FILE = "storage.json"
 VARIABLE = "GAMSEARCH_STORAGE"
 FORM = re.compile(r"(grpc|sqlite|postgresql|mysql|mariadb)(\+\w+)?://\S+")
-ENCLOSED = re.compile(r"(://[^/\s:@]*:)(\S+)@")
+ENCLOSED = re.compile(rf"({USER}:)(\S+)@")
 """A password may hold characters that part a URL; in the URL of a database they must be percent-encoded."""
 PATIENCE_S = 600.0
 """So long a storage that went away is waited for."""
@@ -78,6 +80,7 @@ class Address:
     def open(self) -> BaseStorage:
         """The storage; `RunError` in one sentence if it cannot be reached."""
         if self.url:
+            _refuse_unasked(self)
             return _reached(self.url)
         try:
             return JournalStorage(Journal(self.folder / JOURNAL))
@@ -93,11 +96,21 @@ class Address:
         return self.study in optuna.get_all_study_names(self.open())
 
 
+def _refuse_unasked(address: Address) -> None:
+    """A folder from elsewhere must not have us connect, and send a password, to wherever it says."""
+    if address.url not in (*_GIVEN, os.environ.get(VARIABLE, "")):
+        raise RunError(
+            f"{address.folder / FILE} says that the study is in {address.shown}; if that storage is yours, set the "
+            f"environment variable {VARIABLE} to its URL (the password may be left to PGPASSWORD or .pgpass)"
+        )
+
+
 def settle(folder: Path, url: str, study: str) -> str:
     """Note in a run's folder that its study `study` is at `url`, if one is given, and return the URL that is used."""
     if not url:
         return Address.of(folder).url
     check_url(url)
+    refuse_links(folder)
     if (folder / JOURNAL).exists():
         raise RunError(f"{folder} keeps its study in {JOURNAL}; leave --storage out, or give another --name")
     _GIVEN.append(url)
@@ -133,9 +146,17 @@ def check_url(url: str) -> None:
     """Raise `OptionError` for a `--storage` that is no URL of a storage."""
     if not FORM.fullmatch(url):
         raise OptionError(
-            f"--storage must be the URL of an Optuna storage, such as postgresql://user@host/database, "
-            f"sqlite:///file.db or grpc://host:13000, not '{masked(one_line(url))[:200]}'"
+            "--storage must be the URL of an Optuna storage, such as postgresql://user@host/database, sqlite:///a.db "
+            "or grpc://host:13000; what was given is not shown, since it may hold a password"
         )
+    if re.search(r"[?&]\w*(pass|pwd)\w*=", url, re.IGNORECASE):
+        raise OptionError(
+            "a password in --storage goes before the host, as in postgresql://user:password@host/database"
+        )
+    if url.startswith("grpc") and "@" in url:
+        raise OptionError("--storage grpc:// takes host and port alone, such as grpc://host:13000")
+    if not url.startswith("sqlite") and re.match(r"[^:]+://[^@/?]*/[^?]*:[^?]*@", url):
+        raise OptionError("a / in the user of --storage must be written %2F")
 
 
 @cache
@@ -148,8 +169,9 @@ def _reached(url: str) -> BaseStorage:
         try:
             return cast(BaseStorage, Patient(make(url), masked(url)))
         except ImportError as error:
+            package = error.name or one_line(error)
             raise RunError(
-                f"{masked(url)} needs the package {error.name}, not installed here: pip install 'gamsearch[storage]'"
+                f"{masked(url)} needs the package {package}, not installed here: pip install 'gamsearch[storage]'"
             ) from error
         except (OptionError, RunError):
             raise
@@ -186,7 +208,7 @@ def _database(url: str) -> BaseStorage:
 def _grpc(url: str) -> BaseStorage:
     host, _, port = url.removeprefix("grpc://").strip("/").rpartition(":")
     if not host or not port.isdigit():
-        raise OptionError(f"--storage {url} must name host and port, such as grpc://host:13000")
+        raise OptionError(f"--storage {masked(url)} must name host and port, such as grpc://host:13000")
     import google.protobuf  # noqa: F401  (Optuna imports both only when they are used)
     import grpc  # noqa: F401
 
@@ -207,7 +229,9 @@ class Patient:
             try:
                 return getattr(self._storage, name)(*arguments, **named)
             except optuna.exceptions.UpdateFinishedTrialError:
-                if tries and name == "set_trial_state_values":
+                popping = any(value is TrialState.RUNNING for value in (*arguments, *named.values()))
+                ending = name == "set_trial_state_values" and not popping
+                if tries and ending:
                     return True  # the answer to the first try was lost, its effect was not
                 raise
             except Exception as error:

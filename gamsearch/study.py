@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from gamsearch import pareto, shape
 from gamsearch.errors import RunError, one_line
 from gamsearch.evidence import INTERRUPTED, LOST, interrupted
-from gamsearch.journal import cut_torn_line
+from gamsearch.journal import Journal
 from gamsearch.links import refuse_links
 from gamsearch.metrics import METRICS, Metric, metric_named
 from gamsearch.record import BASELINE, Record
@@ -52,19 +52,26 @@ def repair_torn_line(folder: Path) -> bool:
     path = folder / JOURNAL
     if not path.exists():
         return False
-    with path.open("rb+") as file:
-        return cut_torn_line(file)
+    return Journal(path).repair()
 
 
 def create(folder: Path, objectives: Sequence[Metric], attributes: Mapping[str, Any]) -> optuna.Study:
     """Create the study of a new run; `attributes` say how it was made and are compared when it is resumed."""
     _quiet()
     address = Address.of(folder)
-    study = optuna.create_study(
-        study_name=address.study,
-        storage=address.open(),
-        directions=[StudyDirection[m.direction.upper()] for m in objectives],
-    )
+    new = folder / f"{JOURNAL}.new"
+    new.unlink(missing_ok=True)
+    try:
+        study = optuna.create_study(
+            study_name=address.study,
+            storage=address.open() if address.url else JournalStorage(Journal(new)),
+            directions=[StudyDirection[m.direction.upper()] for m in objectives],
+        )
+    except optuna.exceptions.DuplicatedStudyError as error:
+        raise RunError(
+            f"another run began the study '{address.study}' just now; take part in it with `worker`, or give another "
+            "--name"
+        ) from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names([m.name for m in objectives])
@@ -72,6 +79,9 @@ def create(folder: Path, objectives: Sequence[Metric], attributes: Mapping[str, 
     study.set_user_attr("objectives", [m.name for m in objectives])
     for name, value in attributes.items():
         study.set_user_attr(name, value)
+    if not address.url:  # a journal that is there is whole
+        new.replace(folder / JOURNAL)
+        return optuna.load_study(study_name=address.study, storage=address.open())
     return study
 
 
@@ -86,7 +96,23 @@ def load(folder: Path) -> optuna.Study:
 
 def exists(folder: Path) -> bool:
     """Whether there is a study of the run in `folder`, here or in the storage that it names."""
-    return Address.of(folder).exists()
+    address = Address.of(folder)
+    if not address.url:
+        return address.exists()
+    _quiet()
+    return (
+        address.exists()
+        and "settings" in optuna.load_study(study_name=address.study, storage=address.open()).user_attrs
+    )
+
+
+def forget_half_made(folder: Path) -> None:
+    """Delete a study that a run was killed at the making of, in a storage where that takes several steps."""
+    address = Address.of(folder)
+    if address.url and address.exists() and not exists(folder):
+        study = optuna.load_study(study_name=address.study, storage=address.open())
+        if not study.get_trials(deepcopy=False):
+            optuna.delete_study(study_name=address.study, storage=address.open())
 
 
 def snapshot(folder: Path) -> optuna.Study:

@@ -20,6 +20,7 @@ from gamsearch.environment import quiet_ultralytics
 from gamsearch.errors import CandidateFailed, OptionError, RunError
 from gamsearch.evaluation import Budget
 from gamsearch.machine import commit, versions
+from gamsearch.masking import masked
 from gamsearch.record import Record
 from gamsearch.run import command_line, held
 from gamsearch.settings import Settings
@@ -137,7 +138,12 @@ class _Verification:
                     "compare; give the same again, or search under another --name"
                 )
         seeds = max(self.wanted.seeds, state["settings"].get("seeds", 0))
-        state["settings"] |= {"seeds": seeds, "versions": versions(), "command": command_line(), "commit": commit()}
+        state["settings"] |= {
+            "seeds": seeds,
+            "versions": versions(),
+            "command": masked(command_line()),
+            "commit": commit(),
+        }
         for name in ("trainings", "bootstrap"):
             state.setdefault(name, {})
         return state

@@ -46,7 +46,7 @@ def announced(folder: Path, task: str) -> Iterator[None]:
 def at_work(folder: Path) -> bool:
     """Whether a process holds the folder; its lock is tried for an instant, and never made."""
     path = folder / LOCK
-    if not path.exists():
+    if not path.exists() or path.is_symlink():
         return False
     lock = FileLock(path)
     try:

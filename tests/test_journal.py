@@ -70,10 +70,13 @@ def test_a_torn_line_is_cut_before_the_next_one_is_written(tmp_path):
     assert again.user_attrs == study.user_attrs == {"a": 1, "b": 2}
 
 
-def test_a_lock_that_a_killed_process_left_is_broken(tmp_path):
-    path = tmp_path / "journal"
+@pytest.mark.parametrize("target", ["journal", "results/a/journal", "/none/journal"])
+def test_a_lock_that_a_killed_process_left_is_broken(tmp_path, monkeypatch, target):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results" / "a").mkdir(parents=True)
+    path = Path("results/a/journal")
     study = optuna.create_study(storage=JournalStorage(Journal(path)), study_name="s")
-    os.symlink(path, f"{path}.lock")
+    os.symlink(target, f"{path}.lock")
     study.set_user_attr("a", 1)
     assert study.user_attrs == {"a": 1} and not os.path.lexists(f"{path}.lock")
 

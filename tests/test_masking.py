@@ -12,6 +12,8 @@ from gamsearch.masking import masked
         ("--storage postgresql://ada:s@cr/et@db:5432/g --seed 0", "--storage postgresql://ada:***@db:5432/g --seed 0"),
         ("redis://:secret@host", "redis://:***@host"),
         ("a://u:one@x b://u:two@y", "a://u:***@x b://u:***@y"),
+        ("run --storage postgresql://ada@corp:secret@h/db", "run --storage postgresql://ada@corp:***@h/db"),
+        ("postgresql://me@db:5432/g", "postgresql://me@db:5432/g"),
         ("http://host:8080/page", "http://host:8080/page"),
         ("ada@db and C:/data", "ada@db and C:/data"),
     ],

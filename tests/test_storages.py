@@ -45,6 +45,8 @@ def test_a_folder_notes_its_storage_without_the_password(tmp_path):
 
 def test_the_password_comes_from_the_option_or_the_environment(tmp_path, monkeypatch):
     Address(tmp_path, URL, "mine").note()
+    with pytest.raises(RunError, match="if that storage is yours, set the environment variable GAMSEARCH_STORAGE"):
+        Address.of(tmp_path).open()
     monkeypatch.setenv(storages.VARIABLE, "postgresql://other:password@host/db")
     assert Address.of(tmp_path).url == "postgresql://me@localhost:1/none"
     monkeypatch.setenv(storages.VARIABLE, URL)
@@ -86,6 +88,26 @@ def test_a_run_that_has_a_journal_keeps_it(tmp_path):
     (tmp_path / records.JOURNAL).touch()
     with pytest.raises(RunError, match="leave --storage out"):
         settle(tmp_path, f"sqlite:///{tmp_path}/x.db", "run")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "grpc://me:s3cret@host",
+        "postgresql://ada@corp:s3cret@localhost:1/db",
+        "postgresql://me@localhost:1/db?password=s3cret",
+        "postgresql://me:s3 s3cret@localhost:1/db",
+        "postgresql:me:s3cret@host/db",
+        "postgresql://me/x:s3cret@localhost:1/db",
+        "postgresql://localhost:1/db?user=me&password=a@bs3cret",
+        "mysql://me:s3cret@localhost:1/db",
+    ],
+)
+def test_no_form_of_a_url_shows_its_password(tmp_path, url):
+    with pytest.raises((RunError, OptionError)) as caught:
+        settle(tmp_path / "run", url, "run")
+    assert "s3cret" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
 
 
 # patience ------------------------------------------------------------------------------------------------------------
@@ -149,6 +171,15 @@ def test_files_are_handed_on_and_replaced(tmp_path):
     assert not files.fetch("other", tmp_path / "c") and not (tmp_path / "c").exists()
 
 
+def test_a_place_that_only_the_study_names_is_not_used(tmp_path):
+    with pytest.raises(RunError, match="if you trust the place"):
+        artifacts.asked_for("s3://somebody", "", needed=True)
+    assert artifacts.asked_for("s3://somebody", "", needed=False) == ""
+    assert artifacts.asked_for("s3://somebody", "s3://mine", needed=True) == "s3://mine"
+    with pytest.raises(RunError, match="cannot be made"):
+        Artifacts(optuna.create_study(), "x\0y")
+
+
 def test_names_from_a_study_cannot_leave_the_folder():
     names = ["weights/0123456789ab-seed0.pt", "weights/../../x.pt", "/etc/passwd", "weights/0123456789ab-seed0.pt/../y"]
     assert artifacts.weights({f"artifact:{name}": "1" for name in names}) == names[:1]
@@ -163,20 +194,24 @@ def test_an_identity_that_is_a_path_is_not_followed(tmp_path):
 
 
 # whole searches ------------------------------------------------------------------------------------------------------
-def test_a_worker_with_a_folder_of_its_own_takes_part_through_a_database(tmp_path):
+def test_a_worker_with_a_folder_of_its_own_takes_part_through_a_database(tmp_path, monkeypatch):
     table, space = timed_table(tmp_path, "[4, 6]", 0.2)
     url = f"sqlite:///{tmp_path}/study.db"
     run = start(tmp_path, *search_of(tmp_path, table, space, "--storage", url))
     worker = start(tmp_path, "worker", "--storage", url, "--study", "a", "--out", "far", "--wait", 1)
     assert run.wait(180) == 0 and worker.wait(60) == 0, said(tmp_path)
     folder = tmp_path / "results" / "a"
+    monkeypatch.setenv(storages.VARIABLE, url)
     study = records.load(folder)
+    monkeypatch.delenv(storages.VARIABLE)
     checked(study, 9)
     assert len(shares(study)) == 2
     assert (folder / "report.html").exists() and not (folder / records.JOURNAL).exists()
-    assert start(tmp_path, "status", "results/a").wait(60) == 0
+    assert start(tmp_path, "status", "results/a").wait(60) == 2  # nobody but the user says where to connect
+    assert "if that storage is yours" in said(tmp_path)
+    assert start(tmp_path, "status", "results/a", GAMSEARCH_STORAGE=url).wait(60) == 0
     assert "10 complete" in said(tmp_path) or "9 complete" in said(tmp_path)
-    assert start(tmp_path, "report", "far/a").wait(60) == 0
+    assert start(tmp_path, "report", "far/a", GAMSEARCH_STORAGE=url).wait(60) == 0
     assert (tmp_path / "far" / "a" / "report.html").exists()
 
 
@@ -202,7 +237,7 @@ def test_a_leader_that_died_elsewhere_is_waited_for(tmp_path):
         assert len(said) == 1 and second.leaders() == []
 
 
-def test_two_machines_train_one_search_and_hand_on_their_weights(tmp_path, tiny_data):
+def test_two_machines_train_one_search_and_hand_on_their_weights(tmp_path, tiny_data, monkeypatch):
     """Real trainings; the second one has its own folder and its own copy of the data."""
     shutil.copytree(tiny_data.parent, tmp_path / "copy")
     url, store = f"sqlite:///{tmp_path}/study.db", tmp_path / "store"
@@ -210,9 +245,10 @@ def test_two_machines_train_one_search_and_hand_on_their_weights(tmp_path, tiny_
     how = ("--space", "gam-small", "--sampler", "random", "--stopping", "off", "--train", "workers=0", "--name", "a")
     here = ("--data", tiny_data, "--device", "cpu", "--storage", url, "--artifacts", store)
     run = start(tmp_path, "run", *here, *sizes, *how)
-    there = ("--data", tmp_path / "copy" / tiny_data.name, "--out", "far", "--wait", 2)
+    there = ("--data", tmp_path / "copy" / tiny_data.name, "--out", "far", "--wait", 2, "--artifacts", store)
     worker = start(tmp_path, "worker", "--storage", url, "--study", "a", *there)
     assert run.wait(240) == 0 and worker.wait(60) == 0, said(tmp_path)
+    monkeypatch.setenv(storages.VARIABLE, url)
     study = records.load(tmp_path / "results" / "a")
     done = [t for t in records.trials(study, TrialState.COMPLETE) if "recalled_from" not in t.user_attrs]
     assert len(shares(study)) == 2 and len(done) == 7
@@ -221,9 +257,11 @@ def test_two_machines_train_one_search_and_hand_on_their_weights(tmp_path, tiny_
     assert wanted <= {path.name for path in (tmp_path / "results" / "a" / "weights").iterdir()}
     assert (tmp_path / "far" / "a" / "baseline" / "baseline.pt").exists()
     assert len(study.user_attrs["baseline_seeds"]) == 2
-    other = start(
-        tmp_path, "worker", "--storage", url, "--study", "a", "--data", wrong(tmp_path / "copy"), "--out", "x"
-    )
+    monkeypatch.delenv(storages.VARIABLE)
+    unasked = start(tmp_path, "worker", "--storage", url, "--study", "a", "--out", "y")
+    assert unasked.wait(60) == 2 and "if you trust the place" in said(tmp_path)
+    given = ("--storage", url, "--study", "a", "--artifacts", store, "--out", "x")
+    other = start(tmp_path, "worker", *given, "--data", wrong(tmp_path / "copy"))
     assert other.wait(60) == 2 and "the data of this machine" in said(tmp_path)
 
 
@@ -234,7 +272,7 @@ def wrong(data: Path) -> Path:
     return data / "data.yaml"
 
 
-def test_a_search_goes_on_after_its_proxy_was_away(tmp_path):
+def test_a_search_goes_on_after_its_proxy_was_away(tmp_path, monkeypatch):
     pytest.importorskip("grpc", reason="the gRPC proxy needs grpcio: pip install 'gamsearch[storage]'")
     table, space = timed_table(tmp_path, "[4, 6]", 0.2)
     port = free_port()
@@ -251,6 +289,7 @@ def test_a_search_goes_on_after_its_proxy_was_away(tmp_path):
         assert run.poll() is None
         server = start(tmp_path, *serve)
         assert run.wait(120) == 0, said(tmp_path)
+        monkeypatch.setenv(storages.VARIABLE, f"grpc://localhost:{port}")
         checked(records.load(tmp_path / "results" / "a"), 9)
     finally:
         server.kill()

@@ -4,6 +4,7 @@ import json
 import random
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -13,9 +14,26 @@ from optuna.trial import TrialState
 
 from gamsearch import crew
 from gamsearch import study as records
+from gamsearch.allowance import Allowance
 from gamsearch.errors import OptionError
+from gamsearch.evaluation import Budget
+from gamsearch.evaluators.replay import ReplayEvaluator, ReplayTable
+from gamsearch.evidence import Evidence
 from gamsearch.metrics import metric_named
 from gamsearch.roster import MISSED, PREFIX, Roster, lost, owner
+from gamsearch.search import Plan, search
+from gamsearch.space import SearchSpace
+
+
+class Quiet:
+    """A progress that shows nothing."""
+
+    def started(self, number, label, used, allowance): ...
+
+    def epoch(self, epoch, epochs, metrics): ...
+
+    def ended(self, number, outcome, gain): ...
+
 
 SIZE = 27
 """Architectures over three sites with two rates each, or none."""
@@ -187,6 +205,50 @@ def test_a_candidate_that_seems_to_kill_its_workers_is_recorded_as_failed(tmp_pa
             records.release_interrupted(study, roster)
     reasons = [t.user_attrs["reason"] for t in records.trials(study)]
     assert [r.partition(":")[0] for r in reasons] == ["lost"] * (records.LOSSES - 1) + ["error"]
+
+
+def test_the_repeat_of_a_lost_trial_does_not_give_way_to_it(tmp_path):
+    """Whoever ended the lost trial was killed between enqueuing the repeat and telling that the trial is over."""
+    table, space_file = timed_table(tmp_path, "[4]", 0.0)
+    space = SearchSpace.load(space_file)
+    study = records.create(tmp_path, [metric_named("map50_95"), metric_named("latency_ms")], {"settings": {}})
+    evaluator = ReplayEvaluator(ReplayTable.read(table))
+    plan = Plan(space, Budget(3), Allowance(10), "brute", 1)
+    search(study, replace(plan, allowance=Allowance(1)), evaluator, Quiet())
+    missing = next(a for a in space.enumerate() if a.key not in Evidence(study).update().known)
+    study.enqueue_trial(space.encode(missing))
+    dead = study.ask()
+    space.sample(dead.suggest_int)
+    for name, value in {"worker": "0" * 12, "key": missing.key, "architecture": missing.to_dict()}.items():
+        dead.set_user_attr(name, value)
+    study.enqueue_trial(space.encode(missing), user_attrs={"retry_of": dead.number})
+    study.set_user_attr(PREFIX + "0" * 12, {"pid": 1, "host": "elsewhere", "beat": 1})
+    with Roster(study, tmp_path, "cpu", leads=False, beat_s=0.05) as roster:
+        search(study, plan, evaluator, Quiet(), roster)
+    assert checked(study, 3)
+
+
+def test_a_worker_that_was_taken_for_dead_goes_on_with_something_else(tmp_path):
+    """As after a long time without the storage: its trial was ended and enqueued again by others."""
+    table, space_file = timed_table(tmp_path, "[4, 6]", 0.0)
+    study = records.create(tmp_path, [metric_named("map50_95"), metric_named("latency_ms")], {"settings": {}})
+
+    class Cut(ReplayEvaluator):
+        done = False
+
+        def evaluate(self, architecture, budget, report):
+            busy = records.trials(study, TrialState.RUNNING)[0]
+            if not self.done and busy.number >= 3:
+                self.done = True
+                study.enqueue_trial(busy.params, user_attrs={"retry_of": busy.number})
+                study.tell(busy.number, state=TrialState.FAIL)
+            return super().evaluate(architecture, budget, report)
+
+    plan = Plan(SearchSpace.load(space_file), Budget(3), Allowance(50), "brute", 1)
+    with Roster(study, tmp_path, "cpu") as roster:
+        search(study, plan, Cut(ReplayTable.read(table)), Quiet(), roster)
+    assert checked(study, 9)
+    assert len(records.trials(study, TrialState.FAIL)) == 1
 
 
 def test_two_repeats_of_one_lost_trial_are_told_apart(study):

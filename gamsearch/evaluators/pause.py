@@ -59,7 +59,7 @@ def restore(trainer: Any, state: State) -> None:
         trainer.optimizer.load_state_dict(state["optimizer"])
         if state["scaler"]:
             trainer.scaler.load_state_dict(state["scaler"])
-    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
         raise RunError(
             f"what was kept of this training does not fit it ({one_line(error)[:200]}); delete the run's 'paused' "
             "folder and baseline/kept.pt, and what was under way begins again"

@@ -37,6 +37,7 @@ RESERVED = {
     "resume": "the same --name resumes",
     "task": "detection is what is searched",
     "mode": "training is what is done",
+    **dict.fromkeys(("plots", "save_json", "visualize", "profile"), "a search draws and writes its own report"),
     "val": "the search decides which epochs it needs validated",
     "freeze": "it counts rows, and an inserted row shifts them, so every candidate would freeze other layers",
     "time": "it depends on the machine's load, so candidates would get different budgets",
@@ -100,6 +101,8 @@ def check_overrides(chosen: dict[str, Any]) -> None:
             raise OptionError(f"--train {key}=... is not taken: {RESERVED[key]}")
         if key not in DEFAULT_CFG_DICT:
             raise OptionError(f"--train '{key}' is no Ultralytics training argument{nearest(key, DEFAULT_CFG_DICT)}")
+    if chosen.get("cache") not in (None, True, False, "ram"):
+        raise OptionError("--train cache=... must be True, ram or False; on disk it would write beside your images")
     random_share([], chosen.get("fraction", 1.0))  # refuses what is no share
     try:
         get_cfg(overrides=dict(chosen))

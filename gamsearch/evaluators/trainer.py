@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 from ultralytics.data import dataset as datasets
+from ultralytics.data import utils as data_utils
 from ultralytics.data.build import build_yolo_dataset
 from ultralytics.engine import trainer as engine
 from ultralytics.models.yolo.detect import DetectionTrainer
@@ -88,13 +89,14 @@ class LeanTrainer(DetectionTrainer):
 
     # set-up ------------------------------------------------------------------------------------------------------
     def get_dataset(self) -> dict[str, Any]:
-        """What the data YAML says; nothing is downloaded and no `download` script of it is run."""
-        original = engine.check_det_dataset
+        """What the data YAML says; nothing is downloaded, no font either, and no `download` script of it is run."""
+        original, font = engine.check_det_dataset, data_utils.check_font
         engine.check_det_dataset = partial(original, autodownload=False)
+        data_utils.check_font = lambda *args, **options: None
         try:
             return super().get_dataset()
         finally:
-            engine.check_det_dataset = original
+            engine.check_det_dataset, data_utils.check_font = original, font
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         """Scan and cache each split once per process; its augmentation starts anew for every trial."""

@@ -16,7 +16,7 @@ from gamsearch.record import BASELINE, Record
 from gamsearch.report import wording
 
 JSON_COLUMNS = ("architecture", "curve")
-TEXT_COLUMNS = ("key", "label", "reason", "state")
+TEXT_COLUMNS = ("key", "label", "reason", "retried", "state")
 
 
 @dataclass(frozen=True)
