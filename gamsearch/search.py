@@ -235,6 +235,18 @@ class _Search:
             time.sleep(0.01)
             self.sweep()
 
+    def one_too_many(self, trial: optuna.Trial) -> int | None:
+        """The number of an earlier trial that uses up the rest of the allowance, or None.
+
+        Two workers can see room for one more trial at the same time; the later trial gives way, unless it was in the
+        queue, from which nothing may be lost.
+        """
+        earlier = [t for t in self.busy() if t.number < trial.number]
+        queued = "fixed_params" in records.trials(self.study)[trial.number].system_attrs
+        if not earlier or queued or self.reason_to_stop(earlier) is None:
+            return None
+        return earlier[-1].number
+
     # what the controls show ----------------------------------------------------------------------------------------
     def started(self, number: int, label: str) -> None:
         self.progress.started(number, label, self.used, self.plan.allowance)
@@ -253,6 +265,8 @@ class _Search:
         twin = records.superfluous(self.study, trial)
         if twin is None:
             twin = self.claim(trial, architecture.key)
+        if twin is None:
+            twin = self.one_too_many(trial)
         if twin is not None:
             return self._answer_from(trial, records.trials(self.study)[twin])
         known = self.evidence.update().known.get(architecture.key)
