@@ -28,6 +28,7 @@ from crews import alive_pids, checked, eventually, kill, said, search_of, start,
 from optuna.trial import TrialState  # noqa: E402
 
 from gamsearch import study as records  # noqa: E402
+from gamsearch.evidence import is_lost  # noqa: E402
 
 TARGET = 0.9
 
@@ -73,7 +74,7 @@ def kills(options: argparse.Namespace) -> int:
         study = records.load(here / "results" / "a")
         assert checked(study, SIZE) == front, "the front differs"
         states = Counter(t.state.name for t in records.trials(study))
-        lost = sum(records.is_lost(t) for t in records.trials(study))
+        lost = sum(is_lost(t) for t in records.trials(study))
         print(f"{killed} kills ({leaders} of the leading process, {starts} starts of `run`), {lost} trials re-queued")
         print(
             f"{SIZE} of {SIZE} architectures evaluated once each, front of {len(front)} as undisturbed; {dict(states)}"

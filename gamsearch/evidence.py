@@ -155,3 +155,8 @@ def interrupted(trial: FrozenTrial) -> bool:
     """
     reason = str(trial.user_attrs.get("reason", ""))
     return trial.state == TrialState.FAIL and reason.partition(":")[0] not in CandidateFailed.REASONS
+
+
+def is_lost(trial: FrozenTrial) -> bool:
+    """Whether the trial ended because its worker vanished."""
+    return str(trial.user_attrs.get("reason", "")).startswith(LOST)

@@ -9,25 +9,24 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import isfinite
-from typing import Protocol
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from gamsearch import pareto
+from gamsearch import pareto, requeue
 from gamsearch import study as records
-from gamsearch.allowance import Allowance
 from gamsearch.architecture import Architecture
 from gamsearch.controls import Controls
 from gamsearch.errors import CandidateFailed, GamsearchError, RunError, SpaceError
-from gamsearch.evaluation import Budget, Evaluator, Left, Measurement, Paused
+from gamsearch.evaluation import Evaluator, Left, Measurement, Paused
 from gamsearch.evidence import Evidence, Known
-from gamsearch.roster import Alone, owner
+from gamsearch.peers import Peers
+from gamsearch.plan import Plan, Progress
+from gamsearch.roster import Alone
 from gamsearch.samplers import STARTUP_TRIALS, Setting, sampler_named
-from gamsearch.space import SearchSpace
-from gamsearch.stopping import NAMED, Judge, Stopping, seed_noise
+from gamsearch.stopping import Judge, seed_noise
 from gamsearch.surrogate import Surrogates
 from gamsearch.thaw import Thaw, ThawSampler
 from gamsearch.trial import Course, Training, refuse_by_rules
@@ -35,38 +34,6 @@ from gamsearch.trial import Course, Training, refuse_by_rules
 REPEATS_BEFORE_MUTATION = 3
 ERRORS_BEFORE_STOP = 3
 ASKS_PER_TRIAL = 30
-SWEEP_S = 5.0
-"""So often a worker looks for dead ones."""
-
-
-class Progress(Protocol):
-    """What a search tells while it runs; `gamsearch.progress` shows it."""
-
-    def started(self, number: int, label: str, used: float, allowance: Allowance) -> None: ...
-    def epoch(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None: ...
-    def ended(self, number: int, outcome: str, gain: float | None) -> None: ...
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a search is to do: the space, the budget of one trial, what it may use up, by which sampler.
-
-    `noise_seeds` is the number of seeds at which the baseline control is measured (trial 0's included). `seed` is the
-    sampler's; the budget's is that of the trainings.
-    """
-
-    space: SearchSpace
-    budget: Budget
-    allowance: Allowance
-    sampler: str = "auto"
-    noise_seeds: int = 3
-    stopping: Stopping = field(default_factory=lambda: NAMED["off"])
-    seed: int = 0
-
-    @property
-    def trials(self) -> int:
-        """About how many full trainings the allowance is worth; a large number where that is not known."""
-        return self.allowance.full_trainings(self.budget.epochs)
 
 
 def search(
@@ -88,7 +55,7 @@ def search(
     plan = replace(plan, budget=replace(plan.budget, rungs=rungs, curve=curve))
     roster = roster or Alone()
     if roster.leads:
-        records.release_interrupted(study, roster)
+        requeue.release_interrupted(study, roster)
     run = _Search(study, plan, evaluator, progress, roster)
     if roster.leads:
         run.controls.baseline(run.evaluate_baseline)
@@ -125,7 +92,7 @@ class _Search:
 
     def __init__(self, study: optuna.Study, plan: Plan, evaluator: Evaluator, progress: Progress, roster: Alone):
         self.study, self.plan, self.evaluator, self.progress = study, plan, evaluator, progress
-        self.roster, self.swept = roster, time.monotonic()
+        self.roster, self.peers = roster, Peers(study, roster)
         self.objectives = records.objectives_of(study)
         self.evidence = Evidence(study)
         surrogates = Surrogates(plan.space)
@@ -187,7 +154,7 @@ class _Search:
                 exhausted = self.reason_to_stop() is None
             if self.roster.leaving:
                 raise KeyboardInterrupt
-            if not self.busy():
+            if not self.peers.busy():
                 if (why := self.reason_to_stop()) is not None:
                     return why
                 if exhausted and not records.trials(self.study, TrialState.WAITING):
@@ -197,43 +164,14 @@ class _Search:
     def await_turn(self) -> bool:
         """Wait while what others are at work on may use up the rest; return whether there is something left to try."""
         while not self.roster.leaving:
-            self.sweep()
+            self.peers.sweep()
             if self.reason_to_stop() is not None:
                 return False
-            busy = self.busy()
+            busy = self.peers.busy()
             if not busy or self.reason_to_stop(busy) is None:
                 return True
             self.roster.wait()
         return False
-
-    def busy(self) -> list[FrozenTrial]:
-        """The trials that other workers are at work on, dead ones that were not noticed yet among them."""
-        return [t for t in records.trials(self.study, TrialState.RUNNING) if owner(t) != self.roster.own]
-
-    def sweep(self) -> None:
-        """From time to time take up what dead workers left."""
-        if self.roster.own and time.monotonic() - self.swept > SWEEP_S:
-            records.release_interrupted(self.study, self.roster)
-            self.swept = time.monotonic()
-
-    def claim(self, trial: optuna.Trial, key: str) -> int | None:
-        """Take an architecture, or return the number of the trial that has it: of two at once, the earlier one.
-
-        Both have written their key before they look, so at least one sees the other. The later one gives way; the
-        earlier one waits until the later has given way or, if that looked first, has taken it.
-        """
-        repeated = records.trials(self.study)[trial.number].user_attrs.get("retry_of")
-        while True:  # a trial does not give way to the dead one that it repeats
-            own = (trial.number, repeated)
-            twins = [t for t in self.busy() if t.number not in own and t.user_attrs.get("key") == key]
-            taken = [t for t in twins if t.number < trial.number or t.user_attrs.get("claimed")]
-            if taken:
-                return taken[0].number
-            if not twins:
-                trial.set_user_attr("claimed", True)
-                return None
-            time.sleep(0.01)
-            self.sweep()
 
     def one_too_many(self, trial: optuna.Trial) -> int | None:
         """The number of an earlier trial that uses up the rest of the allowance, or None.
@@ -241,7 +179,7 @@ class _Search:
         Two workers can see room for one more trial at the same time; the later trial gives way, unless it was in the
         queue, from which nothing may be lost.
         """
-        earlier = [t for t in self.busy() if t.number < trial.number]
+        earlier = [t for t in self.peers.busy() if t.number < trial.number]
         queued = "fixed_params" in records.trials(self.study)[trial.number].system_attrs
         if not earlier or queued or self.reason_to_stop(earlier) is None:
             return None
@@ -262,9 +200,9 @@ class _Search:
         self.current = trial.number
         architecture = self.plan.space.sample(trial.suggest_int)
         self._describe(trial, architecture)
-        twin = records.superfluous(self.study, trial)
+        twin = requeue.superfluous(self.study, trial)
         if twin is None:
-            twin = self.claim(trial, architecture.key)
+            twin = self.peers.claim(trial, architecture.key)
         if twin is None:
             twin = self.one_too_many(trial)
         if twin is not None:
@@ -359,7 +297,7 @@ class _Search:
             self._enqueue_neighbour(trial.number)
         elif self.plan.stopping.by_rank:
             self._enqueue_promoted()
-        if "recalled_from" in trial.user_attrs and self.busy():
+        if "recalled_from" in trial.user_attrs and self.peers.busy():
             self.roster.wait()  # perhaps all that is left is what others are at work on
         if not self.await_turn():
             study.stop()

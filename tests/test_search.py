@@ -11,6 +11,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from gamsearch import requeue
 from gamsearch import study as records
 from gamsearch.allowance import Allowance
 from gamsearch.architecture import Architecture
@@ -290,8 +291,8 @@ def test_a_trial_that_a_killed_process_left_running_is_released_and_enqueued_aga
     run(study, evaluator, trials=2)
     orphan = study.ask()
     wanted = SMALL.sample(orphan.suggest_int)
-    assert records.release_interrupted(study) == 1
-    assert records.release_interrupted(study) == 0  # once is enough
+    assert requeue.release_interrupted(study) == 1
+    assert requeue.release_interrupted(study) == 0  # once is enough
     run(study, evaluator, trials=30, sampler="random")
     assert wanted.key in keys(study)
 

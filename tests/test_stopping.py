@@ -10,6 +10,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from gamsearch import requeue
 from gamsearch import study as records
 from gamsearch.allowance import Allowance
 from gamsearch.architecture import Architecture
@@ -278,7 +279,7 @@ def test_a_trial_that_was_killed_between_noting_a_stop_and_telling_it_is_tried_a
         killed.set_user_attr(name, value)
     killed.set_user_attr("architecture", architecture.to_dict())
     killed.set_user_attr("stop", {"reason": "paused after epoch 2", "epoch": 2, "paused": True})
-    assert records.release_interrupted(study) == 1
+    assert requeue.release_interrupted(study) == 1
     run(study, "thaw", "default", Allowance(80, "epochs"))
     own = [t for t in records.trials(study) if t.user_attrs.get("key") == architecture.key]
     assert own[0].state == TrialState.FAIL and own[1].user_attrs["retry_of"] == own[0].number

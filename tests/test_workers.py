@@ -12,7 +12,7 @@ import pytest
 from crews import alive_pids, checked, eventually, kill, said, search_of, shares, start, timed_table
 from optuna.trial import TrialState
 
-from gamsearch import crew
+from gamsearch import crew, requeue
 from gamsearch import study as records
 from gamsearch.allowance import Allowance
 from gamsearch.errors import OptionError
@@ -173,11 +173,11 @@ def test_a_worker_of_another_machine_is_dead_when_its_beat_stands_still(tmp_path
             study.set_user_attr(PREFIX + "0" * 12, {**far, "beat": 6 + beat})
             assert roster.alive("0" * 12)
             time.sleep(0.06)
-        assert records.release_interrupted(study, roster) == 0
+        assert requeue.release_interrupted(study, roster) == 0
         eventually(lambda: not roster.alive("0" * 12), 5)
         assert [t.number for t in lost(study, roster)] == [trial.number]
-        assert records.release_interrupted(study, roster) == 1
-        assert records.release_interrupted(study, roster) == 0
+        assert requeue.release_interrupted(study, roster) == 1
+        assert requeue.release_interrupted(study, roster) == 0
     old, new = records.trials(study)
     assert old.state == TrialState.FAIL and old.user_attrs["reason"].startswith("lost")
     assert new.state == TrialState.WAITING and new.user_attrs["retry_of"] == old.number
@@ -199,12 +199,12 @@ def test_the_lock_tells_at_once_on_one_machine(tmp_path, study):
 
 def test_a_candidate_that_seems_to_kill_its_workers_is_recorded_as_failed(tmp_path, study):
     with Roster(study, tmp_path, "cpu") as roster:
-        for n in range(records.LOSSES):
+        for n in range(requeue.LOSSES):
             trial = running(study, f"{n:012x}")
             assert trial.user_attrs.get("retry_of") == (trial.number - 1 if n else None)
-            records.release_interrupted(study, roster)
+            requeue.release_interrupted(study, roster)
     reasons = [t.user_attrs["reason"] for t in records.trials(study)]
-    assert [r.partition(":")[0] for r in reasons] == ["lost"] * (records.LOSSES - 1) + ["error"]
+    assert [r.partition(":")[0] for r in reasons] == ["lost"] * (requeue.LOSSES - 1) + ["error"]
 
 
 def test_the_repeat_of_a_lost_trial_does_not_give_way_to_it(tmp_path):
@@ -257,8 +257,8 @@ def test_two_repeats_of_one_lost_trial_are_told_apart(study):
     for _ in range(2):
         study.enqueue_trial({}, user_attrs={"retry_of": first.number})
     one, two = study.ask(), study.ask()
-    assert records.superfluous(study, one) is None
-    assert records.superfluous(study, two) == one.number
+    assert requeue.superfluous(study, one) is None
+    assert requeue.superfluous(study, two) == one.number
 
 
 # places --------------------------------------------------------------------------------------------------------------
