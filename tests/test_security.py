@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
-from gamsearch import publish
+from gamsearch import export, publish
 from gamsearch import study as records
 from gamsearch.baseline import read_baseline, read_model, start_model, write_checkpoint
 from gamsearch.checkpoint import open_checkpoint
@@ -24,9 +25,11 @@ from gamsearch.detectors import Detector
 from gamsearch.errors import ModelError, OptionError, RunError
 from gamsearch.evaluators import pause
 from gamsearch.evaluators.recipe import check_overrides
+from gamsearch.join import recorded_space
 from gamsearch.links import refuse_links
 from gamsearch.report.page import page
 from gamsearch.report.tables import write_csv
+from gamsearch.storages import settle
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(publish.__file__).parents[1])}
 SMALL = ["--epochs", "1", "--baseline-epochs", "1", "--imgsz", "64", "--batch", "4", "--noise-seeds", "1"]
@@ -154,10 +157,17 @@ class NetworkError(AssertionError):
 
 
 @pytest.fixture(scope="module")
-def offline():
+def attempts() -> list[Any]:
+    """The connections and look-ups that were tried."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def offline(attempts):
     """Sockets that refuse to connect and names that cannot be looked up."""
 
     def refuse(*arguments: Any, **options: Any) -> Any:
+        attempts.append(arguments)
         raise NetworkError(arguments)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -267,3 +277,109 @@ def test_a_link_within_the_run_is_no_reason_to_refuse(tmp_path):
     (tmp_path / "weights" / "a.pt").symlink_to("../../a.pt")
     with pytest.raises(RunError, match="a link out of"):
         refuse_links(tmp_path)
+
+
+# ── what a review found ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def small(row: list[Any], **more: Any) -> dict[str, Any]:
+    """A detector of one row between a convolution and a head."""
+    rows = [[-1, 1, "Conv", [8, 3, 2]], row]
+    return {"nc": 1, "backbone": rows, "head": [[[0], 1, "Detect", ["nc"]]], **more}
+
+
+@pytest.mark.parametrize(
+    ("yaml", "says"),
+    [
+        (small([-1, 1, "TorchVision", [8, "lraspp_mobilenet_v3_large", None]]), "names no classification model"),
+        (small([-1, 1, "Conv", [8, "a b"]]), "cannot be built"),
+        (small([-1, 1, "nn.MultiheadAttention", [7, 2]]), "cannot be built"),
+        (small([-1, 1, "nn.Linear", ["70000", "1"]]), "beyond 65536"),
+        (small([-1, 1, "nn.LayerNorm", [[70000]]]), "beyond 65536"),
+        (small([-1, 5, "nn.Identity", []], scales={"n": [60, 0.25, 64]}, scale="n"), "scales must be"),
+        (small([-1, 1, "nn.Identity", []], depth_multiple=1e9), "depth_multiple must be"),
+        (small([-1, 1, "nn.Identity", []], reg_max=10**6), "reg_max must be"),
+    ],
+)
+def test_a_model_yaml_neither_fetches_nor_drowns_nor_breaks(offline, yaml, says):
+    with pytest.raises(ModelError, match=says):
+        publish.build(yaml, nc=1)
+
+
+def test_a_checkpoint_whose_modules_stand_twice_in_each_other_is_given_up(tmp_path):
+    inner: Any = torch.nn.Identity()
+    for _ in range(40):  # 2^40 modules in a file of a few kilobytes
+        outer = torch.nn.Identity()
+        outer.add_module("a", inner)
+        outer.add_module("b", inner)
+        inner = outer
+    model = detector()
+    model.model = inner
+    torch.save({"model": model}, tmp_path / "c.pt")
+    with pytest.raises(ModelError, match="more than 100000 modules"):
+        open_checkpoint(tmp_path / "c.pt")
+
+
+def test_a_checkpoint_with_endless_classes_is_refused(tmp_path):
+    model = detector()
+    model.yaml["nc"] = float("inf")
+    torch.save({"model": model}, tmp_path / "c.pt")
+    with pytest.raises(ModelError):
+        open_checkpoint(tmp_path / "c.pt")
+
+
+@pytest.mark.parametrize("name", ["workers", "workers/1.log", "storage.json"])
+def test_no_file_outside_is_written_through_a_link_in_the_folder(tmp_path, name):
+    run, victim = tmp_path / "run", tmp_path / "victim"
+    (run / name).parent.mkdir(parents=True)
+    (run / name).symlink_to(victim)
+    with pytest.raises(RunError, match="link out of the run's folder"):
+        refuse_links(run)
+    with pytest.raises(RunError, match="link out of the run's folder"):
+        settle(run, f"sqlite:///{tmp_path}/x.db", "run")
+    assert not victim.exists()
+
+
+def test_a_received_folder_makes_nobody_connect_anywhere(tmp_path, capsys):
+    outside = tmp_path / "outside.db"
+    (tmp_path / "got").mkdir()
+    (tmp_path / "got" / "storage.json").write_text(json.dumps({"storage": f"sqlite:///{outside}", "study": "x"}))
+    for command in ("status", "report", "export", "verify"):
+        assert main([command, str(tmp_path / "got")]) == 2
+        assert "if that storage is yours" in capsys.readouterr().err
+    assert main(["worker", str(tmp_path / "got")]) == 2
+    assert not outside.exists()
+
+
+def test_text_of_a_study_cannot_leave_its_comment_in_an_exported_yaml():
+    hardware = "cpu\u2028activation: evil()\u2029# \x85scale: x"
+    record = types.SimpleNamespace(settings={"hardware": hardware}, name="x", verdict=lambda: "v")
+    row = {"number": 1, "label": "GAM@4", "epochs": 2, "map50_95_gain": 0.1}
+    lines = export._comments(record, row, YOLOV8N, "")
+    text = "".join(f"# {line}\n" for line in lines) + "nc: 1\n"
+    assert yaml.safe_load(text) == {"nc": 1}
+
+
+@pytest.mark.parametrize("argument", [{"plots": True}, {"cache": "disk"}, {"save_json": True}])
+def test_training_arguments_write_nothing_beside_the_images_and_draw_nothing(argument):
+    with pytest.raises(OptionError):
+        check_overrides(argument)
+
+
+def test_a_training_asks_for_no_font(finished, attempts):
+    """Ultralytics swallows the error of a failed look-up, so attempts are counted."""
+    assert attempts == []
+
+
+@pytest.mark.parametrize(
+    "gone", [("space", "name"), ("space", "fingerprint"), ("detector", "yaml"), ("detector", None)]
+)
+def test_a_worker_for_a_study_that_lacks_its_space_is_refused(gone):
+    whole = {
+        "space": {"name": "gam", "fingerprint": "x", "content": {}},
+        "detector": {"name": "yolov8n", "yaml": YOLOV8N.yaml},
+    }
+    part, key = gone
+    known = {**whole, part: {k: v for k, v in whole[part].items() if k != key} if key else {}}
+    with pytest.raises(RunError, match="does not say its search space and its detector"):
+        recorded_space(known)
