@@ -81,6 +81,15 @@ def test_a_lock_that_a_killed_process_left_is_broken(tmp_path, monkeypatch, targ
     assert study.user_attrs == {"a": 1} and not os.path.lexists(f"{path}.lock")
 
 
+def test_the_lock_of_a_relative_journal_leads_somewhere(tmp_path, monkeypatch):
+    """Optuna's own backend, as in the dashboard, waits for ever for a lock that dangles."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    journal = Journal(Path("results/journal"))
+    with journal._alone():
+        assert os.path.lexists("results/journal.lock") and os.path.exists("results/journal.lock")
+
+
 LIMITED = """
 import resource, signal, sys
 from gamsearch.cli import main

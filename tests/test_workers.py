@@ -4,7 +4,6 @@ import json
 import random
 import signal
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -18,8 +17,8 @@ from gamsearch.allowance import Allowance
 from gamsearch.errors import OptionError
 from gamsearch.evaluation import Budget
 from gamsearch.evaluators.replay import ReplayEvaluator, ReplayTable
-from gamsearch.evidence import Evidence
 from gamsearch.metrics import metric_named
+from gamsearch.peers import Peers
 from gamsearch.roster import MISSED, PREFIX, Roster, lost, owner
 from gamsearch.search import Plan, search
 from gamsearch.space import SearchSpace
@@ -207,25 +206,15 @@ def test_a_candidate_that_seems_to_kill_its_workers_is_recorded_as_failed(tmp_pa
     assert [r.partition(":")[0] for r in reasons] == ["lost"] * (requeue.LOSSES - 1) + ["error"]
 
 
-def test_the_repeat_of_a_lost_trial_does_not_give_way_to_it(tmp_path):
+def test_the_repeat_of_a_lost_trial_does_not_give_way_to_it(tmp_path, study):
     """Whoever ended the lost trial was killed between enqueuing the repeat and telling that the trial is over."""
-    table, space_file = timed_table(tmp_path, "[4]", 0.0)
-    space = SearchSpace.load(space_file)
-    study = records.create(tmp_path, [metric_named("map50_95"), metric_named("latency_ms")], {"settings": {}})
-    evaluator = ReplayEvaluator(ReplayTable.read(table))
-    plan = Plan(space, Budget(3), Allowance(10), "brute", 1)
-    search(study, replace(plan, allowance=Allowance(1)), evaluator, Quiet())
-    missing = next(a for a in space.enumerate() if a.key not in Evidence(study).update().known)
-    study.enqueue_trial(space.encode(missing))
-    dead = study.ask()
-    space.sample(dead.suggest_int)
-    for name, value in {"worker": "0" * 12, "key": missing.key, "architecture": missing.to_dict()}.items():
-        dead.set_user_attr(name, value)
-    study.enqueue_trial(space.encode(missing), user_attrs={"retry_of": dead.number})
-    study.set_user_attr(PREFIX + "0" * 12, {"pid": 1, "host": "elsewhere", "beat": 1})
-    with Roster(study, tmp_path, "cpu", leads=False, beat_s=0.05) as roster:
-        search(study, plan, evaluator, Quiet(), roster)
-    assert checked(study, 3)
+    with Roster(study, tmp_path, "cpu") as roster:
+        dead = running(study, "0" * 12)
+        dead.set_user_attr("key", "0123456789ab")
+        study.enqueue_trial(dead.params, user_attrs={"retry_of": dead.number})
+        repeat, other = study.ask(), study.ask()
+        assert Peers(study, roster).claim(repeat, "0123456789ab") is None
+        assert Peers(study, roster).claim(other, "0123456789ab") == dead.number
 
 
 def test_a_worker_that_was_taken_for_dead_goes_on_with_something_else(tmp_path):
