@@ -3,20 +3,23 @@
     python benchmarks/lean.py --data bccd/bccd.yaml
     python benchmarks/lean.py --data bccd/bccd.yaml --imgsz 96 --rounds 3 --trials 30
 
-stock     `YOLO("candidate.pt").train(data=..., epochs=2, imgsz=..., batch=...)` with everything else at Ultralytics'
-          defaults, except the arguments that decide what is learnt (optimiser, learning rates, warm-up, mosaic, nbs).
-lean      what a search does for a candidate: graft, build, inherit, audit, train, validate once. Re-estimation of the
-          batch-norm statistics and the higher learning rate of attention are off, as the stock path has neither.
+stock     `YOLO("yolov8n-candidate.yaml").load("candidate.pt").train(data=..., epochs=2, imgsz=..., batch=...)`, all
+          else at Ultralytics' defaults; with `--recipe brief` it learns by the search's recipe (optimiser, learning
+          rates, warm-up, mosaic, and as many optimiser steps as batches).
+lean      what a search does for a candidate: graft, build, inherit, audit, train, validate once, in the same recipe.
+          Re-estimation of the batch-norm statistics and the higher learning rate of attention are off, as the stock
+          path has neither.
 curve     the same with every epoch validated, as stopping and the sampler `thaw` need it.
-searched  with both on besides: a trial as the search runs it by default, except for its latency measurement.
+searched  a trial as the search runs it by default: its recipe, every epoch validated, both switched on; without its
+          latency measurement.
 
 All start from the same weights (a baseline that this script trains first, with GAM added) and in each epoch from the
 same random streams, so mAP of stock, lean and curve must be equal in every epoch that they validate, bit for bit. Each
 round runs the arms in random order; the figures are medians of the rounds' ratios (arm / stock, less is better) with
 quartiles, in CPU time of the process and in wall time, of which the latter follows the load of the machine. One torch
-thread. A first round is not counted: it pays for imports, fonts, label caches and, for the lean arms, the images kept
-in memory. What gamsearch does to keep Ultralytics quiet (no network probes, no integrations) is in force for the stock
-arm as well.
+thread. A first round is not counted: it pays for imports, fonts, label caches and, for the lean arms, the batches kept
+in memory. Garbage is collected between the arms, so that none pays for another's. What gamsearch does to keep
+Ultralytics quiet (no network probes, no integrations) is in force for the stock arm as well.
 
 `--trials N` then runs N lean trials with re-estimation and compares the memory of the process (RSS) after the third
 and after the last. Exit code 1 when a target is missed or mAP differs.
@@ -24,6 +27,7 @@ and after the last. Exit code 1 when a target is missed or mAP differs.
 
 import argparse
 import contextlib
+import gc
 import io
 import random
 import statistics
@@ -35,8 +39,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
-from gamsearch import device as devices
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.baseline import read_baseline, start_model, train_baseline
 from gamsearch.data import DataSet
@@ -50,7 +54,8 @@ from gamsearch.model import Candidate, build_candidate, fresh_parameters
 CPU = torch.device("cpu")
 TARGETS = {96: 0.5, 160: 0.7}
 GROWTH = 0.05
-LEARNT = {**BRIEF, "mosaic": 0.0, "close_mosaic": 0}
+SEARCHED = {**BRIEF, "mosaic": 0.0, "close_mosaic": 0}
+"""What decides what a brief training learns."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class Setting:
     data: Path
     budget: Budget
     folder: Path
+    learnt: dict[str, Any]
 
     def candidate(self) -> Candidate:
         return build_candidate(self.detector, self.architecture, self.baseline, self.budget.imgsz, self.budget.seed)
@@ -73,7 +79,7 @@ def stock(setting: Setting) -> list[float]:
     from ultralytics import YOLO
 
     maps: list[float] = []
-    model = YOLO(setting.folder / "candidate.pt")
+    model = YOLO(setting.folder / "yolov8n-candidate.yaml").load(setting.folder / "candidate.pt")
     model.add_callback("on_train_epoch_start", lambda trainer: start_streams(trainer, trainer.epoch))
     model.add_callback("on_fit_epoch_end", lambda trainer: maps.append(float(trainer.validator.metrics.box.map)))
     budget = setting.budget
@@ -82,13 +88,12 @@ def stock(setting: Setting) -> list[float]:
         epochs=budget.epochs,
         imgsz=budget.imgsz,
         batch=budget.batch,
-        nbs=budget.batch,
         seed=budget.seed,
         device="cpu",
         project=str(setting.folder),
         name="stock",
         exist_ok=True,
-        **LEARNT,
+        **setting.learnt,
     )
     return maps[: budget.epochs]  # the last one is the second validation, of the checkpoint in half precision
 
@@ -106,7 +111,8 @@ def curve(setting: Setting) -> list[float]:
 def searched(setting: Setting) -> list[float]:
     """A trial with what the stock path cannot do: re-estimated statistics and a learning rate for attention."""
     candidate = setting.candidate()
-    return _trained(setting, candidate, fresh=frozenset(fresh_parameters(candidate)))
+    brief = replace(setting, learnt={**SEARCHED, "nbs": setting.budget.batch})
+    return _trained(brief, candidate, fresh=frozenset(fresh_parameters(candidate)))
 
 
 def _trained(setting: Setting, candidate: Candidate, curve: bool = True, **options: Any) -> list[float]:
@@ -116,12 +122,20 @@ def _trained(setting: Setting, candidate: Candidate, curve: bool = True, **optio
         if results:
             maps.append(float(trainer.validator.metrics.box.map))
 
-    given = arguments(BRIEF, replace(setting.budget, curve=curve), setting.data, CPU, setting.folder / "scratch", {})
+    recipe = {**stock_defaults("nbs", "mosaic", "close_mosaic"), **setting.learnt}
+    budget = replace(setting.budget, curve=curve)
+    given = arguments(recipe, budget, setting.data, CPU, setting.folder / "scratch", {})
     trainer = LeanTrainer(candidate.model, given, note, resumable=True, **options)
     trainer.train()
-    trainer.close_loaders()
-    devices.release_memory(CPU)
+    trainer.close()
     return maps
+
+
+def stock_defaults(*names: str) -> dict[str, Any]:
+    """Ultralytics' defaults of what gamsearch has others for."""
+    from ultralytics.cfg import DEFAULT_CFG_DICT
+
+    return {name: DEFAULT_CFG_DICT[name] for name in names}
 
 
 ARMS: dict[str, Callable[[Setting], list[float]]] = {"stock": stock, "lean": lean, "curve": curve, "searched": searched}
@@ -159,8 +173,10 @@ def prepared(options: argparse.Namespace, imgsz: int) -> Setting:
         data.yaml.resolve(),
         Budget(options.epochs, imgsz, options.batch),
         folder.resolve(),
+        {**SEARCHED, "nbs": options.batch} if options.recipe == "brief" else {},
     )
     model = setting.candidate().model
+    (folder / "yolov8n-candidate.yaml").write_text(yaml.safe_dump(model.yaml), encoding="utf-8")
     torch.save({"model": model, "train_args": {"task": "detect"}}, folder / "candidate.pt")  # fp32: the same weights
     return setting
 
@@ -174,13 +190,16 @@ def compared(setting: Setting, rounds: int) -> bool:
     order = random.Random(0)
     for number in range(rounds + 1):
         for name in order.sample(list(ARMS), len(ARMS)):
+            gc.collect()
             cpu_s, wall_s, curve = timed(lambda name=name: ARMS[name](setting))
             maps[name].add(tuple(curve))
             print(f"{imgsz} px, round {number}, {name:<9} CPU {cpu_s:6.2f} s   wall {wall_s:6.2f} s", flush=True)
             if number:
                 cpu[name].append(cpu_s)
                 wall[name].append(wall_s)
-    print(f"{imgsz} px, {setting.architecture.label}, {setting.budget.epochs} epochs, batch {setting.budget.batch}")
+    recipe = "the search's recipe" if setting.learnt else "Ultralytics' defaults"
+    epochs, batch = setting.budget.epochs, setting.budget.batch
+    print(f"{imgsz} px, {setting.architecture.label}, {epochs} epochs, batch {batch}, {recipe}")
     for name in ARMS:
         print(f"  {name:<9} CPU {statistics.median(cpu[name]):6.2f} s   wall {statistics.median(wall[name]):6.2f} s")
     medians = {}
@@ -250,6 +269,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--trials", type=int, default=0, help="lean trials for the memory figure, 0: none")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--recipe", choices=("stock", "brief"), default="stock", help="by which both arms learn")
     parser.add_argument("--sites", type=int, nargs="*", default=[4], help="rows of yolov8n that GAM (rate 4) follows")
     parser.add_argument("--fork-epochs", type=int, default=4)
     parser.add_argument("--out", type=Path, default=Path("lean"))

@@ -32,6 +32,8 @@ class BaselineTrainer(LeanTrainer):
     It validates four times in all: what counts is where it ends.
     """
 
+    shares_batches = False
+
     def save_model(self) -> bool:
         """Keep what it takes to go on; no checkpoint."""
         if self.epoch + 1 < self.epochs:

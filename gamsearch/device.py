@@ -51,7 +51,7 @@ def half_precision(device: torch.device) -> bool:
 
 
 def release_memory(device: torch.device) -> None:
-    """Give back what a finished trial held, so that the next one starts like the first."""
+    """Give back what a finished or failed trial held, so that the next one starts like the first."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()

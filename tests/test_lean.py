@@ -1,6 +1,8 @@
 """A lean training is the stock training without what is not training, and without its traps."""
 
+import copy
 import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from gamsearch.data import DataSet
 from gamsearch.detectors import Detector
 from gamsearch.errors import CandidateFailed, OptionError
 from gamsearch.evaluation import Budget
+from gamsearch.evaluators import batches
 from gamsearch.evaluators.recipe import BRIEF, arguments, parse_overrides
 from gamsearch.evaluators.trainer import LeanTrainer, start_streams
 from gamsearch.model import build_candidate
@@ -52,10 +55,13 @@ def trainer(baseline, data, folder, budget=BUDGET, user=None, on_epoch=lambda ep
 
 
 def test_without_reestimation_every_map_is_bit_for_bit_that_of_the_stock_path(baseline, data, tmp_path):
-    """The stock path is `YOLO(...).train(...)`; it augments each image as ours does, from the second epoch on too."""
+    """The stock path is `YOLO(...).train(...)`; it augments each image as ours does, from the second epoch on too.
+
+    The second lean training gets the batches that the first one drew.
+    """
     from ultralytics import YOLO
 
-    ours, theirs = [], []
+    ours, again, theirs = [], [], []
 
     def note(maps):
         return lambda t: maps.append((t.validator.metrics.box.map, t.validator.metrics.box.map50, t.loss.item()))
@@ -69,10 +75,11 @@ def test_without_reestimation_every_map_is_bit_for_bit_that_of_the_stock_path(ba
     same = {"mosaic": 0.0, "close_mosaic": 0, "nbs": BUDGET.batch, "seed": BUDGET.seed, **BRIEF}
     given = {"epochs": BUDGET.epochs, "imgsz": BUDGET.imgsz, "batch": BUDGET.batch, "device": "cpu", **same}
     stock.train(data=str(data), project=str(tmp_path), name="stock", plots=False, **given)
-    lean = trainer(baseline, data, tmp_path, reestimate=False, resumable=True)
-    lean.add_callback("on_fit_epoch_end", note(ours))
-    lean.train()
-    assert ours == theirs and len(ours) == BUDGET.epochs
+    for maps in ours, again:
+        lean = trainer(baseline, data, tmp_path, reestimate=False, resumable=True)
+        lean.add_callback("on_fit_epoch_end", note(maps))
+        lean.train()
+    assert ours == again == theirs and len(ours) == BUDGET.epochs
     assert min(curve[0] for curve in ours) > 0
     trained = stock.trainer.ema.ema.state_dict()
     assert all(torch.equal(tensor, trained[name]) for name, tensor in lean.validated.state_dict().items())
@@ -90,6 +97,76 @@ def test_data_are_read_once_per_process(baseline, data, tmp_path, monkeypatch):
     monkeypatch.setattr(base, "imread", lambda *a, **k: pytest.fail("an image was read again"))
     monkeypatch.setattr(base.BaseDataset, "get_img_files", lambda *a: pytest.fail("the data set was scanned again"))
     trainer(baseline, data, tmp_path).train()
+
+
+AUGMENTED = {"multi_scale": 0.5, "mosaic": 0.5, "close_mosaic": 1, "mixup": 0.3, "degrees": 10.0}
+
+
+def losses(run) -> list[float]:
+    """The training loss of every batch, which shows what it held and at which size it was seen."""
+    seen = []
+    run.add_callback("on_train_batch_end", lambda t: seen.append(float(t.loss.detach())))
+    run.train()
+    return seen
+
+
+@pytest.mark.parametrize("user", [{}, AUGMENTED])
+def test_batches_are_drawn_once_and_then_handed_to_every_training_bit_for_bit(
+    baseline, data, tmp_path, monkeypatch, user
+):
+    from ultralytics.data.base import BaseDataset
+
+    def run(epochs=3, seed=3, **options):
+        return trainer(baseline, data, tmp_path, Budget(epochs, 64, 8, seed), user, **options)
+
+    batches.forget()
+    first = losses(run(resumable=True))
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseDataset, "__getitem__", lambda *_: pytest.fail("an image was augmented again"))
+        patch.setattr(LeanTrainer, "_statistics", lambda self: [torch.zeros(2, 3, 64, 64, dtype=torch.uint8)])
+        assert losses(run(resumable=True)) == first
+    monkeypatch.setattr(batches, "SHARE_OF_MEMORY", 0.0)
+    batches.forget()
+    assert losses(run(resumable=True)) == first  # as if nothing were kept
+    assert not batches._EPOCHS
+    assert losses(run(seed=4, resumable=True)) != first
+
+
+def test_what_was_drawn_is_not_changed_by_who_gets_it(baseline, data, tmp_path):
+    batches.forget()
+    trainer(baseline, data, tmp_path, resumable=True).train()
+    drawn = [batch for epoch in batches._EPOCHS.values() for batch, _ in epoch]
+    before = [{key: copy.deepcopy(value) for key, value in batch.items()} for batch in drawn]
+    trainer(baseline, data, tmp_path, resumable=True).train()
+    assert len(drawn) == 2 * 6 + 1  # two epochs of 48 images, one validation of 16
+    for batch, copied in zip(drawn, before, strict=True):
+        assert batch.keys() == copied.keys() and batch["img"].dtype == torch.uint8
+        assert all(torch.equal(batch[name], copied[name]) for name in ("img", "cls", "bboxes", "batch_idx"))
+
+
+def test_other_arguments_draw_other_batches(baseline, data, tmp_path):
+    def drawn(**user):
+        return losses(trainer(baseline, data, tmp_path, user=user, resumable=True))
+
+    assert drawn(degrees=0.0) != drawn(degrees=45.0)
+
+
+def test_a_closed_trainer_holds_no_tensor_so_that_nothing_waits_for_the_garbage_collector(baseline, data, tmp_path):
+    run = trainer(baseline, data, tmp_path, Budget(1, 64, 8), resumable=True)
+    run.train()
+    moments = next(iter(run.optimizer.state.values()))["exp_avg"]
+    held = [weakref.ref(t) for t in (next(run.model.parameters()), next(run.ema.ema.parameters()), moments, run.loss)]
+    validated = weakref.ref(next(run.validated.parameters()))
+    del moments
+    gc.disable()
+    try:
+        run.close()
+        assert all(tensor() is None for tensor in held) and validated() is not None
+        run.close()
+        run.validated = None
+        assert validated() is None
+    finally:
+        gc.enable()
 
 
 def test_nothing_is_fetched_for_mixed_precision(baseline, data, tmp_path, monkeypatch):

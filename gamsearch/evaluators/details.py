@@ -53,6 +53,8 @@ class DetailedValidator(DetectionValidator):
 class DetailedTrainer(LeanTrainer):
     """A lean trainer whose provenance tells more, and which leaves `images.npz` in its folder for the bootstrap."""
 
+    shares_batches = False  # of a full budget there are too many
+
     def get_validator(self) -> DetailedValidator:
         super().get_validator()  # it names the losses
         return DetailedValidator(

@@ -1,9 +1,9 @@
 """A detection trainer without anything that is not training, and with the guards that make its figures comparable.
 
-It takes a built model, keeps data sets in memory for the process, re-seeds after everything is set up (so that no
-random draw of building or caching gets into the data stream), re-estimates batch-norm statistics before every
-validation, and turns what Ultralytics repairs silently (NaN recovery, batch halving) into a recorded failure. Where a
-share of the data is asked for (`fraction`), it is a random one and the same for every training.
+It takes a built model, keeps data sets and drawn batches in memory for the process, re-seeds after everything is set up
+(so that no random draw of building or caching gets into the data stream), re-estimates batch-norm statistics before
+every validation, and turns what Ultralytics repairs silently (NaN recovery, batch halving) into a recorded failure.
+Where a share of the data is asked for (`fraction`), it is a random one and the same for every training.
 
 While it is at work it shares the device, and between two batches it lets a latency measurement of another process in.
 """
@@ -31,6 +31,7 @@ from ultralytics.utils.torch_utils import init_seeds
 from gamsearch.data import listed_images, random_share
 from gamsearch.device_lock import lock_of
 from gamsearch.errors import CandidateFailed
+from gamsearch.evaluators.batches import SharedBatches
 from gamsearch.evaluators.pause import State, restore
 
 STATISTICS_IMAGES = 256
@@ -44,6 +45,9 @@ SEEDS_PER_EPOCH = 1_000_003
 
 LARGEST_SEED = 2**32 - 1
 """NumPy takes seeds below 2**32, and one more than this one is used."""
+
+DECIDES_NO_BATCH = {"model", "project", "name", "save_dir", "val", "amp"}
+"""The training arguments in which trainings of a search may differ and on which no batch depends."""
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 
@@ -61,6 +65,9 @@ class LeanTrainer(DetectionTrainer):
     trainer whose random streams are started by `start_streams`. With `resumable` the random streams start anew at every
     epoch, in every such training alike, so that it can go on after any: from `paused`, what `pause.keep` wrote.
     """
+
+    shares_batches = True
+    """Whether trainings with the same seed and arguments are expected in this process, so that batches are kept."""
 
     def __init__(
         self,
@@ -109,6 +116,15 @@ class LeanTrainer(DetectionTrainer):
         _forget_buffer(dataset)
         dataset.transforms = dataset.build_transforms(hyp=deepcopy(self.args))
         return dataset
+
+    def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
+        """Ultralytics' loader; where the random streams start anew at every epoch, its epochs are drawn only once."""
+        loader = super().get_dataloader(dataset_path, batch_size, rank, mode)
+        if not (self.resumable and self.shares_batches):
+            return loader
+        given = {name: repr(value) for name, value in vars(self.args).items() if name not in DECIDES_NO_BATCH}
+        key = (str(dataset_path), mode, batch_size, *sorted(given.items()))
+        return SharedBatches(loader, key, augmented=mode == "train")
 
     def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """Ultralytics' optimiser with the fresh parameters in groups of their own at `fresh_lr_factor` x the rate."""
@@ -181,12 +197,20 @@ class LeanTrainer(DetectionTrainer):
         """What there is to say about the last validation besides its metrics: plain values; here nothing."""
         return {}
 
-    def close_loaders(self) -> None:
-        """End the workers of the data loaders, also after a training that was stopped."""
+    def close(self) -> None:
+        """End the workers of the data loaders and let go of all tensors but those of `validated`.
+
+        A trainer is held by cycles of references, so all that it holds would stay until the next collection of garbage.
+        """
         for name in ("train_loader", "test_loader"):
             close = getattr(getattr(self, name, None), "close", None)
             if close is not None:
                 close()
+        optimizer = getattr(self, "optimizer", None)
+        if optimizer is not None:  # its scheduler has tied it to itself
+            optimizer.state.clear()
+            optimizer.param_groups.clear()
+        self.model = self.ema = self.paused = self.loss = self.loss_items = self.tloss = None
 
     def save_model(self) -> bool:
         """No checkpoints: the caller keeps `validated`."""
@@ -212,7 +236,7 @@ class LeanTrainer(DetectionTrainer):
         return str(listing)
 
     def _clear_memory(self, threshold: float | None = None) -> None:
-        """Empty an accelerator's cache; a CPU has none, and whoever starts trainings collects garbage between them."""
+        """Empty an accelerator's cache; a CPU has none."""
         if self.device.type != "cpu":
             super()._clear_memory(threshold)
 

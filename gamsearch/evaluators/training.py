@@ -255,8 +255,9 @@ class TrainingEvaluator:
                 self._hand_on(self._file_of(candidate.architecture, budget), "paused")
             raise
         finally:
-            trainer.close_loaders()
-            devices.release_memory(self.device)
+            trainer.close()
+            if self.device.type != "cpu":  # its memory is free at once
+                devices.release_memory(self.device)
         return [one for one in epochs if len(one) > 1], trainer
 
     def _setup_check(self, candidate: Candidate) -> Callable[[nn.Module], None]:
