@@ -3,7 +3,8 @@
     python benchmarks/ranking.py results/tables/bccd.json results/tables/planted.json --out results/benchmark
     python benchmarks/ranking.py fork-5.json fork-10.json --long results/tables/bccd.json --out results/benchmark
 
-brief      the paired difference to the baseline in map50_95 after k epochs, at one seed: what a search decides on
+brief      the paired difference to the baseline in map50_95 after k epochs, at one seed: what a search decides on;
+           with `--pooled` the mean over all brief seeds, which costs as many trainings
 long       the same after the last epoch, in three versions
              other seeds   mean over the seeds that the brief training did not have: no noise is shared
              same seed     of the brief training's own seed: contains it, and is 1 at the last epoch by construction
@@ -85,11 +86,11 @@ class Gains:
         return np.asarray(self.values[:, :, -last:].mean(axis=2))
 
 
-def long_ranking(long: Gains, seed: int, version: str, last: int) -> Matrix | None:
-    """The long gains that a brief training at `seed` is compared with; None if no seed is left for the version."""
+def long_ranking(long: Gains, seeds: Sequence[int], version: str, last: int) -> Matrix | None:
+    """The long gains that brief trainings at `seeds` are compared with; None if no seed is left for the version."""
     chosen = {
-        "other seeds": [i for i, other in enumerate(long.seeds) if other != seed],
-        "same seed": [i for i, other in enumerate(long.seeds) if other == seed],
+        "other seeds": [i for i, other in enumerate(long.seeds) if other not in seeds],
+        "same seed": [i for i, other in enumerate(long.seeds) if other in seeds],
         "all seeds": list(range(len(long.seeds))),
     }[version]
     return long.settled(last)[:, chosen].mean(axis=1) if chosen else None
@@ -117,18 +118,23 @@ def weighted_tau(x: Matrix, y: Matrix, weights: NDArray[np.int64]) -> Matrix:
     return found
 
 
-def compare(brief: Gains, long: Gains, last: int = 1) -> list[dict[str, Any]]:
-    """One row per version and epoch count; `RunError` if too few architectures are in both."""
+def compare(brief: Gains, long: Gains, last: int = 1, pooled: bool = False) -> list[dict[str, Any]]:
+    """One row per version and epoch count, of the brief gains or, `pooled`, of their mean over seeds.
+
+    Raises `RunError` if too few architectures are in both.
+    """
     common = [key for key in brief.keys if key in long.keys]
     if len(common) < LEAST:
         raise RunError(f"{len(common)} architectures are in both tables, at least {LEAST} are needed; record more")
     brief, long = brief.only(common), long.only(common)
+    each = [((seed,), brief.values[:, i]) for i, seed in enumerate(brief.seeds)]
+    trained = [(brief.seeds, brief.values.mean(axis=1))] if pooled else each
     rows = []
     for version in VERSIONS:
-        rankings = {seed: long_ranking(long, seed, version, last) for seed in brief.seeds}
-        usable = [(i, ranking) for i, seed in enumerate(brief.seeds) if (ranking := rankings[seed]) is not None]
+        rankings = [(gains, long_ranking(long, seeds, version, last)) for seeds, gains in trained]
+        usable = [(gains, ranking) for gains, ranking in rankings if ranking is not None]
         for epoch in range(1, brief.values.shape[2] + 1) if usable else ():
-            pairs = [(brief.values[:, i, epoch - 1], ranking) for i, ranking in usable]
+            pairs = [(gains[:, epoch - 1], ranking) for gains, ranking in usable]
             figures = tau(pairs, np.random.default_rng(epoch))
             rows.append({"version": version, "epochs": epoch, "architectures": len(common), **figures})
     return rows
@@ -156,7 +162,9 @@ def _cell(figures: dict[str, Any]) -> str:
     return f"{figures['tau']:.2f} [{figures['low']:.2f}, {figures['high']:.2f}]"
 
 
-def report(path: Path, long_path: Path | None, last: int, additive: bool = False) -> dict[str, Any]:
+def report(
+    path: Path, long_path: Path | None, last: int, additive: bool = False, pooled: bool = False
+) -> dict[str, Any]:
     """Compare one table with its own last epoch or with another table's, print the outcome and return it."""
     table = ReplayTable.read(path)
     brief = Gains.of(table)
@@ -164,16 +172,24 @@ def report(path: Path, long_path: Path | None, last: int, additive: bool = False
     if additive:
         forms = {key: Architecture.from_dict(row["architecture"]) for key, row in table.rows.items()}
         brief = brief.additive({key: [p.label for p in form.placements] for key, form in forms.items()})
-    rows, again = compare(brief, long, last), retest(long, last)
+    rows, again = compare(brief, long, last, pooled), retest(long, last)
     source = long_path or path
-    how = ", additive" if additive else ""
+    how = (", additive" if additive else "") + (", mean of the brief seeds" if pooled else "")
     print(f"\n{path.stem}{how}: {rows[0]['architectures']} architectures, brief seeds {list(brief.seeds)};", end=" ")
     print(f"long: {source.stem}, {long.values.shape[2]} epochs, seeds {list(long.seeds)}\n")
     print(markdown(rows))
     if again is not None:
         print(f"\ntest-retest, long against long of another seed: {_cell(again)}")
     epochs = {"epochs": brief.values.shape[2], "long_epochs": long.values.shape[2], "last": last}
-    return {"table": path.stem, "long": source.stem, "additive": additive, **epochs, "rows": rows, "test_retest": again}
+    return {
+        "table": path.stem,
+        "long": source.stem,
+        "additive": additive,
+        "pooled": pooled,
+        **epochs,
+        "rows": rows,
+        "test_retest": again,
+    }
 
 
 def main() -> int:
@@ -181,7 +197,7 @@ def main() -> int:
     try:
         if options.last < 1:
             raise OptionError(f"--last must be at least 1 epoch, not {options.last}")
-        found = [report(path, options.long, options.last, options.additive) for path in options.tables]
+        found = [report(path, options.long, options.last, options.additive, options.pooled) for path in options.tables]
     except GamsearchError as error:
         print(error, file=sys.stderr)
         return 2
@@ -197,6 +213,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--long", type=Path, help="table of the long rankings; without it each table's own")
     parser.add_argument("--last", type=int, default=1, help="epochs over which the long gain is averaged")
     parser.add_argument("--additive", action="store_true", help="brief gains through a sum of effects")
+    parser.add_argument("--pooled", action="store_true", help="brief gains as their mean over the brief seeds")
     parser.add_argument("--out", type=Path, default=Path("results/benchmark"))
     return parser.parse_args()
 

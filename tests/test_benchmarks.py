@@ -276,6 +276,22 @@ def test_the_interval_comes_from_the_same_tau_as_scipys():
     assert ranking.weighted_tau(x, y, weights) == pytest.approx(expected)
 
 
+def test_pooled_gains_of_noisy_seeds_rank_better_than_those_of_one(tmp_path):
+    brief, long = (
+        ranking.Gains.of(ReplayTable.read(table_at(tmp_path / f"{noise}.json", noise=noise))) for noise in (0.02, 0.0)
+    )
+
+    def taus(pooled):
+        rows = ranking.compare(brief, long, pooled=pooled)
+        return [row["tau"] for row in rows if row["version"] == "all seeds"]
+
+    single, pooled = taus(False), taus(True)
+    assert len(single) == len(pooled) == EPOCHS
+    assert sum(pooled) > sum(single)
+    mean = ranking.Gains(brief.keys, (7,), brief.values.mean(axis=1, keepdims=True))
+    assert taus(True) == [row["tau"] for row in ranking.compare(mean, long) if row["version"] == "all seeds"]
+
+
 def test_a_table_of_few_epochs_is_compared_with_the_long_ranking_of_another(tmp_path, table, monkeypatch, capsys):
     brief = table_at(tmp_path / "fork-5.json", noise=0.001, epochs=2)
     monkeypatch.setattr(sys, "argv", ["ranking.py", str(brief), "--long", str(table), "--out", str(tmp_path)])
