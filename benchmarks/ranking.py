@@ -12,9 +12,10 @@ long       the same after the last epoch, in three versions
 
 Each figure is the mean over the brief trainings' seeds, with a 95 % percentile bootstrap interval over architectures.
 The test-retest line is tau between the long rankings of two seeds: no brief training can be expected to do better
-against other seeds. With `--long` the long rankings come from that table, for tables that hold only a few epochs (other
-fork points); architectures that are in both are compared. With `--last 5` the long gain is the mean over the last five
-epochs: where single epochs are noisy, the test-retest line says how much that helps. With `--additive` the brief gains
+against other seeds. With `--long` the long rankings come from other tables, for tables that hold only a few epochs
+(other fork points), and architectures that are in both are compared; several long tables count as one of all their
+seeds, and so do the brief ones with `--join`. With `--last 5` the long gain is the mean over the last five epochs:
+where single epochs are noisy, the test-retest line says how much that helps. With `--additive` the brief gains
 are read through a sum of one effect per placement (ridge regression, its strength by leave-one-out), as the surrogate
 of the search reads them: what architectures share is averaged. Nothing is trained.
 """
@@ -64,6 +65,20 @@ class Gains:
 
         values = np.array([curves(row) for row in rows.values()]) - np.array(curves(baseline))
         return cls(tuple(rows), table.seeds, values)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Gains"]) -> "Gains":
+        """The architectures that all parts hold, at the seeds of all; `RunError` where seeds or epochs do not fit."""
+        seeds = tuple(seed for part in parts for seed in part.seeds)
+        epochs = {part.values.shape[2] for part in parts}
+        if len(epochs) > 1 or len(set(seeds)) < len(seeds):
+            lengths = " and ".join(map(str, sorted(epochs)))
+            raise RunError(
+                f"tables of {lengths} epochs at seeds {list(seeds)} are no single table; "
+                "join tables of equally many epochs and of different seeds"
+            )
+        keys = [key for key in parts[0].keys if all(key in part.keys for part in parts)]
+        return cls(tuple(keys), seeds, np.concatenate([part.only(keys).values for part in parts], axis=1))
 
     def additive(self, placed: Mapping[str, Sequence[str]]) -> "Gains":
         """The same through a sum of effects; `placed` names the placements of each architecture."""
@@ -163,33 +178,31 @@ def _cell(figures: dict[str, Any]) -> str:
 
 
 def report(
-    path: Path, long_path: Path | None, last: int, additive: bool = False, pooled: bool = False
+    paths: Sequence[Path], long_paths: Sequence[Path], last: int, additive: bool = False, pooled: bool = False
 ) -> dict[str, Any]:
-    """Compare one table with its own last epoch or with another table's, print the outcome and return it."""
-    table = ReplayTable.read(path)
-    brief = Gains.of(table)
-    long = Gains.of(ReplayTable.read(long_path)) if long_path else brief
+    """Compare one table, or several as one, with its last epoch or with other tables', print the outcome, return it."""
+    tables = [ReplayTable.read(path) for path in paths]
+    brief = Gains.joined([Gains.of(table) for table in tables])
+    long = Gains.joined([Gains.of(ReplayTable.read(path)) for path in long_paths]) if long_paths else brief
     if additive:
-        forms = {key: Architecture.from_dict(row["architecture"]) for key, row in table.rows.items()}
+        rows_of = {key: row for table in tables for key, row in table.rows.items()}
+        forms = {key: Architecture.from_dict(row["architecture"]) for key, row in rows_of.items()}
         brief = brief.additive({key: [p.label for p in form.placements] for key, form in forms.items()})
     rows, again = compare(brief, long, last, pooled), retest(long, last)
-    source = long_path or path
+    name, source = _stems(paths), _stems(long_paths or paths)
     how = (", additive" if additive else "") + (", mean of the brief seeds" if pooled else "")
-    print(f"\n{path.stem}{how}: {rows[0]['architectures']} architectures, brief seeds {list(brief.seeds)};", end=" ")
-    print(f"long: {source.stem}, {long.values.shape[2]} epochs, seeds {list(long.seeds)}\n")
+    print(f"\n{name}{how}: {rows[0]['architectures']} architectures, brief seeds {list(brief.seeds)};", end=" ")
+    print(f"long: {source}, {long.values.shape[2]} epochs, seeds {list(long.seeds)}\n")
     print(markdown(rows))
     if again is not None:
         print(f"\ntest-retest, long against long of another seed: {_cell(again)}")
     epochs = {"epochs": brief.values.shape[2], "long_epochs": long.values.shape[2], "last": last}
-    return {
-        "table": path.stem,
-        "long": source.stem,
-        "additive": additive,
-        "pooled": pooled,
-        **epochs,
-        "rows": rows,
-        "test_retest": again,
-    }
+    read = {"additive": additive, "pooled": pooled}
+    return {"table": name, "long": source, **read, **epochs, "rows": rows, "test_retest": again}
+
+
+def _stems(paths: Sequence[Path]) -> str:
+    return " + ".join(path.stem for path in paths)
 
 
 def main() -> int:
@@ -197,7 +210,8 @@ def main() -> int:
     try:
         if options.last < 1:
             raise OptionError(f"--last must be at least 1 epoch, not {options.last}")
-        found = [report(path, options.long, options.last, options.additive, options.pooled) for path in options.tables]
+        groups = [options.tables] if options.join else [[path] for path in options.tables]
+        found = [report(paths, options.long, options.last, options.additive, options.pooled) for paths in groups]
     except GamsearchError as error:
         print(error, file=sys.stderr)
         return 2
@@ -210,7 +224,15 @@ def read_options() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", type=Path, nargs="+", metavar="TABLE")
-    parser.add_argument("--long", type=Path, help="table of the long rankings; without it each table's own")
+    parser.add_argument(
+        "--long",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="TABLE",
+        help="tables of the long rankings; without them each table's own",
+    )
+    parser.add_argument("--join", action="store_true", help="all tables as one, of all their seeds")
     parser.add_argument("--last", type=int, default=1, help="epochs over which the long gain is averaged")
     parser.add_argument("--additive", action="store_true", help="brief gains through a sum of effects")
     parser.add_argument("--pooled", action="store_true", help="brief gains as their mean over the brief seeds")

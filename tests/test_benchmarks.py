@@ -292,6 +292,26 @@ def test_pooled_gains_of_noisy_seeds_rank_better_than_those_of_one(tmp_path):
     assert taus(True) == [row["tau"] for row in ranking.compare(mean, long) if row["version"] == "all seeds"]
 
 
+def test_tables_of_other_seeds_are_joined_and_those_that_do_not_fit_are_refused(tmp_path, monkeypatch, capsys):
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ranking.py", *map(str, arguments), "--out", str(tmp_path)])
+        return ranking.main()
+
+    first, text = table_at(tmp_path / "a.json", noise=0.02), (tmp_path / "a.json").read_text()
+    second, short = tmp_path / "b.json", table_at(tmp_path / "c.json", epochs=2)
+    second.write_text(
+        text.replace('"seeds": [0, 1]', '"seeds": [2, 3]').replace('"0": [', '"2": [').replace('"1": [', '"3": [')
+    )
+    assert run(first, second, "--join", "--pooled", "--long", second, first) == 0
+    assert "a + b, mean of the brief seeds: 32 architectures, brief seeds [0, 1, 2, 3]; long: b + a" in (
+        capsys.readouterr().out
+    )
+    (found,) = json.loads((tmp_path / "ranking.json").read_text())
+    assert found["rows"][-1]["tau"] == pytest.approx(1.0) and found["rows"][-1]["version"] == "all seeds"
+    assert run(first, "--long", first, first) == 2 and "of different seeds" in capsys.readouterr().err
+    assert run(first, short, "--join") == 2 and "tables of 2 and 10 epochs" in capsys.readouterr().err
+
+
 def test_a_table_of_few_epochs_is_compared_with_the_long_ranking_of_another(tmp_path, table, monkeypatch, capsys):
     brief = table_at(tmp_path / "fork-5.json", noise=0.001, epochs=2)
     monkeypatch.setattr(sys, "argv", ["ranking.py", str(brief), "--long", str(table), "--out", str(tmp_path)])

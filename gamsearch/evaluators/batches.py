@@ -58,10 +58,15 @@ class SharedBatches:
             if number == 0 and fits(batch, len(self.loader)):
                 drawn = []
             if drawn is not None:
-                drawn.append((_unpinned(batch), (random.getstate(), np.random.get_state())))
+                drawn.append((self._kept(batch), (random.getstate(), np.random.get_state())))
             yield batch
         if drawn:
             _EPOCHS[key] = drawn
+
+    def _kept(self, batch: Batch) -> Batch:
+        """The mapping for itself, as a trainer changes it, with its tensors in ordinary memory, as pinned is scarce."""
+        pinned = self.loader.pin_memory
+        return {k: v.clone() if pinned and isinstance(v, torch.Tensor) else v for k, v in batch.items()}
 
 
 def forget() -> None:
@@ -73,8 +78,3 @@ def fits(batch: Batch, count: int) -> bool:
     """Whether `count` batches like this one may be kept."""
     size = sum(value.nbytes for value in batch.values() if isinstance(value, torch.Tensor))
     return size * count <= SHARE_OF_MEMORY * psutil.virtual_memory().available
-
-
-def _unpinned(batch: Batch) -> Batch:
-    """A copy of the mapping whose tensors are in ordinary memory: pinned memory is scarce."""
-    return {k: v.clone() if isinstance(v, torch.Tensor) and v.is_pinned() else v for k, v in batch.items()}
