@@ -5,6 +5,7 @@ import gc
 import weakref
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -142,6 +143,20 @@ def test_what_was_drawn_is_not_changed_by_who_gets_it(baseline, data, tmp_path):
     for batch, copied in zip(drawn, before, strict=True):
         assert batch.keys() == copied.keys() and batch["img"].dtype == torch.uint8
         assert all(torch.equal(batch[name], copied[name]) for name in ("img", "cls", "bboxes", "batch_idx"))
+
+
+def test_what_is_kept_stays_below_its_share_of_memory(monkeypatch):
+    """A quarter of 400 bytes: three epochs of 32 bytes are kept, a fourth is not, however much is free then."""
+    kept = {}
+    monkeypatch.setattr(batches, "_EPOCHS", kept)
+    batch = {"img": torch.zeros(16, dtype=torch.uint8), "im_file": ["a.jpg"]}
+    for number in range(3):
+        used = sum(32 for _ in kept)
+        monkeypatch.setattr(batches.psutil, "virtual_memory", lambda used=used: SimpleNamespace(available=400 - used))
+        assert batches.fits(batch, 2)
+        kept[number] = [(batch, ()), (batch, ())]
+    monkeypatch.setattr(batches.psutil, "virtual_memory", lambda: SimpleNamespace(available=400 - 96))
+    assert not batches.fits(batch, 2)
 
 
 def test_other_arguments_draw_other_batches(baseline, data, tmp_path):

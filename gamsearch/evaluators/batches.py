@@ -18,7 +18,7 @@ Batch = dict[str, Any]
 Drawn = tuple[Batch, tuple[Any, Any]]
 
 SHARE_OF_MEMORY = 0.25
-"""No epoch is kept that would take more than this share of the memory that is free."""
+"""All that is kept takes at most this share of the memory that would be free without it."""
 
 _EPOCHS: dict[tuple[Any, ...], list[Drawn]] = {}
 
@@ -75,6 +75,10 @@ def forget() -> None:
 
 
 def fits(batch: Batch, count: int) -> bool:
-    """Whether `count` batches like this one may be kept."""
-    size = sum(value.nbytes for value in batch.values() if isinstance(value, torch.Tensor))
-    return size * count <= SHARE_OF_MEMORY * psutil.virtual_memory().available
+    """Whether `count` batches like this one may be kept beside what is kept already."""
+    held = sum(_size(kept) for epoch in _EPOCHS.values() for kept, _ in epoch)
+    return held + count * _size(batch) <= SHARE_OF_MEMORY * (held + psutil.virtual_memory().available)
+
+
+def _size(batch: Batch) -> int:
+    return sum(value.nbytes for value in batch.values() if isinstance(value, torch.Tensor))
