@@ -124,16 +124,20 @@ def _trained(model: Model, train_arguments: dict[str, Any], on_epoch: OnEpoch) -
     kept = pause.read(kept_in(Path(train_arguments["save_dir"])), 1)
     paused = kept if kept is not None and kept["epoch"] < train_arguments["epochs"] else None
     amp = train_arguments.get("amp", True) and str(train_arguments["device"]) not in ("cpu", "mps")
+    trainer = None
     try:
         trainer = BaselineTrainer(deepcopy(model), train_arguments, on_epoch, resumable=True, paused=paused)
         trainer.train()
+        return trainer.validated.cpu()
     except CandidateFailed as failure:
         if failure.reason == "nan" and amp:
             return _trained(model, {**train_arguments, "amp": False}, on_epoch)
         raise RunError(f"the baseline could not be trained ({failure.detail})") from failure
     except RuntimeError as error:
         raise RunError(f"the baseline could not be trained: {one_line(error)[:300]}") from error
-    return trainer.validated.cpu()
+    finally:
+        if trainer is not None:
+            trainer.close()
 
 
 def validated(results: Mapping[str, float]) -> bool:

@@ -5,7 +5,6 @@ import gc
 import weakref
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -22,6 +21,7 @@ from gamsearch.evaluation import Budget
 from gamsearch.evaluators import batches
 from gamsearch.evaluators.recipe import BRIEF, arguments, parse_overrides
 from gamsearch.evaluators.trainer import LeanTrainer, start_streams
+from gamsearch.evaluators.training import TrainingEvaluator
 from gamsearch.model import build_candidate
 
 CPU = torch.device("cpu")
@@ -149,14 +149,24 @@ def test_what_is_kept_stays_below_its_share_of_memory(monkeypatch):
     """A quarter of 400 bytes: three epochs of 32 bytes are kept, a fourth is not, however much is free then."""
     kept = {}
     monkeypatch.setattr(batches, "_EPOCHS", kept)
-    batch = {"img": torch.zeros(16, dtype=torch.uint8), "im_file": ["a.jpg"]}
+    epoch = [({"img": torch.zeros(16, dtype=torch.uint8), "im_file": ["a.jpg"]}, None)] * 2
     for number in range(3):
-        used = sum(32 for _ in kept)
-        monkeypatch.setattr(batches.psutil, "virtual_memory", lambda used=used: SimpleNamespace(available=400 - used))
-        assert batches.fits(batch, 2)
-        kept[number] = [(batch, ()), (batch, ())]
-    monkeypatch.setattr(batches.psutil, "virtual_memory", lambda: SimpleNamespace(available=400 - 96))
-    assert not batches.fits(batch, 2)
+        monkeypatch.setattr(batches, "free_memory", lambda used=32 * number: 400 - used)
+        assert batches.fits(32)
+        kept[number] = epoch
+    monkeypatch.setattr(batches, "free_memory", lambda: 400 - 96)
+    assert not batches.fits(32)
+
+
+def test_a_control_group_that_allows_less_than_the_machine_has_decides(monkeypatch, tmp_path):
+    limit, used = tmp_path / "max", tmp_path / "current"
+    monkeypatch.setattr(batches, "CONTROL_GROUPS", {limit: used, tmp_path / "none": used})
+    whole = batches.free_memory()
+    limit.write_text("1000\n")
+    used.write_text("400\n")
+    assert batches.free_memory() == 600 < whole
+    limit.write_text("max\n")
+    assert batches.free_memory() > 2**20
 
 
 def test_other_arguments_draw_other_batches(baseline, data, tmp_path):
@@ -178,8 +188,28 @@ def test_a_closed_trainer_holds_no_tensor_so_that_nothing_waits_for_the_garbage_
         run.close()
         assert all(tensor() is None for tensor in held) and validated() is not None
         run.close()
-        run.validated = None
+        del run
         assert validated() is None
+    finally:
+        gc.enable()
+
+
+def test_an_evaluated_candidate_is_gone_without_the_garbage_collector(baseline, data, tmp_path):
+    validated = []
+
+    class Watched(LeanTrainer):
+        def close(self):
+            validated.append(weakref.ref(next(self.validated.parameters())))
+            super().close()
+
+    options = {"reference_ms": 10.0, "trainer": Watched, "keep_in": tmp_path / "weights", "paused_in": tmp_path}
+    evaluator = TrainingEvaluator(YOLOV8N, baseline, data, CPU, tmp_path / "scratch", **options)
+    evaluator.evaluate(GAM4, Budget(1, 64, 8), lambda epoch, metrics: None)
+    gc.collect()
+    gc.disable()
+    try:
+        evaluator.evaluate(GAM4, Budget(1, 64, 8), lambda epoch, metrics: None)
+        assert len(validated) == 2 and validated[1]() is None
     finally:
         gc.enable()
 

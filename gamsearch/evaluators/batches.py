@@ -8,6 +8,8 @@ for bit, and the random streams are left where drawing would have left them.
 
 import random
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +17,16 @@ import psutil
 import torch
 
 Batch = dict[str, Any]
-Drawn = tuple[Batch, tuple[Any, Any]]
+Drawn = tuple[Batch, tuple[Any, Any] | None]
+"""A batch, and the states of Python's and NumPy's random streams after it if they decide what comes next."""
 
 SHARE_OF_MEMORY = 0.25
-"""All that is kept takes at most this share of the memory that would be free without it."""
+"""All that a process keeps takes at most this share of the memory that would be free without it."""
+
+CONTROL_GROUPS = {  # a limit and what is used of it: version 2, version 1
+    "/sys/fs/cgroup/memory.max": "/sys/fs/cgroup/memory.current",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes": "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+}
 
 _EPOCHS: dict[tuple[Any, ...], list[Drawn]] = {}
 
@@ -34,6 +42,8 @@ class SharedBatches:
         self.loader, self.key, self.augmented = loader, key, augmented
 
     def __getattr__(self, name: str) -> Any:
+        if name == "loader":  # a copy that has no attributes yet asks for it
+            raise AttributeError(name)
         return getattr(self.loader, name)
 
     def __len__(self) -> int:
@@ -46,7 +56,7 @@ class SharedBatches:
             yield from self._draw(key)
             return
         for batch, streams in drawn:
-            if self.augmented:
+            if streams is not None:
                 random.setstate(streams[0])
                 np.random.set_state(streams[1])
             yield dict(batch)
@@ -55,13 +65,16 @@ class SharedBatches:
         """Yield the loader's batches, and keep them once all were drawn, if there is room."""
         drawn: list[Drawn] | None = None
         for number, batch in enumerate(self.loader):
-            if number == 0 and fits(batch, len(self.loader)):
+            if number == 0 and fits(len(self.loader) * _size(batch)):
                 drawn = []
             if drawn is not None:
-                drawn.append((self._kept(batch), (random.getstate(), np.random.get_state())))
+                drawn.append((self._kept(batch), self._streams()))
             yield batch
-        if drawn:
+        if drawn and fits(sum(_size(batch) for batch, _ in drawn)):  # the first batch may have been the smallest
             _EPOCHS[key] = drawn
+
+    def _streams(self) -> tuple[Any, Any] | None:
+        return (random.getstate(), np.random.get_state()) if self.augmented else None
 
     def _kept(self, batch: Batch) -> Batch:
         """The mapping for itself, as a trainer changes it, with its tensors in ordinary memory, as pinned is scarce."""
@@ -74,10 +87,19 @@ def forget() -> None:
     _EPOCHS.clear()
 
 
-def fits(batch: Batch, count: int) -> bool:
-    """Whether `count` batches like this one may be kept beside what is kept already."""
-    held = sum(_size(kept) for epoch in _EPOCHS.values() for kept, _ in epoch)
-    return held + count * _size(batch) <= SHARE_OF_MEMORY * (held + psutil.virtual_memory().available)
+def fits(size: int) -> bool:
+    """Whether so many bytes may be kept beside what is kept already."""
+    held = sum(_size(batch) for epoch in _EPOCHS.values() for batch, _ in epoch)
+    return held + size <= SHARE_OF_MEMORY * (held + free_memory())
+
+
+def free_memory() -> int:
+    """Bytes that are free on this machine, or left of what a control group (a container, a Slurm job) allows."""
+    free: int = psutil.virtual_memory().available
+    for limit, used in CONTROL_GROUPS.items():
+        with suppress(OSError, ValueError):  # there is no such group, or it says `max`
+            free = min(free, int(Path(limit).read_text()) - int(Path(used).read_text()))
+    return free
 
 
 def _size(batch: Batch) -> int:

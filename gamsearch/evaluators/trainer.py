@@ -49,6 +49,9 @@ LARGEST_SEED = 2**32 - 1
 DECIDES_NO_BATCH = {"model", "project", "name", "save_dir", "val", "amp"}
 """The training arguments in which trainings of a search may differ and on which no batch depends."""
 
+DECIDES_NO_VALIDATION = DECIDES_NO_BATCH | {"seed", "epochs"}
+"""The same of the validation's batches."""
+
 OnEpoch = Callable[[int, dict[str, float]], None]
 
 _DATASETS: dict[tuple, Any] = {}
@@ -122,7 +125,8 @@ class LeanTrainer(DetectionTrainer):
         loader = super().get_dataloader(dataset_path, batch_size, rank, mode)
         if not (self.resumable and self.shares_batches):
             return loader
-        given = {name: repr(value) for name, value in vars(self.args).items() if name not in DECIDES_NO_BATCH}
+        without = DECIDES_NO_BATCH if mode == "train" else DECIDES_NO_VALIDATION
+        given = {name: repr(value) for name, value in vars(self.args).items() if name not in without}
         key = (str(dataset_path), mode, batch_size, *sorted(given.items()))
         return SharedBatches(loader, key, augmented=mode == "train")
 
@@ -151,6 +155,8 @@ class LeanTrainer(DetectionTrainer):
         start_streams(self)
         if self.paused is not None:
             restore(self, self.paused)
+            if self.start_epoch > self.epochs - self.args.close_mosaic:  # 8.4.0 closes it in that one epoch alone
+                self._close_dataloader_mosaic()
 
     def _start_streams_of_epoch(self) -> None:
         if self.resumable and self.epoch:
@@ -198,19 +204,22 @@ class LeanTrainer(DetectionTrainer):
         return {}
 
     def close(self) -> None:
-        """End the workers of the data loaders and let go of all tensors but those of `validated`.
+        """Let go of all tensors but those of `validated`, and end the workers of the data loaders.
 
-        A trainer is held by cycles of references, so all that it holds would stay until the next collection of garbage.
+        What holds the trainer itself goes too, so that everything is free as soon as the caller lets go of it and need
+        not wait for the next collection of garbage.
         """
-        for name in ("train_loader", "test_loader"):
-            close = getattr(getattr(self, name, None), "close", None)
-            if close is not None:
-                close()
         optimizer = getattr(self, "optimizer", None)
         if optimizer is not None:  # its scheduler has tied it to itself
             optimizer.state.clear()
             optimizer.param_groups.clear()
         self.model = self.ema = self.paused = self.loss = self.loss_items = self.tloss = None
+        self.scheduler = self.lf = None
+        self.on_epoch, self.check_setup = (lambda epoch, results: None), (lambda model: None)
+        for name in ("train_loader", "test_loader"):
+            close = getattr(getattr(self, name, None), "close", None)
+            if close is not None:
+                close()
 
     def save_model(self) -> bool:
         """No checkpoints: the caller keeps `validated`."""
