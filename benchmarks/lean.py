@@ -54,8 +54,6 @@ from gamsearch.model import Candidate, build_candidate, fresh_parameters
 CPU = torch.device("cpu")
 TARGETS = {96: 0.5, 160: 0.7}
 GROWTH = 0.05
-SEARCHED = {**BRIEF, "mosaic": 0.0, "close_mosaic": 0}
-"""What decides what a brief training learns."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def curve(setting: Setting) -> list[float]:
 def searched(setting: Setting) -> list[float]:
     """A trial with what the stock path cannot do: re-estimated statistics and a learning rate for attention."""
     candidate = setting.candidate()
-    brief = replace(setting, learnt={**SEARCHED, "nbs": setting.budget.batch})
+    brief = replace(setting, learnt=searched_recipe(setting.budget.batch))
     return _trained(brief, candidate, fresh=frozenset(fresh_parameters(candidate)))
 
 
@@ -129,6 +127,11 @@ def _trained(setting: Setting, candidate: Candidate, curve: bool = True, **optio
     trainer.train()
     trainer.close()
     return maps
+
+
+def searched_recipe(batch: int) -> dict[str, Any]:
+    """What decides what a brief training of the search learns."""
+    return {**BRIEF, "mosaic": 0.0, "close_mosaic": 0, "nbs": batch}
 
 
 def stock_defaults(*names: str) -> dict[str, Any]:
@@ -173,7 +176,7 @@ def prepared(options: argparse.Namespace, imgsz: int) -> Setting:
         data.yaml.resolve(),
         Budget(options.epochs, imgsz, options.batch),
         folder.resolve(),
-        {**SEARCHED, "nbs": options.batch} if options.recipe == "brief" else {},
+        searched_recipe(options.batch) if options.recipe == "brief" else {},
     )
     model = setting.candidate().model
     (folder / "yolov8n-candidate.yaml").write_text(yaml.safe_dump(model.yaml), encoding="utf-8")

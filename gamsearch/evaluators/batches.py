@@ -7,7 +7,7 @@ for bit, and the random streams are left where drawing would have left them.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,12 @@ import torch
 Batch = dict[str, Any]
 Drawn = tuple[Batch, tuple[Any, Any] | None]
 """A batch, and the states of Python's and NumPy's random streams after it if they decide what comes next."""
+
+DECIDES_NO_BATCH = {"model", "project", "name", "save_dir", "val", "amp"}
+"""The training arguments in which trainings of a search may differ and on which no batch depends."""
+
+DECIDES_NO_VALIDATION = DECIDES_NO_BATCH | {"seed", "epochs"}
+"""The same of the validation's batches."""
 
 SHARE_OF_MEMORY = 0.25
 """All that a process keeps takes at most this share of the memory that would be free without it."""
@@ -80,6 +86,13 @@ class SharedBatches:
         """The mapping for itself, as a trainer changes it, with its tensors in ordinary memory, as pinned is scarce."""
         pinned = self.loader.pin_memory
         return {k: v.clone() if pinned and isinstance(v, torch.Tensor) else v for k, v in batch.items()}
+
+
+def key_of(path: str, mode: str, batch_size: int, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What decides the batches of a split (`mode` is `train` or `val`) besides the random streams."""
+    without = DECIDES_NO_BATCH if mode == "train" else DECIDES_NO_VALIDATION
+    given = {name: repr(value) for name, value in arguments.items() if name not in without}
+    return (path, mode, batch_size, *sorted(given.items()))
 
 
 def forget() -> None:

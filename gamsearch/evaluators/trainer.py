@@ -31,7 +31,7 @@ from ultralytics.utils.torch_utils import init_seeds
 from gamsearch.data import listed_images, random_share
 from gamsearch.device_lock import lock_of
 from gamsearch.errors import CandidateFailed
-from gamsearch.evaluators.batches import SharedBatches
+from gamsearch.evaluators.batches import SharedBatches, key_of
 from gamsearch.evaluators.pause import State, restore
 
 STATISTICS_IMAGES = 256
@@ -45,12 +45,6 @@ SEEDS_PER_EPOCH = 1_000_003
 
 LARGEST_SEED = 2**32 - 1
 """NumPy takes seeds below 2**32, and one more than this one is used."""
-
-DECIDES_NO_BATCH = {"model", "project", "name", "save_dir", "val", "amp"}
-"""The training arguments in which trainings of a search may differ and on which no batch depends."""
-
-DECIDES_NO_VALIDATION = DECIDES_NO_BATCH | {"seed", "epochs"}
-"""The same of the validation's batches."""
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 
@@ -125,10 +119,7 @@ class LeanTrainer(DetectionTrainer):
         loader = super().get_dataloader(dataset_path, batch_size, rank, mode)
         if not (self.resumable and self.shares_batches):
             return loader
-        without = DECIDES_NO_BATCH if mode == "train" else DECIDES_NO_VALIDATION
-        given = {name: repr(value) for name, value in vars(self.args).items() if name not in without}
-        key = (str(dataset_path), mode, batch_size, *sorted(given.items()))
-        return SharedBatches(loader, key, augmented=mode == "train")
+        return SharedBatches(loader, key_of(str(dataset_path), mode, batch_size, vars(self.args)), mode == "train")
 
     def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """Ultralytics' optimiser with the fresh parameters in groups of their own at `fresh_lr_factor` x the rate."""
