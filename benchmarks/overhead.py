@@ -1,7 +1,7 @@
 """What the search itself costs per trial, when trials cost nothing: 2,000 trials in the embedded journal storage.
 
     python benchmarks/overhead.py
-    python benchmarks/overhead.py --sampler thaw --trials 300
+    python benchmarks/overhead.py --sampler thaw --trials 500
 
 Searches `gam.yaml` (a space too large to list) with an evaluator that makes up its figures at no cost, and reports the
 time per trial over the last 200 trials (ask, decide, record, tell, count), as wall time and as CPU time of the process;

@@ -145,9 +145,14 @@ class Case:
 
 
 def resampled(table: ReplayTable, seed: int) -> ReplayTable:
-    """The table with one curve per architecture, of seed 0: a drawn recorded baseline plus a drawn recorded gain."""
+    """The table with a drawn curve per architecture at seed 0: a drawn recorded baseline plus a drawn recorded gain.
+
+    The other seeds follow in their order, as they were recorded: the baseline's are what the seed noise is measured on.
+    """
     rng, baseline = random.Random(seed), baseline_row(table)
-    shown = baseline["curves"][str(rng.choice(table.seeds))]
+    first = rng.choice(table.seeds)
+    shown = baseline["curves"][str(first)]
+    others = [other for other in table.seeds if other != first]
     rows = {}
     for key, row in table.rows.items():
         drawn = str(rng.choice(table.seeds))
@@ -156,8 +161,9 @@ def resampled(table: ReplayTable, seed: int) -> ReplayTable:
             {"epoch": base["epoch"], **{m: base[m] + ours[m] - theirs[m] for m in ("map50_95", "map50")}}
             for base, ours, theirs in pairs
         ]
-        rows[key] = {**row, "curves": {"0": curve}}
-    return replace(table, seeds=(0,), rows=rows)
+        recorded = {str(number): row["curves"][str(other)] for number, other in enumerate(others, 1)}
+        rows[key] = {**row, "curves": {"0": curve, **recorded}}
+    return replace(table, seeds=tuple(range(len(table.seeds))), rows=rows)
 
 
 def runs_of(case: Case, arms: list[str], seeds: int, show: Callable[[str], None] = print) -> list[Run]:

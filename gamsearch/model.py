@@ -146,7 +146,8 @@ def _renamed(name: str, row_map: dict[int, int]) -> str:
 def audit_of(model: Model, donor: dict[str, torch.Tensor]) -> Audit:
     """Compare `model` with the renamed tensors of the baseline, value by value."""
     state = model.state_dict()
-    inherited = [n for n, t in donor.items() if n in state and torch.equal(state[n].float().cpu(), t.float().cpu())]
+    placed = [n for n in donor if n in state]
+    inherited = [n for n in placed if torch.equal(state[n].float().cpu(), donor[n].float().cpu())]
     fresh = [n for n in state if n not in donor]
     return Audit(
         tensors_inherited=len(inherited),
@@ -155,7 +156,7 @@ def audit_of(model: Model, donor: dict[str, torch.Tensor]) -> Audit:
         elements_expected=sum(t.numel() for t in donor.values()),
         tensors_fresh=len(fresh),
         elements_fresh=sum(state[n].numel() for n in fresh),
-        misplaced=sum(n in state and n not in set(inherited) for n in donor),
+        misplaced=len(placed) - len(inherited),
     )
 
 

@@ -336,13 +336,18 @@ class _Search:
         return [bool(on) for on in pareto.front(points, self.objectives)]
 
     def _enqueue_promoted(self) -> None:
-        """Go on with the best training that is paused at the highest rung from which one is promoted."""
+        """Go on with the best training that is paused at the highest rung from which one is promoted.
+
+        One that another worker has taken up again counts among those that reached the rung, but is not proposed twice.
+        """
         if records.trials(self.study, TrialState.WAITING):
             return
+        running = self.evidence.update().running
         for rung in reversed(self.plan.budget.rungs):
             for known in self.judge.promotable(self.evidence, rung):
-                self.study.enqueue_trial(self.plan.space.encode(known.architecture))
-                return
+                if known.architecture.key not in running:
+                    self.study.enqueue_trial(self.plan.space.encode(known.architecture))
+                    return
 
     @property
     def used(self) -> float:

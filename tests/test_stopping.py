@@ -13,17 +13,18 @@ from optuna.trial import TrialState
 from gamsearch import requeue
 from gamsearch import study as records
 from gamsearch.allowance import Allowance
-from gamsearch.architecture import Architecture
+from gamsearch.architecture import Architecture, Placement
 from gamsearch.detectors import Detector
 from gamsearch.errors import OptionError, RunError
 from gamsearch.evaluation import Budget
 from gamsearch.evaluators.replay import ReplayEvaluator, ReplayTable
 from gamsearch.evidence import Evidence
 from gamsearch.metrics import metric_named
-from gamsearch.search import Plan, search
+from gamsearch.roster import Alone
+from gamsearch.search import Plan, _Search, search
 from gamsearch.space import SearchSpace
-from gamsearch.stopping import NAMED, optimistic, stopping_named
-from gamsearch.surrogate import Features, Observation, Surrogate
+from gamsearch.stopping import NAMED, Judge, optimistic, stopping_named
+from gamsearch.surrogate import Features, Observation, Surrogate, Surrogates
 
 SPACE = SearchSpace.load("gam-small", Detector.load("yolov8n"))
 EPOCHS = 20
@@ -149,18 +150,79 @@ def test_a_search_that_was_stopped_between_trials_goes_on_with_the_same_knowledg
     assert front_of(parts) == front_of(whole) == TRUE_FRONT
 
 
-def test_the_baseline_and_every_tenth_candidate_are_never_stopped(tmp_path):
+@pytest.mark.parametrize("stopping", ["default", "aggressive"])
+def test_the_baseline_and_every_so_manyth_candidate_are_never_stopped(tmp_path, stopping):
     study = new_study(tmp_path / "run")
-    run(study, "random", "aggressive", Allowance(260, "epochs"))
+    run(study, "random", stopping, Allowance(400, "epochs"))
     first: dict[str, optuna.trial.FrozenTrial] = {}
     for trial in records.trials(study):
         if trial.user_attrs.get("epochs_trained"):
             first.setdefault(trial.user_attrs["key"], trial)
     begun = list(first.values())
     assert begun[0].user_attrs["label"] == "baseline"
-    probe = NAMED["aggressive"].probe
+    assert any(t.state == TrialState.PRUNED for t in begun)
+    probe = NAMED[stopping].probe
     spared = [begun[i] for i in range(1, len(begun)) if (i - 1) % probe == 0]
-    assert spared and all(t.state == TrialState.COMPLETE for t in (begun[0], *spared))
+    assert len(spared) > 1 and all(t.state == TrialState.COMPLETE for t in (begun[0], *spared))
+
+
+def test_a_hopeless_candidate_is_screened_before_its_first_epoch_and_a_promising_one_is_not(tmp_path):
+    study = new_study(tmp_path / "run")
+    run(study, "random", "off", Allowance(16))
+    evidence = Evidence(study).update()
+    objectives = tuple(metric_named(name) for name in OBJECTIVES)
+    judge = Judge(NAMED["default"], objectives, Surrogates(SPACE), noise=0.001)
+
+    def screened(*placements: tuple[int, int]):
+        architecture = Architecture.of(
+            "yolov8n", [Placement(site, "GAM", (("rate", rate),)) for site, rate in placements]
+        )
+        return judge.screen(evidence, architecture, {"latency_ms": latency(architecture)}, EPOCHS)
+
+    stop = screened((9, 4))  # loses 0.03 and is slower than the baseline
+    assert stop.epoch == 0 and not stop.paused and stop.reason.startswith("screened before training: at best")
+    dominating = records.trials(study)[stop.by].user_attrs["measurement"]["metrics"]
+    assert dominating["map50_95"] >= stop.bound > evidence.baseline.curve[EPOCHS]["map50_95"] - 0.03
+    assert screened((4, 4)) is None and screened((4, 4), (15, 4)) is None
+    few = new_study(tmp_path / "few")
+    run(few, "random", "off", Allowance(14))
+    evidence = Evidence(few).update()
+    assert screened((9, 4)) is None
+
+
+def test_a_paused_training_that_another_worker_has_taken_up_is_not_promoted_again(tmp_path):
+    study, stopping = new_study(tmp_path / "run"), NAMED["aggressive"]
+
+    def waiting() -> list[Architecture]:
+        return [SPACE.decode(t.system_attrs["fixed_params"]) for t in records.trials(study, TrialState.WAITING)]
+
+    def paused() -> set[str]:
+        return {key for key, known in Evidence(study).update().known.items() if known.paused}
+
+    for limit in range(20, 300, 2):  # until it ends with a promotion that waits
+        run(study, "random", "aggressive", Allowance(limit, "epochs"))
+        if {a.key for a in waiting()} & paused():
+            break
+    (promoted,) = waiting()
+    plan = Plan(SPACE, Budget(EPOCHS, rungs=stopping.rungs(EPOCHS)), Allowance(1), "random", 1, stopping)
+    searching = _Search(study, plan, evaluator(), Quiet(), Alone())
+    study.ask().set_user_attr("key", promoted.key)
+    searching._enqueue_promoted()
+    assert promoted.key in paused() and promoted not in waiting()
+
+
+def test_what_the_report_says_of_foreseen_latencies_is_how_far_off_they_were(tmp_path):
+    class Off(ReplayEvaluator):
+        """Foresees 2 % too much."""
+
+        def foresee(self, architecture):
+            figures = super().foresee(architecture)
+            return {name: value * (1.02 if name.startswith("latency") else 1) for name, value in figures.items()}
+
+    study = new_study(tmp_path / "run")
+    run(study, "thaw", "default", Allowance(220, "epochs"), Off(evaluator().table))
+    said = records.record(study, "run").foresight()
+    assert "its error was 2.0 % (median), 2.0 % at most" in said
 
 
 def test_off_trains_everything_to_the_end(tmp_path):

@@ -19,8 +19,9 @@ from gamsearch.detectors import Detector
 from gamsearch.errors import CandidateFailed
 from gamsearch.evaluation import Budget, Paused
 from gamsearch.evaluators import training
+from gamsearch.evaluators.batch_norm import reestimate_statistics
 from gamsearch.evaluators.recipe import BRIEF, arguments
-from gamsearch.evaluators.trainer import FRESH_LR_FACTOR, LeanTrainer, reestimate_statistics
+from gamsearch.evaluators.trainer import FRESH_LR_FACTOR, LeanTrainer
 from gamsearch.evaluators.training import TrainingEvaluator
 from gamsearch.model import build_candidate, fresh_parameters
 

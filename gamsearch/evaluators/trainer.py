@@ -9,33 +9,32 @@ While it is at work it shares the device, and between two batches it lets a late
 """
 
 import io
-import random
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from copy import deepcopy
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
-from ultralytics.data import dataset as datasets
-from ultralytics.data import utils as data_utils
 from ultralytics.data.build import build_yolo_dataset
-from ultralytics.engine import trainer as engine
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils import nms
 from ultralytics.utils.torch_utils import init_seeds
 
 from gamsearch.data import listed_images, random_share
 from gamsearch.device_lock import lock_of
 from gamsearch.errors import CandidateFailed
+from gamsearch.evaluators.batch_norm import images_for_statistics, reestimate_statistics
 from gamsearch.evaluators.batches import SharedBatches, key_of
+from gamsearch.evaluators.guards import (
+    no_amp_download,
+    no_data_downloads,
+    no_label_cache,
+    no_nms_time_limit,
+    random_state_kept,
+    whole_data,
+)
 from gamsearch.evaluators.pause import State, restore
-
-STATISTICS_IMAGES = 256
-"""At most so many training images re-estimate the batch-norm statistics; always the same ones."""
 
 FRESH_LR_FACTOR = 3.0
 """Learning rate of the attention modules relative to the inherited layers."""
@@ -94,20 +93,15 @@ class LeanTrainer(DetectionTrainer):
     # set-up ------------------------------------------------------------------------------------------------------
     def get_dataset(self) -> dict[str, Any]:
         """What the data YAML says; nothing is downloaded, no font either, and no `download` script of it is run."""
-        original, font = engine.check_det_dataset, data_utils.check_font
-        engine.check_det_dataset = partial(original, autodownload=False)
-        data_utils.check_font = lambda *args, **options: None
-        try:
+        with no_data_downloads():
             return super().get_dataset()
-        finally:
-            engine.check_det_dataset, data_utils.check_font = original, font
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         """Scan and cache each split once per process; its augmentation starts anew for every trial."""
         key = (str(img_path), mode, batch, self.args.imgsz, str(self.args.fraction), str(self.args.cache))
         if key not in _DATASETS:
             images = self._share() if mode == "train" else img_path
-            with redirect_stdout(io.StringIO()), _whole(self.args), _no_label_cache():  # its progress bars
+            with redirect_stdout(io.StringIO()), whole_data(self.args), no_label_cache():  # its progress bars
                 _DATASETS[key] = super().build_dataset(images, mode, batch)
         dataset = _DATASETS[key]
         _forget_buffer(dataset)
@@ -139,7 +133,7 @@ class LeanTrainer(DetectionTrainer):
         super()._build_train_pipeline()
 
     def _setup_train(self, *args: Any) -> None:
-        with _no_amp_download():
+        with no_amp_download():
             super()._setup_train(*args)
         self.check_setup(self.model)
         self._statistics()  # built now, since its random draws must not get into the first training of a process
@@ -173,7 +167,7 @@ class LeanTrainer(DetectionTrainer):
         _check_finite(self.validated, self.epoch + 1)
         self.ema.ema = self.validated
         try:
-            with _no_nms_time_limit(), _random_state_kept() if self.reestimate else nullcontext():
+            with no_nms_time_limit(), random_state_kept() if self.reestimate else nullcontext():
                 return super().validate()
         finally:
             self.ema.ema = averaged
@@ -257,14 +251,9 @@ class LeanTrainer(DetectionTrainer):
         cfg: Any = deepcopy(self.args)
         cfg.cache, cfg.fraction = False, 1.0
         images = self._share()
-        with _no_label_cache():
+        with no_label_cache():
             dataset: Any = build_yolo_dataset(cfg, images, 16, self.data, mode="val", rect=True, stride=self.stride)
-        step = -(-len(dataset) // STATISTICS_IMAGES)
-        groups: dict[tuple, list[torch.Tensor]] = {}
-        for i in range(0, len(dataset), step):
-            image = dataset[i]["img"]
-            groups.setdefault(tuple(image.shape), []).append(image)
-        return [torch.stack(part) for group in groups.values() for part in _chunks(group, 16)]
+        return images_for_statistics(dataset)
 
 
 def start_streams(trainer: DetectionTrainer, epoch: int = 0) -> None:
@@ -289,98 +278,9 @@ def _check_finite(model: nn.Module, epoch: int) -> None:
         raise CandidateFailed("nan", f"weights or statistics are not finite in epoch {epoch}")
 
 
-@contextmanager
-def _whole(args: Any) -> Iterator[None]:
-    """Let Ultralytics take all images of what it is given, since it would take the first ones of a share."""
-    fraction, args.fraction = args.fraction, 1.0
-    try:
-        yield
-    finally:
-        args.fraction = fraction
-
-
 def _forget_buffer(dataset: Any) -> None:
     """Drop the images that mosaic kept from the last trial, unless all images are cached in memory anyway."""
     if dataset.cache != "ram":
         for i in dataset.buffer:
             dataset.ims[i] = None
     dataset.buffer = []
-
-
-def _chunks(items: list, size: int) -> Iterator[list]:
-    """Consecutive parts of at most `size`, none of them a single image (a batch norm cannot learn from one)."""
-    parts = [items[i : i + size] for i in range(0, len(items), size)]
-    if len(parts) > 1 and len(parts[-1]) == 1:
-        parts[-2] += parts.pop()
-    yield from parts
-
-
-@torch.no_grad()
-def reestimate_statistics(model: nn.Module, batches: Iterator[torch.Tensor]) -> None:
-    """Replace the running statistics of every batch norm by their averages over `batches` (`B x 3 x H x W`, 0..1).
-
-    Ultralytics sets batch-norm momentum to 0.03, so after a brief training the running statistics still hold much of
-    their initial values, the more the younger a layer is. The weights are not touched.
-    """
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    if not norms:
-        return
-    momenta, training = [m.momentum for m in norms], model.training
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the cumulative average
-    model.train()
-    for images in batches:
-        model(images)
-    model.train(training)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-
-
-@contextmanager
-def _random_state_kept() -> Iterator[None]:
-    """Leave the random streams as they were, so that what is done between epochs cannot change the training."""
-    states = random.getstate(), np.random.get_state()
-    try:
-        with torch.random.fork_rng():
-            yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-
-
-@contextmanager
-def _no_amp_download() -> Iterator[None]:
-    """Answer Ultralytics' AMP check without its download of a reference model; a NaN under AMP is retried in fp32."""
-    original = engine.check_amp
-    engine.check_amp = lambda model: next(model.parameters()).device.type == "cuda"
-    try:
-        yield
-    finally:
-        engine.check_amp = original
-
-
-@contextmanager
-def _no_label_cache() -> Iterator[None]:
-    """Have labels read anew: Ultralytics' `labels.cache` beside the images is a pickle, which could run anything."""
-
-    def none(path: Path) -> Any:
-        raise FileNotFoundError(path)
-
-    original = datasets.load_dataset_cache_file
-    datasets.load_dataset_cache_file = none
-    try:
-        yield
-    finally:
-        datasets.load_dataset_cache_file = original
-
-
-@contextmanager
-def _no_nms_time_limit() -> Iterator[None]:
-    """Lift the wall-clock limit of non-maximum suppression, so that mAP does not depend on the machine's load."""
-    original = nms.non_max_suppression
-    nms.non_max_suppression = partial(original, max_time_img=3600.0)
-    try:
-        yield
-    finally:
-        nms.non_max_suppression = original

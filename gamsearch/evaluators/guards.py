@@ -1,0 +1,86 @@
+"""What would change a training behind its back, kept from it for as long as a `with` lasts: Ultralytics, mostly."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ultralytics.data import dataset as datasets
+from ultralytics.data import utils as data_utils
+from ultralytics.engine import trainer as engine
+from ultralytics.utils import nms
+
+
+@contextmanager
+def no_data_downloads() -> Iterator[None]:
+    """Have a data YAML only read: nothing is downloaded, no font either, and no `download` script of it is run."""
+    original, font = engine.check_det_dataset, data_utils.check_font
+    engine.check_det_dataset = partial(original, autodownload=False)
+    data_utils.check_font = lambda *args, **options: None
+    try:
+        yield
+    finally:
+        engine.check_det_dataset, data_utils.check_font = original, font
+
+
+@contextmanager
+def whole_data(args: Any) -> Iterator[None]:
+    """Let Ultralytics take all images of what it is given, since it would take the first ones of a share."""
+    fraction, args.fraction = args.fraction, 1.0
+    try:
+        yield
+    finally:
+        args.fraction = fraction
+
+
+@contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Leave the random streams as they were, so that what is done between epochs cannot change the training."""
+    states = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+
+
+@contextmanager
+def no_amp_download() -> Iterator[None]:
+    """Answer Ultralytics' AMP check without its download of a reference model; a NaN under AMP is retried in fp32."""
+    original = engine.check_amp
+    engine.check_amp = lambda model: next(model.parameters()).device.type == "cuda"
+    try:
+        yield
+    finally:
+        engine.check_amp = original
+
+
+@contextmanager
+def no_label_cache() -> Iterator[None]:
+    """Have labels read anew: Ultralytics' `labels.cache` beside the images is a pickle, which could run anything."""
+
+    def none(path: Path) -> Any:
+        raise FileNotFoundError(path)
+
+    original = datasets.load_dataset_cache_file
+    datasets.load_dataset_cache_file = none
+    try:
+        yield
+    finally:
+        datasets.load_dataset_cache_file = original
+
+
+@contextmanager
+def no_nms_time_limit() -> Iterator[None]:
+    """Lift the wall-clock limit of non-maximum suppression, so that mAP does not depend on the machine's load."""
+    original = nms.non_max_suppression
+    nms.non_max_suppression = partial(original, max_time_img=3600.0)
+    try:
+        yield
+    finally:
+        nms.non_max_suppression = original
