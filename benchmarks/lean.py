@@ -16,13 +16,14 @@ searched  a trial as the search runs it by default: its recipe, every epoch vali
 All start from the same weights (a baseline that this script trains first, with GAM added) and in each epoch from the
 same random streams, so mAP of stock, lean and curve must be equal in every epoch that they validate, bit for bit. Each
 round runs the arms in random order; the figures are medians of the rounds' ratios (arm / stock, less is better) with
-quartiles, in CPU time of the process and in wall time, of which the latter follows the load of the machine. One torch
-thread. A first round is not counted: it pays for imports, fonts, label caches and, for the lean arms, the batches kept
-in memory. Garbage is collected between the arms, so that none pays for another's. What gamsearch does to keep
+quartiles, in CPU time of the process and in wall time, of which the latter follows the load of the machine. What the
+lean arm's batches and its one validation cost alone, which no trial at equal mAP can do without, is printed too. One
+torch thread. A first round is not counted: it pays for imports, fonts, label caches and, for the lean arms, the batches
+kept in memory. Garbage is collected between the arms, so that none pays for another's. What gamsearch does to keep
 Ultralytics quiet (no network probes, no integrations) is in force for the stock arm as well.
 
-`--trials N` then runs N lean trials with re-estimation and compares the memory of the process (RSS) after the third
-and after the last. Exit code 1 when a target is missed or mAP differs.
+`--trials N` then has the search's evaluator measure and train N architectures and compares the memory of the process
+(RSS) after the third and after the last. Exit code 1 when a target is missed or mAP differs.
 """
 
 import argparse
@@ -34,7 +35,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,9 @@ from gamsearch.environment import quiet_ultralytics
 from gamsearch.evaluation import Budget
 from gamsearch.evaluators.recipe import BRIEF, arguments
 from gamsearch.evaluators.trainer import LeanTrainer, start_streams
+from gamsearch.evaluators.training import TrainingEvaluator
 from gamsearch.model import Candidate, build_candidate, fresh_parameters
+from gamsearch.space import SearchSpace
 
 CPU = torch.device("cpu")
 TARGETS = {96: 0.5, 160: 0.7}
@@ -67,6 +70,8 @@ class Setting:
     budget: Budget
     folder: Path
     learnt: dict[str, Any]
+    epochs_cpu_s: list[float] = field(default_factory=list)
+    """CPU seconds of each lean trial from the first batch of an epoch to the end of its validation, over all epochs."""
 
     def candidate(self) -> Candidate:
         return build_candidate(self.detector, self.architecture, self.baseline, self.budget.imgsz, self.budget.seed)
@@ -98,7 +103,7 @@ def stock(setting: Setting) -> list[float]:
 
 def lean(setting: Setting) -> list[float]:
     """The same training by the lean path."""
-    return _trained(setting, setting.candidate(), curve=False, reestimate=False)
+    return _trained(setting, setting.candidate(), curve=False, watch=setting.epochs_cpu_s, reestimate=False)
 
 
 def curve(setting: Setting) -> list[float]:
@@ -113,8 +118,12 @@ def searched(setting: Setting) -> list[float]:
     return _trained(brief, candidate, fresh=frozenset(fresh_parameters(candidate)))
 
 
-def _trained(setting: Setting, candidate: Candidate, curve: bool = True, **options: Any) -> list[float]:
+def _trained(
+    setting: Setting, candidate: Candidate, curve: bool = True, watch: list[float] | None = None, **options: Any
+) -> list[float]:
     maps: list[float] = []
+    begun: list[float] = []
+    ended: list[float] = []
 
     def note(epoch: int, results: dict[str, float]) -> None:
         if results:
@@ -124,8 +133,12 @@ def _trained(setting: Setting, candidate: Candidate, curve: bool = True, **optio
     budget = replace(setting.budget, curve=curve)
     given = arguments(recipe, budget, setting.data, CPU, setting.folder / "scratch", {})
     trainer = LeanTrainer(candidate.model, given, note, resumable=True, **options)
+    trainer.add_callback("on_train_epoch_start", lambda _: begun.append(time.process_time()))
+    trainer.add_callback("on_fit_epoch_end", lambda _: ended.append(time.process_time()))
     trainer.train()
     trainer.close()
+    if watch is not None:
+        watch.append(sum(ended) - sum(begun))
     return maps
 
 
@@ -208,6 +221,8 @@ def compared(setting: Setting, rounds: int) -> bool:
     medians = {}
     for name in list(ARMS)[1:]:
         medians[name] = shown(f"{name} / stock", cpu[name], cpu["stock"], wall[name], wall["stock"])
+    floor = [inside / whole for inside, whole in zip(setting.epochs_cpu_s[1:], cpu["stock"], strict=True)]
+    print(f"  lean, its batches and validation alone / stock: CPU {spread(floor)}")
     last = {maps[-1:] for maps in maps["stock"]}
     equal = maps["curve"] == maps["stock"] and maps["lean"] == last and len(maps["stock"]) == 1
     curves = "; ".join(
@@ -244,10 +259,19 @@ def spread(values: list[float]) -> str:
 
 
 def memory_is_flat(setting: Setting, trials: int) -> bool:
-    """Run lean trials and print the resident memory after the third and the last; whether it grew less than 5 %."""
+    """Run trials as a search does; print the memory after the third and the last, and whether it grew less than 5 %.
+
+    Another architecture of `gam-small` each time, with its latency measurement, and its weights written.
+    """
+    scratch, kept = setting.folder / "scratch", setting.folder / "weights"
+    kept.mkdir(exist_ok=True)
+    evaluator = TrainingEvaluator(setting.detector, setting.baseline, setting.data, CPU, scratch, keep_in=kept)
+    architectures = [a for a in SearchSpace.load("gam-small", setting.detector).enumerate() if not a.is_baseline]
     sizes = []
-    for _ in range(trials):
-        timed(lambda: searched(setting))
+    for number in range(trials):
+        architecture = architectures[number % len(architectures)]
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluator.evaluate(architecture, setting.budget, lambda epoch, metrics: None)
         sizes.append(resident_mib())
     early, late = sizes[min(2, trials - 1)], sizes[-1]
     growth = late / early - 1
@@ -269,7 +293,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--data", required=True)
     parser.add_argument("--imgsz", type=int, nargs="+", default=list(TARGETS))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--trials", type=int, default=0, help="lean trials for the memory figure, 0: none")
+    parser.add_argument("--trials", type=int, default=0, help="trials for the memory figure, 0: none")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--recipe", choices=("stock", "brief"), default="stock", help="by which both arms learn")

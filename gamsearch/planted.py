@@ -1,10 +1,12 @@
 """A data set with a planted effect, made offline: the colour of a distant marker decides the class of grey digits.
 
-Every picture shows one to three handwritten digits on plain ground, all small or one of them large, and which digit one
-shows means nothing: the class is a size and a colour. In some pictures the digits have their colour themselves; in most
-they are grey and a square marker elsewhere has it. A detector whose receptive field ends before the marker can only
-guess there, and attention that reaches it solves the small or the large digits, depending on its place. The digits are
-those of `gamsearch.drawn`.
+Every picture shows one to three handwritten digits of one size on plain ground, and which digit one shows means
+nothing: the class is a size and a colour. In some pictures the digits have their colour themselves; in most they are
+grey and a square marker elsewhere has it. A detector whose receptive field ends before the marker can only guess there.
+Each of the three sizes has a level of the head (P2, P3, P4): it does not fit the boxes of the level before, and few
+anchors of the next level lie inside it. So attention before a level solves the digits of its size and hardly any
+others, and how much that is worth depends on the number of their classes: the effects are graded and add up. The digits
+are those of `gamsearch.drawn`.
 """
 
 from dataclasses import dataclass
@@ -42,8 +44,9 @@ class Group:
 
 
 GROUPS = (
-    Group("small", colours=5, objects=3, share=0.58, height=(13, 17), distance=(14, 76)),
-    Group("large", colours=3, objects=1, share=0.42, height=(34, 42), distance=(44, 76)),
+    Group("tiny", colours=4, objects=3, share=0.44, height=(10, 13), distance=(21, 33)),
+    Group("medium", colours=3, objects=2, share=0.28, height=(20, 27), distance=(40, 60)),
+    Group("large", colours=2, objects=1, share=0.28, height=(34, 40), distance=(58, 74)),
 )
 CLASSES = tuple((group, colour) for group in GROUPS for colour in list(COLOURS)[: group.colours])
 """The classes in their order."""
@@ -54,7 +57,7 @@ class Size:
     """How many pictures of which side (px) are drawn."""
 
     train: int = 900
-    val: int = 220
+    val: int = 300
     imgsz: int = 96
 
 
@@ -70,10 +73,10 @@ AUGMENTATION: dict[str, float] = {
 }
 """Ultralytics training arguments that leave sizes, distances and colours as they are."""
 
-FORM = 2
+FORM = 3
 COLOURED = 0.15
 """The share of pictures whose digits have their colour themselves."""
-MARKER = 12
+MARKER = 20
 GREY = (0.3, 0.7)
 GRAIN = 0.02
 DISTANCES, ANGLES = 20, 24

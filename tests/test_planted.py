@@ -83,7 +83,7 @@ def test_the_marker_has_the_colour_of_the_class_and_the_promised_distance_to_eve
         distances[group] += list(np.linalg.norm((boxes[:, :2] + boxes[:, 2:]) / 2 - centre, axis=1))
     for group, found in distances.items():
         assert group.distance[0] - 1 <= min(found) and max(found) <= group.distance[1] + 1
-    assert min(distances[planted.GROUPS[0]]) < 20 and max(distances[planted.GROUPS[0]]) > 65
+        assert max(found) - min(found) > 0.6 * (group.distance[1] - group.distance[0])
 
 
 def test_without_coloured_digits_nothing_but_the_marker_tells_the_class(
