@@ -14,7 +14,8 @@ A paused training is resumed when it is promoted or proposed again.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import ceil, inf, isfinite
+from math import ceil, exp, inf, isfinite, log
+from statistics import fmean
 from typing import Any
 
 import moocore
@@ -226,9 +227,9 @@ def observations(evidence: Evidence, marks: Sequence[int]) -> list[Observation]:
         for first, last in zip((0, *marks), marks, strict=False):
             epochs = [epoch for epoch in known.curve if first < epoch <= last]
             gains = [gain for epoch in epochs if (gain := evidence.gain(known, epoch)) is not None]
-            if epochs and len(gains) == len(epochs) and np.isfinite(gains).all():
-                centre = float(np.exp(np.mean(np.log(epochs))))
-                found.append(Observation(known.architecture, centre, float(np.mean(gains)), len(gains)))
+            if epochs and len(gains) == len(epochs) and all(map(isfinite, gains)):
+                centre = exp(fmean(map(log, epochs)))
+                found.append(Observation(known.architecture, centre, fmean(gains), len(gains)))
         if len(found) >= MOST_OBSERVATIONS:
             break
     return found[::-1]

@@ -101,7 +101,7 @@ class Surrogate:
         cross = self._covariance(points, self._points, self.parameters)
         mean = cross @ self._weights
         spent = np.einsum("ij,ji->i", cross, linalg.cho_solve(self._factor, cross.T))
-        variance = np.diag(self._covariance(points, points, self.parameters)) - spent
+        variance = self._prior_variance(points, self.parameters) - spent
         return mean * self.scale, np.sqrt(np.maximum(variance, 1e-12)) * self.scale
 
     def left_out(self) -> Vector:
@@ -128,6 +128,14 @@ class Surrogate:
         placements = mean + effects * (a[0] @ b[0].T) + likeness * _cosine(a[0], b[0])
         return np.asarray((placements + residual * same) * near * grown)
 
+    def _prior_variance(self, points: tuple, parameters: Vector) -> Vector:
+        """The diagonal of the covariance of `points` with themselves."""
+        mean, effects, likeness, residual, _, _, growth = np.exp(parameters)
+        lengths = np.einsum("ij,ij->i", points[0], points[0])
+        attended = np.any(points[0][:, :-1] != 0, axis=1)  # the likeness to itself: 1, but for the baseline 0
+        grown = np.exp(2 * growth * (points[1] - self._last))
+        return np.asarray((mean + effects * lengths + likeness * attended + residual) * grown)
+
     def _fitted(self) -> Vector:
         """The parameters of highest posterior density under log-normal priors around `PRIOR`."""
 
@@ -152,17 +160,24 @@ def _cosine(a: Vector, b: Vector) -> Vector:
 
 
 class Surrogates:
-    """Surrogates of one search: the parameters are fitted again only when the observations have grown by a tenth."""
+    """Surrogates of one search: the parameters are fitted again only when the observations have grown by a tenth.
+
+    The latest one is kept, since a pause and the choice after it ask for the same.
+    """
 
     def __init__(self, space: SearchSpace):
         self.features = Features(space)
         self._parameters: Vector | None = None
         self._fitted_to = 0
+        self._latest: tuple[list[Observation], Surrogate] | None = None
 
     def of(self, observations: Sequence[Observation]) -> Surrogate:
         """The Gaussian process for `observations`, at least one."""
+        if self._latest is not None and self._latest[0] == observations:
+            return self._latest[1]
         grown = len(observations) >= 1.1 * self._fitted_to or len(observations) < self._fitted_to
         surrogate = Surrogate(self.features, observations, None if grown else self._parameters)
         if grown:
             self._parameters, self._fitted_to = surrogate.parameters, len(observations)
+        self._latest = list(observations), surrogate
         return surrogate

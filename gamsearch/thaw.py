@@ -144,7 +144,11 @@ class Thaw:
     def _promise(
         self, evidence: Evidence, pool: Sequence[Architecture], mean: NDArray[np.float64], sd: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Expected hypervolume improvement of each architecture per epoch that it still needs."""
+        """Expected hypervolume improvement of each architecture per epoch that it still needs.
+
+        It is averaged over `NODES` in the order of its value at the last one, which bounds it, and only as long as that
+        bound is not below what another promises; for the rest, whose promise is not the largest, it stays 0.
+        """
         assert evidence.baseline is not None  # observations are gains over it
         zero = evidence.baseline
         front = [self._point(k.built, k.curve[self.epochs]["map50_95"]) for k in evidence.candidates if k.complete]
@@ -152,19 +156,27 @@ class Thaw:
         point = pareto.reference_point(front[-1], self.objectives)
         now = pareto.hypervolume(front, point, self.objectives)
         members = np.array(front)[pareto.front(front, self.objectives)].tolist()
-        promise = np.zeros(len(pool))
-        for i, architecture in enumerate(pool):
-            built = self._costs(evidence, architecture)
-            gains = mean[i] + sd[i] * NODES
-            level = zero.curve[self.epochs]["map50_95"]
-            volumes = [
-                pareto.hypervolume([*members, self._point(built or {}, level + gain)], point, self.objectives)
-                for gain in gains
-            ]
-            known = evidence.known.get(architecture.key)
-            left = self.epochs - (known.epochs if known else 0)
-            promise[i] = (float(np.mean(volumes)) - now) / left
+        level = zero.curve[self.epochs]["map50_95"]
+        each = [(self._costs(evidence, a) or {}, self._left(evidence, a)) for a in pool]
+
+        def gained(i: int, gain: float) -> float:
+            built, left = each[i]
+            volume = pareto.hypervolume([*members, self._point(built, level + gain)], point, self.objectives)
+            return (volume - now) / left
+
+        most = [gained(i, mean[i] + sd[i] * NODES[-1]) for i in range(len(pool))]
+        promise, best = np.zeros(len(pool)), 1e-9 * now
+        for i in sorted(range(len(pool)), key=lambda i: -most[i]):
+            if most[i] < best:
+                break
+            promise[i] = np.mean([gained(i, mean[i] + sd[i] * node) for node in NODES])
+            best = max(best, promise[i])
         return np.where(promise > 1e-9 * now, promise, 0.0)
+
+    def _left(self, evidence: Evidence, architecture: Architecture) -> int:
+        """How many epochs of the budget an architecture still needs."""
+        known = evidence.known.get(architecture.key)
+        return self.epochs - (known.epochs if known else 0)
 
     def _point(self, built: Mapping[str, float], map50_95: float) -> list[float]:
         return [map50_95 if m.stage == "trained" else built[m.name] for m in self.objectives]

@@ -25,6 +25,7 @@ from gamsearch.search import Plan, _Search, search
 from gamsearch.space import SearchSpace
 from gamsearch.stopping import NAMED, Judge, optimistic, stopping_named
 from gamsearch.surrogate import Features, Observation, Surrogate, Surrogates
+from gamsearch.thaw import Thaw
 
 SPACE = SearchSpace.load("gam-small", Detector.load("yolov8n"))
 EPOCHS = 20
@@ -275,6 +276,30 @@ def test_the_surrogate_predicts_pairs_from_single_placements_and_knows_what_it_d
     known = surrogate.predict(singles, EPOCHS)[1]
     far = surrogate.predict(singles, 4 * EPOCHS)[1]
     assert known.max() < sd.min() and np.all(far > known)
+
+
+def test_what_promises_most_is_found_without_weighing_everything(tmp_path):
+    study = new_study(tmp_path / "run")
+    run(study, "thaw", "default", Allowance(100, "epochs"))
+    evidence, objectives = Evidence(study).update(), tuple(metric_named(name) for name in OBJECTIVES)
+    rungs = NAMED["default"].rungs(EPOCHS)
+    thaw = Thaw(SPACE, objectives, EPOCHS, rungs, evaluator().foresee, random.Random(0), Surrogates(SPACE))
+    pool = thaw._pool(evidence)
+    mean, sd = thaw._surrogate(evidence).predict(pool, EPOCHS)
+    alone = [thaw._promise(evidence, [a], mean[[i]], sd[[i]])[0] for i, a in enumerate(pool)]
+    together = thaw._promise(evidence, pool, mean, sd)
+    assert thaw.choose(evidence) == pool[int(np.argmax(alone))]
+    assert together.max() == max(alone) > 0
+    assert np.count_nonzero(together) < np.count_nonzero(alone)
+
+
+def test_the_variance_before_any_observation_is_the_diagonal_of_the_covariance():
+    everything = list(SPACE.enumerate())
+    seen = [Observation(a, EPOCHS, final_gain(a)) for a in everything[1:8]]
+    surrogate = Surrogate(Features(SPACE), seen)
+    points = surrogate._located([(a, epoch) for a in everything for epoch in (1, EPOCHS)])
+    whole = surrogate._covariance(points, points, surrogate.parameters)
+    assert surrogate._prior_variance(points, surrogate.parameters) == pytest.approx(np.diag(whole))
 
 
 def test_left_out_residuals_are_those_of_a_surrogate_without_the_observation():
