@@ -2,6 +2,7 @@
 
 import math
 import random
+import time
 from collections import Counter
 from dataclasses import replace
 
@@ -326,6 +327,19 @@ def test_the_features_of_the_baseline_are_zero_and_no_two_architectures_share_th
 )
 def test_a_budget_is_a_time_or_a_number_of_epochs(text, amount, unit):
     assert Allowance.parse(text) == Allowance(amount, unit)
+
+
+def test_a_budget_in_hours_ends_the_search_when_the_trials_have_taken_so_long(tmp_path):
+    class Slow(ReplayEvaluator):
+        def evaluate(self, architecture, budget, report):
+            time.sleep(0.1)
+            return super().evaluate(architecture, budget, report)
+
+    study = new_study(tmp_path / "run")
+    run(study, "random", "off", Allowance(1 / 3600, "hours"), Slow(evaluator().table))
+    trained = [known for known in Evidence(study).update().candidates if known.curve]
+    assert Evidence(study).update().seconds >= 1
+    assert 2 <= len(trained) <= 10  # none begins once a second is used up
 
 
 @pytest.mark.parametrize("text", ["", "3", "h", "-2h", "0epochs", "3 days", "ten epochs"])
