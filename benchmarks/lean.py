@@ -17,10 +17,10 @@ All start from the same weights (a baseline that this script trains first, with 
 same random streams, so mAP of stock, lean and curve must be equal in every epoch that they validate, bit for bit. Each
 round runs the arms in random order; the figures are medians of the rounds' ratios (arm / stock, less is better) with
 quartiles, in CPU time of the process and in wall time, of which the latter follows the load of the machine. What the
-lean arm's batches and its one validation cost alone, which no trial at equal mAP can do without, is printed too. One
-torch thread. A first round is not counted: it pays for imports, fonts, label caches and, for the lean arms, the batches
-kept in memory. Garbage is collected between the arms, so that none pays for another's. What gamsearch does to keep
-Ultralytics quiet (no network probes, no integrations) is in force for the stock arm as well.
+lean arm spends inside its epochs (batches, optimiser and its one validation; the rest is building and set-up) is
+printed too. One torch thread. A first round is not counted: it pays for imports, fonts, label caches and, for the lean
+arms, the batches kept in memory. Garbage is collected between the arms, so that none pays for another's. What gamsearch
+does to keep Ultralytics quiet (no network probes, no integrations) is in force for the stock arm as well.
 
 `--trials N` then has the search's evaluator measure and train N architectures and compares the memory of the process
 (RSS) after the third and after the last. Exit code 1 when a target is missed or mAP differs.
@@ -138,7 +138,7 @@ def _trained(
     trainer.train()
     trainer.close()
     if watch is not None:
-        watch.append(sum(ended) - sum(begun))
+        watch.append(sum(end - begin for begin, end in zip(begun, ended, strict=True)))
     return maps
 
 
@@ -222,7 +222,7 @@ def compared(setting: Setting, rounds: int) -> bool:
     for name in list(ARMS)[1:]:
         medians[name] = shown(f"{name} / stock", cpu[name], cpu["stock"], wall[name], wall["stock"])
     floor = [inside / whole for inside, whole in zip(setting.epochs_cpu_s[1:], cpu["stock"], strict=True)]
-    print(f"  lean, its batches and validation alone / stock: CPU {spread(floor)}")
+    print(f"  lean, inside its epochs / stock: CPU {spread(floor)}")
     last = {maps[-1:] for maps in maps["stock"]}
     equal = maps["curve"] == maps["stock"] and maps["lean"] == last and len(maps["stock"]) == 1
     curves = "; ".join(

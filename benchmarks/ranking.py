@@ -215,8 +215,9 @@ def main() -> int:
     except GamsearchError as error:
         print(error, file=sys.stderr)
         return 2
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "ranking.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "ranking.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
@@ -236,7 +237,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--last", type=int, default=1, help="epochs over which the long gain is averaged")
     parser.add_argument("--additive", action="store_true", help="brief gains through a sum of effects")
     parser.add_argument("--pooled", action="store_true", help="brief gains as their mean over the brief seeds")
-    parser.add_argument("--out", type=Path, default=Path("results/benchmark"))
+    parser.add_argument("--out", type=Path)
     return parser.parse_args()
 
 

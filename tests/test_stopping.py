@@ -339,7 +339,7 @@ def test_a_budget_in_hours_ends_the_search_when_the_trials_have_taken_so_long(tm
     run(study, "random", "off", Allowance(1 / 3600, "hours"), Slow(evaluator().table))
     trained = [known for known in Evidence(study).update().candidates if known.curve]
     assert Evidence(study).update().seconds >= 1
-    assert 2 <= len(trained) <= 10  # none begins once a second is used up
+    assert 1 <= len(trained) <= 10  # none begins once a second is used up
 
 
 @pytest.mark.parametrize("text", ["", "3", "h", "-2h", "0epochs", "3 days", "ten epochs"])
