@@ -1,7 +1,7 @@
 """Does the short training rank as the long one does? Kendall's tau-b per epoch count, on recorded replay tables.
 
-    python benchmarks/ranking.py results/tables/bccd.json results/tables/planted.json --out results/benchmark
-    python benchmarks/ranking.py fork-5.json fork-10.json --long results/tables/bccd.json --out results/benchmark
+    python benchmarks/ranking.py results/tables/bccd.json results/tables/planted.json
+    python benchmarks/ranking.py fork-5.json fork-10.json --long results/tables/bccd.json
 
 brief      the paired difference to the baseline in map50_95 after k epochs, at one seed: what a search decides on;
            with `--pooled` the mean over all brief seeds, which costs as many trainings
@@ -237,7 +237,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--last", type=int, default=1, help="epochs over which the long gain is averaged")
     parser.add_argument("--additive", action="store_true", help="brief gains through a sum of effects")
     parser.add_argument("--pooled", action="store_true", help="brief gains as their mean over the brief seeds")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="a folder that receives the figures as ranking.json")
     return parser.parse_args()
 
 

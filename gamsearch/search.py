@@ -342,15 +342,14 @@ class _Search:
         """
         if records.trials(self.study, TrialState.WAITING):
             return
+        running = self.evidence.update().running
         begun = [t.system_attrs.get("fixed_params") for t in records.trials(self.study, TrialState.RUNNING)]
-        running = {
-            self.plan.space.decode(answers).key for answers in begun if answers
-        }  # their own key may not be set yet
-        running |= self.evidence.update().running
         for rung in reversed(self.plan.budget.rungs):
             for known in self.judge.promotable(self.evidence, rung):
-                if known.architecture.key not in running:
-                    self.study.enqueue_trial(self.plan.space.encode(known.architecture))
+                answers = self.plan.space.encode(known.architecture)
+                taken_up = known.architecture.key in running or answers in begun  # which may not have set its key yet
+                if not taken_up:
+                    self.study.enqueue_trial(answers)
                     return
 
     @property

@@ -154,18 +154,25 @@ def test_a_search_that_was_stopped_between_trials_goes_on_with_the_same_knowledg
 
 @pytest.mark.parametrize("stopping", ["default", "aggressive"])
 def test_the_baseline_and_every_so_manyth_candidate_are_never_stopped(tmp_path, stopping):
+    table, level = evaluator().table, curve(SPACE.baseline, noise=0.0)
+    hopeless = [{**point, "map50_95": point["map50_95"] - 0.05} for point in level]
+    rows = {
+        key: {**row, "curves": {"0": hopeless if row["architecture"]["placements"] else level}}
+        for key, row in table.rows.items()
+    }
     study = new_study(tmp_path / "run")
-    run(study, "random", stopping, Allowance(400, "epochs"))
+    run(study, "random", stopping, Allowance(400, "epochs"), ReplayEvaluator(replace(table, rows=rows)))
     first: dict[str, optuna.trial.FrozenTrial] = {}
     for trial in records.trials(study):
         if trial.user_attrs.get("epochs_trained"):
             first.setdefault(trial.user_attrs["key"], trial)
-    begun = list(first.values())
-    assert begun[0].user_attrs["label"] == "baseline"
-    assert any(t.state == TrialState.PRUNED for t in begun)
-    probe = NAMED[stopping].probe
-    spared = [begun[i] for i in range(1, len(begun)) if (i - 1) % probe == 0]
-    assert len(spared) > 1 and all(t.state == TrialState.COMPLETE for t in (begun[0], *spared))
+    baseline, *begun = first.values()
+    assert baseline.user_attrs["label"] == "baseline" and baseline.state == TrialState.COMPLETE
+    setting = NAMED[stopping]
+    assert len(begun) > setting.probe + 1
+    for number, trial in list(enumerate(begun))[setting.least :]:  # before that there is no bound
+        spared = number % setting.probe == 0
+        assert trial.state == (TrialState.COMPLETE if spared else TrialState.PRUNED)
 
 
 def test_a_hopeless_candidate_is_screened_before_its_first_epoch_and_a_promising_one_is_not(tmp_path):
@@ -208,9 +215,16 @@ def test_a_paused_training_that_another_worker_has_taken_up_is_not_promoted_agai
     (promoted,) = waiting()
     plan = Plan(SPACE, Budget(EPOCHS, rungs=stopping.rungs(EPOCHS)), Allowance(1), "random", 1, stopping)
     searching = _Search(study, plan, evaluator(), Quiet(), Alone())
-    study.ask().set_user_attr("key", promoted.key)
+    taken = study.ask()  # whose key is not set yet
     searching._enqueue_promoted()
     assert promoted.key in paused() and promoted not in waiting()
+    study.tell(taken, state=TrialState.FAIL)
+    study.ask().set_user_attr("key", promoted.key)  # by the sampler of another worker
+    searching._enqueue_promoted()
+    assert promoted.key in paused() and promoted not in waiting()
+    study.tell(len(study.trials) - 1, state=TrialState.FAIL)
+    searching._enqueue_promoted()
+    assert promoted in waiting()
 
 
 def test_what_the_report_says_of_foreseen_latencies_is_how_far_off_they_were(tmp_path):
