@@ -13,14 +13,15 @@ curve     the same with every epoch validated, as stopping and the sampler `thaw
 searched  a trial as the search runs it by default: its recipe, every epoch validated, both switched on; without its
           latency measurement.
 
-All start from the same weights (a baseline that this script trains first, with GAM added) and in each epoch from the
-same random streams, so mAP of stock, lean and curve must be equal in every epoch that they validate, bit for bit. Each
-round runs the arms in random order; the figures are medians of the rounds' ratios (arm / stock, less is better) with
-quartiles, in CPU time of the process and in wall time, of which the latter follows the load of the machine. What the
-lean arm spends inside its epochs (batches, optimiser and its one validation; the rest is building and set-up) is
-printed too. One torch thread. A first round is not counted: it pays for imports, fonts, label caches and, for the lean
-arms, the batches kept in memory. Garbage is collected between the arms, so that none pays for another's. What gamsearch
-does to keep Ultralytics quiet (no network probes, no integrations) is in force for the stock arm as well.
+Each of `--sites` makes a candidate: GAM at rate 4 after that one row. All arms start from the same weights (a baseline
+that this script trains first, with GAM added) and in each epoch from the same random streams, so mAP of stock, lean and
+curve must be equal in every epoch that they validate, bit for bit. Each round runs the arms of each candidate in random
+order; the figures are medians with quartiles of the ratios (arm / stock, less is better) of all rounds and candidates,
+in CPU time of the process and in wall time, of which the latter follows the load of the machine. What the lean arm
+spends inside its epochs (batches, optimiser and its one validation; the rest is building and set-up) is printed too.
+One torch thread. A first round is not counted: it pays for imports, fonts, label caches and, for the lean arms, the
+batches kept in memory. Garbage is collected between the arms, so that none pays for another's. What gamsearch does to
+keep Ultralytics quiet (no network probes, no integrations) is in force for the stock arm as well.
 
 `--trials N` then has the search's evaluator measure and train N architectures and compares the memory of the process
 (RSS) after the third and after the last. Exit code 1 when a target is missed or mAP differs.
@@ -61,7 +62,7 @@ GROWTH = 0.05
 
 @dataclass(frozen=True)
 class Setting:
-    """What the arms have in common."""
+    """A candidate, and what its arms have in common."""
 
     detector: Detector
     baseline: Any
@@ -164,12 +165,12 @@ def main() -> int:
     torch.set_num_threads(1)
     missed = [not compared(prepared(options, imgsz), options.rounds) for imgsz in options.imgsz]
     if options.trials:
-        missed.append(not memory_is_flat(prepared(options, options.imgsz[0]), options.trials))
+        missed.append(not memory_is_flat(prepared(options, options.imgsz[0])[0], options.trials))
     return int(any(missed))
 
 
-def prepared(options: argparse.Namespace, imgsz: int) -> Setting:
-    """Train the baseline for this image size and write the candidate that the stock arm starts from."""
+def prepared(options: argparse.Namespace, imgsz: int) -> list[Setting]:
+    """Train the baseline for this image size and write the candidates that the stock arm starts from."""
     detector, data = Detector.load("yolov8n"), DataSet.read(options.data)
     folder = options.out / str(imgsz)
     path = train_baseline(
@@ -181,59 +182,88 @@ def prepared(options: argparse.Namespace, imgsz: int) -> Setting:
         from_scratch=True,
         user_arguments={},
     )
-    placements = [Placement(site, "GAM", (("rate", 4),)) for site in options.sites]
-    setting = Setting(
-        detector,
-        read_baseline(path),
-        Architecture.of("yolov8n", placements),
-        data.yaml.resolve(),
-        Budget(options.epochs, imgsz, options.batch),
-        folder.resolve(),
-        searched_recipe(options.batch) if options.recipe == "brief" else {},
-    )
-    model = setting.candidate().model
-    (folder / "yolov8n-candidate.yaml").write_text(yaml.safe_dump(model.yaml), encoding="utf-8")
-    torch.save({"model": model, "train_args": {"task": "detect"}}, folder / "candidate.pt")  # fp32: the same weights
-    return setting
+    learnt = searched_recipe(options.batch) if options.recipe == "brief" else {}
+    budget, baseline = Budget(options.epochs, imgsz, options.batch), read_baseline(path)
+    settings = []
+    for site in options.sites:
+        architecture = Architecture.of("yolov8n", [Placement(site, "GAM", (("rate", 4),))])
+        place = (folder / f"after-{site}").resolve()
+        setting = Setting(detector, baseline, architecture, data.yaml.resolve(), budget, place, learnt)
+        model = setting.candidate().model
+        place.mkdir(exist_ok=True)
+        (place / "yolov8n-candidate.yaml").write_text(yaml.safe_dump(model.yaml), encoding="utf-8")
+        torch.save({"model": model, "train_args": {"task": "detect"}}, place / "candidate.pt")  # fp32: the same weights
+        settings.append(setting)
+    return settings
 
 
-def compared(setting: Setting, rounds: int) -> bool:
+@dataclass
+class Timed:
+    """What one arm cost for one candidate, a value per counted round, and the mAP curves that it gave in any round."""
+
+    cpu: list[float] = field(default_factory=list)
+    wall: list[float] = field(default_factory=list)
+    curves: set[tuple[float, ...]] = field(default_factory=set)
+
+
+def compared(settings: list[Setting], rounds: int) -> bool:
     """Run the rounds, print the ratios; whether the target is met at equal mAP."""
-    imgsz = setting.budget.imgsz
-    cpu: dict[str, list[float]] = {name: [] for name in ARMS}
-    wall: dict[str, list[float]] = {name: [] for name in ARMS}
-    maps: dict[str, set[tuple[float, ...]]] = {name: set() for name in ARMS}
+    timings = [{name: Timed() for name in ARMS} for _ in settings]
     order = random.Random(0)
     for number in range(rounds + 1):
-        for name in order.sample(list(ARMS), len(ARMS)):
-            gc.collect()
-            cpu_s, wall_s, curve = timed(lambda name=name: ARMS[name](setting))
-            maps[name].add(tuple(curve))
-            print(f"{imgsz} px, round {number}, {name:<9} CPU {cpu_s:6.2f} s   wall {wall_s:6.2f} s", flush=True)
-            if number:
-                cpu[name].append(cpu_s)
-                wall[name].append(wall_s)
-    recipe = "the search's recipe" if setting.learnt else "Ultralytics' defaults"
-    epochs, batch = setting.budget.epochs, setting.budget.batch
-    print(f"{imgsz} px, {setting.architecture.label}, {epochs} epochs, batch {batch}, {recipe}")
-    for name in ARMS:
-        print(f"  {name:<9} CPU {statistics.median(cpu[name]):6.2f} s   wall {statistics.median(wall[name]):6.2f} s")
-    medians = {}
-    for name in list(ARMS)[1:]:
-        medians[name] = shown(f"{name} / stock", cpu[name], cpu["stock"], wall[name], wall["stock"])
-    floor = [inside / whole for inside, whole in zip(setting.epochs_cpu_s[1:], cpu["stock"], strict=True)]
-    print(f"  lean, inside its epochs / stock: CPU {spread(floor)}")
-    last = {maps[-1:] for maps in maps["stock"]}
-    equal = maps["curve"] == maps["stock"] and maps["lean"] == last and len(maps["stock"]) == 1
-    curves = "; ".join(
-        " ".join(f"{value:.6f}" for value in curve) for curve in maps["lean"] | maps["curve"] | maps["stock"]
-    )
-    print(f"  map50_95 of stock and lean {'equal, bit for bit' if equal else 'DIFFER'}: {curves}")
-    target = TARGETS.get(imgsz)
+        for setting, arms in zip(settings, timings, strict=True):
+            run_round(setting, arms, number, order)
+    budget = settings[0].budget
+    recipe = "the search's recipe" if settings[0].learnt else "Ultralytics' defaults"
+    print(f"{budget.imgsz} px, {budget.epochs} epochs, batch {budget.batch}, {recipe}")
+    equal = True
+    for setting, arms in zip(settings, timings, strict=True):
+        print(f"  {setting.architecture.label}")
+        lean_ratio(setting, arms)
+        equal &= same_map(arms)
+    medians = {name: shown(name, timings) for name in list(ARMS)[1:]}
+    target = TARGETS.get(budget.imgsz)
     met = target is None or medians["lean"] <= target
     if target is not None:
         print(f"  target: lean at most {target} of the stock CPU time: {'met' if met else 'MISSED'}")
     return met and equal
+
+
+def run_round(setting: Setting, arms: dict[str, Timed], number: int, order: random.Random) -> None:
+    """Run every arm of one candidate once; round 0 is not counted."""
+    for name in order.sample(list(ARMS), len(ARMS)):
+        gc.collect()
+        cpu_s, wall_s, curve = timed(lambda name=name: ARMS[name](setting))
+        arms[name].curves.add(tuple(curve))
+        label = f"{setting.budget.imgsz} px, {setting.architecture.label}, round {number}, {name:<9}"
+        print(f"{label} CPU {cpu_s:6.2f} s   wall {wall_s:6.2f} s", flush=True)
+        if number:
+            arms[name].cpu.append(cpu_s)
+            arms[name].wall.append(wall_s)
+
+
+def lean_ratio(setting: Setting, arms: dict[str, Timed]) -> None:
+    """Print what each arm cost for one candidate, and the lean one's ratio, whole and inside its epochs alone."""
+    for name, arm in arms.items():
+        cpu_s, wall_s = statistics.median(arm.cpu), statistics.median(arm.wall)
+        print(f"    {name:<9} CPU {cpu_s:6.2f} s   wall {wall_s:6.2f} s")
+    inside = divided(setting.epochs_cpu_s[1:], arms["stock"].cpu)
+    whole = divided(arms["lean"].cpu, arms["stock"].cpu)
+    print(f"    lean / stock: CPU {spread(whole)}, what it spends inside its epochs: {spread(inside)}")
+
+
+def same_map(arms: dict[str, Timed]) -> bool:
+    """Whether stock, lean and curve gave one mAP in every epoch that they validated; printed."""
+    stock, lean, curve = (arms[name].curves for name in ("stock", "lean", "curve"))
+    equal = curve == stock and lean == {maps[-1:] for maps in stock} and len(stock) == 1
+    curves = "; ".join(" ".join(f"{value:.6f}" for value in curve) for curve in lean | curve | stock)
+    print(f"    map50_95 of stock and lean {'equal, bit for bit' if equal else 'DIFFER'}: {curves}")
+    return equal
+
+
+def divided(ours: list[float], theirs: list[float]) -> list[float]:
+    """Paired ratios."""
+    return [a / b for a, b in zip(ours, theirs, strict=True)]
 
 
 def timed(call: Callable[[], list[float]]) -> tuple[float, float, list[float]]:
@@ -244,12 +274,12 @@ def timed(call: Callable[[], list[float]]) -> tuple[float, float, list[float]]:
     return time.process_time() - cpu, time.perf_counter() - wall, result
 
 
-def shown(name: str, cpu: list[float], stock_cpu: list[float], wall: list[float], stock_wall: list[float]) -> float:
-    """Print the paired ratios in CPU and wall time, and return the median of the former."""
-    ratios = sorted(ours / theirs for ours, theirs in zip(cpu, stock_cpu, strict=True))
-    walls = sorted(ours / theirs for ours, theirs in zip(wall, stock_wall, strict=True))
-    print(f"  {name:<17} CPU {spread(ratios)}   wall {spread(walls)}   {len(ratios)} rounds", flush=True)
-    return statistics.median(ratios)
+def shown(name: str, timings: list[dict[str, Timed]]) -> float:
+    """Print an arm's paired ratios over all candidates in CPU and wall time, and return the median of the former."""
+    cpu = [ratio for arms in timings for ratio in divided(arms[name].cpu, arms["stock"].cpu)]
+    wall = [ratio for arms in timings for ratio in divided(arms[name].wall, arms["stock"].wall)]
+    print(f"  {name + ' / stock':<17} CPU {spread(cpu)}   wall {spread(wall)}   {len(cpu)} pairs", flush=True)
+    return statistics.median(cpu)
 
 
 def spread(values: list[float]) -> str:
@@ -297,7 +327,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--recipe", choices=("stock", "brief"), default="stock", help="by which both arms learn")
-    parser.add_argument("--sites", type=int, nargs="*", default=[4], help="rows of yolov8n that GAM (rate 4) follows")
+    parser.add_argument(
+        "--sites", type=int, nargs="+", default=[2, 4, 6, 8], help="GAM after that row, a candidate each"
+    )
     parser.add_argument("--fork-epochs", type=int, default=4)
     parser.add_argument("--out", type=Path, default=Path("lean"))
     return parser.parse_args()

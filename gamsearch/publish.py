@@ -71,10 +71,12 @@ def build(yaml: dict[str, Any], nc: int, ch: int = 3) -> "nn.Module":
 
     What Ultralytics or a module of ours refuses raises `ModelError` with its reason.
     """
+    import torch
+
     tasks: Any = import_module(TASKS)
     _check(tasks, yaml, nc)
     try:
-        with _activation_kept(tasks):
+        with _activation_kept(tasks), torch.no_grad():  # it finds the strides by a forward pass
             model: nn.Module = tasks.DetectionModel({**deepcopy(yaml), "nc": nc}, ch=ch, nc=nc, verbose=False)
     except KeyError as error:
         raise ModelError(f"the model YAML names {error}, which Ultralytics does not know: correct the row") from error
