@@ -50,7 +50,7 @@ PARTS = {
     "zero-epoch screen": ("stopping.py", "screen"),
     "bound at rungs": ("stopping.py", "after_rung"),
     "choice of thaw": ("thaw.py", "choose"),
-    "answers to repeats": ("search.py", "_enqueue_neighbour"),
+    "answers to repeats": ("proposals.py", "enqueue_neighbour"),
 }
 
 

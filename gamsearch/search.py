@@ -15,17 +15,17 @@ from math import isfinite
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from gamsearch import pareto, requeue
+from gamsearch import proposals, requeue
 from gamsearch import study as records
 from gamsearch.architecture import Architecture
 from gamsearch.controls import Controls
-from gamsearch.errors import CandidateFailed, GamsearchError, RunError, SpaceError
+from gamsearch.errors import CandidateFailed, GamsearchError, RunError
 from gamsearch.evaluation import Evaluator, Left, Measurement, Paused
 from gamsearch.evidence import Evidence, Known
 from gamsearch.peers import Peers
 from gamsearch.plan import Plan, Progress
 from gamsearch.roster import Alone
-from gamsearch.samplers import STARTUP_TRIALS, Setting, sampler_named
+from gamsearch.samplers import Setting, sampler_named
 from gamsearch.stopping import Judge, seed_noise
 from gamsearch.surrogate import Surrogates
 from gamsearch.thaw import Thaw, ThawSampler
@@ -59,7 +59,7 @@ def search(
     run = _Search(study, plan, evaluator, progress, roster)
     if roster.leads:
         run.controls.baseline(run.evaluate_baseline)
-        _enqueue_anchors(study, plan)
+        proposals.enqueue_anchors(study, plan)
         run.measure_latencies()
         opened()
         study.set_user_attr("open", True)
@@ -68,23 +68,6 @@ def search(
     why = run.together(plan.trials * ASKS_PER_TRIAL + 100)
     run.controls.confirm()
     return why
-
-
-def _enqueue_anchors(study: optuna.Study, plan: Plan) -> None:
-    """Once per study: the published hand placements; for samplers that learn from whole trainings, random ones too."""
-    if study.user_attrs.get("anchors_enqueued"):
-        return
-    space, anchors = plan.space, [] if plan.sampler == "brute" else plan.space.anchors()
-    for architecture in anchors:
-        study.enqueue_trial(space.encode(architecture), user_attrs={"anchor": True})
-    if sampler_named(plan.sampler, plan.space).needs_start:
-        rng, known = random.Random(plan.seed), {a.key for a in anchors}
-        for _ in range(STARTUP_TRIALS - len(anchors)):
-            architecture = space.draw(rng)
-            if architecture.key not in known:
-                study.enqueue_trial(space.encode(architecture))
-                known.add(architecture.key)
-    study.set_user_attr("anchors_enqueued", True)
 
 
 class _Search:
@@ -294,9 +277,9 @@ class _Search:
         self.errors = self.errors + 1 if failed else 0
         self.last_error = trial.user_attrs.get("reason", "") if failed else self.last_error
         if self.repeats >= REPEATS_BEFORE_MUTATION:
-            self._enqueue_neighbour(trial.number)
+            proposals.enqueue_neighbour(study, self.plan, self.evidence, trial.number)
         elif self.plan.stopping.by_rank:
-            self._enqueue_promoted()
+            proposals.enqueue_promoted(study, self.plan, self.evidence, self.judge)
         if "recalled_from" in trial.user_attrs and self.peers.busy():
             self.roster.wait()  # perhaps all that is left is what others are at work on
         if not self.await_turn():
@@ -314,43 +297,6 @@ class _Search:
         if trial.state == TrialState.COMPLETE and control is not None:
             gain = own["measurement"]["metrics"]["map50_95"] - control.curve[self.plan.budget.epochs]["map50_95"]
         self.progress.ended(trial.number, outcome, gain)
-
-    def _enqueue_neighbour(self, number: int) -> None:
-        """After several repeats in a row, propose a one-site change of a front member instead."""
-        complete = [known for known in self.evidence.known.values() if known.complete]
-        members = [known.architecture for known, on in zip(complete, self._front_of(complete), strict=True) if on]
-        rng = random.Random(self.plan.seed * 1_000_003 + number)
-        for _ in range(20):
-            try:
-                architecture = self.plan.space.neighbour(rng.choice(members), rng)
-            except SpaceError:
-                return
-            if architecture.key not in self.evidence.known:
-                self.study.enqueue_trial(self.plan.space.encode(architecture))
-                return
-
-    def _front_of(self, complete: list[Known]) -> list[bool]:
-        last = self.plan.budget.epochs
-        values = [{**known.built, **known.curve[last]} for known in complete]
-        points = [[one[m.name] for m in self.objectives] for one in values]
-        return [bool(on) for on in pareto.front(points, self.objectives)]
-
-    def _enqueue_promoted(self) -> None:
-        """Go on with the best training that is paused at the highest rung from which one is promoted.
-
-        One that another worker has taken up again counts among those that reached the rung, but is not proposed twice.
-        """
-        if records.trials(self.study, TrialState.WAITING):
-            return
-        running = self.evidence.update().running
-        begun = [t.system_attrs.get("fixed_params") for t in records.trials(self.study, TrialState.RUNNING)]
-        for rung in reversed(self.plan.budget.rungs):
-            for known in self.judge.promotable(self.evidence, rung):
-                answers = self.plan.space.encode(known.architecture)
-                taken_up = known.architecture.key in running or answers in begun  # which may not have set its key yet
-                if not taken_up:
-                    self.study.enqueue_trial(answers)
-                    return
 
     @property
     def used(self) -> float:

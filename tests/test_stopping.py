@@ -5,13 +5,14 @@ import random
 import time
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
 
-from gamsearch import requeue
+from gamsearch import proposals, requeue
 from gamsearch import study as records
 from gamsearch.allowance import Allowance
 from gamsearch.architecture import Architecture, Placement
@@ -21,8 +22,7 @@ from gamsearch.evaluation import Budget
 from gamsearch.evaluators.replay import ReplayEvaluator, ReplayTable
 from gamsearch.evidence import Evidence
 from gamsearch.metrics import metric_named
-from gamsearch.roster import Alone
-from gamsearch.search import Plan, _Search, search
+from gamsearch.search import Plan, search
 from gamsearch.space import SearchSpace
 from gamsearch.stopping import NAMED, Judge, optimistic, stopping_named
 from gamsearch.surrogate import Features, Observation, Surrogate, Surrogates
@@ -214,16 +214,17 @@ def test_a_paused_training_that_another_worker_has_taken_up_is_not_promoted_agai
             break
     (promoted,) = waiting()
     plan = Plan(SPACE, Budget(EPOCHS, rungs=stopping.rungs(EPOCHS)), Allowance(1), "random", 1, stopping)
-    searching = _Search(study, plan, evaluator(), Quiet(), Alone())
+    judge = Judge(stopping, records.objectives_of(study), Surrogates(SPACE))
+    promote = partial(proposals.enqueue_promoted, study, plan, Evidence(study), judge)
     taken = study.ask()  # whose key is not set yet
-    searching._enqueue_promoted()
+    promote()
     assert promoted.key in paused() and promoted not in waiting()
     study.tell(taken, state=TrialState.FAIL)
     study.ask().set_user_attr("key", promoted.key)  # by the sampler of another worker
-    searching._enqueue_promoted()
+    promote()
     assert promoted.key in paused() and promoted not in waiting()
     study.tell(len(study.trials) - 1, state=TrialState.FAIL)
-    searching._enqueue_promoted()
+    promote()
     assert promoted in waiting()
 
 
