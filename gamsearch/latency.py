@@ -15,13 +15,10 @@ further on is not in `ratio`. It is in `paired_ratio`, the median of the plain r
 nothing and is several times as noisy on a busy machine; a backend whose rows cannot be timed has only that.
 """
 
-import io
 import random
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -34,7 +31,7 @@ from gamsearch import device as devices
 from gamsearch.attention.registry import attention_classes
 from gamsearch.clock import Clock
 from gamsearch.device_lock import lock_of
-from gamsearch.errors import OptionError, nearest
+from gamsearch.latency_backends import Network, backend_named
 
 
 @dataclass(frozen=True)
@@ -67,14 +64,6 @@ class Latency:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Network:
-    """What a backend prepares: a call that runs the network once, and its rows if they can be timed one by one."""
-
-    run: Callable[[], object]
-    rows: Sequence[nn.Module] = ()
-
-
 ROUNDS = (20, 400)
 """At least and at most so many rounds; the precision is looked at every so many."""
 PRECISION = 0.005
@@ -84,67 +73,6 @@ AFTER = 2
 MIN_YARDSTICK_ROWS = 3
 WARM_UP = {False: 3, True: 50}
 """Passes of each network before the first round, on CUDA or not."""
-
-Backend = Callable[[Any, int, torch.device], Network]
-BACKENDS: dict[str, Backend] = {}
-
-
-def latency_backend(name: str) -> Callable[[Backend], Backend]:
-    """Register a function that prepares a model for an image size (px) and a device."""
-
-    def register(prepare: Backend) -> Backend:
-        BACKENDS[name] = prepare
-        return prepare
-
-    return register
-
-
-def backend_named(name: str, device: torch.device | None = None) -> Backend:
-    """Return the latency backend called `name`, or say which there are; refuse one that cannot measure on `device`."""
-    if name not in BACKENDS:
-        raise OptionError(f"no latency backend '{name}'{nearest(name, BACKENDS)}; there are {', '.join(BACKENDS)}")
-    if name == "onnxruntime" and device is not None and device.type != "cpu":
-        raise OptionError(f"--latency onnxruntime measures on the CPU, not on {device}; use --latency torch")
-    return BACKENDS[name]
-
-
-@latency_backend("torch")
-def torch_backend(model: Any, imgsz: int, device: torch.device) -> Network:
-    """PyTorch eager, fused copy, fp16 on CUDA and fp32 elsewhere, one fixed random image."""
-    channels = getattr(model, "yaml", {}).get("channels", 3)
-    fused = deployed(deepcopy(model).float().eval().fuse(verbose=False), device)
-    image = torch.rand(1, channels, imgsz, imgsz, generator=torch.Generator().manual_seed(0)).to(device)
-    image = image.half() if devices.half_precision(device) else image
-
-    def run() -> object:
-        with torch.inference_mode():
-            return fused(image)
-
-    return Network(run, list(fused.model))
-
-
-def deployed(fused: Any, device: torch.device) -> Any:
-    """A fused module as it is timed there: without gradients, on the device, in its precision; changed in place."""
-    fused = fused.requires_grad_(False).to(device)
-    return fused.half() if devices.half_precision(device) else fused
-
-
-@latency_backend("onnxruntime")
-def onnxruntime_backend(model: Any, imgsz: int, device: torch.device) -> Network:
-    """ONNX Runtime on the CPU, fp32, one thread, static shape: what an exported `best.onnx` costs there."""
-    import onnxruntime
-
-    fused = deepcopy(model).float().cpu().eval().fuse(verbose=False).requires_grad_(False)
-    fused.model[-1].export, fused.model[-1].format = True, "onnx"
-    image, file = torch.rand(1, getattr(model, "yaml", {}).get("channels", 3), imgsz, imgsz), io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracer's remarks on constants
-        torch.onnx.export(fused, (image,), file, input_names=["images"], opset_version=17, dynamo=False)  # type: ignore[arg-type]
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
-    pixels = image.numpy()
-    return Network(lambda: session.run(None, {"images": pixels}))
 
 
 def measure(

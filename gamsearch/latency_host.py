@@ -20,7 +20,8 @@ from gamsearch.architecture import Placement
 from gamsearch.attention.catalogue import spec_named
 from gamsearch.attention.registry import attention_class
 from gamsearch.clock import Clock
-from gamsearch.latency import AFTER, Network, RowTimer, deployed
+from gamsearch.latency import AFTER, RowTimer
+from gamsearch.latency_backends import Network, deployed
 from gamsearch.space import SearchSpace
 
 ROUNDS = (10, 200)

@@ -24,7 +24,8 @@ from gamsearch.architecture import Architecture, Placement
 from gamsearch.clock import Clock
 from gamsearch.device_lock import lock_of
 from gamsearch.errors import RunError, SpaceError
-from gamsearch.latency import Latency, backend_named, measure, precision_on, using_threads
+from gamsearch.latency import Latency, measure, precision_on, using_threads
+from gamsearch.latency_backends import backend_named
 from gamsearch.latency_host import Host, Increment, groups_of, measure_rounds
 from gamsearch.model import Model, build_candidate
 from gamsearch.space import SearchSpace

@@ -52,7 +52,7 @@ def _list_samplers() -> list[str]:
 
 
 def _list_latency() -> list[str]:
-    from gamsearch.latency import BACKENDS
+    from gamsearch.latency_backends import BACKENDS
 
     return [f"{name}: {(prepare.__doc__ or '').splitlines()[0]}" for name, prepare in BACKENDS.items()]
 

@@ -71,7 +71,7 @@ def prepare_training(
     from gamsearch import device as devices
     from gamsearch.baseline import read_baseline, read_model
     from gamsearch.evaluators.training import TrainingEvaluator
-    from gamsearch.latency import backend_named
+    from gamsearch.latency_backends import backend_named
 
     device = devices.select(settings.device)
     backend_named(settings.latency, device)

@@ -10,7 +10,8 @@ from torch import nn
 from gamsearch.attention.gam import GAM
 from gamsearch.clock import Clock
 from gamsearch.errors import OptionError
-from gamsearch.latency import BACKENDS, Network, _turns, _yardsticks, backend_named, latency_backend, measure
+from gamsearch.latency import _turns, _yardsticks, measure
+from gamsearch.latency_backends import BACKENDS, Network, backend_named, latency_backend
 
 CPU = torch.device("cpu")
 

@@ -12,7 +12,7 @@ from gamsearch.baseline import start_model
 from gamsearch.clock import Clock
 from gamsearch.detectors import Detector
 from gamsearch.errors import RunError, SpaceError
-from gamsearch.latency import Network, torch_backend
+from gamsearch.latency_backends import Network, torch_backend
 from gamsearch.latency_host import Group, Host, Increment, groups_of
 from gamsearch.latency_table import HeldOut, LatencyTable, conditions_of, hold_out, measure_table
 from gamsearch.model import build_candidate

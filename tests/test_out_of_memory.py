@@ -17,7 +17,7 @@ from gamsearch.errors import CandidateFailed
 from gamsearch.evaluation import Budget, Paused
 from gamsearch.evaluators.trainer import LeanTrainer
 from gamsearch.evaluators.training import TrainingEvaluator
-from gamsearch.latency import BACKENDS, torch_backend
+from gamsearch.latency_backends import BACKENDS, torch_backend
 
 CPU = torch.device("cpu")
 YOLOV8N = Detector.load("yolov8n")

@@ -1,0 +1,87 @@
+"""What latency is measured of: a registry of functions that make a detector ready to run on a device.
+
+Batch 1, fused, network only (no NMS), fp16 on CUDA.
+"""
+
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from gamsearch import device as devices
+from gamsearch.errors import OptionError, nearest
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a backend prepares: a call that runs the network once, and its rows if they can be timed one by one."""
+
+    run: Callable[[], object]
+    rows: Sequence[nn.Module] = ()
+
+
+Backend = Callable[[Any, int, torch.device], Network]
+BACKENDS: dict[str, Backend] = {}
+
+
+def latency_backend(name: str) -> Callable[[Backend], Backend]:
+    """Register a function that prepares a model for an image size (px) and a device."""
+
+    def register(prepare: Backend) -> Backend:
+        BACKENDS[name] = prepare
+        return prepare
+
+    return register
+
+
+def backend_named(name: str, device: torch.device | None = None) -> Backend:
+    """Return the latency backend called `name`, or say which there are; refuse one that cannot measure on `device`."""
+    if name not in BACKENDS:
+        raise OptionError(f"no latency backend '{name}'{nearest(name, BACKENDS)}; there are {', '.join(BACKENDS)}")
+    if name == "onnxruntime" and device is not None and device.type != "cpu":
+        raise OptionError(f"--latency onnxruntime measures on the CPU, not on {device}; use --latency torch")
+    return BACKENDS[name]
+
+
+@latency_backend("torch")
+def torch_backend(model: Any, imgsz: int, device: torch.device) -> Network:
+    """PyTorch eager, fused copy, fp16 on CUDA and fp32 elsewhere, one fixed random image."""
+    channels = getattr(model, "yaml", {}).get("channels", 3)
+    fused = deployed(deepcopy(model).float().eval().fuse(verbose=False), device)
+    image = torch.rand(1, channels, imgsz, imgsz, generator=torch.Generator().manual_seed(0)).to(device)
+    image = image.half() if devices.half_precision(device) else image
+
+    def run() -> object:
+        with torch.inference_mode():
+            return fused(image)
+
+    return Network(run, list(fused.model))
+
+
+def deployed(fused: Any, device: torch.device) -> Any:
+    """A fused module as it is timed there: without gradients, on the device, in its precision; changed in place."""
+    fused = fused.requires_grad_(False).to(device)
+    return fused.half() if devices.half_precision(device) else fused
+
+
+@latency_backend("onnxruntime")
+def onnxruntime_backend(model: Any, imgsz: int, device: torch.device) -> Network:
+    """ONNX Runtime on the CPU, fp32, one thread, static shape: what an exported `best.onnx` costs there."""
+    import onnxruntime
+
+    fused = deepcopy(model).float().cpu().eval().fuse(verbose=False).requires_grad_(False)
+    fused.model[-1].export, fused.model[-1].format = True, "onnx"
+    image, file = torch.rand(1, getattr(model, "yaml", {}).get("channels", 3), imgsz, imgsz), io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer's remarks on constants
+        torch.onnx.export(fused, (image,), file, input_names=["images"], opset_version=17, dynamo=False)  # type: ignore[arg-type]
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
+    pixels = image.numpy()
+    return Network(lambda: session.run(None, {"images": pixels}))
