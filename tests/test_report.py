@@ -391,6 +391,18 @@ def test_the_front_is_drawn_as_steps_that_never_promise_more_than_a_trial_gave()
     assert (0.3, 5.0) not in zip(xs, ys, strict=True)
 
 
+def test_numbers_of_two_trials_that_nearly_coincide_stand_on_opposite_sides_of_the_front():
+    measured = ((1, 4, 0.38, 7.0), (2, 6, 0.30, 5.0), (3, 9, 0.31, 5.05))
+    rows = [trial(n, gam((site, 4)), map50_95, latency_ms=ms) for n, site, map50_95, ms in measured]
+    rows = [trial(0, Architecture("yolov8n"), 0.20, latency_ms=4.0), *rows]
+    (drawn,) = [t for t in figures.pareto_figure(record(rows)).data if t.name == "candidate on the front"]
+    assert dict(zip(drawn.text, drawn.textposition, strict=True)) == {
+        "#2": "top left",
+        "#3": "bottom right",
+        "#1": "top left",
+    }
+
+
 def test_text_with_dollars_backslashes_and_other_scripts_can_be_drawn(tmp_path: Path):
     rows = [trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.3, label=r"$\frac{$ 漢字 ☃")]
     assert write(record(rows, name="$x_{$", settings={"data": "caf\udce9.yaml"}), tmp_path)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -17,6 +18,8 @@ from gamsearch.report.tables import rows_of
 escape = partial(html.escape, quote=False)  # plotly reads &lt; &gt; &amp; and shows &quot; as it is
 
 FONT = '-apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif'
+CLOSE = 0.05
+"""Share of the width and of the height of a picture within which two numbers would cover each other."""
 SYMBOLS = {"candidate": "circle", "hand placement": "square", "beyond a limit": "x", "baseline": "star"}
 
 
@@ -44,6 +47,7 @@ def _draw_points(figure: go.Figure, record: Record, rows: pd.DataFrame, kind: st
     if rows.empty:
         return
     x, y = points.axes(record)
+    rows = rows.sort_values(x.column)
     baseline = kind == "baseline"
     color = palette.BASELINE if baseline else palette.FRONT if on_front else palette.REST
     edge = {"color": palette.PAPER, "width": 1}
@@ -53,7 +57,7 @@ def _draw_points(figure: go.Figure, record: Record, rows: pd.DataFrame, kind: st
         y=rows[y.column],
         mode="markers+text",
         text=[f"#{number}" if on_front and not baseline else "" for number in rows["number"]],
-        textposition=f"{'top' if y.maximise else 'bottom'} {'right' if x.maximise else 'left'}",
+        textposition=_sides(record, rows),
         textfont={"color": palette.FRONT, "size": 12},
         marker={"symbol": SYMBOLS[kind], "size": size, "color": color, "line": edge, "opacity": 1},
         name=kind if baseline or not on_front else f"{kind} on the front",
@@ -61,6 +65,21 @@ def _draw_points(figure: go.Figure, record: Record, rows: pd.DataFrame, kind: st
         hoverinfo="text",
         cliponaxis=False,
     )
+
+
+def _sides(record: Record, rows: pd.DataFrame) -> list[str]:
+    """Where the number of each row (from left to right) stands: outside the front, inside if one is close outside."""
+    x, y = points.axes(record)
+    (left, right), (low, high) = points.ranges(record)
+    up = ("top", "bottom") if y.maximise else ("bottom", "top")
+    aside = ("right", "left") if x.maximise else ("left", "right")
+    places = np.column_stack([rows[x.column] / (right - left), rows[y.column] / (high - low)])
+    sides: list[int] = []
+    outside = np.full(2, -np.inf)  # the last one whose number stands outside
+    for place in places:
+        sides.append(int((abs(place - outside) < CLOSE).all()))
+        outside = outside if sides[-1] else place
+    return [f"{up[side]} {aside[side]}" for side in sides]
 
 
 def _draw_band(figure: go.Figure, record: Record) -> None:
