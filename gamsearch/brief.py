@@ -77,6 +77,13 @@ def compare(candidates: pd.DataFrame, noise: Noise | None, seeds: int) -> str:
     corrected = f", Bonferroni-corrected for {count} candidates" if count > 1 else ""
     margin = f"differences below {threshold:.4f} (95 %, {noise.seeds} baseline seeds{corrected}) are noise"
     beyond = int((gains > threshold).sum())
+    most = 1.0 - float((candidates["map50_95"] - gains).iloc[0])  # that a gain over this baseline could be
+    if 0 < gains.iloc[0] < most <= threshold:
+        many = f" for {count} candidates" if count > 1 else ""
+        return (
+            f"Whether a placement beats the baseline cannot be told: the best gain is {best}, but {noise.seeds} "
+            f"baseline seeds are too few{many} (no gain could exceed their noise, 95 %)."
+        )
     if beyond == 0:
         within = " beyond the noise" if gains.iloc[0] > 0 else ""
         return f"No placement beats the baseline{within}: the best gain is {best}, {margin}."

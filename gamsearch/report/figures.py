@@ -52,12 +52,16 @@ def _draw_points(figure: go.Figure, record: Record, rows: pd.DataFrame, kind: st
     color = palette.BASELINE if baseline else palette.FRONT if on_front else palette.REST
     edge = {"color": palette.PAPER, "width": 1}
     size = rows["size"].clip(lower=11) * 1.5 if baseline else rows["size"]
+    sides = _sides(record, rows)
     figure.add_scatter(
         x=rows[x.column],
         y=rows[y.column],
         mode="markers+text",
-        text=[f"#{number}" if on_front and not baseline else "" for number in rows["number"]],
-        textposition=_sides(record, rows),
+        text=[
+            f"#{number}" if side and on_front and not baseline else ""
+            for number, side in zip(rows["number"], sides, strict=True)
+        ],
+        textposition=[side or "top left" for side in sides],
         textfont={"color": palette.FRONT, "size": 12},
         marker={"symbol": SYMBOLS[kind], "size": size, "color": color, "line": edge, "opacity": 1},
         name=kind if baseline or not on_front else f"{kind} on the front",
@@ -67,19 +71,23 @@ def _draw_points(figure: go.Figure, record: Record, rows: pd.DataFrame, kind: st
     )
 
 
-def _sides(record: Record, rows: pd.DataFrame) -> list[str]:
-    """Where the number of each row (from left to right) stands: outside the front, inside if one is close outside."""
+def _sides(record: Record, rows: pd.DataFrame) -> list[str | None]:
+    """Where each row's number stands, from left to right: outside the front, else inside, None if both are taken.
+
+    Taken is a side where the last number stands that close.
+    """
     x, y = points.axes(record)
     (left, right), (low, high) = points.ranges(record)
     up = ("top", "bottom") if y.maximise else ("bottom", "top")
     aside = ("right", "left") if x.maximise else ("left", "right")
-    places = np.column_stack([rows[x.column] / (right - left), rows[y.column] / (high - low)])
-    sides: list[int] = []
-    outside = np.full(2, -np.inf)  # the last one whose number stands outside
-    for place in places:
-        sides.append(int((abs(place - outside) < CLOSE).all()))
-        outside = outside if sides[-1] else place
-    return [f"{up[side]} {aside[side]}" for side in sides]
+    last = np.full((2, 2), -np.inf)  # per side: the place of its last number
+    sides: list[str | None] = []
+    for place in np.column_stack([rows[x.column] / (right - left), rows[y.column] / (high - low)]):
+        free = [side for side in (0, 1) if not (abs(place - last[side]) < CLOSE).all()]
+        sides.append(f"{up[free[0]]} {aside[free[0]]}" if free else None)
+        if free:
+            last[free[0]] = place
+    return sides
 
 
 def _draw_band(figure: go.Figure, record: Record) -> None:
