@@ -91,6 +91,16 @@ def test_a_lean_training_leaves_no_plots_no_checkpoints_and_no_csv(baseline, dat
     assert {p.name for p in (tmp_path / "scratch").rglob("*") if p.is_file()} == {"args.yaml"}
 
 
+def test_a_validation_computes_and_reports_no_loss(baseline, data, tmp_path):
+    results = []
+    run = trainer(baseline, data, tmp_path, on_epoch=lambda epoch, found: results.append(found))
+    run.train()
+    assert len(results) == BUDGET.epochs
+    assert all("metrics/mAP50-95(B)" in found and not any("val/" in name for name in found) for found in results)
+    assert getattr(run.validated, "criterion", None) is None  # which the first loss would have made
+    assert "loss" not in vars(run.validated)
+
+
 def test_data_are_read_once_per_process(baseline, data, tmp_path, monkeypatch):
     from ultralytics.data import base
 

@@ -31,6 +31,7 @@ from gamsearch.evaluators.guards import (
     no_data_downloads,
     no_label_cache,
     no_nms_time_limit,
+    no_validation_loss,
     random_state_kept,
     whole_data,
 )
@@ -116,13 +117,20 @@ class LeanTrainer(DetectionTrainer):
         return SharedBatches(loader, key_of(str(dataset_path), mode, batch_size, vars(self.args)), mode == "train")
 
     def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
-        """Ultralytics' optimiser with the fresh parameters in groups of their own at `fresh_lr_factor` x the rate."""
+        """Ultralytics' optimiser with the fresh parameters in groups of their own at `fresh_lr_factor` x the rate.
+
+        On a CPU, what is many and small (biases, norms) is stepped in one call, which gives the same numbers.
+        """
         optimizer = super().build_optimizer(model, *args, **kwargs)
         for group in list(optimizer.param_groups):
             fresh = [p for p in group["params"] if id(p) in self.fresh]
             if fresh:
                 group["params"] = [p for p in group["params"] if id(p) not in self.fresh]
                 optimizer.add_param_group({**group, "params": fresh, "lr": group["lr"] * self.fresh_lr_factor})
+        if self.device.type == "cpu":
+            for group in optimizer.param_groups:
+                if "foreach" in group and all(p.ndim < 2 for p in group["params"]):
+                    group["foreach"] = True
         return optimizer
 
     def _build_train_pipeline(self) -> None:
@@ -167,7 +175,8 @@ class LeanTrainer(DetectionTrainer):
         _check_finite(self.validated, self.epoch + 1)
         self.ema.ema = self.validated
         try:
-            with no_nms_time_limit(), random_state_kept() if self.reestimate else nullcontext():
+            kept = random_state_kept() if self.reestimate else nullcontext()
+            with no_nms_time_limit(), no_validation_loss(self.validated, self.loss_items), kept:
                 return super().validate()
         finally:
             self.ema.ema = averaged
@@ -175,6 +184,7 @@ class LeanTrainer(DetectionTrainer):
     def save_metrics(self, metrics: dict[str, float]) -> None:
         """Report the epoch's results instead of writing a CSV."""
         validated = self.args.val or self.epoch + 1 >= self.epochs
+        metrics = {k: v for k, v in metrics.items() if not k.startswith("val/")}  # the validation has no loss
         results = {k: float(v) for k, v in metrics.items()}  # there only when the device has done the epoch's work
         self.lock.leave()
         self.on_epoch(self.epoch + 1, results if validated else {})
