@@ -98,7 +98,8 @@ def build_candidate(
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model: Model = publish.build(grafted.yaml, nc=baseline.model[-1].nc)
+            known = baseline.stride.tolist() if starts_as_identity(architecture) else None  # what checks it follows
+            model: Model = publish.build(grafted.yaml, nc=baseline.model[-1].nc, strides=known)
     except ModelError as error:
         raise CandidateFailed("build", f"{architecture.label} cannot be built: {error}") from error
     adopt_rows_of_other_shape(model, baseline, grafted.row_map)
@@ -131,9 +132,9 @@ def _shapes(module: Model) -> dict[str, torch.Size]:
 def inherit(model: Model, baseline: Model, row_map: dict[int, int]) -> Audit:
     """Copy every tensor of the baseline's state dict to its own stock row in `model`; return what was copied."""
     donor = {_renamed(name, row_map): tensor for name, tensor in baseline.float().state_dict().items()}
-    state = model.state_dict()
-    fitting = {n: t for n, t in donor.items() if n in state and state[n].shape == t.shape}
-    model.load_state_dict(fitting, strict=False)
+    for name, tensor in model.state_dict().items():
+        if name in donor and tensor.shape == donor[name].shape:
+            tensor.copy_(donor[name])
     return audit_of(model, donor)
 
 
@@ -183,20 +184,29 @@ def check_identity(model: Model, baseline: Model, architecture: Architecture) ->
     """Raise `CandidateFailed` unless `model` and `baseline` give the same output, bit for bit, on a random image."""
     side = max(64, 2 * int(max(baseline.stride)))
     image = torch.rand(1, baseline.yaml.get("channels", 3), side, side, generator=torch.Generator().manual_seed(0))
-    difference = max_difference(model, baseline, image)
+    try:
+        difference = max_difference(model, baseline, image)
+    except Exception as error:  # a layer can raise anything
+        raise CandidateFailed("build", f"{architecture.label} cannot be run: {one_line(error)}") from error
     if difference != 0.0:
         raise CandidateFailed("identity", f"{architecture.label} starts {difference:.3g} away from the baseline")
 
 
 def max_difference(model: Model, other: Model, image: torch.Tensor) -> float:
     """Largest absolute difference of the two models' predictions on `image` (`B x 3 x H x W`), in eval mode."""
-    outputs = []
-    for each in (model, other):
-        training = each.training
-        with torch.no_grad():
-            outputs.append(predictions(each.eval()(image)))
-        each.train(training)
-    return float((outputs[0] - outputs[1]).abs().max())
+    ours, theirs = (_evaluated(each, image) for each in (model, other))
+    return float((ours - theirs).abs().max())
+
+
+@torch.no_grad()
+def _evaluated(model: Model, image: torch.Tensor) -> torch.Tensor:
+    """The predictions of `model` in eval mode; it is left in the mode that it is in."""
+    if not model.training:
+        return predictions(model(image))
+    try:
+        return predictions(model.eval()(image))
+    finally:
+        model.train()
 
 
 def predictions(output: Any) -> torch.Tensor:

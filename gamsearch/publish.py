@@ -66,23 +66,42 @@ def _fusing(stock: Callable[..., Any], classes: tuple[Any, ...]) -> Callable[...
     return fuse
 
 
-def build(yaml: dict[str, Any], nc: int, ch: int = 3) -> "nn.Module":
+def build(yaml: dict[str, Any], nc: int, ch: int = 3, strides: Sequence[float] | None = None) -> "nn.Module":
     """Build the detector that a model YAML describes, for `nc` classes and `ch` input channels; `yaml` is not changed.
 
-    What Ultralytics or a module of ours refuses raises `ModelError` with its reason.
+    What Ultralytics or a module of ours refuses raises `ModelError` with its reason. Where the `strides` of the maps
+    that its head reads are known, no image is sent through it to find them, so that whatever fails there does later.
     """
     import torch
 
     tasks: Any = import_module(TASKS)
     _check(tasks, yaml, nc)
     try:
-        with _activation_kept(tasks), torch.no_grad():  # it finds the strides by a forward pass
+        with _activation_kept(tasks), _strides_known(tasks, strides), torch.no_grad():
             model: nn.Module = tasks.DetectionModel({**deepcopy(yaml), "nc": nc}, ch=ch, nc=nc, verbose=False)
     except KeyError as error:
         raise ModelError(f"the model YAML names {error}, which Ultralytics does not know: correct the row") from error
     except Exception as error:  # a layer can raise anything
         raise ModelError(f"the model YAML cannot be built: {_one_line(error)}") from error
     return model
+
+
+@contextmanager
+def _strides_known(tasks: Any, strides: Sequence[float] | None) -> Iterator[None]:
+    """Answer the forward pass by which Ultralytics finds its strides with empty maps of the known ones."""
+    if strides is None:
+        yield
+        return
+
+    def forward(self: Any, image: Any) -> dict[str, Any]:
+        maps = {"feats": [image[:, :0, :: int(stride), :1] for stride in strides]}
+        return {**maps, "one2many": maps}
+
+    tasks.DetectionModel.forward = forward
+    try:
+        yield
+    finally:
+        del tasks.DetectionModel.forward
 
 
 def is_activation(value: Any) -> bool:

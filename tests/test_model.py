@@ -7,6 +7,7 @@ import torch
 
 from gamsearch import publish
 from gamsearch.architecture import Architecture, Placement
+from gamsearch.attention.gam import GAM
 from gamsearch.baseline import read_baseline, start_model, write_checkpoint
 from gamsearch.detectors import Detector
 from gamsearch.errors import CandidateFailed, RunError
@@ -65,6 +66,18 @@ def test_the_stock_loader_would_have_lost_most_of_it(baseline):
 def test_a_candidate_starts_as_the_baseline_bit_for_bit(baseline, sites):
     candidate = build_candidate(YOLOV8N, architecture(*(gam(s, 4, groups=4) for s in sites)), baseline, imgsz=64)
     assert max_difference(candidate.model, baseline, torch.rand(2, 3, 96, 64)) == 0.0
+
+
+def test_a_candidate_that_no_image_gets_through_cannot_be_built(baseline, monkeypatch):
+    def forward(self, x):
+        raise ValueError("too small a map")
+
+    monkeypatch.setattr(GAM, "forward", forward)
+    with pytest.raises(CandidateFailed, match="GAM@4 r4 cannot be run: too small a map") as failed:
+        build_candidate(YOLOV8N, architecture(gam(4)), baseline, imgsz=64)
+    assert failed.value.reason == "build"
+    monkeypatch.undo()
+    build_candidate(YOLOV8N, architecture(gam(4)), baseline, imgsz=64)
 
 
 def test_reference_initialisation_is_allowed_and_not_the_identity(baseline):

@@ -190,6 +190,25 @@ def test_building_for_one_input_channel():
     assert publish.build(rows(), nc=1, ch=1).model[0].conv.in_channels == 1
 
 
+@pytest.mark.parametrize("name", ["yolov8n.yaml", "yolo11n.yaml", "yolo26n.yaml"])
+def test_a_model_built_with_known_strides_is_the_one_that_finds_them(name):
+    """The last of the three has a second head, which the parser asks for its maps."""
+    from ultralytics.nn.tasks import DetectionModel, yaml_model_load
+
+    yaml = yaml_model_load(name)
+    torch.manual_seed(3)
+    finds = publish.build(yaml, nc=2)
+    torch.manual_seed(3)
+    told = publish.build(yaml, nc=2, strides=finds.stride.tolist())
+    assert torch.equal(told.stride, finds.stride)
+    assert torch.equal(told.model[-1].stride, finds.stride)
+    assert told.training
+    assert all(a.training == b.training for a, b in zip(told.modules(), finds.modules(), strict=True))
+    found = finds.state_dict()
+    assert all(torch.equal(tensor, found[key]) for key, tensor in told.state_dict().items())
+    assert "forward" not in vars(DetectionModel)
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_the_default_activation_is_restored_after_a_build(fails):
     from ultralytics.nn.modules import Conv
