@@ -98,8 +98,9 @@ def build_candidate(
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            known = baseline.stride.tolist() if starts_as_identity(architecture) else None  # what checks it follows
-            model: Model = publish.build(grafted.yaml, nc=baseline.model[-1].nc, strides=known)
+            # attention keeps the strides; the identity check is then the first forward pass
+            strides = baseline.stride.tolist() if starts_as_identity(architecture) else None
+            model: Model = publish.build(grafted.yaml, nc=baseline.model[-1].nc, strides=strides)
     except ModelError as error:
         raise CandidateFailed("build", f"{architecture.label} cannot be built: {error}") from error
     adopt_rows_of_other_shape(model, baseline, grafted.row_map)
@@ -201,12 +202,11 @@ def max_difference(model: Model, other: Model, image: torch.Tensor) -> float:
 @torch.no_grad()
 def _evaluated(model: Model, image: torch.Tensor) -> torch.Tensor:
     """The predictions of `model` in eval mode; it is left in the mode that it is in."""
-    if not model.training:
-        return predictions(model(image))
+    training = model.training
     try:
         return predictions(model.eval()(image))
     finally:
-        model.train()
+        model.train(training)
 
 
 def predictions(output: Any) -> torch.Tensor:

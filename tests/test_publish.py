@@ -207,6 +207,8 @@ def test_a_model_built_with_known_strides_is_the_one_that_finds_them(name):
     found = finds.state_dict()
     assert all(torch.equal(tensor, found[key]) for key, tensor in told.state_dict().items())
     assert "forward" not in vars(DetectionModel)
+    twice = [2 * stride for stride in finds.stride.tolist()]
+    assert publish.build(yaml, nc=2, strides=twice).stride.tolist() == twice  # no image has told it better
 
 
 @pytest.mark.parametrize("fails", [False, True])

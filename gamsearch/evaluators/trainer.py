@@ -184,8 +184,8 @@ class LeanTrainer(DetectionTrainer):
     def save_metrics(self, metrics: dict[str, float]) -> None:
         """Report the epoch's results instead of writing a CSV."""
         validated = self.args.val or self.epoch + 1 >= self.epochs
-        metrics = {k: v for k, v in metrics.items() if not k.startswith("val/")}  # the validation has no loss
-        results = {k: float(v) for k, v in metrics.items()}  # there only when the device has done the epoch's work
+        told = {k: v for k, v in metrics.items() if not k.startswith("val/")}  # all but the loss that no validation has
+        results = {k: float(v) for k, v in told.items()}  # there only when the device has done the epoch's work
         self.lock.leave()
         self.on_epoch(self.epoch + 1, results if validated else {})
 
