@@ -34,8 +34,7 @@ BUSY = "import torch; torch.set_num_threads(1); a = torch.rand(700, 700)\nwhile 
 
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     """One process's ratios by label, `[ratio, whole passes]`, and with `--table` the table with its held-out error."""
-    import torch
-
+    from gamsearch import device as devices
     from gamsearch.baseline import start_model
     from gamsearch.environment import quiet_ultralytics
     from gamsearch.latency import measure
@@ -44,19 +43,19 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     from gamsearch.space import SearchSpace
 
     quiet_ultralytics()
-    cpu, space = torch.device("cpu"), SearchSpace.load(options.space)
+    device, space = devices.select(options.device), SearchSpace.load(options.space)
     baseline = start_model(space.detector, None, {0: "a", 1: "b", 2: "c"}, seed=0).eval()
     found: dict[str, Any] = {"ratios": {}}
     for sites in ARCHITECTURES:
         architecture = Architecture.of("yolov8n", [Placement(site, "GAM", (("rate", rate),)) for site, rate in sites])
         model = build_candidate(space.detector, architecture, baseline, options.imgsz).model
-        latency = measure(model, baseline, options.imgsz, cpu, backend=options.backend, seconds=options.seconds)
+        latency = measure(model, baseline, options.imgsz, device, backend=options.backend, seconds=options.seconds)
         found["ratios"][architecture.label] = [latency.ratio, latency.paired_ratio]
-        found["clock"] = latency.clock
+        found["clock"], found["device"] = latency.clock, latency.device
     if options.table:
-        table = measure_table(space, baseline, options.imgsz, cpu, latency.baseline_ms, backend=options.backend)
+        table = measure_table(space, baseline, options.imgsz, device, latency.baseline_ms, backend=options.backend)
         found["table"] = hold_out(
-            table, space, baseline, cpu, count=options.held_out, seconds=options.seconds
+            table, space, baseline, device, count=options.held_out, seconds=options.seconds
         ).to_dict()
     return found
 
@@ -64,7 +63,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 def measured_elsewhere(options: argparse.Namespace, table: bool) -> dict[str, Any]:
     """The same from a process of its own."""
     command = [sys.executable, __file__, "--child", *(["--table"] if table else [])]
-    for name in ("imgsz", "seconds", "space", "held_out", "backend"):
+    for name in ("imgsz", "seconds", "space", "held_out", "backend", "device"):
         command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -114,7 +113,8 @@ def main() -> int:
     finally:
         for process in load:
             process.kill()
-    print(f"yolov8n, {options.imgsz} px, {options.backend}, {runs[0]['clock']} time, load {os.getloadavg()[0]:.1f}\n")
+    how = f"{options.backend}, {runs[0]['device']}, {runs[0]['clock']} time"
+    print(f"yolov8n, {options.imgsz} px, {how}, load {os.getloadavg()[0]:.1f}\n")
     met = report(runs)
     report_table(runs[0]["table"])
     return 0 if met else 1
@@ -130,6 +130,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--space", default="gam", help="a search space of yolov8n, for the table")
     parser.add_argument("--held-out", type=int, default=4)
     parser.add_argument("--backend", default="torch")
+    parser.add_argument("--device", default="cpu", help="cpu, or an index such as 0")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--table", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -27,6 +27,8 @@ class Network:
 
 Backend = Callable[[Any, int, torch.device], Network]
 BACKENDS: dict[str, Backend] = {}
+ONLY_ON = {"onnxruntime": "cpu", "cudagraph": "cuda"}
+"""The type of device that a backend is bound to."""
 
 
 def latency_backend(name: str) -> Callable[[Backend], Backend]:
@@ -43,8 +45,9 @@ def backend_named(name: str, device: torch.device | None = None) -> Backend:
     """Return the latency backend called `name`, or say which there are; refuse one that cannot measure on `device`."""
     if name not in BACKENDS:
         raise OptionError(f"no latency backend '{name}'{nearest(name, BACKENDS)}; there are {', '.join(BACKENDS)}")
-    if name == "onnxruntime" and device is not None and device.type != "cpu":
-        raise OptionError(f"--latency onnxruntime measures on the CPU, not on {device}; use --latency torch")
+    needed = ONLY_ON.get(name)
+    if needed is not None and device is not None and device.type != needed:
+        raise OptionError(f"--latency {name} measures on {needed.upper()} alone, not on {device}; use --latency torch")
     return BACKENDS[name]
 
 
@@ -67,6 +70,31 @@ def deployed(fused: Any, device: torch.device) -> Any:
     """A fused module as it is timed there: without gradients, on the device, in its precision; changed in place."""
     fused = fused.requires_grad_(False).to(device)
     return fused.half() if devices.half_precision(device) else fused
+
+
+@latency_backend("cudagraph")
+def cuda_graph_backend(model: Any, imgsz: int, device: torch.device) -> Network:
+    """The `torch` backend's pass, captured once as a CUDA graph and replayed: what its kernels need on the device.
+
+    Of an eager pass at batch 1 a fast GPU spends most waiting for Python to launch the next kernel, so that its latency
+    counts kernels. A replay launches them all at once, as a deployment (TensorRT, a compiled graph) does.
+    """
+    eager = torch_backend(model, imgsz, device)
+    aside = torch.cuda.Stream(device)
+    aside.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(aside):  # what the first passes set up must not be captured
+        for _ in range(3):
+            eager.run()
+    torch.cuda.current_stream(device).wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        eager.run()
+
+    def run() -> object:
+        graph.replay()
+        return eager  # whose weights and image the graph reads: they must live as long as it
+
+    return Network(run)
 
 
 @latency_backend("onnxruntime")

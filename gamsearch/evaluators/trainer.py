@@ -284,8 +284,8 @@ def start_streams(trainer: DetectionTrainer, epoch: int = 0) -> None:
 
 def _check_finite(model: nn.Module, epoch: int) -> None:
     """Raise `CandidateFailed` if a weight or a statistic is not finite: such a model would silently detect nothing."""
-    floats = (t for t in model.state_dict().values() if t.is_floating_point())
-    if not all(torch.isfinite(t.sum()) for t in floats):  # NaN and infinity survive a sum
+    sums = [t.sum() for t in model.state_dict().values() if t.is_floating_point()]  # NaN and infinity survive a sum
+    if not torch.isfinite(torch.stack(sums)).all():  # one question to the device, not one per tensor
         raise CandidateFailed("nan", f"weights or statistics are not finite in epoch {epoch}")
 
 
