@@ -19,10 +19,14 @@ from gamsearch.errors import OptionError, nearest
 
 @dataclass(frozen=True)
 class Network:
-    """What a backend prepares: a call that runs the network once, and its rows if they can be timed one by one."""
+    """What a backend prepares: a call that runs the network once, and its rows if they can be timed one by one.
+
+    `reads` is what must live as long, as the call reads its memory without holding it.
+    """
 
     run: Callable[[], object]
     rows: Sequence[nn.Module] = ()
+    reads: object = None
 
 
 Backend = Callable[[Any, int, torch.device], Network]
@@ -88,13 +92,13 @@ def cuda_graph_backend(model: Any, imgsz: int, device: torch.device) -> Network:
     torch.cuda.current_stream(device).wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        eager.run()
+        output = eager.run()
 
     def run() -> object:
         graph.replay()
-        return eager  # whose weights and image the graph reads: they must live as long as it
+        return output
 
-    return Network(run)
+    return Network(run, reads=eager)
 
 
 @latency_backend("onnxruntime")

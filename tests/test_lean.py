@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from devices import DEVICE
 from torch import nn
 
 from gamsearch import demo
@@ -16,6 +17,7 @@ from gamsearch.architecture import Architecture, Placement
 from gamsearch.baseline import read_baseline, start_model, train_baseline
 from gamsearch.data import DataSet
 from gamsearch.detectors import Detector
+from gamsearch.device import ultralytics_name
 from gamsearch.errors import CandidateFailed, OptionError
 from gamsearch.evaluation import Budget
 from gamsearch.evaluators import batches
@@ -24,7 +26,6 @@ from gamsearch.evaluators.trainer import LeanTrainer, start_streams
 from gamsearch.evaluators.training import TrainingEvaluator
 from gamsearch.model import build_candidate
 
-CPU = torch.device("cpu")
 YOLOV8N = Detector.load("yolov8n")
 GAM4 = Architecture.of("yolov8n", [Placement(4, "GAM", (("rate", 4),))])
 BUDGET = Budget(epochs=2, imgsz=64, batch=8, seed=3)
@@ -42,7 +43,7 @@ def baseline(data: Path, tmp_path_factory) -> nn.Module:
         start_model(YOLOV8N, None, DataSet.read(data).names, seed=0),
         Budget(epochs=15, imgsz=64, batch=8),
         data,
-        CPU,
+        DEVICE,
         tmp_path_factory.mktemp("baseline"),
         from_scratch=True,
         user_arguments=demo.AUGMENTATION,
@@ -52,7 +53,9 @@ def baseline(data: Path, tmp_path_factory) -> nn.Module:
 
 def trainer(baseline, data, folder, budget=BUDGET, user=None, on_epoch=lambda epoch, results: None, **options):
     model = build_candidate(YOLOV8N, GAM4, baseline, budget.imgsz).model
-    return LeanTrainer(model, arguments(BRIEF, budget, data, CPU, folder / "scratch", user or {}), on_epoch, **options)
+    return LeanTrainer(
+        model, arguments(BRIEF, budget, data, DEVICE, folder / "scratch", user or {}), on_epoch, **options
+    )
 
 
 def test_without_reestimation_every_map_is_bit_for_bit_that_of_the_stock_path(baseline, data, tmp_path):
@@ -74,7 +77,13 @@ def test_without_reestimation_every_map_is_bit_for_bit_that_of_the_stock_path(ba
     stock.add_callback("on_train_epoch_end", lambda t: setattr(t, "final_eval", lambda: None))  # it repeats the last
     stock.add_callback("on_fit_epoch_end", note(theirs))
     same = {"mosaic": 0.0, "close_mosaic": 0, "nbs": BUDGET.batch, "seed": BUDGET.seed, **BRIEF}
-    given = {"epochs": BUDGET.epochs, "imgsz": BUDGET.imgsz, "batch": BUDGET.batch, "device": "cpu", **same}
+    given = {
+        "epochs": BUDGET.epochs,
+        "imgsz": BUDGET.imgsz,
+        "batch": BUDGET.batch,
+        "device": ultralytics_name(DEVICE),
+        **same,
+    }
     stock.train(data=str(data), project=str(tmp_path), name="stock", plots=False, **given)
     for maps in ours, again:
         lean = trainer(baseline, data, tmp_path, reestimate=False, resumable=True)
@@ -213,7 +222,7 @@ def test_an_evaluated_candidate_is_gone_without_the_garbage_collector(baseline, 
             super().close()
 
     options = {"reference_ms": 10.0, "trainer": Watched, "keep_in": tmp_path / "weights", "paused_in": tmp_path}
-    evaluator = TrainingEvaluator(YOLOV8N, baseline, data, CPU, tmp_path / "scratch", **options)
+    evaluator = TrainingEvaluator(YOLOV8N, baseline, data, DEVICE, tmp_path / "scratch", **options)
     evaluator.evaluate(GAM4, Budget(1, 64, 8), lambda epoch, metrics: None)
     gc.collect()
     gc.disable()

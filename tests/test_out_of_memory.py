@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from devices import DEVICE
 from torch import nn
 
 from gamsearch import device as devices
@@ -19,7 +20,6 @@ from gamsearch.evaluators.trainer import LeanTrainer
 from gamsearch.evaluators.training import TrainingEvaluator
 from gamsearch.latency_backends import BACKENDS, torch_backend
 
-CPU = torch.device("cpu")
 YOLOV8N = Detector.load("yolov8n")
 GAM4 = Architecture.of("yolov8n", [Placement(4, "GAM", (("rate", 4),))])
 BUDGET = Budget(epochs=2, imgsz=64, batch=4)
@@ -42,7 +42,7 @@ def baseline(tiny_data: Path) -> nn.Module:
 def evaluator(baseline, tiny_data, tmp_path):
     def build(trainer, **options):
         options = {"reference_ms": 10.0, "trainer": trainer, "paused_in": tmp_path / "paused", **options}
-        return TrainingEvaluator(YOLOV8N, baseline, tiny_data, CPU, tmp_path / "scratch", **options)
+        return TrainingEvaluator(YOLOV8N, baseline, tiny_data, DEVICE, tmp_path / "scratch", **options)
 
     return build
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import optuna
 import pytest
 import torch
+from devices import DEVICE
 from torch import nn
 
 import gamsearch
@@ -25,7 +26,6 @@ from gamsearch.evaluators.trainer import FRESH_LR_FACTOR, LeanTrainer
 from gamsearch.evaluators.training import TrainingEvaluator
 from gamsearch.model import build_candidate, fresh_parameters
 
-CPU = torch.device("cpu")
 YOLOV8N = Detector.load("yolov8n")
 STOCK = Architecture.of("yolov8n")
 GAM4 = Architecture.of("yolov8n", [Placement(4, "GAM", (("rate", 4),))])
@@ -43,17 +43,17 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def baseline(tiny_data: Path, folder: Path) -> nn.Module:
     model = start_model(YOLOV8N, None, DataSet.read(tiny_data).names, seed=0)
-    path = train_baseline(model, BUDGET, tiny_data, CPU, folder / "baseline", from_scratch=True, user_arguments={})
+    path = train_baseline(model, BUDGET, tiny_data, DEVICE, folder / "baseline", from_scratch=True, user_arguments={})
     return read_baseline(path)
 
 
 def evaluator(baseline: nn.Module, data: Path, folder: Path, **options) -> TrainingEvaluator:
-    return TrainingEvaluator(YOLOV8N, baseline, data, CPU, folder / "scratch", reference_ms=10.0, **options)
+    return TrainingEvaluator(YOLOV8N, baseline, data, DEVICE, folder / "scratch", reference_ms=10.0, **options)
 
 
 def trainer(baseline, data, folder, architecture=GAM4, budget=BUDGET, **options) -> LeanTrainer:
     candidate = build_candidate(YOLOV8N, architecture, baseline, budget.imgsz)
-    given = arguments(BRIEF, budget, data, CPU, folder / "scratch", {})
+    given = arguments(BRIEF, budget, data, DEVICE, folder / "scratch", {})
     return LeanTrainer(candidate.model, given, silent, frozenset(fresh_parameters(candidate)), **options)
 
 
@@ -205,7 +205,7 @@ def test_an_interrupted_baseline_stage_goes_on_where_it_stopped(tiny_data, tmp_p
     def stage(on_epoch):
         model = start_model(YOLOV8N, None, names, seed=0)
         return train_baseline(
-            model, budget, tiny_data, CPU, tmp_path, from_scratch=True, user_arguments={}, on_epoch=on_epoch
+            model, budget, tiny_data, DEVICE, tmp_path, from_scratch=True, user_arguments={}, on_epoch=on_epoch
         )
 
     with pytest.raises(KeyboardInterrupt):
@@ -221,7 +221,7 @@ def test_a_stage_that_was_killed_after_its_last_epoch_or_in_a_write_is_taken_up(
     def stage(folder):
         model = start_model(YOLOV8N, None, names, seed=0)
         more = {"from_scratch": True, "user_arguments": {}, "on_epoch": lambda epoch, results: epochs.append(epoch)}
-        return train_baseline(model, budget, tiny_data, CPU, folder, **more)
+        return train_baseline(model, budget, tiny_data, DEVICE, folder, **more)
 
     def die(*arguments):
         raise KeyboardInterrupt
