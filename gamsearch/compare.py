@@ -46,7 +46,8 @@ class Run:
         record, own = records.record(study, folder.resolve().name), study.user_attrs
         prints = own.get("fingerprints", {})
         data = prints.get("data") or record.settings.get("data_fingerprint") or prints.get("table")
-        clock = (prints.get("device") or record.settings.get("hardware"), record.settings.get("latency"))
+        backend = record.settings.get("latency_backend") or record.settings.get("latency")
+        clock = (prints.get("device") or record.settings.get("hardware"), backend)
         facts = {"detector": record.detector_name, "space fingerprint": own.get("space", {}).get("fingerprint", "")}
         shown = ", ".join(str(word) for word in clock if word)
         return cls(record.name, record, str(data or ""), shown, {**facts, **_surroundings(folder)})

@@ -33,6 +33,8 @@ Backend = Callable[[Any, int, torch.device], Network]
 BACKENDS: dict[str, Backend] = {}
 ONLY_ON = {"onnxruntime": "cpu", "cudagraph": "cuda"}
 """The type of device that a backend is bound to."""
+AUTO = "auto"
+"""The backend that measures on a device what a deployment there would need: `cudagraph` on CUDA, elsewhere `torch`."""
 
 
 def latency_backend(name: str) -> Callable[[Backend], Backend]:
@@ -48,11 +50,19 @@ def latency_backend(name: str) -> Callable[[Backend], Backend]:
 def backend_named(name: str, device: torch.device | None = None) -> Backend:
     """Return the latency backend called `name`, or say which there are; refuse one that cannot measure on `device`."""
     if name not in BACKENDS:
-        raise OptionError(f"no latency backend '{name}'{nearest(name, BACKENDS)}; there are {', '.join(BACKENDS)}")
+        there = ", ".join([AUTO, *BACKENDS])
+        raise OptionError(f"no latency backend '{name}'{nearest(name, BACKENDS)}; there are {there}")
     needed = ONLY_ON.get(name)
     if needed is not None and device is not None and device.type != needed:
         raise OptionError(f"--latency {name} measures on {needed.upper()} alone, not on {device}; use --latency torch")
     return BACKENDS[name]
+
+
+def resolved(name: str, device: torch.device) -> str:
+    """The backend that `name` (perhaps `auto`) stands for on `device`; `OptionError` if it cannot measure there."""
+    chosen = name if name != AUTO else "cudagraph" if device.type == "cuda" else "torch"
+    backend_named(chosen, device)
+    return chosen
 
 
 @latency_backend("torch")

@@ -71,10 +71,11 @@ def prepare_training(
     from gamsearch import device as devices
     from gamsearch.baseline import read_baseline, read_model
     from gamsearch.evaluators.training import TrainingEvaluator
-    from gamsearch.latency_backends import backend_named
+    from gamsearch.latency import precision_on
+    from gamsearch.latency_backends import resolved
 
     device = devices.select(settings.device)
-    backend_named(settings.latency, device)
+    backend = resolved(settings.latency, device)
     if joining is None:
         detector, weights = read_model(settings.model, trust)
         space = _space(settings, detector)
@@ -99,10 +100,10 @@ def prepare_training(
             settings.folder / "baseline" / ("scratch" if joining is None else f"scratch-{joining.worker}"),
             user_arguments=settings.train,
             reference_ms=reference_ms,
-            latency_backend=settings.latency,
+            latency_backend=backend,
             keep_in=settings.folder / "weights",
             paused_in=settings.folder / "paused",
-            predict=_latencies(settings, space, baseline, device, progress),
+            predict=_latencies(settings, space, baseline, device, backend, progress),
             foreseen=_foreseen(space),
             imgsz=settings.imgsz,
             files=files,
@@ -111,6 +112,7 @@ def prepare_training(
 
     hardware = devices.describe(device)
     shown = {"data_summary": data.summary, "data_fingerprint": data.fingerprint, "hardware": hardware}
+    shown |= {"latency_backend": backend, "precision": precision_on(device)}
     return Prepared(space, start, shown, {"data": data.fingerprint, "device": hardware})
 
 
@@ -181,7 +183,7 @@ def _foreseen(space: SearchSpace) -> list[str]:
 
 
 def _latencies(
-    settings: Settings, space: SearchSpace, baseline: Any, device: Any, progress: RunProgress
+    settings: Settings, space: SearchSpace, baseline: Any, device: Any, backend: str, progress: RunProgress
 ) -> Callable[[Architecture], float]:
     """Latency ratios by an additive table that is measured when it is first asked, and kept in the run's folder."""
     from gamsearch.latency_table import LatencyTable, conditions_of, measure_table
@@ -191,12 +193,11 @@ def _latencies(
 
     def ratio(architecture: Architecture) -> float:
         if not tables:
-            conditions = conditions_of(space, baseline, settings.imgsz, device, settings.latency)
+            conditions = conditions_of(space, baseline, settings.imgsz, device, backend)
             if not path.exists():
                 progress.say(f"measuring what each placement of '{space.name}' adds to the latency")
-                measure_table(
-                    space, baseline, settings.imgsz, device, 1.0, backend=settings.latency, seconds=seconds
-                ).write(path)
+                measured = measure_table(space, baseline, settings.imgsz, device, 1.0, backend=backend, seconds=seconds)
+                measured.write(path)
             tables.append(LatencyTable.read(path, conditions))
         return tables[0].predict(architecture).ratio
 

@@ -33,7 +33,7 @@ class Settings:
     objectives: tuple[str, ...] = ()
     evaluator: str = "training"
     table: str = ""
-    latency: str = "torch"
+    latency: str = "auto"
     noise_seeds: int = 5
     train: dict[str, Any] = field(default_factory=dict)
     out: str = "results"

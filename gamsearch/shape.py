@@ -158,7 +158,8 @@ VERIFICATION = {
 }
 SETTINGS = {
     **dict.fromkeys(("data", "model", "space", "budget", "device", "sampler", "stopping", "evaluator"), text),
-    **dict.fromkeys(("table", "latency", "out", "name", "command", "data_summary", "data_fingerprint"), text),
+    **dict.fromkeys(("table", "latency", "latency_backend", "precision", "out", "name", "command"), text),
+    **dict.fromkeys(("data_summary", "data_fingerprint"), text),
     **dict.fromkeys(("trials", "epochs", "baseline_epochs", "imgsz", "batch", "seed", "noise_seeds"), count),
     "objectives": [metric],
     "train": {...: argument},

@@ -189,6 +189,7 @@ class _Verification:
         from gamsearch.evaluators.details import DetailedTrainer
         from gamsearch.evaluators.recipe import FINE_TUNE, FROM_SCRATCH
         from gamsearch.evaluators.training import TrainingEvaluator
+        from gamsearch.latency_backends import resolved
 
         self.say(f"verify: {entrant.label}, seed {seed}, {self.wanted.epochs} epochs")
         start = start_model(entrant.detector, entrant.weights, self.data.names, seed)
@@ -200,7 +201,7 @@ class _Verification:
             self.device,
             scratch,
             user_arguments=self.state["settings"]["train"],
-            latency_backend=self.settings.latency,
+            latency_backend=resolved(self.settings.latency, self.device),
             keep_in=place / "weights",
             paused_in=place / "paused",
             recipe=FROM_SCRATCH if entrant.weights is None else FINE_TUNE,
@@ -243,9 +244,10 @@ class _Verification:
         """Whole passes in turns: networks of other widths share no rows."""
         from gamsearch.baseline import start_model
         from gamsearch.latency import measure
+        from gamsearch.latency_backends import resolved
 
         small = start_model(self.detector, self.weights, self.data.names, self.settings.seed)
-        backend = self.settings.latency
+        backend = resolved(self.settings.latency, self.device)
         latency = measure(larger, small, self.settings.imgsz, self.device, backend=backend)
         return latency.paired_ratio, [latency.paired_low, latency.paired_high]
 

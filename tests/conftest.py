@@ -17,6 +17,8 @@ os.environ.update(
     YOLO_CONFIG_DIR=tempfile.mkdtemp(prefix="gamsearch-tests-"),
     OMP_NUM_THREADS="1",
 )
+if "GAMSEARCH_TEST_DEVICE" not in os.environ:  # then the tests are the same on every machine: on the CPU
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def pytest_unconfigure() -> None:

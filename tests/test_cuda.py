@@ -15,6 +15,8 @@ from gamsearch.detectors import Detector
 from gamsearch.device_lock import path_of
 from gamsearch.evaluation import Budget
 from gamsearch.evaluators import batches
+from gamsearch.evaluators.recipe import BRIEF, arguments
+from gamsearch.evaluators.trainer import LeanTrainer
 from gamsearch.evaluators.training import TrainingEvaluator
 from gamsearch.latency import measure
 from gamsearch.latency_backends import BACKENDS, torch_backend
@@ -79,6 +81,14 @@ def output_of(network) -> torch.Tensor:
     return (found[0] if isinstance(found, tuple) else found).clone()
 
 
+@pytest.mark.parametrize("name", ["yolov5n", "yolo11n", "yolo12n", "yolo26n"])
+def test_every_detector_can_be_replayed(name, gpu):
+    detector = Detector.load(name)
+    stock = start_model(detector, None, {0: "a", 1: "b"}, seed=0)
+    attended = build_candidate(detector, Architecture.of(name, [Placement(4, "GAM", (("rate", 4),))]), stock, 64)
+    assert measure(attended.model, stock, 64, gpu, backend="cudagraph", seconds=0.3).ratio > 1.0
+
+
 @pytest.mark.parametrize("backend", ["torch", "cudagraph"])
 def test_attention_costs_time_and_a_network_as_much_as_itself(baseline, gpu, backend):
     attended = build_candidate(YOLOV8N, SIX, baseline, 64).model
@@ -94,6 +104,18 @@ def test_a_graph_is_quicker_than_its_kernels_one_by_one(baseline, gpu):
 
 def test_a_device_goes_by_its_uuid(gpu):
     assert str(torch.cuda.get_device_properties(gpu).uuid) in path_of(gpu).name
+
+
+def test_what_ranks_is_validated_in_fp32_however_it_was_trained(baseline, tiny_data, gpu, tmp_path):
+    run = LeanTrainer(
+        build_candidate(YOLOV8N, GAM4, baseline, 64).model,
+        arguments(BRIEF, BUDGET, tiny_data, gpu, tmp_path, {}),
+        silent,
+    )
+    run.train()
+    boxes = run.validated.model[-1]
+    assert run.amp and boxes.anchors.dtype == boxes.strides.dtype == torch.float32
+    assert all(tensor.dtype != torch.float16 for tensor in run.validated.state_dict().values())
 
 
 def test_memory_that_runs_out_halves_the_batch_and_the_next_trial_has_all_of_it(evaluator, gpu):

@@ -166,20 +166,22 @@ class LeanTrainer(DetectionTrainer):
     def validate(self) -> tuple[dict[str, float], float | None]:
         """Validate a copy of the EMA weights whose batch-norm statistics were re-estimated on training images.
 
-        Without re-estimation this is Ultralytics' own validation, down to the random numbers that it draws.
+        It is validated in fp32, also where training is in mixed precision: in fp16 the corners of a box beyond 512 px
+        lie on a grid of 0.5 px. Without re-estimation this is Ultralytics' own validation, down to the random numbers
+        that it draws.
         """
-        averaged = self.ema.ema
+        averaged, amp = self.ema.ema, self.amp
         self.validated = deepcopy(averaged) if self.reestimate else averaged
         if self.reestimate:
             reestimate_statistics(self.validated, self._statistics_batches())  # in fp32: averages of unbounded gates
         _check_finite(self.validated, self.epoch + 1)
-        self.ema.ema = self.validated
+        self.ema.ema, self.amp = self.validated, amp and not self.reestimate
         try:
             kept = random_state_kept() if self.reestimate else nullcontext()
             with no_nms_time_limit(), no_validation_loss(self.validated, self.loss_items), kept:
                 return super().validate()
         finally:
-            self.ema.ema = averaged
+            self.ema.ema, self.amp = averaged, amp
 
     def save_metrics(self, metrics: dict[str, float]) -> None:
         """Report the epoch's results instead of writing a CSV."""
