@@ -3,6 +3,7 @@
 import copy
 import gc
 import weakref
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -330,3 +331,22 @@ def test_a_training_that_validates_once_ends_as_one_that_validates_every_epoch(b
     if reestimate or DEVICE.type == "cpu":  # in mixed precision Ultralytics decodes a model's first boxes in fp16
         assert once[2]["metrics/mAP50-95(B)"] == every[2]["metrics/mAP50-95(B)"] > 0
     assert all(torch.equal(tensor, weights[name]) for name, tensor in same.items())
+
+
+def test_a_copied_model_equals_a_deep_copy_and_shares_nothing_with_the_original(baseline):
+    from gamsearch.evaluators.guards import copied
+
+    model = build_candidate(YOLOV8N, GAM4, baseline, BUDGET.imgsz).model
+    model.counts = defaultdict(list)  # an empty dictionary that only a real copy gives back
+    ours, theirs = copied(model), copy.deepcopy(model)
+    assert [type(m) for m in ours.modules()] == [type(m) for m in theirs.modules()]
+    for module, same in zip(ours.modules(), theirs.modules(), strict=True):
+        assert vars(module).keys() == vars(same).keys()
+    state, expected = ours.state_dict(), theirs.state_dict()
+    assert state.keys() == expected.keys() and all(torch.equal(state[name], expected[name]) for name in state)
+    owned = [{id(v) for m in each.modules() for v in vars(m).values() if isinstance(v, dict)} for each in (model, ours)]
+    assert not owned[0] & owned[1] and len(owned[0]) == len(owned[1])
+    assert not {t.data_ptr() for t in state.values()} & {t.data_ptr() for t in model.state_dict().values()}
+    assert ours.counts["a"] == []
+    ours.model[0].register_forward_hook(lambda *_: pytest.fail("a hook of the copy"))
+    model(torch.zeros(1, 3, 64, 64))

@@ -27,11 +27,13 @@ from gamsearch.errors import CandidateFailed
 from gamsearch.evaluators.batch_norm import images_for_statistics, reestimate_statistics
 from gamsearch.evaluators.batches import SharedBatches, key_of
 from gamsearch.evaluators.guards import (
+    copied,
     no_amp_download,
     no_data_downloads,
     no_label_cache,
     no_nms_time_limit,
     no_validation_loss,
+    quick_average,
     random_state_kept,
     whole_data,
 )
@@ -141,7 +143,7 @@ class LeanTrainer(DetectionTrainer):
         super()._build_train_pipeline()
 
     def _setup_train(self, *args: Any) -> None:
-        with no_amp_download():
+        with no_amp_download(), quick_average():
             super()._setup_train(*args)
         self.check_setup(self.model)
         self._statistics()  # built now, since its random draws must not get into the first training of a process
@@ -171,7 +173,7 @@ class LeanTrainer(DetectionTrainer):
         that it draws.
         """
         averaged, amp = self.ema.ema, self.amp
-        self.validated = deepcopy(averaged) if self.reestimate else averaged
+        self.validated = copied(averaged) if self.reestimate else averaged
         if self.reestimate:
             reestimate_statistics(self.validated, self._statistics_batches())  # in fp32: averages of unbounded gates
         _check_finite(self.validated, self.epoch + 1)
