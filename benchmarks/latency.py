@@ -2,6 +2,7 @@
 
     python benchmarks/latency.py
     python benchmarks/latency.py --imgsz 320 --processes 3 --busy 2
+    python benchmarks/latency.py --imgsz 640 --device 0 --backend cudagraph --placed 2:4 9:4 9:16 4:4+15:16
 
 Each process builds yolov8n and the architectures anew and measures their ratio to the baseline as a search does. The
 spread is the largest ratio over the smallest, less one: `ratio` is what is recorded (each pass by its own yardstick
@@ -21,13 +22,7 @@ import numpy as np
 
 from gamsearch.architecture import Architecture, Placement
 
-ARCHITECTURES = (
-    ((4, 4),),
-    ((8, 4),),
-    ((15, 16),),
-    ((4, 4), (15, 16)),
-    ((2, 8), (9, 4), (18, 8), (21, 16)),
-)
+PLACED = ("4:4", "8:4", "15:16", "4:4+15:16", "2:8+9:4+18:8+21:16")
 TARGET = 0.02
 BUSY = "import torch; torch.set_num_threads(1); a = torch.rand(700, 700)\nwhile True: a @ a"
 
@@ -46,8 +41,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     device, space = devices.select(options.device), SearchSpace.load(options.space)
     baseline = start_model(space.detector, None, {0: "a", 1: "b", 2: "c"}, seed=0).eval()
     found: dict[str, Any] = {"ratios": {}}
-    for sites in ARCHITECTURES:
-        architecture = Architecture.of("yolov8n", [Placement(site, "GAM", (("rate", rate),)) for site, rate in sites])
+    for architecture in map(architecture_of, options.placed):
         model = build_candidate(space.detector, architecture, baseline, options.imgsz).model
         latency = measure(model, baseline, options.imgsz, device, backend=options.backend, seconds=options.seconds)
         found["ratios"][architecture.label] = [latency.ratio, latency.paired_ratio]
@@ -60,11 +54,18 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+def architecture_of(text: str) -> Architecture:
+    """E.g. `4:4+15:16`: GAM at rate 4 after row 4 and at rate 16 after row 15."""
+    pairs = [map(int, pair.split(":")) for pair in text.split("+")]
+    return Architecture.of("yolov8n", [Placement(site, "GAM", (("rate", rate),)) for site, rate in pairs])
+
+
 def measured_elsewhere(options: argparse.Namespace, table: bool) -> dict[str, Any]:
     """The same from a process of its own."""
     command = [sys.executable, __file__, "--child", *(["--table"] if table else [])]
     for name in ("imgsz", "seconds", "space", "held_out", "backend", "device"):
         command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
+    command += ["--placed", *options.placed]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
@@ -130,6 +131,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--space", default="gam", help="a search space of yolov8n, for the table")
     parser.add_argument("--held-out", type=int, default=4)
     parser.add_argument("--backend", default="torch")
+    parser.add_argument("--placed", nargs="+", default=PLACED, metavar="SITE:RATE[+...]", help="each an architecture")
     parser.add_argument("--device", default="cpu", help="cpu, or an index such as 0")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--table", action="store_true", help=argparse.SUPPRESS)

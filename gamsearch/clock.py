@@ -15,7 +15,7 @@ import torch
 class Clock:
     """Stamps in the order of the work, and the milliseconds between them once the work is done.
 
-    The CUDA and MPS branches follow the PyTorch documentation; they were written without an accelerator.
+    The MPS branch follows the PyTorch documentation; it was written without such a device.
     """
 
     def __init__(self, device: torch.device, threads: int = 1):

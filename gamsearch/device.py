@@ -1,6 +1,6 @@
 """Everything that differs between a CPU and an accelerator, in one small place.
 
-The CUDA branches follow the PyTorch documentation (autocast, memory); they were written without a GPU.
+The CUDA branches ran on an H200 (`tests/test_cuda.py`); MPS follows the PyTorch documentation alone.
 """
 
 import gc

@@ -1,6 +1,6 @@
 """What latency is measured of: a registry of functions that make a detector ready to run on a device.
 
-Batch 1, fused, network only (no NMS), fp16 on CUDA.
+Batch 1, fused, network only (no NMS), fp16 on CUDA. `auto` is a CUDA graph on CUDA and plain PyTorch elsewhere.
 """
 
 import io

@@ -11,7 +11,7 @@ from gamsearch.attention.gam import GAM
 from gamsearch.clock import Clock
 from gamsearch.errors import OptionError
 from gamsearch.latency import _turns, _yardsticks, measure
-from gamsearch.latency_backends import BACKENDS, Network, backend_named, latency_backend
+from gamsearch.latency_backends import BACKENDS, Network, backend_named, latency_backend, resolved
 
 CPU = torch.device("cpu")
 
@@ -121,5 +121,14 @@ def test_attention_costs_time_on_every_backend(backend):
 
 
 def test_an_unknown_backend_names_those_there_are():
-    with pytest.raises(OptionError, match="torch"):
+    with pytest.raises(OptionError, match="auto, torch, cudagraph"):
         backend_named("tensorrt")
+
+
+def test_what_is_measured_by_default_depends_on_the_device_and_is_refused_where_it_cannot_be():
+    cuda = torch.device("cuda", 0)
+    assert resolved("auto", CPU) == "torch" and resolved("auto", cuda) == "cudagraph"
+    assert resolved("torch", cuda) == "torch" and resolved("onnxruntime", CPU) == "onnxruntime"
+    for name, device in ("cudagraph", CPU), ("onnxruntime", cuda):
+        with pytest.raises(OptionError, match="use --latency torch"):
+            resolved(name, device)
