@@ -16,6 +16,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -40,12 +41,15 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     quiet_ultralytics()
     device, space = devices.select(options.device), SearchSpace.load(options.space)
     baseline = start_model(space.detector, None, {0: "a", 1: "b", 2: "c"}, seed=0).eval()
-    found: dict[str, Any] = {"ratios": {}}
+    found: dict[str, Any] = {"ratios": {}, "seconds": [], "baseline_ms": []}
     for architecture in map(architecture_of, options.placed):
         model = build_candidate(space.detector, architecture, baseline, options.imgsz).model
+        begun = time.perf_counter()
         latency = measure(model, baseline, options.imgsz, device, backend=options.backend, seconds=options.seconds)
         found["ratios"][architecture.label] = [latency.ratio, latency.paired_ratio]
-        found["clock"], found["device"] = latency.clock, latency.device
+        found["seconds"].append(time.perf_counter() - begun)
+        found["baseline_ms"].append(latency.baseline_ms)
+        found["how"] = f"{latency.backend}, {latency.precision}, {latency.device}, {latency.clock} time"
     if options.table:
         table = measure_table(space, baseline, options.imgsz, device, latency.baseline_ms, backend=options.backend)
         found["table"] = hold_out(
@@ -114,8 +118,10 @@ def main() -> int:
     finally:
         for process in load:
             process.kill()
-    how = f"{options.backend}, {runs[0]['device']}, {runs[0]['clock']} time"
-    print(f"yolov8n, {options.imgsz} px, {how}, load {os.getloadavg()[0]:.1f}\n")
+    print(f"yolov8n, {options.imgsz} px, {runs[0]['how']}, load {os.getloadavg()[0]:.1f}")
+    passes = [ms for run in runs for ms in run["baseline_ms"]]
+    took = [seconds for run in runs for seconds in run["seconds"]]
+    print(f"a pass of the baseline {min(passes):.3f} to {max(passes):.3f} ms, a ratio in {np.median(took):.1f} s\n")
     met = report(runs)
     report_table(runs[0]["table"])
     return 0 if met else 1
@@ -130,7 +136,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each direct measurement")
     parser.add_argument("--space", default="gam", help="a search space of yolov8n, for the table")
     parser.add_argument("--held-out", type=int, default=4)
-    parser.add_argument("--backend", default="torch")
+    parser.add_argument("--backend", default="auto")
     parser.add_argument("--placed", nargs="+", default=PLACED, metavar="SITE:RATE[+...]", help="each an architecture")
     parser.add_argument("--device", default="cpu", help="cpu, or an index such as 0")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)

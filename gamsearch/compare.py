@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from gamsearch import pareto
 from gamsearch.errors import GamsearchError, OptionError, RunError
 from gamsearch.metrics import Metric
-from gamsearch.record import Record
+from gamsearch.record import Record, latency_backend
 
-UNIMPORTANT = ("name", "out", "command")
-"""Settings that differ between any two runs."""
+UNIMPORTANT = ("name", "out", "command", "latency_backend")
+"""Settings that differ between any two runs, and what `latency` is shown as."""
 
 SURROUNDINGS = ("versions", "machine", "commit")
 
@@ -46,8 +46,7 @@ class Run:
         record, own = records.record(study, folder.resolve().name), study.user_attrs
         prints = own.get("fingerprints", {})
         data = prints.get("data") or record.settings.get("data_fingerprint") or prints.get("table")
-        backend = record.settings.get("latency_backend") or record.settings.get("latency")
-        clock = (prints.get("device") or record.settings.get("hardware"), backend)
+        clock = (prints.get("device") or record.settings.get("hardware"), latency_backend(record.settings))
         facts = {"detector": record.detector_name, "space fingerprint": own.get("space", {}).get("fingerprint", "")}
         shown = ", ".join(str(word) for word in clock if word)
         return cls(record.name, record, str(data or ""), shown, {**facts, **_surroundings(folder)})
@@ -56,7 +55,7 @@ class Run:
     def settings(self) -> dict[str, Any]:
         """The settings and facts that are worth holding against another run's."""
         kept = {name: value for name, value in self.record.settings.items() if name not in UNIMPORTANT}
-        return {**kept, **self.facts}
+        return {**kept, "latency": latency_backend(self.record.settings), **self.facts}
 
 
 def _surroundings(folder: Path) -> dict[str, Any]:

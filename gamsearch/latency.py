@@ -31,7 +31,7 @@ from gamsearch import device as devices
 from gamsearch.attention.registry import attention_classes
 from gamsearch.clock import Clock
 from gamsearch.device_lock import lock_of
-from gamsearch.latency_backends import Network, backend_named
+from gamsearch.latency_backends import Network, backend_named, resolved
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def measure(
     device: torch.device,
     *,
     reference_ms: float | None = None,
-    backend: str = "torch",
+    backend: str = "auto",
     seconds: float = 10.0,
     threads: int = 1,
 ) -> Latency:
@@ -92,16 +92,11 @@ def measure(
     most. On a CPU it uses `threads` threads (restored afterwards): one thread is what a loaded machine disturbs least.
     It waits for the device, and no training of this user's that shares it is at work meanwhile (`device_lock`).
     """
-    prepare = backend_named(backend, device)
-    ours, theirs = prepare(model, imgsz, device), prepare(baseline, imgsz, device)
-    clock = Clock(device, threads)
-    with (
-        lock_of(device).alone(),
-        using_threads(threads),
-        RowTimer(ours, clock) as our_timer,
-        RowTimer(theirs, clock) as their_timer,
-    ):
-        turns = _take_turns(our_timer, their_timer, _yardsticks(ours.rows, theirs.rows), seconds)
+    backend, clock = resolved(backend, device), Clock(device, threads)
+    with lock_of(device).alone(), using_threads(threads):  # to make a network ready may run it, too
+        ours, theirs = (backend_named(backend)(each, imgsz, device) for each in (model, baseline))
+        with RowTimer(ours, clock) as our_timer, RowTimer(theirs, clock) as their_timer:
+            turns = _take_turns(our_timer, their_timer, _yardsticks(ours.rows, theirs.rows), seconds)
     ratio, (low, high) = turns.ratio, turns.interval
     paired = _Turns(turns.ours, turns.theirs, turns.theirs, turns.theirs)
     baseline_ms = float(np.median(turns.theirs))

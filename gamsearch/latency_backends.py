@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from gamsearch import device as devices
-from gamsearch.errors import OptionError, nearest
+from gamsearch.errors import OptionError, nearest, one_line
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ BACKENDS: dict[str, Backend] = {}
 ONLY_ON = {"onnxruntime": "cpu", "cudagraph": "cuda"}
 """The type of device that a backend is bound to."""
 AUTO = "auto"
-"""The backend that measures on a device what a deployment there would need: `cudagraph` on CUDA, elsewhere `torch`."""
+"""What measures on a device what a deployment there would need: `cudagraph` on CUDA, elsewhere `torch`."""
 
 
 def latency_backend(name: str) -> Callable[[Backend], Backend]:
@@ -91,18 +91,26 @@ def cuda_graph_backend(model: Any, imgsz: int, device: torch.device) -> Network:
     """The `torch` backend's pass, captured once as a CUDA graph and replayed: what its kernels need on the device.
 
     Of an eager pass at batch 1 a fast GPU spends most waiting for Python to launch the next kernel, so that its latency
-    counts kernels. A replay launches them all at once, as a deployment (TensorRT, a compiled graph) does.
+    counts kernels. A replay launches them all at once, as a deployment (TensorRT, a compiled graph) does; that one
+    launch is part of what is measured. `OptionError` if the network cannot be captured.
     """
     eager = torch_backend(model, imgsz, device)
-    aside = torch.cuda.Stream(device)
+    aside, graph = torch.cuda.Stream(device), torch.cuda.CUDAGraph()
     aside.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(aside):  # what the first passes set up must not be captured
         for _ in range(3):
             eager.run()
     torch.cuda.current_stream(device).wait_stream(aside)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        output = eager.run()
+    try:
+        with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
+            output = eager.run()
+    except RuntimeError as error:
+        if devices.is_out_of_memory(error):
+            raise
+        # the end of the run: a capture that was broken off leaves an allocator that no later one can use
+        raise OptionError(
+            f"this network cannot be captured as a CUDA graph ({one_line(error)[:200]}); use --latency torch"
+        ) from error
 
     def run() -> object:
         graph.replay()

@@ -25,7 +25,7 @@ from gamsearch.clock import Clock
 from gamsearch.device_lock import lock_of
 from gamsearch.errors import RunError, SpaceError
 from gamsearch.latency import Latency, measure, precision_on, using_threads
-from gamsearch.latency_backends import backend_named
+from gamsearch.latency_backends import backend_named, resolved
 from gamsearch.latency_host import Host, Increment, groups_of, measure_rounds
 from gamsearch.model import Model, build_candidate
 from gamsearch.space import SearchSpace
@@ -165,22 +165,31 @@ def measure_table(
     device: torch.device,
     reference_ms: float,
     *,
-    backend: str = "torch",
+    backend: str = "auto",
     seconds: float = 60.0,
 ) -> LatencyTable:
     """Measure every placement of the space in about `seconds`; with many options or a slow machine ten rounds are made.
 
     A backend whose rows cannot be timed measures each placement alone, as a whole candidate, and shares the time out.
     """
-    network = backend_named(backend, device)(baseline, imgsz, device)
-    if network.rows:
-        clock = Clock(device)
-        with lock_of(device).alone(), using_threads(1), Host(network, clock) as host:
-            increments, rounds = measure_rounds(host, groups_of(space, device), seconds)
-    else:
-        increments, rounds = _one_by_one(space, baseline, imgsz, device, backend, seconds), 0
+    backend = resolved(backend, device)
+    increments, rounds = _row_by_row(space, baseline, imgsz, device, backend, seconds)
+    if not rounds:
+        increments = _one_by_one(space, baseline, imgsz, device, backend, seconds)
     conditions = conditions_of(space, baseline, imgsz, device, backend)
     return LatencyTable(space.detector.name, reference_ms, increments, rounds, conditions)
+
+
+def _row_by_row(
+    space: SearchSpace, baseline: Model, imgsz: int, device: torch.device, backend: str, seconds: float
+) -> tuple[dict[Placement, Increment], int]:
+    """Increments from the rows of one baseline, and in how many rounds; none of either if they cannot be timed."""
+    with lock_of(device).alone(), using_threads(1):
+        network = backend_named(backend)(baseline, imgsz, device)
+        if not network.rows:
+            return {}, 0
+        with Host(network, Clock(device)) as host:
+            return measure_rounds(host, groups_of(space, device), seconds)
 
 
 def hold_out(

@@ -52,9 +52,10 @@ def _list_samplers() -> list[str]:
 
 
 def _list_latency() -> list[str]:
-    from gamsearch.latency_backends import BACKENDS
+    from gamsearch.latency_backends import AUTO, BACKENDS
 
-    return [f"{name}: {(prepare.__doc__ or '').splitlines()[0]}" for name, prepare in BACKENDS.items()]
+    each = [f"{name}: {(prepare.__doc__ or '').splitlines()[0]}" for name, prepare in BACKENDS.items()]
+    return [f"{AUTO}: the default; cudagraph on CUDA, torch elsewhere", *each]
 
 
 def _list_tables() -> list[str]:

@@ -128,7 +128,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--objectives", type=lambda text: tuple(text.split(",")), help="e.g. map50_95,latency_ms,params_m")
     run.add_argument("--evaluator", help="training (default) or replay")
     run.add_argument("--table", help="for --evaluator replay: a JSON table, or the name of a shipped one")
-    run.add_argument("--latency", help="latency backend; default torch")
+    run.add_argument("--latency", help="latency backend; default auto: cudagraph on CUDA, elsewhere torch")
     run.add_argument("--noise-seeds", type=int, help="seeds at which the baseline is measured; default 5")
     run.add_argument("--train", action="append", metavar="KEY=VALUE", help="any Ultralytics training argument")
     run.add_argument("--out", help="folder of all runs; default results")

@@ -71,7 +71,6 @@ def prepare_training(
     from gamsearch import device as devices
     from gamsearch.baseline import read_baseline, read_model
     from gamsearch.evaluators.training import TrainingEvaluator
-    from gamsearch.latency import precision_on
     from gamsearch.latency_backends import resolved
 
     device = devices.select(settings.device)
@@ -112,7 +111,7 @@ def prepare_training(
 
     hardware = devices.describe(device)
     shown = {"data_summary": data.summary, "data_fingerprint": data.fingerprint, "hardware": hardware}
-    shown |= {"latency_backend": backend, "precision": precision_on(device)}
+    shown |= {"latency_backend": backend}
     return Prepared(space, start, shown, {"data": data.fingerprint, "device": hardware})
 
 

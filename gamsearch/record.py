@@ -1,6 +1,7 @@
 """A run as one frozen value: what the report, the table and the export are derived from. No torch, no optuna."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -247,3 +248,10 @@ def _with_all_columns(trials: pd.DataFrame) -> pd.DataFrame:
         filled = [v if isinstance(v, empty) else empty() for v in table.get(column, [None] * len(table))]
         table[column] = pd.Series(filled, dtype=object, index=table.index)
     return table
+
+
+def latency_backend(recorded: Mapping[str, Any]) -> str:
+    """With what a run with these recorded settings measured latency; nothing for a replay, whose table knows it."""
+    if recorded.get("evaluator") == "replay":
+        return ""
+    return str(recorded.get("latency_backend") or recorded.get("latency") or "")  # what `auto` stood for

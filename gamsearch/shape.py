@@ -148,6 +148,7 @@ VERIFICATION = {
         "model": text,
         "train": {...: argument},
         "hardware": text,
+        "latency": text,
         "data_fingerprint": text,
         "versions": {...: text},
     },
@@ -158,7 +159,7 @@ VERIFICATION = {
 }
 SETTINGS = {
     **dict.fromkeys(("data", "model", "space", "budget", "device", "sampler", "stopping", "evaluator"), text),
-    **dict.fromkeys(("table", "latency", "latency_backend", "precision", "out", "name", "command"), text),
+    **dict.fromkeys(("table", "latency", "latency_backend", "out", "name", "command"), text),
     **dict.fromkeys(("data_summary", "data_fingerprint"), text),
     **dict.fromkeys(("trials", "epochs", "baseline_epochs", "imgsz", "batch", "seed", "noise_seeds"), count),
     "objectives": [metric],

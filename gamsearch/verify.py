@@ -108,6 +108,7 @@ class _Verification:
         quiet_ultralytics()
         from gamsearch import device as devices
         from gamsearch.baseline import read_model
+        from gamsearch.latency_backends import AUTO, resolved
 
         self.study, self.folder, self.wanted, self.say, self.on_epoch = study, folder, wanted, say, on_epoch
         self.settings = settings
@@ -117,7 +118,10 @@ class _Verification:
         if recorded != self.data.fingerprint:
             raise RunError(f"the data in {settings.data} changed since {folder} searched them; restore them to verify")
         self.detector, self.weights = read_model(settings.model, wanted.trust)
-        self.state = self._opened(devices.describe(self.device))
+        hardware = devices.describe(self.device)
+        same = hardware == study.user_attrs["settings"].get("hardware")
+        self.backend = resolved(settings.latency if same else AUTO, self.device)
+        self.state = self._opened(hardware)
 
     def _opened(self, hardware: str) -> dict[str, Any]:
         """What is recorded so far; a verification of other epochs or on another device is refused."""
@@ -140,6 +144,7 @@ class _Verification:
         seeds = max(self.wanted.seeds, state["settings"].get("seeds", 0))
         state["settings"] |= {
             "seeds": seeds,
+            "latency": self.backend,
             "versions": versions(),
             "command": masked(command_line()),
             "commit": commit(),
@@ -189,7 +194,6 @@ class _Verification:
         from gamsearch.evaluators.details import DetailedTrainer
         from gamsearch.evaluators.recipe import FINE_TUNE, FROM_SCRATCH
         from gamsearch.evaluators.training import TrainingEvaluator
-        from gamsearch.latency_backends import resolved
 
         self.say(f"verify: {entrant.label}, seed {seed}, {self.wanted.epochs} epochs")
         start = start_model(entrant.detector, entrant.weights, self.data.names, seed)
@@ -201,7 +205,7 @@ class _Verification:
             self.device,
             scratch,
             user_arguments=self.state["settings"]["train"],
-            latency_backend=resolved(self.settings.latency, self.device),
+            latency_backend=self.backend,
             keep_in=place / "weights",
             paused_in=place / "paused",
             recipe=FROM_SCRATCH if entrant.weights is None else FINE_TUNE,
@@ -244,11 +248,9 @@ class _Verification:
         """Whole passes in turns: networks of other widths share no rows."""
         from gamsearch.baseline import start_model
         from gamsearch.latency import measure
-        from gamsearch.latency_backends import resolved
 
         small = start_model(self.detector, self.weights, self.data.names, self.settings.seed)
-        backend = resolved(self.settings.latency, self.device)
-        latency = measure(larger, small, self.settings.imgsz, self.device, backend=backend)
+        latency = measure(larger, small, self.settings.imgsz, self.device, backend=self.backend)
         return latency.paired_ratio, [latency.paired_low, latency.paired_high]
 
     def _images(self, key: str, seed: int) -> Path:

@@ -17,7 +17,7 @@ os.environ.update(
     YOLO_CONFIG_DIR=tempfile.mkdtemp(prefix="gamsearch-tests-"),
     OMP_NUM_THREADS="1",
 )
-if "GAMSEARCH_TEST_DEVICE" not in os.environ:  # then the tests are the same on every machine: on the CPU
+if not os.environ.get("GAMSEARCH_TEST_DEVICE", "").startswith("cuda"):  # the same tests on every machine
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 

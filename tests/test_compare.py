@@ -19,6 +19,7 @@ from gamsearch.record import Record
 from gamsearch.report import compared_fronts as fronts
 from gamsearch.report import comparison as reports
 from gamsearch.report.page import POLICY
+from gamsearch.report.wording import axis_title
 
 
 def run(name: str, made: Record | None = None, data: str = "data", clock: str = "cpu", **more: Any) -> Run:
@@ -92,6 +93,20 @@ def test_only_what_differs_is_listed_and_passwords_are_masked():
     assert "train.mosaic" not in rows and "command" not in rows
     assert "versions.scipy" not in rows  # not recorded is no difference
     assert rows["storage"] == ("postgresql://ada:***@db/gamsearch", "postgresql://bob:***@db/gamsearch")
+
+
+def test_what_auto_stood_for_is_no_difference_and_a_replay_measured_with_nothing():
+    auto = {**SETTINGS, "latency": "auto", "latency_backend": "torch"}
+    rows = dict(compare([run("a"), run("b", rich_record(settings=auto))]).differing())
+    assert not {"latency", "latency_backend"} & set(rows)
+    graph = {**auto, "latency_backend": "cudagraph"}
+    rows = dict(compare([run("a"), run("b", rich_record(settings=graph))]).differing())
+    assert rows["latency"] == ("torch", "cudagraph")
+    replays = [{**SETTINGS, "evaluator": "replay", "latency": latency} for latency in ("torch", "auto")]
+    held = compare([run(name, rich_record(settings=made)) for name, made in zip("ab", replays, strict=True)])
+    assert held.differing() == []
+    measured, replayed = (axis_title(METRICS["latency_ms"], made) for made in (graph, {**graph, "evaluator": "replay"}))
+    assert "cudagraph" in measured and "cudagraph" not in replayed
 
 
 def test_a_run_without_a_baseline_has_no_volume_and_is_not_in_the_way():

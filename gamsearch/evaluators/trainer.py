@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from ultralytics.data.build import build_yolo_dataset
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils.torch_utils import init_seeds
+from ultralytics.utils.torch_utils import init_seeds, unset_deterministic
 
 from gamsearch.data import listed_images, random_share
 from gamsearch.device_lock import lock_of
@@ -164,6 +164,7 @@ class LeanTrainer(DetectionTrainer):
             super().train()
         finally:
             self.lock.leave()
+            unset_deterministic()  # 8.4.0 does it only after a training that came to its end
 
     def validate(self) -> tuple[dict[str, float], float | None]:
         """Validate a copy of the EMA weights whose batch-norm statistics were re-estimated on training images.

@@ -54,7 +54,7 @@ class TrainingEvaluator:
         *,
         user_arguments: Mapping[str, Any] | None = None,
         reference_ms: float | None = None,
-        latency_backend: str = "torch",
+        latency_backend: str = "auto",
         keep_in: Path | None = None,
         paused_in: Path | None = None,
         predict: Callable[[Architecture], float] | None = None,

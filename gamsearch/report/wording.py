@@ -9,7 +9,7 @@ import pandas as pd
 
 from gamsearch.masking import masked
 from gamsearch.metrics import METRICS, Metric
-from gamsearch.record import BASELINE
+from gamsearch.record import BASELINE, latency_backend
 
 TITLES = {
     "map50_95": "mAP50-95",
@@ -37,8 +37,7 @@ def axis_title(metric: Metric, settings: Mapping[str, Any]) -> str:
     """Name with unit for an axis; a latency says at which batch, with which backend and on which device."""
     if metric.name != "latency_ms":
         return f"{title(metric)} (fraction)" if metric.unit == "fraction" else heading(metric)
-    backend = settings.get("latency_backend") or settings.get("latency")  # what `auto` stood for
-    known = [backend, settings.get("hardware") or settings.get("device"), settings.get("precision")]
+    known = [latency_backend(settings), settings.get("hardware") or settings.get("device"), settings.get("precision")]
     said = [word for word in known if isinstance(word, str) and word]
     return ", ".join(["latency (ms, batch 1", *said]) + ")"
 
