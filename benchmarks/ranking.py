@@ -162,6 +162,26 @@ def retest(long: Gains, last: int = 1) -> dict[str, Any] | None:
     return tau(pairs, np.random.default_rng(0)) if pairs else None
 
 
+def difference(brief: Gains, other: Gains, long: Gains, last: int = 1) -> dict[str, float]:
+    """How much better `brief` ranks than `other` after their last epochs: tau against the mean of all long seeds.
+
+    The mean over each one's seeds; both are resampled together, over the architectures that all three hold.
+    """
+    common = [key for key in brief.keys if key in other.keys and key in long.keys]
+    if len(common) < LEAST:
+        raise RunError(f"{len(common)} architectures are in all tables, at least {LEAST} are needed; record more")
+    ranking = long.only(common).settled(last).mean(axis=1)
+    ones = np.ones((1, len(common)), dtype=np.int64)
+    drawn = np.random.default_rng(0).multinomial(len(common), ones[0] / len(common), size=RESAMPLES)
+
+    def taus(gains: Gains, weights: NDArray[np.int64]) -> Matrix:
+        final = gains.only(common).values[:, :, -1].T
+        return np.asarray(np.mean([weighted_tau(each, ranking, weights) for each in final], axis=0))
+
+    low, high = np.nanquantile(taus(brief, drawn) - taus(other, drawn), [0.025, 0.975])
+    return {"tau": float((taus(brief, ones) - taus(other, ones))[0]), "low": float(low), "high": float(high)}
+
+
 def markdown(rows: list[dict[str, Any]]) -> str:
     """One line per epoch count, one column per version."""
     versions = [version for version in VERSIONS if any(row["version"] == version for row in rows)]
@@ -212,6 +232,10 @@ def main() -> int:
             raise OptionError(f"--last must be at least 1 epoch, not {options.last}")
         groups = [options.tables] if options.join else [[path] for path in options.tables]
         found = [report(paths, options.long, options.last, options.additive, options.pooled) for paths in groups]
+        for one, path in ((a, b) for a in options.tables for b in options.versus):
+            first, second = (Gains.of(ReplayTable.read(each)) for each in (one, path))
+            long = Gains.joined([Gains.of(ReplayTable.read(each)) for each in options.long or [path]])
+            print(f"\n{one.stem} less {path.stem}: {_cell(difference(first, second, long, options.last))}")
     except GamsearchError as error:
         print(error, file=sys.stderr)
         return 2
@@ -232,6 +256,14 @@ def read_options() -> argparse.Namespace:
         default=[],
         metavar="TABLE",
         help="tables of the long rankings; without them each table's own",
+    )
+    parser.add_argument(
+        "--versus",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="TABLE",
+        help="how much better each table ranks after its last epoch than these, paired (never through effects)",
     )
     parser.add_argument("--join", action="store_true", help="all tables as one, of all their seeds")
     parser.add_argument("--last", type=int, default=1, help="epochs over which the long gain is averaged")

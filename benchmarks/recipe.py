@@ -38,7 +38,7 @@ def main() -> None:
         user_arguments={"lrf": options.fork_lrf},
     )
     for lr0 in options.lr0:
-        arguments = {"lr0": lr0}
+        arguments = {"lr0": lr0, "lrf": options.lrf}
         evaluator = TrainingEvaluator(
             detector, read_baseline(path), data.yaml.resolve(), CPU, options.out / "scratch", user_arguments=arguments
         )
@@ -59,6 +59,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--fork-epochs", type=int, default=25)
+    parser.add_argument("--lrf", type=float, default=1.0, help="last rate after the fork, relative to the first")
     parser.add_argument("--fork-lrf", type=float, default=0.01)
     parser.add_argument("--imgsz", type=int, default=160)
     parser.add_argument("--batch", type=int, default=8)

@@ -70,6 +70,8 @@ def prepare_training(
     quiet_ultralytics()
     from gamsearch import device as devices
     from gamsearch.baseline import read_baseline, read_model
+    from gamsearch.evaluators.recipe import BRIEF
+    from gamsearch.evaluators.trainer import FRESH_LR_FACTOR
     from gamsearch.evaluators.training import TrainingEvaluator
     from gamsearch.latency_backends import resolved
 
@@ -112,7 +114,8 @@ def prepare_training(
     hardware = devices.describe(device)
     shown = {"data_summary": data.summary, "data_fingerprint": data.fingerprint, "hardware": hardware}
     shown |= {"latency_backend": backend}
-    return Prepared(space, start, shown, {"data": data.fingerprint, "device": hardware})
+    recipe = ", ".join(f"{key} {value}" for key, value in {**BRIEF, "attention": FRESH_LR_FACTOR}.items())
+    return Prepared(space, start, shown, {"data": data.fingerprint, "device": hardware, "recipe": recipe})
 
 
 def _take_up(files: Artifacts, folder: Path) -> None:

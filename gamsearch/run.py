@@ -256,8 +256,9 @@ def recorded_settings(folder: Path) -> dict[str, Any] | None:
     """The settings that an existing run recorded, or None if there is no run."""
     if not records.exists(folder):
         return None
-    settings = dict(records.snapshot(folder).user_attrs.get("settings", {}))
-    if settings and "stopping" not in settings:
+    known = records.snapshot(folder).user_attrs
+    settings, prints = dict(known.get("settings", {})), known.get("fingerprints", {})
+    if settings and ("stopping" not in settings or "data" in prints and "recipe" not in prints):
         raise RunError(
             f"{folder} was recorded by an earlier gamsearch, whose trainings and latencies do not compare with this "
             "one's; `report` still reads it, but a search needs a new --name"

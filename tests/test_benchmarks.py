@@ -254,6 +254,19 @@ def test_an_unknown_arm_is_refused_with_the_nearest_name(table, tmp_path, monkey
 
 
 # ranking -----------------------------------------------------------------------------------------------------------
+
+
+def test_two_tables_are_compared_over_the_same_architectures(tmp_path):
+    right = ranking.Gains.of(ReplayTable.read(table_at(tmp_path / "t.json")))
+    wrong = ranking.Gains(right.keys, right.seeds, -right.values)
+    assert ranking.difference(right, right, right) == {"tau": 0.0, "low": 0.0, "high": 0.0}
+    found = ranking.difference(right, wrong, right)
+    assert found["tau"] == pytest.approx(2.0, abs=0.05) and found["low"] > 1.5
+    few = right.only(list(right.keys[:2]))
+    with pytest.raises(RunError, match="2 architectures are in all tables"):
+        ranking.difference(right, few, right)
+
+
 def test_tau_of_a_perfect_table_is_1_at_every_epoch_and_in_every_version(tmp_path):
     gains = ranking.Gains.of(ReplayTable.read(table_at(tmp_path / "t.json")))
     rounded = ranking.Gains(gains.keys, gains.seeds, gains.values.round(9))  # ties are ties, whatever the last bit

@@ -1,6 +1,7 @@
 """Whole runs as a user starts them: a real two-trial search, killed and resumed, its report and its export."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -169,6 +170,18 @@ def test_other_settings_are_refused_from_the_first_epoch_of_the_baseline_stage_o
     process.wait()
     done = gamsearch("run", "--name", "early", "--baseline-epochs", "3", cwd=home)
     assert done.returncode == 2 and "was made with --baseline-epochs 1, not 3" in done.stderr
+
+
+def test_a_run_whose_trainings_had_another_recipe_is_not_gone_on_with(resumed, tmp_path: Path):
+    folder = tmp_path / "results" / "older"
+    shutil.copytree(resumed[1], folder)
+    study = records.load(folder)
+    prints = dict(study.user_attrs["fingerprints"])
+    assert prints.pop("recipe").startswith("optimizer AdamW, lr0 0.001, ")
+    for recipe, sentence in ({}, "recorded by an earlier gamsearch"), ({"recipe": "another"}, "the recipe changed"):
+        study.set_user_attr("fingerprints", {**prints, **recipe})
+        done = gamsearch("run", "--name", "older", cwd=tmp_path)
+        assert done.returncode == 2 and sentence in done.stderr, done.stderr
 
 
 def test_a_run_that_was_moved_goes_on_where_it_is_now(resumed, home: Path):

@@ -49,6 +49,7 @@ def test_finalist_baseline_and_the_next_scale_are_trained_at_the_same_seeds(veri
     assert params["baseline"] < params[finalist["key"]] < params["scale-up"]
     assert state["scale_up"]["name"] == "yolov8s"
     assert all(one["latency_ratio"] > 1.2 for one in state["trainings"]["scale-up"])
+    assert state["settings"]["latency"] == "torch"  # what `auto` is on a CPU
 
 
 def test_the_trainings_begin_at_the_original_weights_not_at_the_brief_runs(verified, tiny_data, monkeypatch):
