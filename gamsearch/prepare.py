@@ -112,8 +112,8 @@ def prepare_training(
         return Started(evaluator, {"baseline weights": _digest(path)}, stage)
 
     hardware = devices.describe(device)
-    shown = {"data_summary": data.summary, "data_fingerprint": data.fingerprint, "hardware": hardware}
-    shown |= {"latency_backend": backend}
+    shown = {"data_summary": data.summary, "data_fingerprint": data.fingerprint}
+    shown |= {"hardware": hardware, "latency_backend": backend}
     recipe = ", ".join(f"{key} {value}" for key, value in {**BRIEF, "attention": FRESH_LR_FACTOR}.items())
     return Prepared(space, start, shown, {"data": data.fingerprint, "device": hardware, "recipe": recipe})
 

@@ -334,7 +334,7 @@ def test_a_training_that_validates_once_ends_as_one_that_validates_every_epoch(b
 
 
 def test_a_copied_model_equals_a_deep_copy_and_shares_nothing_with_the_original(baseline):
-    from gamsearch.evaluators.guards import copied
+    from gamsearch.evaluators.copies import copied
 
     model = build_candidate(YOLOV8N, GAM4, baseline, BUDGET.imgsz).model
     model.counts = defaultdict(list)  # an empty dictionary that only a real copy gives back

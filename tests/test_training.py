@@ -133,6 +133,14 @@ def test_attention_gets_its_own_learning_rate_and_no_parameter_is_lost(baseline,
         assert len({id(p) in run.fresh for p in group["params"]}) == 1
 
 
+def test_the_learning_rate_of_a_brief_training_does_not_decay(baseline, tiny_data, folder):
+    """Its epochs are then those of a longer training, and it ranks better."""
+    run, rates = trainer(baseline, tiny_data, folder, budget=Budget(3, 64, 4)), []
+    run.add_callback("on_train_batch_end", lambda t: rates.append({g["lr"] for g in t.optimizer.param_groups}))
+    run.train()
+    assert len(rates) == 9 and all(each == {BRIEF["lr0"], FRESH_LR_FACTOR * BRIEF["lr0"]} for each in rates)
+
+
 def test_statistics_are_the_averages_over_the_batches_and_nothing_else_changes():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, momentum=0.03)).eval()
     batches = [torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(i)) for i in range(3)]

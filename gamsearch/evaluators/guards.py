@@ -1,21 +1,18 @@
 """What would change a training behind its back, kept from it for as long as a `with` lasts: Ultralytics, mostly."""
 
 import random
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from ultralytics.data import dataset as datasets
 from ultralytics.data import utils as data_utils
 from ultralytics.engine import trainer as engine
-from ultralytics.utils import nms, torch_utils
+from ultralytics.utils import nms
 
 
 @contextmanager
@@ -98,21 +95,3 @@ def no_validation_loss(model: Any, losses: Any) -> Iterator[None]:
         yield
     finally:
         del model.loss
-
-
-def copied(model: nn.Module) -> nn.Module:
-    """A deep copy, made without copying the dozen empty dictionaries of hooks of each module one by one."""
-    plain = (dict, OrderedDict)
-    empty = (v for module in model.modules() for v in vars(module).values() if type(v) in plain and not v)
-    return deepcopy(model, {id(one): type(one)() for one in empty})
-
-
-@contextmanager
-def quick_average() -> Iterator[None]:
-    """Have the moving average of a model's weights begin with such a copy."""
-    original: Any = torch_utils.deepcopy
-    torch_utils.deepcopy = copied  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        torch_utils.deepcopy = original

@@ -26,14 +26,13 @@ from gamsearch.device_lock import lock_of
 from gamsearch.errors import CandidateFailed
 from gamsearch.evaluators.batch_norm import images_for_statistics, reestimate_statistics
 from gamsearch.evaluators.batches import SharedBatches, key_of
+from gamsearch.evaluators.copies import copied, quick_average
 from gamsearch.evaluators.guards import (
-    copied,
     no_amp_download,
     no_data_downloads,
     no_label_cache,
     no_nms_time_limit,
     no_validation_loss,
-    quick_average,
     random_state_kept,
     whole_data,
 )
