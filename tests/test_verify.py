@@ -67,6 +67,17 @@ def test_the_trainings_begin_at_the_original_weights_not_at_the_brief_runs(verif
     assert learnt and all(torch.allclose(kept[name].float(), start[name], atol=1e-3) for name in learnt)
 
 
+def test_on_other_hardware_than_the_search_latency_is_measured_by_what_suits_it(verified):
+    folder = verified.parent / "from-a-gpu"
+    shutil.copytree(verified, folder)
+    study = records.load(folder)
+    study.set_user_attr("settings", {**study.user_attrs["settings"], "hardware": "a GPU", "latency": "cudagraph"})
+    study.set_user_attr("verification", {})
+    shutil.rmtree(folder / "verify")
+    assert main(["verify", str(folder), "--top", "1", "--seeds", "2", "--epochs", "1"]) == 0
+    assert recorded(folder)["settings"]["latency"] == "torch"
+
+
 def test_what_is_trained_already_is_kept_and_only_new_seeds_are_added(verified):
     before = recorded(verified)
     assert main(["verify", str(verified), "--top", "1", "--seeds", "3", "--epochs", "2"]) == 0
