@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from truth import at, quartiles
 
-from gamsearch.report import palette
+from gamsearch.reporting import palette
 
 X_TITLE = "epochs spent on candidates"
 Y_TITLE = "hypervolume found (0 baseline only, 1 the whole front)"

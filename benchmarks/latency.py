@@ -30,13 +30,13 @@ BUSY = "import torch; torch.set_num_threads(1); a = torch.rand(700, 700)\nwhile 
 
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     """One process's ratios by label, `[ratio, whole passes]`, and with `--table` the table with its held-out error."""
-    from gamsearch import device as devices
-    from gamsearch.baseline import start_model
-    from gamsearch.environment import quiet_ultralytics
-    from gamsearch.latency import measure
-    from gamsearch.latency_table import hold_out, measure_table
-    from gamsearch.model import build_candidate
-    from gamsearch.space import SearchSpace
+    from gamsearch.models import device as devices
+    from gamsearch.models.candidate import build_candidate
+    from gamsearch.models.environment import quiet_ultralytics
+    from gamsearch.models.latency.measure import measure
+    from gamsearch.models.latency.table import hold_out, measure_table
+    from gamsearch.space.search_space import SearchSpace
+    from gamsearch.training.baseline import start_model
 
     quiet_ultralytics()
     device, space = devices.select(options.device), SearchSpace.load(options.space)
@@ -90,7 +90,7 @@ def report(runs: list[dict[str, Any]]) -> bool:
 
 def report_table(form: dict[str, Any]) -> None:
     """Print how large the increments are, how certain, and how they did on the held-out architectures."""
-    from gamsearch.latency_table import LatencyTable
+    from gamsearch.models.latency.table import LatencyTable
 
     table = LatencyTable.from_dict(form)
     errors = [i.error for i in table.increments.values()]

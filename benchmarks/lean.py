@@ -45,17 +45,17 @@ import torch
 import yaml
 
 from gamsearch.architecture import Architecture, Placement
-from gamsearch.baseline import read_baseline, start_model, train_baseline
-from gamsearch.data import DataSet
-from gamsearch.detectors import Detector
-from gamsearch.device import select, ultralytics_name
-from gamsearch.environment import quiet_ultralytics
 from gamsearch.evaluation import Budget
-from gamsearch.evaluators.recipe import BRIEF, arguments
-from gamsearch.evaluators.trainer import LeanTrainer, start_streams
-from gamsearch.evaluators.training import TrainingEvaluator
-from gamsearch.model import Candidate, build_candidate, fresh_parameters
-from gamsearch.space import SearchSpace
+from gamsearch.models.candidate import Candidate, build_candidate, fresh_parameters
+from gamsearch.models.device import select, ultralytics_name
+from gamsearch.models.environment import quiet_ultralytics
+from gamsearch.space.detector import Detector
+from gamsearch.space.search_space import SearchSpace
+from gamsearch.training.baseline import read_baseline, start_model, train_baseline
+from gamsearch.training.dataset import DataSet
+from gamsearch.training.evaluator import TrainingEvaluator
+from gamsearch.training.recipe import BRIEF, arguments
+from gamsearch.training.trainer import LeanTrainer, start_streams
 
 TARGETS = {96: 0.5, 160: 0.7}
 GROWTH = 0.05

@@ -17,10 +17,10 @@ from truth import Trace, Truth, complete
 
 from gamsearch.architecture import Architecture
 from gamsearch.errors import OptionError
-from gamsearch.evaluators.replay import ReplayTable
 from gamsearch.metrics import metric_named
-from gamsearch.space import SearchSpace
-from gamsearch.stopping import REDUCTION
+from gamsearch.space.search_space import SearchSpace
+from gamsearch.strategy.stopping import REDUCTION
+from gamsearch.training.replay import ReplayTable
 
 DRAWS = 10_000
 

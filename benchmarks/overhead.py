@@ -25,16 +25,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from gamsearch import study as records
-from gamsearch.allowance import Allowance
 from gamsearch.architecture import Architecture
-from gamsearch.detectors import Detector
 from gamsearch.errors import GamsearchError
 from gamsearch.evaluation import Budget, Measurement, Report
 from gamsearch.metrics import metric_named
-from gamsearch.search import Plan, search
-from gamsearch.space import SearchSpace
-from gamsearch.stopping import stopping_named
+from gamsearch.space.detector import Detector
+from gamsearch.space.search_space import SearchSpace
+from gamsearch.strategy.allowance import Allowance
+from gamsearch.strategy.loop import Plan, search
+from gamsearch.strategy.stopping import stopping_named
+from gamsearch.study import store as records
 
 TARGET_MS = 50.0
 MEASURED = 200

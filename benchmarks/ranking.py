@@ -37,7 +37,7 @@ from truth import baseline_row
 
 from gamsearch.architecture import Architecture
 from gamsearch.errors import GamsearchError, OptionError, RunError
-from gamsearch.evaluators.replay import ReplayTable
+from gamsearch.training.replay import ReplayTable
 
 RESAMPLES = 1000
 LEAST = 3

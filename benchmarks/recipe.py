@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 
 from gamsearch.architecture import Architecture, Placement
-from gamsearch.baseline import read_baseline, start_model, train_baseline
-from gamsearch.data import DataSet
-from gamsearch.detectors import Detector
-from gamsearch.environment import quiet_ultralytics
 from gamsearch.evaluation import Budget
-from gamsearch.evaluators.training import TrainingEvaluator
+from gamsearch.models.environment import quiet_ultralytics
+from gamsearch.space.detector import Detector
+from gamsearch.training.baseline import read_baseline, start_model, train_baseline
+from gamsearch.training.dataset import DataSet
+from gamsearch.training.evaluator import TrainingEvaluator
 
 SITES = {"baseline": (), "GAM@4": (4,), "GAM@9": (9,), "GAM@15+18+21": (15, 18, 21)}
 CPU = torch.device("cpu")

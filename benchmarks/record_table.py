@@ -16,24 +16,24 @@ from pathlib import Path
 from typing import Any
 
 from gamsearch.architecture import Architecture
-from gamsearch.detectors import Detector
 from gamsearch.evaluation import Budget
 from gamsearch.metrics import METRICS
-from gamsearch.space import SearchSpace
+from gamsearch.space.detector import Detector
+from gamsearch.space.search_space import SearchSpace
 
 CONSTANT = {"lrf": 1.0}
 
 
 def record(options: argparse.Namespace) -> None:
     """Train whatever has no file yet: the baseline first, then the architectures in an order drawn once."""
+    import planted
     import torch
 
-    from gamsearch import planted
-    from gamsearch.baseline import read_baseline, start_model, train_baseline
-    from gamsearch.data import DataSet
-    from gamsearch.environment import quiet_ultralytics
-    from gamsearch.evaluators.recipe import parse_overrides
-    from gamsearch.evaluators.training import TrainingEvaluator
+    from gamsearch.models.environment import quiet_ultralytics
+    from gamsearch.training.baseline import read_baseline, start_model, train_baseline
+    from gamsearch.training.dataset import DataSet
+    from gamsearch.training.evaluator import TrainingEvaluator
+    from gamsearch.training.recipe import parse_overrides
 
     quiet_ultralytics()
     device = torch.device(options.device)

@@ -3,7 +3,7 @@
     python benchmarks/search.py results/tables/bccd.json results/tables/planted.json --seeds 20 --out results/benchmark
     python benchmarks/search.py results/tables/bccd.json --arms random thaw --seeds 4 --out benchmark
 
-random, nsga2, tpe, gp        Optuna's samplers, every candidate trained to the end, through `gamsearch.search`:
+random, nsga2, tpe, gp        Optuna's samplers, every candidate trained to the end, through `gamsearch.strategy.loop`:
                               with our encoding, hand placements and answers to repeats
 moasha                        Syne Tune's scheduler (`pip install gamsearch[bench]`), see moasha.py
 thaw, thaw-off                our sampler with stopping `default` and `off`
@@ -43,15 +43,15 @@ from optuna.trial import TrialState
 from summary import Run, markdown, summary
 from truth import Trace, Truth, baseline_row, complete, reached
 
-from gamsearch.allowance import Allowance
-from gamsearch.detectors import Detector
 from gamsearch.errors import GamsearchError, OptionError, nearest
 from gamsearch.evaluation import Budget
-from gamsearch.evaluators.replay import ReplayEvaluator, ReplayTable
 from gamsearch.metrics import metric_named
-from gamsearch.search import Plan, search
-from gamsearch.space import SearchSpace
-from gamsearch.stopping import NAMED
+from gamsearch.space.detector import Detector
+from gamsearch.space.search_space import SearchSpace
+from gamsearch.strategy.allowance import Allowance
+from gamsearch.strategy.loop import Plan, search
+from gamsearch.strategy.stopping import NAMED
+from gamsearch.training.replay import ReplayEvaluator, ReplayTable
 
 Arm = Callable[[ReplayTable, SearchSpace, Truth, int], Trace]
 
@@ -95,7 +95,7 @@ def trace_of(study: optuna.Study, truth: Truth) -> Trace:
 
 
 def searched(sampler: str, stopping: str, table: ReplayTable, space: SearchSpace, truth: Truth, seed: int) -> Trace:
-    """One run of `gamsearch.search` over the table, in memory."""
+    """One run of `gamsearch.strategy.loop` over the table, in memory."""
     directions = [StudyDirection[metric_named(name).direction.upper()] for name in space.objectives]
     study = optuna.create_study(directions=directions)
     study.set_user_attr("objectives", list(space.objectives))

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from gamsearch import pareto
+from gamsearch.analysis import pareto
 from gamsearch.architecture import Architecture
 from gamsearch.errors import RunError
-from gamsearch.evaluators.replay import ReplayTable, Row
 from gamsearch.metrics import metric_named
+from gamsearch.training.replay import ReplayTable, Row
 
 OBJECTIVES = (metric_named("map50_95"), metric_named("latency_ms"))
 BEYOND_SLOWEST = 1.02

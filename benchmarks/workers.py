@@ -22,13 +22,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from made_up import alive_pids, checked, eventually, kill, said, search_of, start, timed_table
+from optuna.trial import TrialState
 
-from crews import alive_pids, checked, eventually, kill, said, search_of, start, timed_table  # noqa: E402
-from optuna.trial import TrialState  # noqa: E402
-
-from gamsearch import study as records  # noqa: E402
-from gamsearch.evidence import is_lost  # noqa: E402
+from gamsearch.study import store as records
+from gamsearch.study.history import is_lost
 
 TARGET = 0.9
 

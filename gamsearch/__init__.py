@@ -7,22 +7,22 @@ the public names below are imported when they are first used.
 from importlib import import_module
 from typing import Any
 
-from gamsearch.publish import arm
+from gamsearch.models.register import arm
 
 __version__ = "0.1.0"
 
 PUBLIC = {
     "Architecture": "gamsearch.architecture",
     "Placement": "gamsearch.architecture",
-    "Detector": "gamsearch.detectors",
-    "SearchSpace": "gamsearch.space",
+    "Detector": "gamsearch.space.detector",
+    "SearchSpace": "gamsearch.space.search_space",
     "Budget": "gamsearch.evaluation",
     "Measurement": "gamsearch.evaluation",
     "GAM": "gamsearch.attention.gam",
-    "build_candidate": "gamsearch.model",
-    "TrainingEvaluator": "gamsearch.evaluators.training",
-    "ReplayEvaluator": "gamsearch.evaluators.replay",
-    "Settings": "gamsearch.settings",
+    "build_candidate": "gamsearch.models.candidate",
+    "TrainingEvaluator": "gamsearch.training.evaluator",
+    "ReplayEvaluator": "gamsearch.training.replay",
+    "Settings": "gamsearch.runs.settings",
 }
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from gamsearch.cli import main
+from gamsearch.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

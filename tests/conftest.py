@@ -29,7 +29,7 @@ def pytest_unconfigure() -> None:
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data YAML of 12 train and 6 val pictures of 64 x 64 px; shared by all tests, so do not write into it."""
-    from gamsearch import demo
+    from gamsearch.runs import demo
 
     return demo.make(tmp_path_factory.mktemp("demo") / "digits", train=12, val=6, imgsz=64)
 

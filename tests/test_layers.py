@@ -30,9 +30,9 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize("module", ["gamsearch.space", "gamsearch.graft", "gamsearch.pareto"])
+@pytest.mark.parametrize("module", ["space.search_space", "space.graft", "analysis.pareto"])
 def test_the_values_load_neither_torch_nor_optuna_nor_ultralytics(module: str) -> None:
-    code = f"import sys, {module}; print(*sorted({{'torch', 'optuna', 'ultralytics'}} & set(sys.modules)))"
+    code = f"import sys, gamsearch.{module}; print(*sorted({{'torch', 'optuna', 'ultralytics'}} & set(sys.modules)))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
     assert ran.stdout.strip() == ""
 
@@ -47,7 +47,7 @@ def test_no_value_module_imports_from_below_its_layer(module: str) -> None:
 
 
 def test_ultralytics_parser_is_named_in_one_file_of_the_package() -> None:
-    assert [n for n, p in FILES.items() if "ultralytics.nn.tasks" in p.read_text()] == ["gamsearch.publish"]
+    assert [n for n, p in FILES.items() if "ultralytics.nn.tasks" in p.read_text()] == ["gamsearch.models.register"]
 
 
 def test_imports_between_the_modules_have_no_cycle() -> None:

@@ -1,0 +1,61 @@
+"""One architecture against the baseline at full budget, and how figures are read from the record of a training."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite, nan
+from typing import Any
+
+from gamsearch.analysis.significance import Estimate, Judgement, estimate
+
+Training = Mapping[str, Any]
+"""One finished training as the study keeps it."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One architecture against the baseline over paired seeds.
+
+    `judgements` are by metric, corrected for the number of finalists within each metric. `per_class` (class, then
+    metric) and `per_size` (`small`, `medium`, `large`; map50_95) are paired differences with plain 95 % intervals:
+    exploratory, not corrected for their number. `latency` is the ratio to the baseline. `bootstrap` is the paired
+    bootstrap over validation images at one seed, in the record's form, empty if there is none.
+    """
+
+    key: str
+    label: str
+    number: int | None
+    architecture: Mapping[str, Any]
+    brief_gain: float
+    judgements: Mapping[str, Judgement]
+    latency: Estimate
+    per_class: Mapping[str, Mapping[str, Estimate]]
+    per_size: Mapping[str, Estimate]
+    bootstrap: Mapping[str, Any]
+
+    @property
+    def gain(self) -> Judgement:
+        """The judgement that decides: of map50_95."""
+        return self.judgements["map50_95"]
+
+    @property
+    def price(self) -> str:
+        """E.g. ` at +8 % latency`, or an empty string if unknown."""
+        return f" at {100 * (self.latency.mean - 1):+.0f} % latency" if isfinite(self.latency.mean) else ""
+
+
+def figure(training: Training, *path: str) -> float:
+    """The number at this path of the training, NaN where there is none."""
+    found: Any = training
+    for name in path:
+        found = (found or {}).get(name)
+    return nan if found is None else float(found)
+
+
+def latency_ratio(trainings: Sequence[Training]) -> Estimate:
+    """Mean latency ratio: by Student's t over three or more measurements, else with the hull of their own intervals."""
+    ratios = [ratio for ratio in (figure(done, "latency_ratio") for done in trainings) if isfinite(ratio)]
+    found = estimate(ratios)
+    if len(ratios) >= 3 and isfinite(found.low):
+        return found
+    bounds = [end for done in trainings for end in done.get("latency_interval") or () if end is not None]
+    return Estimate(found.mean, min(bounds, default=nan), max(bounds, default=nan), len(ratios))

@@ -1,0 +1,182 @@
+"""What the verification of a run found, as one frozen view of the study's dictionary, complete or not.
+
+Trainings are paired by seed: a seed counts where both sides finished it. mAP is a fraction, latency the ratio to the
+baseline. No torch, no optuna.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from gamsearch.analysis import verification_verdict as verdict
+from gamsearch.analysis.finalist import Compared, Training, figure, latency_ratio
+from gamsearch.analysis.significance import (
+    UNKNOWN,
+    Agreement,
+    Judgement,
+    NoiseFloor,
+    agreement,
+    estimate,
+    judge,
+    noise_floor,
+    paired,
+)
+
+BASELINE, SCALE_UP = "baseline", "scale-up"
+"""The keys of the two controls among the trainings."""
+
+METRICS = ("map50_95", "map50")
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """The finalists' and the baseline's trainings at full budget, and what they show."""
+
+    settings: Mapping[str, Any]
+    chosen: tuple[Mapping[str, Any], ...] = ()
+    control: Mapping[str, Any] | None = None
+    trainings: Mapping[str, Mapping[int, Training]] = field(default_factory=dict)
+    bootstrap: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, form: Mapping[str, Any] | None) -> "Verification":
+        """Read the dictionary in the study; whatever is missing is taken as not done yet."""
+        form = form or {}
+        chosen = tuple(finalist for finalist in form.get("finalists") or () if finalist.get("key"))
+        trainings = {
+            name: {int(done["seed"]): done for done in listed or () if done.get("seed") is not None}
+            for name, listed in (form.get("trainings") or {}).items()
+        }
+        return cls(form.get("settings") or {}, chosen, form.get("scale_up"), trainings, form.get("bootstrap") or {})
+
+    @cached_property
+    def finalists(self) -> tuple[Compared, ...]:
+        """The finalists as the search ranked them."""
+        keys = [finalist["key"] for finalist in self.chosen]
+        judged = {
+            metric: judge([self._gains(key, metric) for key in keys], blocked=self._same_seeds(keys, metric))
+            for metric in METRICS
+        }
+        return tuple(
+            self._compared(finalist, {metric: judged[metric][index] for metric in METRICS})
+            for index, finalist in enumerate(self.chosen)
+        )
+
+    @cached_property
+    def scale_up(self) -> Compared | None:
+        """The next model scale without attention against the baseline, uncorrected; None if it was not asked for."""
+        if self.control is None:
+            return None
+        judged = {metric: judge([self._gains(SCALE_UP, metric)])[0] for metric in METRICS}
+        return self._compared({"label": self.control.get("name", SCALE_UP), **self.control, "key": SCALE_UP}, judged)
+
+    @cached_property
+    def beyond_growth(self) -> dict[str, Judgement]:
+        """Per finalist's key, its gain beyond what scaling up would give for the same latency, Holm-corrected.
+
+        Growth is priced on the straight line from the baseline to the scale-up: a finalist that costs a third of the
+        scale-up's extra latency is held against a third of its gain, one that costs nothing against the baseline, one
+        that costs more than the scale-up against all of it. Paired by seed; the latency ratios are taken as exact.
+        Empty without a scale-up that is slower than the baseline.
+        """
+        grown = self.scale_up
+        if grown is None or not grown.latency.mean > 1:
+            return {}
+        priced = [finalist for finalist in self.finalists if isfinite(finalist.latency.mean)]
+        judged = judge([self._beyond(finalist, grown) for finalist in priced])
+        return {finalist.key: found for finalist, found in zip(priced, judged, strict=True)}
+
+    @cached_property
+    def noise_floor(self) -> NoiseFloor | None:
+        """What the seed alone does to the baseline's map50_95."""
+        return noise_floor(list(self._figures(BASELINE, "map50_95").values()))
+
+    @cached_property
+    def agreement(self) -> Agreement | None:
+        """Kendall's tau between the finalists' brief gains and their mean verified gains."""
+        return agreement([f.brief_gain for f in self.finalists], [f.gain.mean for f in self.finalists])
+
+    @property
+    def best(self) -> Compared | None:
+        """The judged finalist with the largest mean gain in map50_95, or None."""
+        judged = [finalist for finalist in self.finalists if finalist.gain.claim != UNKNOWN]
+        return max(judged, key=lambda finalist: finalist.gain.mean, default=None)
+
+    @property
+    def seeds_done(self) -> int:
+        """Seeds that every finalist (and the scale-up, if asked for) shares with the baseline."""
+        names = [finalist["key"] for finalist in self.chosen] + [SCALE_UP] * (self.control is not None)
+        return min((len(self._gains(name, "map50_95")) for name in names), default=0)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned seed is paired; without a plan what there is counts as all."""
+        return self.seeds_done >= int(self.settings.get("seeds") or 0)
+
+    def verdict(self) -> str:
+        """Say in one or two sentences which finalists are better or worse than the baseline, and how sure that is."""
+        if not self.chosen:
+            return "No finalist was chosen for verification."
+        text = verdict.of_finalists(self.finalists)
+        if self.complete:
+            return text
+        return f"{text} The verification is incomplete: {self.seeds_done} of {self.settings['seeds']} seeds are done."
+
+    def against_growth(self) -> str:
+        """Say whether the best finalist is worth its latency more than the next model scale; empty if unknown."""
+        best, grown = self.best, self.scale_up
+        beyond = self.beyond_growth.get(best.key) if best else None
+        if best is None or grown is None or beyond is None or beyond.claim == UNKNOWN:
+            return ""
+        return verdict.of_growth(best, grown, beyond)
+
+    def _compared(self, who: Mapping[str, Any], judgements: Mapping[str, Judgement]) -> Compared:
+        key, number = who["key"], who.get("number")
+        return Compared(
+            key=key,
+            label=str(who.get("label") or key),
+            number=None if number is None else int(number),
+            architecture=who.get("architecture") or {},
+            brief_gain=figure(who, "brief_gain"),
+            judgements=judgements,
+            latency=latency_ratio(list(self._of(key).values())),
+            per_class={
+                name: {metric: estimate(self._gains(key, "per_class", name, metric)) for metric in METRICS}
+                for name in self._names(key, "per_class")
+            },
+            per_size={n: estimate(self._gains(key, "per_size", n)) for n in self._names(key, "per_size")},
+            bootstrap=self.bootstrap.get(key) or {},
+        )
+
+    def _of(self, key: str) -> Mapping[int, Training]:
+        return self.trainings.get(key, {})
+
+    def _figures(self, key: str, *path: str) -> dict[int, float]:
+        """The figure at this path of each training of `key`, by seed."""
+        return {seed: figure(done, *path) for seed, done in self._of(key).items()}
+
+    def _gains(self, key: str, *path: str) -> tuple[float, ...]:
+        return paired(self._figures(key, *path), self._figures(BASELINE, *path))
+
+    def _same_seeds(self, keys: Sequence[str], metric: str) -> bool:
+        """Whether all of them can be compared with the baseline at the same seeds."""
+        known = [{seed for seed, value in self._figures(key, metric).items() if isfinite(value)} for key in keys]
+        baseline = {seed for seed, value in self._figures(BASELINE, metric).items() if isfinite(value)}
+        return len({frozenset(seeds & baseline) for seeds in known}) == 1
+
+    def _names(self, key: str, part: str) -> list[str]:
+        """The classes or sizes that both a training of `key` and one of the baseline know, in the record's order."""
+        ours, baseline = (
+            dict.fromkeys(n for done in self._of(k).values() for n in done.get(part) or {}) for k in (key, BASELINE)
+        )
+        return [name for name in ours if name in baseline]
+
+    def _beyond(self, finalist: Compared, grown: Compared) -> tuple[float, ...]:
+        share = float(np.clip((finalist.latency.mean - 1) / (grown.latency.mean - 1), 0, 1))
+        baseline, larger = (self._figures(key, "map50_95") for key in (BASELINE, SCALE_UP))
+        line = {seed: baseline[seed] + share * (larger[seed] - baseline[seed]) for seed in baseline.keys() & larger}
+        return paired(self._figures(finalist.key, "map50_95"), line)

@@ -1,0 +1,89 @@
+"""The sentences in which a verification is told: what is better or worse than the baseline, and how sure that is."""
+
+from collections.abc import Sequence
+
+from gamsearch.analysis.finalist import Compared
+from gamsearch.analysis.significance import BETTER, EFFECT, UNCLEAR, UNKNOWN, WORSE, Estimate, Judgement
+
+
+def of_finalists(finalists: Sequence[Compared]) -> str:
+    """Name the finalists that are better and those that are worse, or the largest difference if there are none."""
+    groups = {claim: [f for f in finalists if f.gain.claim == claim] for claim in (BETTER, WORSE, UNCLEAR)}
+    if not any(groups.values()):
+        return _nothing_yet(finalists)
+    sentences = [_claimed(groups[claim], claim, len(finalists)) for claim in (BETTER, WORSE) if groups[claim]]
+    if groups[WORSE] and not groups[BETTER] and len(groups[WORSE]) < len(finalists):
+        sentences.insert(0, "No finalist is shown to be better than the baseline.")
+    return " ".join(sentences) or _unclear(groups[UNCLEAR])
+
+
+def of_growth(finalist: Compared, grown: Compared, beyond: Judgement) -> str:
+    """Say whether the finalist is worth its latency more than scaling up; `beyond` is its gain beyond that line."""
+    words = {BETTER: "is worth more than", WORSE: "is worth less than", UNCLEAR: "is not distinguishable from"}
+    gain = "" if grown.gain.claim == UNKNOWN else f" ({spread(grown.gain)}{grown.price})"
+    return (
+        f"For its latency {finalist.label} {words[beyond.claim]} scaling up to {grown.label}{gain}: "
+        f"{spread(beyond)} against the straight line between the baseline and {grown.label} ({basis([beyond])})."
+    )
+
+
+def spread(found: Estimate) -> str:
+    """E.g. `+0.0123 ± 0.0045`."""
+    return f"{found.mean:+.4f} ± {found.half_width:.4f}"
+
+
+def _by(gain: Judgement) -> str:
+    """How much better or worse, without the sign that the word already says."""
+    return f"{abs(gain.mean):.4f} ± {gain.half_width:.4f}" if gain.claim == WORSE else spread(gain)
+
+
+def basis(found: Sequence[Judgement]) -> str:
+    """E.g. `95 %, 5 paired seeds, Holm-corrected for 3 finalists`."""
+    counts = sorted({judgement.count for judgement in found})
+    seeds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
+    family = found[0].comparisons
+    return f"95 %, {seeds} paired seeds" + (f", Holm-corrected for {family} finalists" if family > 1 else "")
+
+
+def _nothing_yet(finalists: Sequence[Compared]) -> str:
+    """Why none of the finalists can be judged."""
+    equal = [finalist for finalist in finalists if finalist.gain.count > 1]
+    if not equal:
+        return "Nothing can be said yet: no finalist has two seeds paired with the baseline."
+    first = equal[0]
+    return f"Nothing can be said: for {first.label}, {first.gain.reason} ({first.gain.mean:+.4f} at each seed)."
+
+
+def _claimed(group: Sequence[Compared], claim: str, among: int) -> str:
+    """E.g. `A is better than the baseline by +0.0123 ± 0.0045 (95 %, 5 paired seeds) at +8 % latency.`"""
+    ranked = sorted(group, key=lambda finalist: -abs(finalist.gain.mean))
+    grounds = basis([finalist.gain for finalist in ranked])
+    if len(ranked) == 1:
+        one = ranked[0]
+        return f"{one.label} is {claim} than the baseline by {_by(one.gain)} ({grounds}){one.price}."
+    each = "; ".join(f"{finalist.label} by {_by(finalist.gain)}{finalist.price}" for finalist in ranked)
+    return f"{len(ranked)} of {among} finalists are {claim} than the baseline: {each} ({grounds})."
+
+
+def _unclear(group: Sequence[Compared]) -> str:
+    """The largest difference among finalists of which none is shown to differ, and the seeds that would show more."""
+    largest = max(group, key=lambda finalist: abs(finalist.gain.mean))
+    gain = largest.gain
+    foresight = _foresight(gain)
+    if gain.comparisons == 1:
+        return (
+            f"{largest.label} is not shown to differ from the baseline: the difference is {spread(gain)} "
+            f"({basis([gain])}); {foresight}."
+        )
+    return (
+        f"No finalist is shown to differ from the baseline: the largest difference is {spread(gain)} "
+        f"({largest.label}; {basis([gain])}); {foresight}."
+    )
+
+
+def _foresight(gain: Judgement) -> str:
+    """How many seeds show a difference of `EFFECT`, whether that is more than there were or not."""
+    needed = gain.seeds_needed or 0
+    if needed > gain.count:
+        return f"seeing {EFFECT} would need about {needed} seeds"
+    return f"a true difference of {EFFECT} shows with about {needed} seeds"

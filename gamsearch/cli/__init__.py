@@ -1,0 +1,1 @@
+"""The command line: parse the options, call one function, print what it returns."""

@@ -1,0 +1,1 @@
+"""Latency: measured in pairs with the baseline, and predicted from one measured increment per placement."""

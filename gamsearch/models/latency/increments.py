@@ -1,0 +1,184 @@
+"""Attention modules timed as guests in one fused baseline: what each adds, with what it does to the rows after it.
+
+Between the baseline's rows a pass runs the modules of some placements, the next pass others; see
+`gamsearch.models.latency.table` for how the increments are formed and used.
+"""
+
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import hypot, sqrt
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from gamsearch.architecture import Placement
+from gamsearch.attention.catalogue import spec_named
+from gamsearch.attention.registry import attention_class
+from gamsearch.models.latency.backends import Network, deployed
+from gamsearch.models.latency.clock import Clock
+from gamsearch.models.latency.measure import AFTER, RowTimer
+from gamsearch.space.search_space import SearchSpace
+
+ROUNDS = (10, 200)
+"""At least and at most so many rounds."""
+PRECISION = 0.003
+"""Measuring may end once every increment's standard error is below this share of the baseline."""
+STOCK, PLACED = 0, 1
+
+
+@dataclass(frozen=True)
+class Increment:
+    """What one placement adds to the baseline's latency, as a share of it, with its standard error."""
+
+    share: float
+    error: float
+
+
+Company = Mapping[int, tuple[Placement, nn.Module]]
+"""The attention modules of one pass by site; empty for the bare baseline."""
+
+
+class Host(RowTimer):
+    """One fused baseline that runs other attention modules in each pass, as `graft` would place them."""
+
+    def __init__(self, network: Network, clock: Clock):
+        super().__init__(network, clock)
+        self.company: Company = {}
+        self.attended: dict[tuple[int, int], torch.Tensor] = {}
+        self.marks: list[tuple[int, int]] = []
+
+    def __enter__(self) -> "Host":
+        rows: Any = self.network.rows
+        self.hooks = [row.register_forward_hook(partial(self._after, row.i)) for row in rows]
+        self.hooks += [row.register_forward_pre_hook(partial(self._before, _sources(row))) for row in rows]
+        return self
+
+    def _after(self, site: int, row: nn.Module, inputs: Any, output: Any) -> Any:
+        """Stamp the row; run the module of its site and stamp that; return what all readers read from here on."""
+        self.marks.append((STOCK, site))
+        self.stamp()
+        if site not in self.company:
+            return output
+        placement, module = self.company[site]
+        attended = module(output)
+        self.marks.append((PLACED, site))
+        self.stamp()
+        if placement.semantics == "inline":
+            return attended
+        for consumer in placement.consumers:
+            self.attended[consumer, site] = attended
+        return output
+
+    def _before(self, sources: tuple[int, Sequence[int]], row: nn.Module, inputs: Any) -> Any:
+        """Give the consumers of a branch the attended map in place of the raw one."""
+        consumer, read = sources
+        if not any((consumer, site) in self.attended for site in read):
+            return None
+        maps = inputs[0] if isinstance(inputs[0], list) else [inputs[0]]
+        given = [self.attended.pop((consumer, site), raw) for site, raw in zip(read, maps, strict=True)]
+        return (given if isinstance(inputs[0], list) else given[0],)
+
+    def time_with(self, company: Company) -> np.ndarray:
+        """Milliseconds of one pass, `2 x (rows + 1)`: stock rows and the rest, then the modules placed after them."""
+        self.company = company
+        self.marks.clear()
+        times = np.zeros((2, len(self.network.rows) + 1))
+        *parts, rest = self.time()
+        for mark, part in zip(self.marks, parts, strict=True):
+            times[mark] = part
+        times[STOCK, -1] = rest
+        return times
+
+
+def _sources(row: Any) -> tuple[int, tuple[int, ...]]:
+    """The number of a row and those of the rows that it reads."""
+    read = row.f if isinstance(row.f, list) else [row.f]
+    return row.i, tuple(row.i + f if f < 0 else f for f in read)
+
+
+class Group:
+    """Sites at least three rows apart that share passes, with all their modules and what has been timed of them."""
+
+    def __init__(self, modules: Mapping[int, Sequence[tuple[Placement, nn.Module]]], rows: int):
+        self.modules = modules
+        head = rows - 1  # not among the rows that an attention module slows down, see `measure`
+        self.after = {site: range(site + 1, min(site + 1 + AFTER, head)) for site in modules}
+        affected = {row for after in self.after.values() for row in after}
+        self.yardstick = [row for row in range(rows) if row not in affected]
+        self.timed: dict[Placement, list[float]] = {p: [] for options in modules.values() for p, _ in options}
+        self.bare: dict[int, list[float]] = {site: [] for site in modules}
+        self.whole: list[float] = []
+
+    def companies(self, order: random.Random) -> list[Company]:
+        """The passes of one round: every placement once, in random company, and one bare pass; in random order."""
+        longest = max(len(options) for options in self.modules.values())
+        companies: list[dict[int, tuple[Placement, nn.Module]]] = [{} for _ in range(longest)]
+        for site, options in self.modules.items():
+            for turn, option in zip(order.sample(range(longest), len(options)), options, strict=True):
+                companies[turn][site] = option
+        return order.sample([*companies, {}], longest + 1)
+
+    def note(self, company: Company, times: np.ndarray) -> None:
+        """Keep what a pass says, in units of its own yardstick rows."""
+        times = times / times[STOCK, self.yardstick].sum()
+        for site, (placement, _) in company.items():
+            self.timed[placement].append(float(times[PLACED, site] + times[STOCK, self.after[site]].sum()))
+        if not company:
+            self.whole.append(float(times.sum()))
+            for site, after in self.after.items():
+                self.bare[site].append(float(times[STOCK, after].sum()))
+
+    def increments(self) -> dict[Placement, Increment]:
+        """What each placement adds to the bare baseline, as a share of it."""
+        whole, found = float(np.median(self.whole)), {}
+        for placement, with_module in self.timed.items():
+            bare = self.bare[placement.site]
+            share = (float(np.median(with_module)) - float(np.median(bare))) / whole
+            error = hypot(error_of_median(with_module), error_of_median(bare)) / whole
+            found[placement] = Increment(share, error)
+        return found
+
+
+def error_of_median(values: Sequence[float]) -> float:
+    """Standard error of the median, from the interquartile range as if the values were normal around it."""
+    q1, q3 = np.percentile(values, [25, 75])
+    return float(1.2533 * (q3 - q1) / 1.349 / sqrt(len(values)))
+
+
+def groups_of(space: SearchSpace, device: torch.device) -> list[Group]:
+    """Every third site in one group, so that `AFTER` rows lie between any two."""
+    stride, rows = AFTER + 1, len(space.detector.rows)
+    chosen = [space.sites[i::stride] for i in range(min(stride, len(space.sites)))]
+    return [Group({site: _modules(space, site, device) for site in sites}, rows) for sites in chosen]
+
+
+def _modules(space: SearchSpace, site: int, device: torch.device) -> list[tuple[Placement, nn.Module]]:
+    """All placements of a site with their modules, fused and as they are timed on the device."""
+    channels, built = space.detector.rows[site].channels, []
+    for placement in space.choices[site]:
+        options = spec_named(placement.module).complete(dict(placement.options))
+        module: Any = attention_class(placement.module)(channels, **options).eval()
+        built.append((placement, deployed(module.fuse(), device)))
+    return built
+
+
+def measure_rounds(host: Host, groups: Sequence[Group], seconds: float) -> tuple[dict[Placement, Increment], int]:
+    """Time rounds until every increment is precise or the time is over; return the increments and the rounds."""
+    order, end = random.Random(0), time.monotonic() + seconds
+    for group in groups:
+        for company in group.companies(order):
+            host.time_with(company)  # the first pass of a module prepares it
+    for done in range(1, ROUNDS[1] + 1):
+        for group in groups:
+            for company in group.companies(order):
+                group.note(company, host.time_with(company))
+        increments = {p: i for group in groups for p, i in group.increments().items()}
+        precise = max(i.error for i in increments.values()) <= PRECISION
+        if done >= ROUNDS[0] and (precise or time.monotonic() > end):
+            break
+    return increments, done

@@ -1,0 +1,115 @@
+"""Which sites and which rates help: means with and without, and a small linear model over the trials.
+
+The model is ordinary least squares of the paired gain on an intercept and one column per site (or per rate: how often
+it was placed), the baseline being one observation with gain 0. It has no interactions; a coefficient that the trials
+cannot tell from others gets no value, and with fewer than three residual degrees of freedom there is no interval.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from gamsearch.attention.catalogue import CATALOGUE
+from gamsearch.study.record import Record
+
+FEWEST_DEGREES_OF_FREEDOM = 3
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one site or rate does to map50_95.
+
+    `mean_with` and `mean_without` are plain means of the paired gain over `count` and `count_without` trials; `effect`
+    is the coefficient of the linear model with the half-width of its 95 % interval, each None where the trials do not
+    determine it.
+    """
+
+    level: Any
+    count: int
+    count_without: int
+    mean_with: float
+    mean_without: float
+    effect: float | None
+    half_width: float | None
+
+    @property
+    def shown(self) -> float:
+        """The model's effect, else the plain difference of the means."""
+        return self.mean_with - self.mean_without if self.effect is None else self.effect
+
+
+def site_effects(record: Record) -> list[Effect]:
+    """The effect of attention after each site that was tried, by site number."""
+    return _effects(record, lambda placement: placement["site"])
+
+
+def rate_effects(record: Record) -> list[Effect]:
+    """The effect per placement of each module at each strength that was tried, e.g. `GAM r8`, weakest rate last."""
+    return _effects(record, _strength)
+
+
+def rate_name(level: tuple[str, Any]) -> str:
+    """`GAM r8` for the level `("GAM", 8)`."""
+    module, strength = level
+    return module if strength is None else f"{module} r{strength}"
+
+
+def _strength(placement: dict[str, Any]) -> tuple[str, Any]:
+    """The module and the value of the option that is its strength."""
+    spec = CATALOGUE.get(placement["module"])
+    return placement["module"], placement["options"].get(spec.strength if spec else "rate")
+
+
+def _effects(record: Record, level_of: Callable[[dict[str, Any]], Any]) -> list[Effect]:
+    """Fit the gains of all candidates and the baseline on the levels of their placements."""
+    rows = [(trial["architecture"], float(trial["map50_95_gain"])) for _, trial in record.candidates.iterrows()]
+    if record.baseline is not None:
+        rows.append(({"placements": []}, 0.0))
+    found = [[level_of(p) for p in architecture.get("placements", [])] for architecture, _ in rows]
+    levels = sorted({level for placed in found for level in placed}, key=_order)
+    if not levels:
+        return []
+    counts = np.array([[placed.count(level) for level in levels] for placed in found], dtype=float)
+    gains = np.array([gain for _, gain in rows])
+    fitted = _fit(counts, gains)
+    return [_effect(level, counts[:, i] > 0, gains, *fitted[i]) for i, level in enumerate(levels)]
+
+
+def _order(level: Any) -> Any:
+    return level if not isinstance(level, tuple) else (level[0], level[1] is None, level[1] or 0)
+
+
+def _effect(
+    level: Any, has: NDArray[np.bool_], gains: NDArray[np.float64], effect: float | None, half_width: float | None
+) -> Effect:
+    mean_without = float(gains[~has].mean()) if (~has).any() else 0.0
+    return Effect(level, int(has.sum()), int((~has).sum()), float(gains[has].mean()), mean_without, effect, half_width)
+
+
+def _fit(counts: NDArray[np.float64], gains: NDArray[np.float64]) -> Sequence[tuple[float | None, float | None]]:
+    """Least squares with intercept: `(coefficient, half-width)` per column of `counts` (`trials x levels`)."""
+    design = np.column_stack([np.ones(len(gains)), counts])
+    inverse = np.linalg.pinv(design)
+    coefficients = inverse @ gains
+    determined = np.isclose(np.diag(inverse @ design), 1.0)
+    degrees = len(gains) - int(np.linalg.matrix_rank(design))
+    if degrees < FEWEST_DEGREES_OF_FREEDOM:
+        widths = np.full(len(coefficients), np.nan)
+    else:
+        variance = float(np.sum((gains - design @ coefficients) ** 2)) / degrees
+        widths = stats.t.ppf(0.975, degrees) * np.sqrt(variance * np.diag(inverse @ inverse.T))
+    return [
+        (float(c) if known else None, float(w) if known and np.isfinite(w) else None)
+        for c, w, known in zip(coefficients[1:], widths[1:], determined[1:], strict=True)
+    ]
+
+
+def span(effects: Sequence[Effect]) -> tuple[float, float]:
+    """`(low, high)` that shows zero and all effects with their intervals, with a margin."""
+    ends = [0.0, *(e.shown + sign * (e.half_width or 0.0) for e in effects for sign in (-1, 1))]
+    margin = 0.06 * (max(ends) - min(ends)) or 0.001
+    return min(ends) - margin, max(ends) + margin

@@ -1,0 +1,116 @@
+"""The points of the Pareto picture, shared by the page and the PNG so that both encode the same things."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from gamsearch.analysis import pareto
+from gamsearch.metrics import Metric
+from gamsearch.reporting import formatting as wording
+from gamsearch.study.record import BASELINE, Record
+
+KINDS = ("candidate", "hand placement", "beyond a limit")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A column of the trials with its title; `maximise` is None where no direction is better."""
+
+    column: str
+    title: str
+    maximise: bool | None
+
+
+def axes(record: Record) -> tuple[Axis, Axis]:
+    """`(x, y)`: the second and the first objective, or the trial number and the only objective."""
+    first = record.objectives[0]
+    y = Axis(first.name, wording.axis_title(first, record.settings), first.maximise)
+    if len(record.objectives) == 1:
+        return Axis("number", "trial", None), y
+    second = record.objectives[1]
+    return Axis(second.name, wording.axis_title(second, record.settings), second.maximise), y
+
+
+def plotted(record: Record) -> pd.DataFrame:
+    """Complete trials with both coordinates, with `kind` (one of `KINDS` or `baseline`)."""
+    x, y = axes(record)
+    rows = record.complete
+    rows = rows[rows[x.column].notna() & rows[y.column].notna()]
+    kinds = np.select(
+        [rows["label"] == BASELINE, ~rows["feasible"], rows["anchor"]],
+        ["baseline", KINDS[2], KINDS[1]],
+        default=KINDS[0],
+    )
+    return rows.assign(kind=kinds)
+
+
+def ranges(record: Record) -> tuple[tuple[float, float], tuple[float, float]]:
+    """`(low, high)` of x and y with a margin; the noise band is kept in view unless it would dwarf the points."""
+    rows = plotted(record)
+    limits = []
+    for axis in axes(record):
+        values = list(rows[axis.column])
+        spread = max(values) - min(values)
+        band = noise_band(record)
+        if band and axis.column == "map50_95":
+            reach = 1.5 * spread or float("inf")
+            values += [max(band[0], min(values) - reach), min(band[1], max(values) + reach)]
+        margin = 0.08 * (max(values) - min(values)) or 0.1 * abs(values[0]) or 1.0
+        limits.append((float(min(values) - margin), float(max(values) + margin)))
+    return limits[0], limits[1]
+
+
+def noise_band(record: Record) -> tuple[float, float] | None:
+    """Between which values of map50_95 one run cannot be told from the baseline (95 %, one comparison)."""
+    noise, baseline = record.noise, record.baseline
+    if noise is None or baseline is None:
+        return None
+    return baseline["map50_95"] - noise.half_width(), baseline["map50_95"] + noise.half_width()
+
+
+def front_line(record: Record) -> tuple[list[float], list[float]]:
+    """Corners of the step line along the front, out to the edges of the picture; empty with fewer than two objectives.
+
+    With more than two objectives it is the front of the first two.
+    """
+    x, y = axes(record)
+    rows = plotted(record)
+    rows = rows[rows["on_front"]]
+    if x.maximise is None or rows.empty:
+        return [], []
+    shown = pareto.front(rows[[y.column, x.column]].to_numpy(dtype=float), record.objectives[:2])
+    rows = rows[shown].sort_values(x.column)
+    (left, right), (low, high) = ranges(record)
+    worst = low if y.maximise else high
+    corners = list(zip(rows[x.column], rows[y.column], strict=True))
+    if x.maximise:
+        return _steps([(left, corners[0][1]), *corners, (corners[-1][0], worst)], ahead=True)
+    return _steps([(corners[0][0], worst), *corners, (right, corners[-1][1])], ahead=False)
+
+
+def _steps(corners: Sequence[tuple[float, float]], ahead: bool) -> tuple[list[float], list[float]]:
+    """Join corners by horizontal and vertical pieces; `ahead` steps in y before x."""
+    xs, ys = [corners[0][0]], [corners[0][1]]
+    for (x0, y0), (x1, y1) in zip(corners, corners[1:], strict=False):
+        xs += [x0 if ahead else x1, x1]
+        ys += [y1 if ahead else y0, y1]
+    return xs, ys
+
+
+def sizes(record: Record, smallest: float = 8.0, largest: float = 22.0) -> pd.Series:
+    """Marker diameters in px: the third objective where there is one, else all alike."""
+    rows = plotted(record)
+    if len(record.objectives) < 3:
+        return pd.Series(11.0, index=rows.index)
+    values = rows[record.objectives[2].name]
+    share = (values - values.min()) / ((values.max() - values.min()) or 1.0)
+    return (smallest + (largest - smallest) * np.sqrt(share)).fillna(smallest)
+
+
+def size_note(objectives: Sequence[Metric]) -> str:
+    """Say what the sizes mean, or nothing."""
+    if len(objectives) < 3:
+        return ""
+    return f"Larger markers have more {wording.title(objectives[2])}; numbers mark the front of all objectives."

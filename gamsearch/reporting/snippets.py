@@ -1,0 +1,93 @@
+"""verdict.md and verdict.tex: the verified table as Markdown and as LaTeX (booktabs), for pasting."""
+
+import re
+
+from gamsearch.reporting import verification_rows as finalists
+from gamsearch.reporting.tables import Column
+from gamsearch.study.record import Record
+
+LATEX = {sign: f"\\{sign}" for sign in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    "\N{MINUS SIGN}": "$-$",
+    "\N{NO-BREAK SPACE}": "~",
+}
+
+
+LEFT_OUT = ("claim", "seeds needed")
+"""Columns that the width of a printed page has no room for; the caption tells the claims."""
+
+
+def markdown(record: Record) -> str:
+    """The verdict, the table and what it rests on, in GitHub's Markdown."""
+    columns, rows = _columns(record), finalists.rows(record.verification)
+    lines = [
+        _markdown_row([column.title for column in columns]),
+        "|" + "|".join("---:" if column.numeric else "---" for column in columns) + "|",
+        *(_markdown_row([column.text(row) for column in columns]) for row in rows),
+    ]
+    said = [_markdown(text) for text in (record.verdict(), record.verification.against_growth()) if text]
+    caption = _markdown(f"{_caption(record)} {finalists.needed()}")
+    return "\n\n".join([" ".join([f"**{said[0]}**", *said[1:]]), "\n".join(lines), caption]) + "\n"
+
+
+def latex(record: Record) -> str:
+    """A `table*` with the verdict and what it rests on in its caption; needs the package booktabs."""
+    columns, rows = [c for c in _columns(record) if c.title not in LEFT_OUT], finalists.rows(record.verification)
+    label = re.sub(r"[^A-Za-z0-9-]+", "-", record.name)
+    said = [record.verdict(), record.verification.against_growth(), _caption(record)]
+    lines = [
+        r"\begin{table*}",
+        r"  \centering",
+        r"  \footnotesize",
+        f"  \\caption{{{_latex(' '.join(filter(None, said)))}}}",
+        f"  \\label{{tab:{label}}}",
+        f"  \\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in columns)}}}",
+        r"    \toprule",
+        f"    {' & '.join(_latex(column.title) for column in columns)} \\\\",
+        r"    \midrule",
+        *(f"    {' & '.join(_latex_cell(column, column.text(row)) for column in columns)} \\\\" for row in rows),
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        r"\end{table*}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _columns(record: Record) -> list[Column]:
+    """Those that any row fills; names come without the trial's number, which GitHub would take for an issue's."""
+    rows = finalists.rows(record.verification)
+    name = Column("finalist", finalists.plain_name, numeric=False)
+    return [name, *(column for column in finalists.columns()[1:] if any(map(column.text, rows)))]
+
+
+def _caption(record: Record) -> str:
+    return f"{finalists.conditions(record)}. {finalists.statistics(record)}"
+
+
+def _markdown_row(cells: list[str]) -> str:
+    return f"| {' | '.join(map(_markdown, cells))} |"
+
+
+def _markdown(text: str) -> str:
+    """The text on one line, with everything escaped that Markdown or HTML would read."""
+    plain = re.sub(r"([\\`*_|\[\]<>])", r"\\\1", " ".join(text.split()))
+    return plain.replace("&", "&amp;")
+
+
+def _latex(text: str) -> str:
+    """The text on one line, everything escaped that LaTeX would read; hyphens before digits are minus signs."""
+    plain = re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", " ".join(text.split()))
+    return "".join(LATEX.get(letter, letter) for letter in plain)
+
+
+def _latex_cell(column: Column, text: str) -> str:
+    """Numbers in math mode, so that signs are set as signs; `--` where nothing is known."""
+    if not text:
+        return "--"
+    return f"${text.replace('±', chr(92) + 'pm')}$" if column.numeric else _latex(text)

@@ -1,0 +1,122 @@
+"""The trials as tables: CSV for programs, a table for the terminal, HTML for the page."""
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gamsearch.metrics import Metric
+from gamsearch.reporting import formatting as wording
+from gamsearch.study.record import BASELINE, Record
+
+JSON_COLUMNS = ("architecture", "curve")
+TEXT_COLUMNS = ("key", "label", "reason", "retried", "state")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table: its title, how a row is written in it, and whether it holds numbers."""
+
+    title: str
+    text: Callable[[Any], str]
+    numeric: bool = True
+
+
+def write_csv(record: Record, path: Path) -> Path:
+    """Write all trials; `architecture` and `curve` are JSON text, unknown figures empty."""
+    table = record.trials.copy()
+    for column in JSON_COLUMNS:
+        table[column] = [json.dumps(_without_nan(value), default=float) for value in table[column]]
+    table.to_csv(path, index=False, encoding="utf-8", errors="replace", lineterminator="\n")
+    return path
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read what `write_csv` wrote; keys stay text although some look like numbers."""
+    texts = dict.fromkeys(TEXT_COLUMNS, str)
+    table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values={c: [""] for c in _figures(path)})
+    for column in JSON_COLUMNS:
+        table[column] = pd.Series([json.loads(text) for text in table[column]], dtype=object, index=table.index)
+    return table
+
+
+def _figures(path: Path) -> list[str]:
+    columns = pd.read_csv(path, nrows=0).columns
+    return [c for c in columns if c not in (*JSON_COLUMNS, *TEXT_COLUMNS)]
+
+
+def _without_nan(value: Any) -> Any:
+    """Turn figures that JSON does not know into null."""
+    if isinstance(value, dict):
+        return {k: _without_nan(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def trial_columns(record: Record) -> list[Column]:
+    """The columns of a table of trials: number, architecture, gain, all known metrics, cost and note."""
+    metrics = wording.known_metrics(record.trials, record.objectives)
+    figures = [Column(wording.heading(m), partial(_figure, m)) for m in metrics]
+    figures.insert(1, Column("gain", _gain))
+    if record.trials["latency_ratio"].notna().any():
+        figures.append(Column("latency ratio", lambda t: wording.plain(t["latency_ratio"], 3)))
+    return [
+        Column("#", lambda t: f"{t['number']}"),
+        Column("architecture", lambda t: wording.breakable(t["label"]), numeric=False),
+        *figures,
+        Column("epochs", lambda t: wording.plain(t["epochs"] or math.nan, 0)),
+        Column("time", lambda t: wording.duration(t["seconds"] or math.nan)),
+        Column("note", wording.note, numeric=False),
+    ]
+
+
+def _figure(metric: Metric, trial: pd.Series) -> str:
+    return wording.value(metric, trial[metric.name])
+
+
+def _gain(trial: pd.Series) -> str:
+    """The paired gain in map50_95; that of the baseline to itself says nothing."""
+    return "" if trial["label"] == BASELINE else wording.signed(trial["map50_95_gain"])
+
+
+def html_table(
+    columns: list[Column],
+    rows: Iterable[Any],
+    caption: str,
+    kind: Callable[[Any], str] = lambda row: "",
+    name: str = "",
+) -> str:
+    """An HTML table that scrolls in its own container; every text is escaped, `kind` gives the class of a row.
+
+    Columns without any text are left out.
+    """
+    rows = list(rows)
+    columns = [c for c in columns if any(map(c.text, rows))]
+    classes = ["number" if c.numeric else "text" for c in columns]
+    titles = [escape(c.title).replace(" ", "<br>") for c in columns]
+    head = "".join(f'<th scope="col" class="{k}">{title}</th>' for title, k in zip(titles, classes, strict=True))
+    lines = []
+    for row in rows:
+        cells = "".join(f'<td class="{k}">{_cell(c, row)}</td>' for c, k in zip(columns, classes, strict=True))
+        lines.append(f'<tr class="{kind(row)}">{cells}</tr>')
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="{name}">'
+        f"<caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>\n"
+        f"<tbody>{chr(10).join(lines)}</tbody></table></div>"
+    )
+
+
+def _cell(column: Column, row: Any) -> str:
+    text = escape(column.text(row))
+    return wording.typeset(text) if column.numeric else text
+
+
+def rows_of(trials: pd.DataFrame) -> list[pd.Series]:
+    return [row for _, row in trials.iterrows()]

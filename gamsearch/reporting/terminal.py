@@ -1,0 +1,98 @@
+"""The tables for the terminal: the verdict, the verified finalists, the best trials."""
+
+from io import StringIO
+from typing import Any, Literal
+
+import pandas as pd
+from rich import box
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from gamsearch.reporting import formatting as wording
+from gamsearch.reporting import verification_rows as finalists
+from gamsearch.reporting.tables import Column, rows_of, trial_columns
+from gamsearch.study.record import Record
+
+WIDE = ("mAP50 difference", "seeds needed")
+"""Columns of the verified table that a terminal has no room for."""
+
+
+def terminal_table(record: Record, limit: int = 15) -> Group:
+    """The verdict and the best `limit` trials, front first, for `rich.print`; without a terminal it is plain text."""
+    shown = _ranked(record).head(limit)
+    columns = [c for c in trial_columns(record) if c.title in _terminal_titles(record)]
+    columns.append(Column("note", _plain_note, numeric=False))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        right: Literal["right", "left"] = "right" if column.numeric else "left"
+        least = max(len(column.title), 8 if not column.numeric else 1)
+        table.add_column(Text(column.title), justify=right, no_wrap=column.numeric, min_width=least, overflow="fold")
+    for trial in rows_of(shown):
+        style = "bold" if trial["on_front"] else "dim" if trial["state"] != "complete" else ""
+        table.add_row(*(Text(column.text(trial)) for column in columns), style=style)
+    parts = _verdicts(record)
+    parts.append(Text(f"{len(record.trials)} trials: {record.tally()}"))
+    if record.economy():
+        parts.append(Text(record.economy()))
+    if len(shown):
+        parts.append(table)
+    hidden = len(record.shown) - len(shown)
+    return Group(*parts, *([Text(f"... and {hidden} more in trials.csv")] if hidden else []))
+
+
+def _verdicts(record: Record) -> list[Any]:
+    """The verdict and, if finalists were verified, their table and what the search had said."""
+    parts: list[Any] = [Text(record.verdict(), style="bold")]
+    if not record.verification.finalists:
+        return parts
+    if record.verification.against_growth():
+        parts.append(Text(record.verification.against_growth()))
+    parts.append(_verified_table(record))
+    if left := finalists.missing(record.verification):
+        parts.append(Text(f"Still missing: {'; '.join(left)}"))
+    if record.verified:
+        parts.append(Text(f"The search alone, in brief training: {record.brief_verdict()}"))
+    return parts
+
+
+def _verified_table(record: Record) -> Table:
+    """The finalists and the controls at full budget."""
+    rows = finalists.rows(record.verification)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    columns = [c for c in finalists.columns() if c.title not in WIDE and any(map(c.text, rows))]
+    for column in columns:
+        right: Literal["right", "left"] = "right" if column.numeric else "left"
+        table.add_column(Text(column.title), justify=right, no_wrap=column.numeric, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(column.text(row)) for column in columns))
+    return table
+
+
+def plain_table(record: Record, limit: int = 15, width: int = 120) -> str:
+    """`terminal_table` as text without colours, `width` characters wide."""
+    console = Console(file=StringIO(), width=width, color_system=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(terminal_table(record, limit))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def _terminal_titles(record: Record) -> set[str]:
+    return {"#", "architecture", "gain", *(wording.heading(m) for m in record.objectives)}
+
+
+def _plain_note(trial: pd.Series) -> str:
+    """The note, after a word for members of the front, which a terminal may not show in bold."""
+    return ", ".join(filter(None, ["on the front" if trial["on_front"] else "", wording.note(trial)]))
+
+
+def _ranked(record: Record) -> pd.DataFrame:
+    """The front by first objective, then the other complete trials likewise, then the rest in order."""
+    first = record.objectives[0]
+    rows = record.shown
+    table = rows.assign(
+        _front=~(rows["on_front"] & rows["recalled_from"].isna()),
+        _rest=~rows.index.isin(record.complete.index),
+        _value=rows[first.name] * (-1 if first.maximise else 1),
+    )
+    return table.sort_values(["_front", "_rest", "_value", "number"], kind="stable")

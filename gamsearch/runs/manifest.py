@@ -1,0 +1,203 @@
+"""manifest.yaml: what it takes to repeat a run, written when the run is created. Read with distrust: files get edited.
+
+A resumed run changes nothing in it; it only adds what was not known. The search space and the detector are in it whole,
+since the files that they came from can be edited or lost.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gamsearch.errors import RunError, one_line
+from gamsearch.runs.provenance import commit, machine, versions
+from gamsearch.runs.manifest_schema import KEYS, check_keys, check_names, checked_settings
+from gamsearch.study.masking import masked
+from gamsearch.files import UnreadableError, read_yaml
+from gamsearch.runs.settings import Settings
+from gamsearch.space.search_space import SearchSpace
+
+FILE = "manifest.yaml"
+FORM = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest that was checked: where it lies and what it says, `settings` with the types of `Settings`."""
+
+    path: Path
+    content: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> "Manifest":
+        """Read the manifest at `path` (or in the run's folder `path`), or raise `RunError` with one sentence."""
+        path = path / FILE if path.is_dir() else path
+        content = _mapping(path)
+        if content.get("manifest") != FORM:
+            raise RunError(
+                f"{path} must say 'manifest: {FORM}', as those that gamsearch writes do; choose another file"
+            )
+        check_keys(path, content)
+        check_names(path, content)
+        return cls(path, {**content, "settings": checked_settings(path, content["settings"])})
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return dict(self.content["settings"])
+
+    @property
+    def name(self) -> str:
+        return str(self.settings["name"])
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        return dict(self.content["fingerprints"])
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What a repetition keeps to know its original again."""
+        return {"name": self.name, "written": self.content.get("written", "")}
+
+
+def facts(
+    settings: Settings,
+    space: SearchSpace,
+    study: Mapping[str, Any],
+    seeds: int,
+    repeats: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """What a manifest says of a run whose study has the user attributes `study`; URLs lose their passwords.
+
+    `seeds` is at how many seeds the baseline is measured, `repeats` the `identity` of the manifest that is repeated.
+    """
+    recorded = study["settings"]
+    known: dict[str, Any] = {
+        "manifest": FORM,
+        "name": settings.name,
+        "written": datetime.now(timezone.utc).isoformat(),
+        "command": recorded.get("command", ""),
+        "settings": {f.name: recorded.get(f.name, getattr(settings, f.name)) for f in fields(Settings)},
+        "seeds": {"search": settings.seed, "baseline": list(range(settings.seed, settings.seed + seeds))},
+        "fingerprints": {**fingerprints(settings, space), **study["fingerprints"]},
+        "data": {"summary": recorded.get("data_summary"), "drawn": drawn(settings.data)},
+        "space": {"name": space.name, "content": space_content(space)},
+        "detector": study["detector"],
+        "versions": versions(),
+        "machine": {**machine(), "device": recorded.get("hardware")},
+        "commit": commit(),
+        "repeats": repeats,
+    }
+    for section in ("data", "machine"):
+        known[section] = {key: value for key, value in known[section].items() if value is not None}
+    return _plain({key: value for key, value in known.items() if value is not None})
+
+
+def fingerprints(settings: Settings, space: SearchSpace) -> dict[str, str]:
+    """Of the resolved space and, where the model is a `.pt` file, of its content."""
+    found, weights = {"space": space.fingerprint}, Path(settings.model)
+    if settings.evaluator == "training" and weights.suffix == ".pt" and weights.is_file():
+        found["model weights"] = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
+    return found
+
+
+def keep(folder: Path, found: Mapping[str, Any], resumed: bool) -> None:
+    """Write the manifest into a run's folder, or add to the one that is there what it does not know.
+
+    When a run is resumed, `versions`, `machine`, `commit` and `written` are not added: those of its beginning are not
+    known any more.
+    """
+    path = folder / FILE
+    try:
+        known = _mapping(path) if path.exists() else {}
+    except RunError as error:
+        raise RunError(f"{error}; mend it, or delete it and the run goes on with a new one") from error
+    then = ("versions", "machine", "commit", "written") if resumed else ()
+    added = {**{k: v for k, v in found.items() if k not in then}, **known}
+    if isinstance(known.get("fingerprints"), dict):
+        added["fingerprints"] = {**found["fingerprints"], **known["fingerprints"]}
+    if added != known:
+        _write(path, added)
+
+
+def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
+    """Write plain values as YAML without anchors."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        yaml.dump(dict(content), Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120), encoding="utf-8"
+    )
+
+
+def space_content(space: SearchSpace) -> dict[str, Any]:
+    """The space in the form of a space file that names its detector's YAML beside itself."""
+    offers = {o.module: {o.spec.strength: o.strengths, **dict(o.dials)} for o in space.offers}
+    content: dict[str, Any] = _plain(
+        {
+            "detector": f"{space.detector.name}.yaml",
+            "sites": space.sites,
+            "semantics": space.semantics,
+            "attention": offers,
+            "illegal": "skip",
+            "rules": {rule.name: rule.value for rule in space.rules},
+            "limits": {limit.metric: limit.text for limit in space.limits},
+            "objectives": space.objectives,
+        }
+    )
+    return content
+
+
+def drawn(data: str) -> dict[str, int] | None:
+    """The parameters of a demonstration data set that gamsearch drew and can draw again, else None."""
+    from gamsearch.runs import demo
+    from gamsearch.runs.digits import MARKER
+
+    try:
+        parameters = json.loads((Path(data).parent / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    wanted = {"form", "train", "val", "imgsz", "seed"}
+    same_form = isinstance(parameters, dict) and set(parameters) == wanted and parameters["form"] == demo.FORM
+    return {name: int(parameters[name]) for name in sorted(wanted)} if data and same_form else None
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _plain(value: Any) -> Any:
+    """The value with lists for tuples, text without passwords."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return masked(value) if isinstance(value, str) else value
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    """Write in one step, so that a kill leaves the old file or the new one."""
+    partial = path.with_suffix(".partial")
+    write_yaml(partial, content)
+    os.replace(partial, path)
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file that holds nothing but plain values, each written once."""
+    if path.exists() and not path.is_file():
+        raise RunError(f"{path} is no file; give the {FILE} of a run, such as results/my-search/{FILE}")
+    try:
+        content = read_yaml(path)
+    except FileNotFoundError as error:
+        raise RunError(f"{path} does not exist; give the {FILE} of a run, such as results/my-search/{FILE}") from error
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}); make it readable") from error
+    except UnreadableError as error:
+        raise RunError(f"{path} is no manifest, since it is no plain YAML: {one_line(error)}") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path} is no manifest: it must hold a mapping with the keys {', '.join(KEYS)}")
+    return content

@@ -1,0 +1,114 @@
+"""What a manifest may say: its keys, their types, names that stay where they belong. Every fault is one sentence."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from gamsearch.errors import RunError, nearest, one_line
+from gamsearch.models.register import is_activation
+from gamsearch.runs.settings import NAME, Settings
+
+LARGEST_NUMBER = 10**9
+LONGEST_TEXT = 4096
+
+KEYS: dict[str, type] = {
+    "manifest": int,
+    "name": str,
+    "written": str,
+    "command": str,
+    "settings": dict,
+    "seeds": dict,
+    "fingerprints": dict,
+    "data": dict,
+    "space": dict,
+    "detector": dict,
+    "versions": dict,
+    "machine": dict,
+    "commit": str,
+    "repeats": dict,
+}
+NEEDED = ("settings", "fingerprints", "space", "detector")
+
+
+def check_keys(path: Path, content: Mapping[Any, Any]) -> None:
+    """Each key must be known and of its type, those in `NEEDED` must be there, and what is compared must be flat."""
+    for key, value in content.items():
+        if key not in KEYS:
+            raise RunError(f"{path}, key {_shown(key)}: unknown{nearest(_shown(key), KEYS)}; leave it out")
+        if type(value) is not KEYS[key]:
+            raise RunError(f"{path}, key '{key}': must be {_type(KEYS[key])}, not {_shown(value)}")
+    for key in NEEDED:
+        if key not in content:
+            raise RunError(f"{path} lacks the key '{key}', so the run cannot be repeated from it")
+    for key in ("fingerprints", "versions", "machine"):
+        for name, value in content.get(key, {}).items():
+            if not isinstance(name, str) or not isinstance(value, (str, int)):
+                raise RunError(f"{path}, key '{key}': must map names to texts, not {_shown(name)} to {_shown(value)}")
+
+
+def check_names(path: Path, content: Mapping[str, Any]) -> None:
+    """Space and detector must have content, and names under which a file can be written beside others."""
+    for key, inside in (("space", "content"), ("detector", "yaml")):
+        name, within = content[key].get("name"), content[key].get(inside)
+        if not isinstance(within, dict):
+            raise RunError(f"{path}, key '{key}.{inside}': must be a mapping, not {_shown(within)}")
+        if not isinstance(name, str) or not name or Path(name).name != name or "\\" in name or not name.isprintable():
+            raise RunError(f"{path}, key '{key}.name': must be a file name without folders, not {_shown(name)}")
+    activation = content["detector"]["yaml"].get("activation")
+    if not is_activation(activation):
+        raise RunError(
+            f"{path}, key 'detector.yaml.activation': must be like torch.nn.SiLU() or nn.LeakyReLU(0.1), "
+            f"not {_shown(activation)}"
+        )
+
+
+def checked_settings(path: Path, written: Mapping[Any, Any]) -> dict[str, Any]:
+    """The settings with the types that `Settings` has; what is missing has its default."""
+    usual = {f.name: getattr(Settings(), f.name) for f in fields(Settings)}
+    for key, value in written.items():
+        if key not in usual:
+            raise RunError(
+                f"{path}, key {_shown(f'settings.{key}')}: unknown{nearest(_shown(key), usual)}; leave it out"
+            )
+        if not _fits(value, usual[key]):
+            raise RunError(
+                f"{path}, key 'settings.{key}': must be {_type(type(usual[key]))} within reason, not {_shown(value)}"
+            )
+    if not NAME.fullmatch(written.get("name", "")):
+        raise RunError(
+            f"{path}, key 'settings.name': must be letters, digits, dots, dashes and underscores, "
+            f"not {_shown(written.get('name'))}"
+        )
+    return {**usual, **written, "objectives": tuple(written.get("objectives", ()))}
+
+
+def _fits(value: Any, usual: Any) -> bool:
+    """Whether a value has the type of the usual one, and is neither endless nor nested."""
+    if isinstance(usual, dict):
+        return isinstance(value, dict) and all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
+    if isinstance(usual, tuple):
+        return isinstance(value, list) and all(isinstance(v, str) and _is_plain(v) for v in value)
+    return type(value) is type(usual) and _is_plain(value)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= LONGEST_TEXT and value.isprintable()
+    if isinstance(value, list):
+        return all(isinstance(v, (int, float)) and _is_plain(v) for v in value)
+    if isinstance(value, (int, float)):
+        return abs(value) <= LARGEST_NUMBER  # neither inf nor NaN is
+    return value is None
+
+
+def _type(kind: type) -> str:
+    names = {dict: "a mapping", str: "a text", int: "a whole number", tuple: "a list of names"}
+    return names[kind]
+
+
+def _shown(value: Any) -> str:
+    """A value in a message: quoted, on one line, cut where it is long."""
+    small = isinstance(value, (str, float)) or isinstance(value, int) and abs(value) <= LARGEST_NUMBER
+    text = one_line(value if small else f"{type(value).__name__} (too large or nested)")
+    return f"'{text[:60]}…'" if len(text) > 60 else f"'{text}'"

@@ -1,0 +1,264 @@
+"""From settings to an evaluator: read data and model, train the baseline, or open a table. Torch only on demand."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gamsearch.architecture import Architecture
+from gamsearch.study.artifacts import Artifacts
+from gamsearch.training.dataset import DataSet
+from gamsearch.space.detector import Detector
+from gamsearch.models.environment import quiet_ultralytics
+from gamsearch.errors import ModelError, OptionError, RunError, nearest
+from gamsearch.evaluation import Budget, Evaluator
+from gamsearch.metrics import METRICS
+from gamsearch.runs.progress import RunProgress
+from gamsearch.runs.settings import Settings
+from gamsearch.space.search_space import SearchSpace
+
+if TYPE_CHECKING:
+    from gamsearch.training.replay import ReplayTable
+
+BASELINE, LATENCIES = "baseline/baseline.pt", "latency.json"
+"""Where a run's folder has the weights that all candidates inherit, and the latency table."""
+TABLE_SECONDS = 60.0
+"""So long the latency table is measured at most, in a short search less, and no longer than it takes to be precise."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """An evaluator that is ready, and what the stage before it adds to the record."""
+
+    evaluator: Evaluator
+    fingerprints: Mapping[str, Any] = field(default_factory=dict)
+    baseline_stage: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run needs once its inputs are read and before anything is trained.
+
+    `start(reference_ms, files)` does the baseline stage and returns the evaluator. `shown` goes into the recorded
+    settings; `fingerprints` must be the same whenever the run is resumed; `seeds` is how many seeds can be measured.
+    """
+
+    space: SearchSpace
+    start: Callable[[float | None, Artifacts], Started]
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    fingerprints: Mapping[str, Any] = field(default_factory=dict)
+    seeds: int | None = None
+
+
+@dataclass(frozen=True)
+class Joining:
+    """What a worker has from the study that it takes part in: its space, and a name of its own."""
+
+    space: SearchSpace
+    worker: str
+
+
+def prepare_training(
+    settings: Settings, progress: RunProgress, trust: bool = False, joining: Joining | None = None
+) -> Prepared:
+    """Read data, model and space; the start trains the baseline (or takes it up again, or has it from the others)."""
+    if not settings.data:
+        raise OptionError("--data is missing: give the data YAML of your detection data set")
+    data = DataSet.read(settings.data)
+    progress.say(data.summary)
+    quiet_ultralytics()
+    from gamsearch.models import device as devices
+    from gamsearch.training.baseline import read_baseline, read_model
+    from gamsearch.training.recipe import BRIEF
+    from gamsearch.training.trainer import FRESH_LR_FACTOR
+    from gamsearch.training.evaluator import TrainingEvaluator
+    from gamsearch.models.latency.backends import resolved
+
+    device = devices.select(settings.device)
+    backend = resolved(settings.latency, device)
+    if joining is None:
+        detector, weights = read_model(settings.model, trust)
+        space = _space(settings, detector)
+    else:
+        space, detector, weights = joining.space, joining.space.detector, None
+    progress.say(f"{detector.name}, space '{space.name}': {space.size} architectures on {devices.describe(device)}")
+    if joining is None:
+        _check_baseline(settings, data, weights)
+
+    def start(reference_ms: float | None, files: Artifacts) -> Started:
+        path, stage = settings.folder / BASELINE, {}
+        if joining is None:
+            stage = _baseline_stage(settings, data, detector, weights, device, progress)
+        else:
+            _take_up(files, settings.folder)
+        baseline = read_baseline(path)
+        evaluator = TrainingEvaluator(
+            detector,
+            baseline,
+            data.yaml.resolve(),
+            device,
+            settings.folder / "baseline" / ("scratch" if joining is None else f"scratch-{joining.worker}"),
+            user_arguments=settings.train,
+            reference_ms=reference_ms,
+            latency_backend=backend,
+            keep_in=settings.folder / "weights",
+            paused_in=settings.folder / "paused",
+            predict=_latencies(settings, space, baseline, device, backend, progress),
+            foreseen=_foreseen(space),
+            imgsz=settings.imgsz,
+            files=files,
+        )
+        return Started(evaluator, {"baseline weights": _digest(path)}, stage)
+
+    hardware = devices.describe(device)
+    shown = {"data_summary": data.summary, "data_fingerprint": data.fingerprint}
+    shown |= {"hardware": hardware, "latency_backend": backend}
+    recipe = ", ".join(f"{key} {value}" for key, value in {**BRIEF, "attention": FRESH_LR_FACTOR}.items())
+    return Prepared(space, start, shown, {"data": data.fingerprint, "device": hardware, "recipe": recipe})
+
+
+def _take_up(files: Artifacts, folder: Path) -> None:
+    """Have the baseline's weights and the latency table that the leading run made, unless they are in the folder."""
+    if not (folder / BASELINE).exists() and not files.fetch(BASELINE, folder / BASELINE):
+        raise RunError(
+            f"the baseline's weights are not in {folder} and were not handed on; give --artifacts to both, "
+            "or let them share the run's folder"
+        )
+    if not (folder / LATENCIES).exists():
+        files.fetch(LATENCIES, folder / LATENCIES)
+
+
+def hand_on(files: Artifacts, folder: Path) -> None:
+    """Give other machines what they need to take part in the run in `folder`."""
+    for name in (BASELINE, LATENCIES):
+        if (folder / name).exists():
+            files.give(folder / name, name)
+
+
+def _check_baseline(settings: Settings, data: DataSet, weights: Any) -> None:
+    """Refuse to take as a baseline, without training, what cannot be one."""
+    if settings.baseline_epochs > 0:
+        return
+    if weights is None:
+        raise OptionError("--baseline-epochs 0 needs trained weights: give --model a .pt, or train at least one epoch")
+    if weights.model[-1].nc != data.nc:
+        raise OptionError(
+            f"--baseline-epochs 0 takes {settings.model} as it is, but it knows {weights.model[-1].nc} classes and the "
+            f"data has {data.nc}; train at least one epoch"
+        )
+
+
+def _baseline_stage(
+    settings: Settings, data: DataSet, detector: Detector, weights: Any, device: Any, progress: RunProgress
+) -> dict[str, Any]:
+    """Train the baseline unless it is there already; return what the record keeps of the stage."""
+    from gamsearch.training.baseline import start_model, train_baseline, validated
+
+    last: dict[str, float] = {}
+    progress.started_baseline()
+
+    def on_epoch(epoch: int, results: dict[str, float]) -> None:
+        trained = [m for m in METRICS.values() if m.stage == "trained" and validated(results)]
+        figures = {m.name: m.compute(results) for m in trained}
+        last.update(epochs=epoch, **figures)
+        progress.epoch(epoch, settings.baseline_epochs, figures)
+
+    budget = Budget(settings.baseline_epochs, settings.imgsz, settings.batch, settings.seed)
+    train_baseline(
+        start_model(detector, weights, data.names, settings.seed),
+        budget,
+        data.yaml.resolve(),
+        device,
+        settings.folder / "baseline",
+        from_scratch=weights is None,
+        user_arguments=settings.train,
+        on_epoch=on_epoch,
+    )
+    return {"epochs": settings.baseline_epochs, "from": settings.model, **last}
+
+
+def _foreseen(space: SearchSpace) -> list[str]:
+    """The built metrics besides latency that decide what is worth training: objectives and limits."""
+    wanted = dict.fromkeys([*space.objectives, *(limit.metric for limit in space.limits)])
+    return [name for name in wanted if METRICS[name].stage == "built" and name != "latency_ms"]
+
+
+def _latencies(
+    settings: Settings, space: SearchSpace, baseline: Any, device: Any, backend: str, progress: RunProgress
+) -> Callable[[Architecture], float]:
+    """Latency ratios by an additive table that is measured when it is first asked, and kept in the run's folder."""
+    from gamsearch.models.latency.table import LatencyTable, conditions_of, measure_table
+
+    path, seconds = settings.folder / LATENCIES, min(TABLE_SECONDS, 2.0 * settings.trials)
+    tables: list[LatencyTable] = []
+
+    def ratio(architecture: Architecture) -> float:
+        if not tables:
+            conditions = conditions_of(space, baseline, settings.imgsz, device, backend)
+            if not path.exists():
+                progress.say(f"measuring what each placement of '{space.name}' adds to the latency")
+                measured = measure_table(space, baseline, settings.imgsz, device, 1.0, backend=backend, seconds=seconds)
+                measured.write(path)
+            tables.append(LatencyTable.read(path, conditions))
+        return tables[0].predict(architecture).ratio
+
+    return ratio
+
+
+def prepare_replay(
+    settings: Settings, progress: RunProgress, trust: bool = False, joining: Joining | None = None
+) -> Prepared:
+    """Search a table of earlier measurements; nothing is trained and torch is not needed."""
+    from gamsearch.training.replay import ReplayEvaluator, ReplayTable, table_file
+
+    path = table_file(settings.table)
+    table = ReplayTable.read(path)
+    if settings.epochs > table.epochs:
+        raise OptionError(f"{settings.table} holds {table.epochs} epochs, so --epochs cannot be {settings.epochs}")
+    space = _space(settings, None) if joining is None else joining.space
+    if joining is None and space.detector.name != table.detector:
+        space = _space(settings, Detector.load(table.detector))
+    _check_table(settings.table, table, space)
+    missing = space.size - len(table.rows)
+    said = f"; {missing} of the space '{space.name}' are missing and will fail" if missing > 0 else ""
+    progress.say(f"{settings.table}: {len(table.rows)} recorded architectures of {table.detector}{said}")
+    shown, fingerprints = {"replayed": settings.table}, {"table": _digest(path)}
+    return Prepared(
+        space, lambda reference_ms, files: Started(ReplayEvaluator(table)), shown, fingerprints, len(table.seeds)
+    )
+
+
+def _check_table(name: str, table: "ReplayTable", space: SearchSpace) -> None:
+    """Refuse a table that cannot answer what a search asks: the baseline, and every built objective and limit."""
+    if space.baseline.key not in table.rows:
+        raise RunError(f"{name} lacks the baseline, so nothing in it can be compared; record it with the others")
+    for metric in ["latency_ms", *_foreseen(space)]:
+        if any(metric not in row["metrics"] for row in table.rows.values()):
+            raise RunError(f"{name} lacks {metric} in some row, which the search needs; choose another table")
+
+
+def _space(settings: Settings, detector: Detector | None) -> SearchSpace:
+    space = SearchSpace.load(settings.space, detector)
+    return space.with_objectives(settings.objectives) if settings.objectives else space
+
+
+def _digest(path: Path) -> str:
+    """Twelve hexadecimal digits of a file's content."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror})") from error
+
+
+Prepare = Callable[[Settings, RunProgress, bool, Joining | None], Prepared]
+"""Settings, progress, whether a `--model` may run code that it holds, and what a worker has from the others."""
+
+PREPARE: dict[str, Prepare] = {"training": prepare_training, "replay": prepare_replay}
+
+
+def prepare_named(name: str) -> Prepare:
+    """Return what prepares the evaluator called `name`, or say which there are."""
+    if name not in PREPARE:
+        raise OptionError(f"there is no evaluator '{name}'{nearest(name, PREPARE)}; there are {', '.join(PREPARE)}")
+    return PREPARE[name]

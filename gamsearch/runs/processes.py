@@ -1,0 +1,147 @@
+"""The further worker processes of a run on this machine: started, started again when they die, stopped. No torch."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from gamsearch.errors import OptionError, one_line
+from gamsearch.study.workers import FOLDER
+
+PARENT = "GAMSEARCH_PARENT"
+VISIBLE, THREADS = "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"
+TEND_S = 0.5
+SHORT_S, MOST_SHORT, MOST_KILLED = 60.0, 3, 30
+"""A worker that ends so many times in a row within so many seconds, by an error or by a signal, is given up."""
+STOP_S = 20.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker runs: its `--device` (empty for the default) and what its environment adds."""
+
+    device: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def places(device: str, workers: int, environment: Mapping[str, str], cores: int) -> list[Place]:
+    """One place per worker: `--device 0,1` gives each an accelerator of its own, `--workers 2` shares one device.
+
+    A worker sees only its own CUDA devices, which must be said before PyTorch is loaded; on one machine all of them
+    use as many threads, since that number decides the last bits of a training.
+    """
+    names = [name.strip() for name in device.split(",")] if device else [""]
+    if len(names) > 1 and workers > 1:
+        raise OptionError("--device 0,1 starts a worker per device, so --workers cannot go with it; give one of them")
+    if len(names) == 1:
+        each = str(max(1, cores // workers))
+        threads = {} if workers == 1 or THREADS in environment else {THREADS: each}
+        return [Place(names[0], threads)] * workers
+    if not all(name.isdigit() for name in names) or len(set(names)) < len(names):
+        raise OptionError(f"--device {device[:80]} must be different indices such as 0,1,2, or one device")
+    visible = environment.get(VISIBLE, "").split(",") if environment.get(VISIBLE) else None
+    if visible is not None and max(map(int, names)) >= len(visible):
+        raise OptionError(f"--device {device[:80]}: {VISIBLE} shows {len(visible)} device(s) only")
+    return [Place("0", {VISIBLE: visible[int(name)] if visible else name}) for name in names]
+
+
+@dataclass
+class _Hand:
+    """One worker process and how it fared."""
+
+    place: Place
+    log: Path
+    process: "subprocess.Popen[bytes] | None" = None
+    begun: float = 0.0
+    failures: int = 0
+    given_up: bool = False
+
+
+class Crew:
+    """The workers at `places`, which take part in the run in `folder`; `say` is told what happens to them."""
+
+    def __init__(self, folder: Path, places: list[Place], say: Callable[[str], None], storage: str = ""):
+        self.folder, self.say, self.storage = folder, say, storage
+        self.hands = [_Hand(place, folder / FOLDER / f"{n}.log") for n, place in enumerate(places, 1)]
+        self._over = threading.Event()
+        self._tending = threading.Thread(target=self._tend, daemon=True)
+
+    def start(self) -> None:
+        """Start all of them and watch over them until `stop`."""
+        if self.hands:
+            self.say(f"starting {len(self.hands)} more worker(s); they write to {self.folder / FOLDER}")
+            (self.folder / FOLDER).mkdir(exist_ok=True)
+            for hand in self.hands:
+                self._hire(hand)
+            self._tending.start()
+
+    def finish(self) -> None:
+        """Wait until all have ended by themselves, as they do when the search has."""
+        self._watch_no_more()
+        for hand in self.hands:
+            if hand.process is not None:
+                hand.process.wait()
+
+    def stop(self) -> None:
+        """End those that are still at work, as Ctrl-C would."""
+        self._watch_no_more()
+        left = [hand.process for hand in self.hands if hand.process is not None and hand.process.poll() is None]
+        for process in left:
+            process.send_signal(signal.SIGINT)
+        until = time.monotonic() + STOP_S
+        for process in left:
+            try:
+                process.wait(max(0.1, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def _watch_no_more(self) -> None:
+        self._over.set()
+        if self._tending.is_alive():
+            self._tending.join()
+
+    def _hire(self, hand: _Hand) -> None:
+        command = [sys.executable, "-m", "gamsearch", "worker", str(self.folder)]
+        command += ["--device", hand.place.device] if hand.place.device else []
+        environment = {**os.environ, **hand.place.environment, PARENT: str(os.getpid())}
+        if self.storage:  # not on the command line, which everybody on the machine can read
+            environment["GAMSEARCH_STORAGE"] = self.storage
+        hand.begun = time.monotonic()
+        log: IO[bytes]
+        with hand.log.open("ab") as log:
+            hand.process = subprocess.Popen(  # in a session of its own: Ctrl-C reaches it by `stop` alone
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def _tend(self) -> None:
+        while not self._over.wait(TEND_S):
+            for hand in self.hands:
+                if hand.process is not None and not hand.given_up and hand.process.poll() not in (None, 0):
+                    self._replace(hand, hand.process.returncode)
+
+    def _replace(self, hand: _Hand, code: int) -> None:
+        """Start a worker again that was killed or broke; not one whose user has to mend something."""
+        short = time.monotonic() - hand.begun < SHORT_S
+        hand.failures = hand.failures + 1 if short else 0
+        if code == 2 or hand.failures >= (MOST_SHORT if code > 0 else MOST_KILLED):
+            hand.given_up = True
+            self.say(f"a worker ended for good: {_last_line(hand.log)}")
+            return
+        how = f"was killed by signal {-code}" if code < 0 else f"broke with exit code {code}"
+        self.say(f"a worker {how}; it is started again")
+        self._hire(hand)
+
+
+def _last_line(path: Path) -> str:
+    """The last line that a worker wrote."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        return "its log cannot be read"
+    return one_line(lines[-1])[:300] if lines else "it said nothing"

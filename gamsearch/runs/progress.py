@@ -1,0 +1,103 @@
+"""What a run shows while it works: a live view in a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from gamsearch.strategy.allowance import Allowance
+
+SHOWN = 12
+
+
+class RunProgress:
+    """Progress of a whole run on `console`; use it as a context manager.
+
+    It shows the stage, what is being tried, its epochs, the last trials with their gain over the baseline, the best so
+    far and the time left.
+    """
+
+    def __init__(self, console: Console | None = None):
+        self.console = console or Console()
+        self.live = self.console.is_terminal
+        self.begun = time.monotonic()
+        self.rows: list[tuple[str, str, str, str]] = []
+        self.best: tuple[float, str] | None = None
+        self.label, self.used = "", 0.0
+        self.allowance: Allowance | None = None
+        self.search_begun: float | None = None
+        self.first_used = 0.0
+        self.bar = Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"))
+        self.task = self.bar.add_task("", total=1, figures="")
+        self.view = Live(console=self.console, get_renderable=self._render, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> "RunProgress":
+        if self.live:
+            self.view.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.live:
+            self.view.stop()
+
+    def say(self, text: str) -> None:
+        """One line that stays."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def started(self, number: int, label: str, used: float, allowance: Allowance) -> None:
+        """A trial starts; so much of the allowance is used up."""
+        self.label, self.used, self.allowance = label, used, allowance
+        if number > 0 and self.search_begun is None:
+            self.search_begun, self.first_used = time.monotonic(), used
+        self.bar.reset(self.task, description=f"trial {number}  {label}", figures="")
+        if not self.live:
+            self.say(f"[{self._clock()}] trial {number}: {label}{self._time_left()}")
+
+    def epoch(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
+        """An epoch of the current training ended."""
+        figures = "  ".join(f"{k} {v:.4f}" for k, v in metrics.items())
+        self.bar.update(self.task, total=epochs, completed=epoch, figures=f"epoch {epoch}/{epochs}  {figures}")
+        if not self.live:
+            self.say(f"[{self._clock()}]   epoch {epoch}/{epochs}  {figures}")
+
+    def ended(self, number: int, outcome: str, gain: float | None) -> None:
+        """A trial ended; `gain` is its map50_95 minus the baseline's, None if it has none."""
+        text = "" if gain is None else f"{gain:+.4f}"
+        if gain is not None and number > 0 and (self.best is None or gain > self.best[0]):
+            self.best = (gain, self.label)
+        self.rows.append((str(number), self.label, outcome, text))
+        if not self.live:
+            self.say(f"[{self._clock()}] trial {number} {outcome}{f', gain {text}' if text else ''}")
+
+    def started_baseline(self) -> None:
+        """The baseline stage starts."""
+        self.bar.reset(self.task, description="baseline stage", figures="")
+        if not self.live:
+            self.say(f"[{self._clock()}] baseline stage")
+
+    def _clock(self) -> str:
+        seconds = int(time.monotonic() - self.begun)
+        return f"{seconds // 3600}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}"
+
+    def _time_left(self) -> str:
+        if self.allowance is None or self.search_begun is None or self.used <= self.first_used:
+            return ""
+        each = (time.monotonic() - self.search_begun) / (self.used - self.first_used)
+        minutes = each * max(0.0, self.allowance.amount - self.used) / 60
+        return f"  (about {minutes:.0f} min left)" if minutes >= 1 else "  (less than a minute left)"
+
+    def _render(self) -> Group:
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        for column in ("trial", "architecture", "outcome", "gain map50_95"):
+            table.add_column(column, justify="right" if column in ("trial", "gain map50_95") else "left")
+        for row in self.rows[-SHOWN:]:
+            table.add_row(*(Text(cell) for cell in row))
+        best = f"best so far {self.best[0]:+.4f} with {self.best[1]}" if self.best else "no candidate evaluated yet"
+        used = f"{self.allowance.state(self.used)} used{self._time_left()}; " if self.allowance else ""
+        head = f"{self._clock()}  {used}{best}"
+        return Group(Text(head, style="bold"), table, self.bar)

@@ -1,0 +1,100 @@
+"""Architecture to model YAML: attention rows are inserted and every `from` is rewritten; dict in, dict out, no torch.
+
+`inline`: all readers of the site read the attended map. `branch`: only the rows in `consumers` do; everyone else,
+the next row with its -1 included, keeps reading the raw map.
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gamsearch.architecture import SEMANTICS, Architecture, Placement
+from gamsearch.attention.catalogue import spec_named
+from gamsearch.errors import SpaceError
+from gamsearch.space.detector import Detector
+
+
+@dataclass(frozen=True)
+class Graft:
+    """A grafted YAML with `row_map` from stock rows to their copies and `placed` from sites to their attention rows."""
+
+    yaml: dict[str, Any]
+    row_map: dict[int, int]
+    placed: dict[int, int]
+
+
+def graft(detector: Detector, architecture: Architecture, explicit_widths: bool = False) -> Graft:
+    """Insert the architecture's attention rows `[-1, 1, NAME, ["c2", ...]]` directly after their sites.
+
+    The stock parser resolves `c2` to the scaled width of the site; `explicit_widths` writes that number instead.
+    Nothing passed in is changed. A placement that cannot be made is a `SpaceError`.
+    """
+    placements = {p.site: p for p in _checked(detector, architecture)}
+    row_map = {i: i + sum(site < i for site in placements) for i in range(len(detector.rows))}
+    placed = {site: row_map[site] + 1 for site in placements}
+    yaml = copy.deepcopy(detector.yaml)
+    stock = [*yaml["backbone"], *yaml["head"]]
+    grafted: dict[str, list[Any]] = {"backbone": [], "head": []}
+    for i, row in enumerate(stock):
+        part = grafted["backbone" if i < len(yaml["backbone"]) else "head"]
+        part.append([_rewired(i, row[0], placements, row_map, placed), *row[1:]])
+        if i in placements:
+            part.append(attention_row(detector, placements[i], explicit_widths))
+    return Graft({**yaml, **grafted}, row_map, placed)
+
+
+def attention_row(detector: Detector, placement: Placement, explicit_width: bool = False) -> list[Any]:
+    """The YAML row of one placement: `[-1, 1, NAME, ["c2" or the width, *options]]`."""
+    width = detector.rows[placement.site].channels if explicit_width else "c2"
+    return [-1, 1, placement.module, [width, *spec_named(placement.module).row_arguments(dict(placement.options))]]
+
+
+def _rewired(
+    reader: int, source: Any, placements: Mapping[int, Placement], row_map: dict[int, int], placed: dict[int, int]
+) -> Any:
+    """The `from` of a stock row in the grafted numbering; a -1 stays one where it still means the same."""
+    if isinstance(source, list):
+        return [_rewired(reader, f, placements, row_map, placed) for f in source]
+    stock = reader + source if source < 0 else source
+    if stock < 0:
+        return source
+    placement = placements.get(stock)
+    attended = placement is not None and (placement.semantics == "inline" or reader in placement.consumers)
+    row = placed[stock] if attended else row_map[stock]
+    return -1 if source == -1 and row == row_map[reader] - 1 else row
+
+
+def _checked(detector: Detector, architecture: Architecture) -> tuple[Placement, ...]:
+    """Return the placements if they can all be made on the detector."""
+    if architecture.detector != detector.name:
+        raise SpaceError(f"the architecture is for {architecture.detector} and cannot be grafted on {detector.name}")
+    sites = [p.site for p in architecture.placements]
+    for placement in architecture.placements:
+        if sites.count(placement.site) > 1:
+            raise SpaceError(f"site {placement.site} has {sites.count(placement.site)} placements; it can have one")
+        detector.check_site(placement.site)
+        _check_readers(detector, placement)
+        try:
+            spec_named(placement.module).check(detector.rows[placement.site].channels, dict(placement.options))
+        except SpaceError as error:
+            raise SpaceError(f"site {placement.site} of {detector.name}: {error}") from error
+    return architecture.placements
+
+
+def _check_readers(detector: Detector, placement: Placement) -> None:
+    """Hold `semantics` and `consumers` of a placement against the rows that really read its site."""
+    site, readers = placement.site, detector.readers(placement.site)
+    if placement.semantics not in SEMANTICS:
+        raise SpaceError(f"site {site}: semantics must be {' or '.join(SEMANTICS)}, not '{placement.semantics}'")
+    if (placement.semantics == "branch") != bool(placement.consumers):
+        raise SpaceError(
+            f"site {site}: branch needs the rows that read the attended map as consumers and inline has none, "
+            f"but {placement.semantics} came with {list(placement.consumers)}"
+        )
+    strangers = sorted(set(placement.consumers) - set(readers))
+    if strangers:
+        raise SpaceError(
+            f"site {site}: consumers {', '.join(map(str, strangers))} do not read it; "
+            f"in {detector.name} rows {', '.join(map(str, readers))} do"
+        )

@@ -1,0 +1,1 @@
+"""The search strategy: which candidate is tried next, and when its training stops."""

@@ -1,0 +1,75 @@
+"""What is put in the queue of a study besides what its sampler proposes: hand placements, neighbours, promotions."""
+
+import random
+
+import optuna
+from optuna.trial import TrialState
+
+from gamsearch.analysis import pareto
+from gamsearch.architecture import Architecture
+from gamsearch.errors import SpaceError
+from gamsearch.strategy.plan import Plan
+from gamsearch.strategy.samplers import STARTUP_TRIALS, sampler_named
+from gamsearch.strategy.stopping import Judge
+from gamsearch.study import store as records
+from gamsearch.study.history import Evidence
+
+DRAWS = 20
+"""How many neighbours are drawn before a search does without."""
+
+
+def enqueue_anchors(study: optuna.Study, plan: Plan) -> None:
+    """Once per study: the published hand placements; for samplers that learn from whole trainings, random ones too."""
+    if study.user_attrs.get("anchors_enqueued"):
+        return
+    space, anchors = plan.space, [] if plan.sampler == "brute" else plan.space.anchors()
+    for architecture in anchors:
+        study.enqueue_trial(space.encode(architecture), user_attrs={"anchor": True})
+    if sampler_named(plan.sampler, plan.space).needs_start:
+        rng, known = random.Random(plan.seed), {a.key for a in anchors}
+        for _ in range(STARTUP_TRIALS - len(anchors)):
+            architecture = space.draw(rng)
+            if architecture.key not in known:
+                study.enqueue_trial(space.encode(architecture))
+                known.add(architecture.key)
+    study.set_user_attr("anchors_enqueued", True)
+
+
+def enqueue_neighbour(study: optuna.Study, plan: Plan, evidence: Evidence, number: int) -> None:
+    """After trial `number`, a repeat of what is known: an unknown one-site change of a member of the front."""
+    members = _front(study, plan, evidence)
+    rng = random.Random(plan.seed * 1_000_003 + number)
+    for _ in range(DRAWS):
+        try:
+            architecture = plan.space.neighbour(rng.choice(members), rng)
+        except SpaceError:
+            return
+        if architecture.key not in evidence.known:
+            study.enqueue_trial(plan.space.encode(architecture))
+            return
+
+
+def _front(study: optuna.Study, plan: Plan, evidence: Evidence) -> list[Architecture]:
+    """The architectures that nothing trained to the end dominates."""
+    objectives, complete = records.objectives_of(study), [known for known in evidence.known.values() if known.complete]
+    values = [{**known.built, **known.curve[plan.budget.epochs]} for known in complete]
+    on_front = pareto.front([[one[m.name] for m in objectives] for one in values], objectives)
+    return [known.architecture for known, on in zip(complete, on_front, strict=True) if on]
+
+
+def enqueue_promoted(study: optuna.Study, plan: Plan, evidence: Evidence, judge: Judge) -> None:
+    """Go on with the best training that is paused at the highest rung from which one is promoted.
+
+    One that another worker has taken up again counts among those that reached the rung, but is not proposed twice.
+    """
+    if records.trials(study, TrialState.WAITING):
+        return
+    running = evidence.update().running
+    begun = [t.system_attrs.get("fixed_params") for t in records.trials(study, TrialState.RUNNING)]
+    for rung in reversed(plan.budget.rungs):
+        for known in judge.promotable(evidence, rung):
+            answers = plan.space.encode(known.architecture)
+            taken_up = known.architecture.key in running or answers in begun  # which may not have set its key yet
+            if not taken_up:
+                study.enqueue_trial(answers)
+                return

@@ -1,0 +1,175 @@
+"""The baseline stage: the stock detector on the user's data, the source of all inherited weights.
+
+Its checkpoint `baseline/baseline.pt` is an ordinary Ultralytics checkpoint. The stage keeps `baseline/kept.pt` after
+each epoch and goes on from there when it was interrupted, bit for bit on CPU. Run folders get shared, so neither file
+is unpickled.
+"""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gamsearch.errors import CandidateFailed, ModelError, RunError, one_line
+from gamsearch.evaluation import Budget
+from gamsearch.models import register as publish
+from gamsearch.models.candidate import Model
+from gamsearch.models.checkpoint import open_checkpoint
+from gamsearch.models.saving import save
+from gamsearch.space.detector import Detector
+from gamsearch.training import resume as pause
+from gamsearch.training.recipe import FINE_TUNE, FROM_SCRATCH, arguments
+from gamsearch.training.trainer import LeanTrainer
+
+OnEpoch = Callable[[int, dict[str, float]], None]
+
+
+class BaselineTrainer(LeanTrainer):
+    """A lean trainer that is kept after each epoch but the last, so that the stage can go on where it was stopped.
+
+    It validates four times in all: what counts is where it ends.
+    """
+
+    shares_batches = False
+
+    def save_model(self) -> bool:
+        """Keep what it takes to go on; no checkpoint."""
+        if self.epoch + 1 < self.epochs:
+            pause.keep(self, kept_in(Path(self.save_dir)), {})
+        return False
+
+    def validate(self) -> tuple[dict[str, float], float | None]:
+        """Validate every quarter of the stage and at its end; no metrics in between."""
+        every = max(1, self.epochs // 4)
+        if (self.epoch + 1) % every and self.epoch + 1 < self.epochs:
+            return {}, None
+        return super().validate()
+
+
+def kept_in(folder: Path) -> Path:
+    """Where a stage under way is kept."""
+    return folder / "kept.pt"
+
+
+def read_model(text: str, trust: bool = False) -> tuple[Detector, Model | None]:
+    """Turn `--model` into a detector and, for a `.pt`, the checkpoint's model (fp32).
+
+    With `trust` a checkpoint that cannot be opened otherwise may run the code that it holds.
+    """
+    if not text.endswith(".pt"):
+        return Detector.load(text), None
+    weights: Model = open_checkpoint(_fetched(text), trust)
+    return Detector.from_yaml(Path(text).stem, weights.yaml), weights
+
+
+def _fetched(text: str) -> Path:
+    """The checkpoint's path; a released one (`yolov8n.pt`) that is not there is downloaded if there is a network."""
+    path = Path(text)
+    if path.exists():
+        return path
+    from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
+
+    mend = f"give --model the path of a .pt that is there, or {path.stem}.yaml to train the baseline from scratch"
+    if text not in GITHUB_ASSETS_NAMES:
+        raise ModelError(f"the checkpoint {text} does not exist; {mend}")
+    try:
+        return Path(attempt_download_asset(text))
+    except (OSError, RuntimeError) as error:
+        raise ModelError(f"{text} is not here and could not be downloaded (no network?); {mend}") from error
+
+
+def start_model(detector: Detector, weights: Model | None, names: dict[int, str], seed: int) -> Model:
+    """The stock detector for the data's classes, with a checkpoint's weights loaded as Ultralytics loads them."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: Model = publish.build(detector.yaml, nc=len(names))
+        model.names = dict(names)
+        if weights is not None:
+            model.load(deepcopy(weights), verbose=False)
+    model.names = dict(names)
+    return model
+
+
+def train_baseline(
+    model: Model,
+    budget: Budget,
+    data: Path,
+    device: torch.device,
+    folder: Path,
+    *,
+    from_scratch: bool,
+    user_arguments: Mapping[str, Any],
+    on_epoch: OnEpoch = lambda epoch, results: None,
+) -> Path:
+    """Train `model` for the budget (nothing for 0 epochs) and return the path of `baseline.pt` in `folder`.
+
+    A finished stage is returned as it is; an interrupted one goes on after its last finished epoch.
+    """
+    target = folder / "baseline.pt"
+    if target.exists():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    if budget.epochs > 0:
+        recipe = {**(FROM_SCRATCH if from_scratch else FINE_TUNE), "save": True}
+        model = _trained(model, arguments(recipe, budget, data, device, folder, dict(user_arguments)), on_epoch)
+    write_checkpoint(model, target, {"epochs": budget.epochs, "imgsz": budget.imgsz, "data": str(data)})
+    kept_in(folder).unlink(missing_ok=True)
+    return target
+
+
+def _trained(model: Model, train_arguments: dict[str, Any], on_epoch: OnEpoch) -> Model:
+    """The model after its training, which goes on where it was kept; a loss that overflows is tried again in fp32."""
+    kept = pause.read(kept_in(Path(train_arguments["save_dir"])), 1)
+    paused = kept if kept is not None and kept["epoch"] < train_arguments["epochs"] else None
+    amp = train_arguments.get("amp", True) and str(train_arguments["device"]) not in ("cpu", "mps")
+    trainer = None
+    try:
+        trainer = BaselineTrainer(deepcopy(model), train_arguments, on_epoch, resumable=True, paused=paused)
+        trainer.train()
+        return trainer.validated.cpu()
+    except CandidateFailed as failure:
+        if failure.reason == "nan" and amp:
+            return _trained(model, {**train_arguments, "amp": False}, on_epoch)
+        raise RunError(f"the baseline could not be trained ({failure.detail})") from failure
+    except RuntimeError as error:
+        raise RunError(f"the baseline could not be trained: {one_line(error)[:300]}") from error
+    finally:
+        if trainer is not None:
+            trainer.close()
+
+
+def validated(results: Mapping[str, float]) -> bool:
+    """Whether an epoch's results hold a validation's metrics."""
+    return "metrics/mAP50-95(B)" in results
+
+
+def write_checkpoint(model: Model, path: Path, train_arguments: Mapping[str, Any]) -> None:
+    """Write an ordinary Ultralytics checkpoint (fp16) in one step, so that no half-written file is ever found."""
+    from ultralytics import __version__
+
+    shipped = deepcopy(model).cpu().eval().to(memory_format=torch.contiguous_format)  # training on CUDA leaves NHWC
+    shipped = _halved(shipped)
+    shipped.args = {"task": "detect", **train_arguments}
+    shipped.criterion = None
+    for parameter in shipped.parameters():
+        parameter.requires_grad = False
+    content = {"epoch": -1, "model": shipped, "ema": None, "train_args": shipped.args, "version": __version__}
+    save({**content, "license": "AGPL-3.0 (https://ultralytics.com/license)"}, path)
+
+
+def _halved(model: Model) -> Model:
+    """The model in fp16, or as it is where fp16 could not hold a value (a variance above 65504)."""
+    halved = deepcopy(model).half()
+    finite = all(torch.isfinite(t).all() for t in halved.state_dict().values() if t.is_floating_point())
+    return halved if finite else model
+
+
+def read_baseline(path: Path) -> Model:
+    """The baseline's model in fp32 and in train-ready form."""
+    model: Model = open_checkpoint(path)
+    model.to(memory_format=torch.contiguous_format)
+    for parameter in model.parameters():
+        parameter.requires_grad = parameter.dtype.is_floating_point
+    return model

@@ -1,0 +1,153 @@
+"""What the last validation of a training says beyond its mAP: per class, per object size, and image by image."""
+
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from ultralytics.models.yolo.detect import DetectionValidator
+from ultralytics.utils import ops
+
+from gamsearch.training.trainer import LeanTrainer
+
+SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
+"""Areas of boxes in the original images, px², as COCO parts them."""
+
+Image = dict[str, NDArray[Any]]
+
+
+class DetailedValidator(DetectionValidator):
+    """A validator that keeps each image's boxes and matches: `images` has one mapping of arrays per image.
+
+    `target_box` (`m x 4`, xywh in px of the original image) and `target_cls` (`m`) are the labels; `box` (`n x 4`),
+    `cls`, `conf` (`n`) the predictions, and `tp` (`n x 10`) says which of them match at IoU 0.50 to 0.95.
+    """
+
+    def init_metrics(self, model: torch.nn.Module) -> None:
+        super().init_metrics(model)
+        self.images: list[Image] = []
+
+    def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
+        """Keep what the stock validator makes of each image."""
+        before = len(self.metrics.stats["tp"])
+        super().update_metrics(preds, batch)
+        for i, pred in enumerate(preds):
+            labels = self._prepare_batch(i, batch)
+            shape, original, pad = labels["imgsz"], labels["ori_shape"], labels["ratio_pad"]
+            targets = ops.scale_boxes(shape, labels["bboxes"].clone(), original, ratio_pad=pad)
+            boxes = ops.scale_boxes(shape, pred["bboxes"].clone(), original, ratio_pad=pad)
+            self.images.append(
+                {
+                    "target_box": ops.xyxy2ltwh(targets).cpu().numpy().reshape(-1, 4),
+                    "target_cls": labels["cls"].cpu().numpy().astype(int).reshape(-1),
+                    "box": ops.xyxy2ltwh(boxes).cpu().numpy().reshape(-1, 4),
+                    "conf": pred["conf"].float().cpu().numpy(),
+                    "cls": pred["cls"].cpu().numpy().astype(int),
+                    "tp": np.asarray(self.metrics.stats["tp"][before + i], dtype=bool).reshape(-1, 10),
+                }
+            )
+
+
+class DetailedTrainer(LeanTrainer):
+    """A lean trainer whose provenance tells more, and which leaves `images.npz` in its folder for the bootstrap."""
+
+    shares_batches = False  # of a full budget there are too many
+
+    def get_validator(self) -> DetailedValidator:
+        super().get_validator()  # it names the losses
+        return DetailedValidator(
+            self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks
+        )
+
+    def details(self) -> dict[str, Any]:
+        """AP per class and per object size; the arrays that `image_bootstrap` reads go into `images.npz`."""
+        assert isinstance(self.validator, DetailedValidator)
+        images = self.validator.images
+        np.savez_compressed(Path(self.save_dir) / "images.npz", **joined(images))
+        return {"per_class": self._per_class(self.validator.metrics.box), "per_size": per_size(images)}
+
+    def _per_class(self, box: Any) -> dict[str, dict[str, float]]:
+        names = self.data["names"]
+        return {
+            str(names[int(number)]): {"map50_95": float(ap.mean()), "map50": float(ap[0])}
+            for number, ap in zip(box.ap_class_index, box.all_ap, strict=True)
+        }
+
+
+def joined(images: list[Image]) -> dict[str, NDArray[Any]]:
+    """All images' predictions and targets in one array each, and to which image (by position) each belongs."""
+    numbers = np.arange(len(images))
+
+    def all_of(name: str, empty: NDArray[Any]) -> NDArray[Any]:
+        return np.concatenate([empty, *(image[name] for image in images)])
+
+    return {
+        "tp": all_of("tp", np.zeros((0, 10), dtype=bool)),
+        "conf": all_of("conf", np.zeros(0, dtype=np.float32)),
+        "pred_cls": all_of("cls", np.zeros(0, dtype=int)),
+        "target_cls": all_of("target_cls", np.zeros(0, dtype=int)),
+        "pred_image": np.repeat(numbers, [len(image["conf"]) for image in images]),
+        "target_image": np.repeat(numbers, [len(image["target_cls"]) for image in images]),
+        "images": np.array(len(images)),
+    }
+
+
+def per_size(images: list[Image]) -> dict[str, float | None]:
+    """AP at IoU 0.50 to 0.95 for the objects of each of `SIZES`, by pycocotools; None where there is no such object."""
+    from contextlib import redirect_stdout
+    from io import StringIO
+
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    classes = sorted({int(number) for image in images for number in image["target_cls"]})
+    if not classes:
+        return dict.fromkeys(SIZES)
+    with redirect_stdout(StringIO()):
+        truth = COCO()
+        truth.dataset = {
+            "images": [{"id": i} for i in range(len(images))],
+            "categories": [{"id": number} for number in classes],
+            "annotations": [
+                {"id": n, "image_id": i, "category_id": int(c), "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+                for n, (i, c, box) in enumerate(_boxes(images, "target_cls", "target_box"), start=1)
+            ],
+        }
+        truth.createIndex()
+        found = np.array(
+            [
+                [i, *box, conf, cls]
+                for i, image in enumerate(images)
+                for box, conf, cls in zip(image["box"], image["conf"], image["cls"], strict=True)
+            ],
+            dtype=float,
+        ).reshape(-1, 7)
+        evaluation = COCOeval(truth, truth.loadRes(found), "bbox") if len(found) else None
+        if evaluation is None:
+            return {name: 0.0 if _any_of(images, *area) else None for name, area in SIZES.items()}
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = [list(a) for a in SIZES.values()], list(SIZES)
+        evaluation.params.maxDets = [300]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    precision = evaluation.eval["precision"]  # IoU x recall x class x area x detections
+    return {name: _mean_known(precision[:, :, :, number]) for number, name in enumerate(SIZES)}
+
+
+def _boxes(images: list[Image], classes: str, boxes: str) -> list[tuple[int, int, list[float]]]:
+    return [
+        (i, int(c), [float(v) for v in box])
+        for i, image in enumerate(images)
+        for c, box in zip(image[classes], image[boxes], strict=True)
+    ]
+
+
+def _any_of(images: list[Image], low: float, high: float) -> bool:
+    return any(low <= w * h < high for image in images for _, _, w, h in image["target_box"])
+
+
+def _mean_known(precision: NDArray[np.float64]) -> float | None:
+    """The mean over what is known; -1 marks classes without an object of the size."""
+    known = precision[precision > -1]
+    return float(known.mean()) if known.size else None

@@ -1,0 +1,121 @@
+"""Training arguments for brief trainings, chosen by measurement instead of left at defaults made for 300 epochs.
+
+Measured on BCCD, yolov8n, 160 px (see README, "The recipe"): an optimiser step per batch (`nbs` = batch), half a
+warm-up epoch from scratch and none after a fork, AdamW, no mosaic. Measured by rank correlation with long training
+(`results/README.md`): after a fork the learning rate stays as it is.
+"""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gamsearch.errors import OptionError, nearest
+from gamsearch.evaluation import Budget
+from gamsearch.models import device as devices
+from gamsearch.training.dataset import random_share
+
+LEAN = {
+    "plots": False,
+    "save": False,
+    "verbose": False,
+    "cache": "ram",
+    "exist_ok": True,
+    "deterministic": True,
+    "patience": 0,
+    "mosaic": 0.0,
+    "close_mosaic": 0,
+}
+FROM_SCRATCH = {"optimizer": "AdamW", "lr0": 0.003, "momentum": 0.9, "warmup_epochs": 0.5, "warmup_bias_lr": 0.0}
+FINE_TUNE = {"optimizer": "AdamW", "lr0": 0.001, "momentum": 0.9, "warmup_epochs": 0.5, "warmup_bias_lr": 0.0}
+BRIEF = {**FINE_TUNE, "lrf": 1.0, "warmup_epochs": 0.0}
+"""After the fork; the learning rate does not decay, so that epochs of a brief training are those of a longer one."""
+
+RESERVED = {
+    **{key: f"use --{key}" for key in ("data", "model", "epochs", "imgsz", "batch", "device", "seed", "name")},
+    "project": "use --out",
+    "save_dir": "use --out",
+    "resume": "the same --name resumes",
+    "task": "detection is what is searched",
+    "mode": "training is what is done",
+    **dict.fromkeys(("plots", "save_json", "visualize", "profile"), "a search draws and writes its own report"),
+    "val": "the search decides which epochs it needs validated",
+    "freeze": "it counts rows, and an inserted row shifts them, so every candidate would freeze other layers",
+    "time": "it depends on the machine's load, so candidates would get different budgets",
+    "patience": "it would give candidates different budgets",
+    "single_cls": "it changes the classes; change the data instead",
+    "classes": "it changes the classes; change the data instead",
+    "distill_model": "candidates and baseline are compared without a teacher",
+    "pretrained": "use --model with a .pt",
+    "cfg": "give the arguments themselves",
+}
+
+
+def arguments(
+    recipe: dict[str, Any], budget: Budget, data: Path, device: torch.device, folder: Path, user: dict[str, Any]
+) -> dict[str, Any]:
+    """Ultralytics training arguments for one training: lean defaults, the recipe, then what the user overrides.
+
+    The overrides may come from the record of a run that somebody else made, so they are checked like given ones.
+    """
+    check_overrides(user)
+    return {
+        **LEAN,
+        "nbs": budget.batch,
+        **recipe,
+        **user,
+        "data": str(data),
+        "epochs": budget.epochs,
+        "imgsz": budget.imgsz,
+        "batch": budget.batch,
+        "seed": budget.seed,
+        "device": devices.ultralytics_name(device),
+        "project": str(folder.resolve().parent),
+        "name": folder.name,
+        "save_dir": str(folder.resolve()),  # the newer releases' word for project and name
+        "val": budget.curve,  # the last epoch is validated in any case
+    }
+
+
+def parse_overrides(pairs: list[str]) -> dict[str, Any]:
+    """Turn `--train key=value` texts into typed arguments; unknown or reserved keys and untyped values are refused."""
+    chosen: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        key = key.strip()
+        if not equals or not text.strip():
+            raise OptionError(f"--train takes key=value, not '{pair}'; for example --train lr0=0.001")
+        chosen[key] = _typed(text.strip())
+    check_overrides(chosen)
+    return chosen
+
+
+def check_overrides(chosen: dict[str, Any]) -> None:
+    """Raise `OptionError` for an argument that is unknown or not the user's to choose, or has a value it cannot have.
+
+    Among those that are not are all that name files which Ultralytics would unpickle.
+    """
+    from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg
+
+    for key in chosen:
+        if key in RESERVED:
+            raise OptionError(f"--train {key}=... is not taken: {RESERVED[key]}")
+        if key not in DEFAULT_CFG_DICT:
+            raise OptionError(f"--train '{key}' is no Ultralytics training argument{nearest(key, DEFAULT_CFG_DICT)}")
+    if chosen.get("cache") not in (None, True, False, "ram"):
+        raise OptionError("--train cache=... must be True, ram or False; on disk it would write beside your images")
+    random_share([], chosen.get("fraction", 1.0))  # refuses what is no share
+    try:
+        get_cfg(overrides=dict(chosen))
+    except (TypeError, ValueError, SyntaxError, AssertionError, AttributeError) as error:
+        given = " ".join(f"{key}={value}" for key, value in chosen.items())
+        raise OptionError(f"--train {given}: {str(error).splitlines()[0]}") from error
+
+
+def _typed(text: str) -> Any:
+    """`0.001` -> float, `True` or `true` -> bool, `None` -> None, anything else stays text; nothing is evaluated."""
+    try:
+        return ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(text.lower(), text))
+    except (ValueError, SyntaxError):
+        return text

@@ -1,0 +1,138 @@
+"""Answer evaluations from a table of earlier trainings: a search in seconds, without torch.
+
+The table is JSON: `{"detector": name, "epochs": n, "seeds": [...], "rows": [...]}`. A row has an `architecture` (in the
+form of `Architecture.to_dict`), its built `metrics`, and `curves`: for each seed one mapping per epoch with the trained
+metrics. With `"in_time": true` every epoch takes the `seconds_per_epoch` of its row, as it did when it was recorded.
+`benchmarks/record_table.py` makes such tables; `results/tables/` holds those that come with the package.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from gamsearch.architecture import Architecture
+from gamsearch.errors import CandidateFailed, RunError
+from gamsearch.evaluation import Budget, Measurement, Report
+
+Row = dict[str, Any]
+
+LONGEST_EPOCH_S = 10**6
+DEFAULT_TABLE = "bccd"
+
+
+def shipped_tables() -> list[str]:
+    """Names of the tables that come with the package."""
+    return sorted(path.stem for path in _shipped_folder().glob("*.json"))
+
+
+def table_file(name_or_path: str) -> Path:
+    """The file of a shipped table by name, or the path as it is."""
+    path = Path(name_or_path)
+    if path.is_file() or name_or_path not in shipped_tables():
+        return path
+    return _shipped_folder() / f"{name_or_path}.json"
+
+
+def _shipped_folder() -> Path:
+    """In an installed package the tables lie inside it, in a checkout beside it."""
+    package = Path(__file__).parents[1]
+    inside = package / "tables"
+    return inside if inside.is_dir() else package.parent / "results" / "tables"
+
+
+@dataclass(frozen=True)
+class ReplayTable:
+    """Rows by architecture key; `detector` is the name that the space is resolved for, `epochs` the curves' length.
+
+    `seeds` are those of the recorded trainings, `space` the name of the space that was recorded, if the table says, and
+    `in_time` whether a replay takes as long as the recording did.
+    """
+
+    detector: str
+    epochs: int
+    seeds: tuple[int, ...]
+    rows: dict[str, Row]
+    space: str = ""
+    in_time: bool = False
+
+    @classmethod
+    def read(cls, path: Path) -> "ReplayTable":
+        """Read a table, or say in one sentence what is wrong with it."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            seeds = tuple(int(seed) for seed in content["seeds"])
+            epochs = int(content["epochs"])
+            rows = {
+                Architecture.from_dict(row["architecture"]).key: _checked(row, seeds, epochs) for row in content["rows"]
+            }
+            space, in_time = str(content.get("space", "")), content.get("in_time") is True
+            return cls(str(content["detector"]), epochs, seeds, rows, space, in_time)
+        except OSError as error:
+            known = f"--table takes a path or one of {', '.join(shipped_tables())}"
+            raise RunError(f"the table {path} cannot be read ({error.strerror}); {known}") from error
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            needs = "JSON with 'detector', 'epochs', 'seeds' and 'rows'"
+            raise RunError(f"{path} is no replay table: it needs {needs} ({type(error).__name__}: {error})") from error
+
+
+def _checked(row: Row, seeds: tuple[int, ...], epochs: int) -> Row:
+    """The row if it holds built metrics and a whole curve per seed, all of it finite numbers."""
+    if not dict(row["metrics"]) or not seeds:
+        raise ValueError("a row without metrics, or no seeds")
+    if not 0 <= float(row.get("seconds_per_epoch", 0.0)) <= LONGEST_EPOCH_S:
+        raise ValueError(f"'seconds_per_epoch' must be between 0 and {LONGEST_EPOCH_S}")
+    for seed in seeds:
+        curve = row["curves"][str(seed)]
+        if [int(point["epoch"]) for point in curve] != list(range(1, epochs + 1)):
+            raise ValueError(f"a curve without all epochs from 1 to {epochs}")
+        for value in (*row["metrics"].values(), *(point[name] for point in curve for name in ("map50_95", "map50"))):
+            if isinstance(value, (str, bool)) or not isfinite(value):
+                raise ValueError(f"{value!r} where a number must be")
+    return row
+
+
+class ReplayEvaluator:
+    """Evaluate by looking up; architectures that the table lacks fail as candidates, not as a run.
+
+    The budget's seed counts through the recorded seeds and begins again after the last.
+    """
+
+    def __init__(self, table: ReplayTable):
+        self.table = table
+
+    def evaluate(self, architecture: Architecture, budget: Budget, report: Report) -> Measurement:
+        """Report the recorded built metrics, then each recorded epoch that the budget has left; see `Evaluator`."""
+        row = self._row(architecture)
+        if budget.epochs > self.table.epochs:
+            raise RunError(f"the table holds {self.table.epochs} epochs, not {budget.epochs}; give fewer --epochs")
+        report(0, row["metrics"])
+        curve = self._curve(row, budget)
+        each = float(row.get("seconds_per_epoch", 0.0))
+        for point in curve[budget.done :]:
+            time.sleep(each if self.table.in_time else 0.0)
+            validated = budget.curve or point is curve[-1]
+            report(int(point["epoch"]), {k: v for k, v in point.items() if k != "epoch"} if validated else {})
+        last = {k: v for k, v in curve[-1].items() if k != "epoch"}
+        seconds = each * (budget.epochs - budget.done)
+        return Measurement(
+            {**row["metrics"], **last}, curve if budget.curve else curve[-1:], {"replayed": True, "seconds": seconds}
+        )
+
+    def foresee(self, architecture: Architecture) -> Mapping[str, float] | None:
+        """The recorded built metrics."""
+        row = self.table.rows.get(architecture.key)
+        return None if row is None else dict(row["metrics"])
+
+    def _row(self, architecture: Architecture) -> Row:
+        row = self.table.rows.get(architecture.key)
+        if row is None:
+            raise CandidateFailed("error", f"the table has no row for {architecture.label}")
+        return row
+
+    def _curve(self, row: Row, budget: Budget) -> list[dict[str, float]]:
+        seed = self.table.seeds[budget.seed % len(self.table.seeds)]
+        return list(row["curves"][str(seed)][: budget.epochs])

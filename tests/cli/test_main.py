@@ -1,0 +1,187 @@
+"""Bad input: one sentence on standard error, exit code 2, nothing lost. And the commands that only tell."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gamsearch.cli.main import LISTS, main
+from gamsearch.metrics import metric_named
+from gamsearch.space.search_space import shipped_spaces
+from gamsearch.study import store as records
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refused(capsys, *words: str) -> str:
+    """Run a command that must be refused; return its one sentence."""
+    assert main(list(words)) == 2
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("gamsearch: "), captured.err
+    assert "Traceback" not in captured.err + captured.out
+    return lines[0]
+
+
+def copy_of(data: Path, here: Path) -> Path:
+    shutil.copytree(data.parent, here / "data")
+    return here / "data" / data.name
+
+
+def test_a_missing_data_file(here, capsys):
+    assert "nowhere.yaml" in refused(capsys, "run", "--data", "nowhere.yaml")
+
+
+def test_a_stock_data_set_that_would_have_to_be_downloaded(here, capsys):
+    assert "coco8.yaml" in refused(capsys, "run", "--data", "coco8.yaml")
+
+
+def test_a_data_yaml_without_names(here, capsys, tiny_data):
+    path = copy_of(tiny_data, here)
+    lines = path.read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("names"))
+    path.write_text("\n".join(lines[:start]))
+    assert "names" in refused(capsys, "run", "--data", str(path))
+
+
+def test_an_empty_label_folder(here, capsys, tiny_data):
+    path = copy_of(tiny_data, here)
+    for label in path.parent.rglob("*.txt"):
+        label.unlink()
+    assert "label" in refused(capsys, "run", "--data", str(path))
+
+
+def space_file(here: Path, text: str) -> str:
+    (here / "space.yaml").write_text("detector: yolov8n\n" + text)
+    return "space.yaml"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("sites: stages\nattention: {GAN: {rate: 4}}\n", "did you mean 'GAM'"),
+        ("sites: [22]\nattention: {GAM: {rate: 4}}\n", "site 22 is Detect, which nothing can follow"),
+        ("sites: [2]\nattention: {GAM: {rate: 64}}\n", "rate"),
+        ("sites: stages\nattention: {GAM: {rate: 4}}\nlimit: {params_m: 1}\n", "did you mean 'limits'"),
+        ("sites: stages\nattention: {GAM: {rate: 4}}\nrules: {max_modules: 0}\n", "max_modules"),
+        ("sites: stages\nattention: {GAM: {rate: 4}}\nlimits: {map50: 1}\n", "map50"),
+        ("sites: [\n", "space.yaml"),
+    ],
+)
+def test_a_space_file_that_cannot_be(here, capsys, tiny_data, text, sentence):
+    path = space_file(here, text)
+    assert sentence in refused(capsys, "show", path)
+    assert sentence in refused(capsys, "run", "--data", str(tiny_data), "--space", path)
+
+
+def test_a_corrupt_checkpoint(here, capsys, tiny_data):
+    (here / "broken.pt").write_bytes(b"PK\x03\x04 this is no checkpoint")
+    assert "broken.pt" in refused(capsys, "run", "--data", str(tiny_data), "--model", "broken.pt")
+
+
+def test_a_checkpoint_of_other_classes_cannot_be_taken_as_it_is(here, capsys, tiny_data):
+    from gamsearch.space.detector import Detector
+    from gamsearch.training.baseline import start_model, write_checkpoint
+
+    write_checkpoint(start_model(Detector.load("yolov8n"), None, {0: "a", 1: "b"}, 0), here / "two.pt", {})
+    words = ["--model", "two.pt", "--baseline-epochs", "0"]
+    assert "knows 2 classes and the data has 10" in refused(capsys, "run", "--data", str(tiny_data), *words)
+
+
+def test_a_checkpoint_that_is_not_there_says_what_to_do(here, capsys, tiny_data):
+    sentence = refused(capsys, "run", "--data", str(tiny_data), "--model", "my-weights.pt")
+    assert "my-weights.pt does not exist" in sentence and "from scratch" in sentence
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--model", "yolov8q.yaml"], "yolov8q"),
+        (["--space", "gamm"], "gamm"),
+        (["--device", "7"], "--device"),
+        (["--device", "0,1"], "PyTorch sees no cuda device"),
+        (["--device", "1,1"], "must be different indices"),
+        (["--device", "0,1", "--workers", "2"], "give one of them"),
+        (["--workers", "0"], "--workers must be between 1 and 256"),
+        (["--storage", "here"], "--storage must be the URL"),
+        (["--storage", "grpc://localhost"], "must name host and port"),
+        (["--storage", "postgresql://me:secret@localhost:1/none"], "postgresql://me:***@localhost:1/none"),
+        (["--artifacts", "s3://A"], "must be a folder or a bucket"),
+        (["--imgsz", "100"], "use 96"),
+        (["--epochs", "0"], "--epochs must be at least 1"),
+        (["--trials", "-3"], "--trials must be at least 1"),
+        (["--sampler", "bayes"], "there is no sampler 'bayes'"),
+        (["--objectives", "map50_95,speed"], "speed"),
+        (["--latency", "stopwatch"], "no latency backend 'stopwatch'"),
+        (["--evaluator", "magic"], "there is no evaluator 'magic'"),
+        (["--evaluator", "replay", "--table", "none.json"], "--table takes a path or one of"),
+        (["--evaluator", "replay", "--epochs", "900"], "so --epochs cannot be 900"),
+        (["--budget", "3 days"], "such as 3h"),
+        (["--budget", "3h", "--trials", "3"], "give one of them"),
+        (["--stopping", "of"], "did you mean 'off'"),
+        (["--train", "lr_0=0.1"], "did you mean 'lr0'"),
+        (["--train", "lr0"], "key=value"),
+        (["--train", "lr0=fast"], "lr0"),
+        (["--train", "epochs=3"], "use --epochs"),
+        (["--train", "freeze=10"], "every candidate would freeze other layers"),
+        (["--name", "../elsewhere"], "--name"),
+        (["--model", "yolov8n.yaml", "--baseline-epochs", "0"], "--baseline-epochs 0 needs trained weights"),
+    ],
+)
+def test_an_option_that_cannot_be(here, capsys, monkeypatch, tiny_data, words, sentence):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")  # what a command adds to the environment ends with the test
+    assert sentence in refused(capsys, "run", "--data", str(tiny_data), *words)
+    assert not list(here.rglob(records.JOURNAL))
+
+
+def test_a_results_folder_that_cannot_be_written(here, capsys, tiny_data):
+    (here / "results").write_text("a file, not a folder")
+    assert "results" in refused(capsys, "run", "--data", str(tiny_data))
+
+
+@pytest.mark.parametrize("command", ["report", "export"])
+def test_a_folder_that_holds_no_run(here, capsys, command):
+    (here / "empty").mkdir()
+    assert "holds no run" in refused(capsys, command, "empty")
+
+
+def test_a_record_of_another_form_is_refused_and_left_as_it_is(here, capsys):
+    (here / "old").mkdir()
+    study = records.create(here / "old", [metric_named("map50_95"), metric_named("latency_ms")], {})
+    study.set_user_attr("schema", 0)
+    before = (here / "old" / records.JOURNAL).read_bytes()
+    assert "form 0" in refused(capsys, "report", "old")
+    assert (here / "old" / records.JOURNAL).read_bytes() == before
+
+
+def test_a_record_that_is_not_one_is_refused_and_left_as_it_is(here, capsys):
+    (here / "broken").mkdir()
+    (here / "broken" / records.JOURNAL).write_text("not a journal\n")
+    assert "study.journal" in refused(capsys, "report", "broken")
+    assert (here / "broken" / records.JOURNAL).read_text() == "not a journal\n"
+
+
+@pytest.mark.parametrize("what", sorted(LISTS))
+def test_list_prints_something_for_every_kind(capsys, what):
+    assert main(["list", what]) == 0
+    assert capsys.readouterr().out.strip()
+
+
+def test_list_of_something_else_names_the_kinds(capsys):
+    assert "samplers" in refused(capsys, "list", "sampler")
+
+
+@pytest.mark.parametrize("space", shipped_spaces())
+def test_show_describes_every_shipped_space_without_torch(capsys, space):
+    assert main(["show", space]) == 0
+    shown = capsys.readouterr().out
+    assert "architectures" in shown and "sampled: GAM@" in shown
+
+
+def test_show_for_another_scale(capsys):
+    assert main(["show", "gam", "--model", "yolov8x"]) == 0
+    assert "yolov8x" in capsys.readouterr().out

@@ -1,0 +1,169 @@
+"""The page in a real browser without network: figures hold the record's numbers, nothing fails, nothing overflows.
+
+A browser window cannot be as narrow as a phone, so the page is shown in two frames, one as wide as a phone.
+A script that is added to the frames' copy of the page sends what it sees to the page around them, whose document the
+browser prints.
+"""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.verified_records import EXAMPLES
+
+from gamsearch.analysis.verification import SCALE_UP
+from gamsearch.reporting import verification_figures as verified_figures
+from gamsearch.reporting.html_page import page
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome is installed")
+
+DESKTOP, PHONE = (1280, 2000), (390, 844)
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--proxy-server=127.0.0.1:9"),
+    *("--virtual-time-budget=10000", "--dump-dom"),
+)
+LISTEN = """<script>
+  const failures = [];
+  addEventListener("error", event => failures.push("error: " + event.message), true);
+  addEventListener("unhandledrejection", event => failures.push("rejection: " + event.reason));
+  addEventListener("securitypolicyviolation", event => failures.push("refused: " + event.blockedURI));
+  for (const name of ["error", "warn"]) {
+    const before = console[name];
+    console[name] = (...words) => { failures.push(name + ": " + words.join(" ")); before(...words); };
+  }
+</script>"""
+PROBE = """<script>addEventListener("load", () => setTimeout(() => {
+  const list = values => Array.from(values || [], value => value);
+  const trace = one => ({name: one.name, x: list(one.x), y: list(one.y), text: list(one.hovertext), mode: one.mode,
+    symbols: [].concat((one.marker || {}).symbol || []),
+    error_x: one.error_x && one.error_x.visible ? list(one.error_x.array) : [],
+    error_y: one.error_y && one.error_y.visible ? list(one.error_y.array) : []});
+  const figures = {};
+  for (const plot of document.querySelectorAll(".js-plotly-plot"))
+    figures[plot.id] = {traces: plot._fullData.map(trace), drawn: plot.querySelectorAll(".main-svg").length,
+      right: plot.getBoundingClientRect().right, shapes: plot.layout.shapes || []};
+  parent.postMessage(JSON.stringify({figures, failures, width: innerWidth,
+    overflow: document.documentElement.scrollWidth,
+    requests: performance.getEntriesByType("resource").map(entry => entry.name),
+    focusable: [...document.querySelectorAll("[tabindex], summary")].map(one => one.tagName),
+  }), "*");
+}, 1500));</script>"""
+AROUND = """<!DOCTYPE html><body style="margin:0;display:flex">
+<iframe src="framed.html" style="border:0;width:{}px;height:{}px;flex:none"></iframe>
+<iframe src="framed.html" style="border:0;width:{}px;height:{}px;flex:none"></iframe><pre id="probe"></pre>
+<script>
+  const seen = [];
+  addEventListener("message", event => {{
+    seen.push(JSON.parse(event.data));
+    document.getElementById("probe").textContent = JSON.stringify(seen);
+  }});
+</script>"""
+
+
+def opened(text: str, folder: Path) -> dict[int, dict[str, Any]]:
+    """What the probe sees of this page, by the width of the frame."""
+    listening = text.replace("<title>", LISTEN + "<title>", 1)
+    (folder / "framed.html").write_text(listening.replace("</body>", PROBE + "</body>"), encoding="utf-8")
+    (folder / "around.html").write_text(AROUND.format(*DESKTOP, *PHONE), encoding="utf-8")
+    window = f"--window-size={DESKTOP[0] + PHONE[0]},{DESKTOP[1]}"
+    command = [str(BROWSER), *FLAGS, window, f"--user-data-dir={folder / 'profile'}", (folder / "around.html").as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=180)
+    found = re.search(r'<pre id="probe">(.+?)</pre>', done.stdout, re.DOTALL)
+    assert found, f"the page did not report: {done.stdout[-500:]} {done.stderr[-2000:]}"
+    return {seen["width"]: seen for seen in json.loads(html.unescape(found[1]))}
+
+
+@pytest.fixture(scope="module")
+def looks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[int, dict[str, Any]]]:
+    """Every example at desktop and phone width."""
+    return {name: opened(page(make()), tmp_path_factory.mktemp(name)) for name, make in EXAMPLES.items()}
+
+
+CASES = pytest.mark.parametrize("width", [DESKTOP[0], PHONE[0]], ids=["desktop", "phone"])
+NAMES = pytest.mark.parametrize("name", EXAMPLES)
+
+
+@NAMES
+@CASES
+def test_nothing_fails_and_nothing_is_requested(looks, name, width):
+    seen = looks[name][width]
+    assert seen["failures"] == []
+    assert seen["requests"] == []
+
+
+@NAMES
+@CASES
+def test_every_figure_is_drawn_within_the_window_and_nothing_scrolls_sideways(looks, name, width):
+    seen = looks[name][width]
+    assert seen["overflow"] <= width
+    assert {"figure-forest", "figure-verified", "figure-pareto", "figure-curves"} <= seen["figures"].keys()
+    for figure in seen["figures"].values():
+        assert figure["drawn"] and figure["right"] <= width
+
+
+@NAMES
+@CASES
+def test_the_forest_plot_holds_the_gains_and_intervals_of_the_record(looks, name, width):
+    shown = verified_figures.entries(EXAMPLES[name]().verification)
+    drawn = points(looks[name][width]["figures"]["figure-forest"], "x")
+    half_widths = [one.gain.half_width if one.gain.count > 1 else 0.0 for one in shown]
+    expected = sorted(zip([one.gain.mean for one in shown], half_widths, strict=True))
+    assert [value for pair in drawn for value in pair] == pytest.approx([v for pair in expected for v in pair])
+
+
+@NAMES
+def test_the_verified_front_holds_latency_and_level(looks, name):
+    verification = EXAMPLES[name]().verification
+    traces = looks[name][DESKTOP[0]]["figures"]["figure-verified"]["traces"]
+    (baseline,) = [trace for trace in traces if trace["name"] == "baseline"]
+    dots = sorted(
+        (x, y - baseline["y"][0])
+        for trace in traces
+        if trace["name"] not in ("baseline", "growth")
+        for x, y in zip(trace["x"], trace["y"], strict=True)
+    )
+    expected = sorted((one.latency.mean, one.gain.mean) for one in verified_figures.entries(verification))
+    assert [v for dot in dots for v in dot] == pytest.approx([v for pair in expected for v in pair])
+    assert baseline["x"] == [1]
+
+
+def test_short_against_long_is_drawn_from_two_finalists_on(looks):
+    for name, make in EXAMPLES.items():
+        shown = [one for one in verified_figures.entries(make().verification) if one.key != SCALE_UP]
+        figures = looks[name][DESKTOP[0]]["figures"]
+        assert ("figure-agreement" in figures) == (len(shown) > 1)
+        if len(shown) > 1:
+            traces = [trace for trace in figures["figure-agreement"]["traces"] if "markers" in trace["mode"]]
+            pairs = sorted(pair for trace in traces for pair in zip(trace["x"], trace["y"], strict=True))
+            expected = sorted((one.brief_gain, one.gain.mean) for one in shown)
+            assert [v for pair in pairs for v in pair] == pytest.approx([v for pair in expected for v in pair])
+
+
+def test_the_band_is_the_noise_floor_and_claims_differ_in_more_than_colour(looks):
+    seen = looks["complete"][DESKTOP[0]]["figures"]["figure-forest"]
+    floor = EXAMPLES["complete"]().verification.noise_floor
+    (band,) = [shape for shape in seen["shapes"] if shape["type"] == "rect"]
+    assert (band["x0"], band["x1"]) == pytest.approx((-floor.sd, floor.sd))
+    symbols = [symbol for trace in seen["traces"] for symbol in trace["symbols"]]
+    assert len(symbols) == len(set(symbols)) == 4
+
+
+def test_tables_and_blocks_can_be_reached_by_keyboard(looks):
+    tags = looks["complete"][PHONE[0]]["focusable"]
+    assert tags.count("SUMMARY") >= 4 and "PRE" in tags and "DIV" in tags
+
+
+def points(figure: dict[str, Any], along: str) -> list[tuple[float, float]]:
+    """Value and error of every point of a figure along one axis, by value."""
+    return sorted(
+        (value, error)
+        for trace in figure["traces"]
+        for value, error in zip(trace[along], trace[f"error_{along}"], strict=True)
+    )

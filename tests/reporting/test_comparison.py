@@ -1,0 +1,259 @@
+"""Several runs held against each other: values, page, picture and command."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+from support.pages import Elements
+from support.records import HOSTILE, SETTINGS, gam, record, rich_record, trial
+
+from gamsearch.cli.main import main
+from gamsearch.errors import OptionError, RunError
+from gamsearch.metrics import METRICS, metric_named
+from gamsearch.reporting import comparison_figures as fronts
+from gamsearch.reporting import comparison_page as reports
+from gamsearch.reporting.comparison import Comparison, Run, compare
+from gamsearch.reporting.formatting import axis_title
+from gamsearch.reporting.html_page import POLICY
+from gamsearch.study import store as records
+from gamsearch.study.record import Record
+
+
+def run(name: str, made: Record | None = None, data: str = "data", clock: str = "cpu", **more: Any) -> Run:
+    return Run(name, made or rich_record(), data, clock, **more)
+
+
+def simple(baseline: float, latency: float, *candidates: tuple[float, float], **more: Any) -> Record:
+    """A record of a baseline and candidates, each as `(map50_95, latency_ms)`; its reference point as in a run."""
+    rows = [trial(0, gam(), baseline, latency_ms=latency)]
+    rows += [trial(n, gam((4, 2**n)), m, latency_ms=ms) for n, (m, ms) in enumerate(candidates, 2)]
+    return record(rows, **({"reference_point": (0.0, 2 * latency)} | more))
+
+
+# -- the values ---------------------------------------------------------------------------------------------------
+
+
+def test_the_common_reference_point_is_the_worst_of_all_and_the_volumes_are_measured_from_it():
+    # a: two rectangles up to latency 12, b: one
+    first, second = simple(0.2, 5.0, (0.3, 6.0)), simple(0.2, 6.0)
+    held = compare([run("a", first), run("b", second)])
+    assert not held.relative and held.reference_point == (0.0, 12.0)
+    assert held.hypervolume(held.runs[0]) == pytest.approx(0.2 * 7 + 0.1 * 6)
+    assert held.hypervolume(held.runs[1]) == held.baseline_hypervolume(held.runs[1]) == pytest.approx(0.2 * 6)
+    assert held.baseline_hypervolume(held.runs[0]) == pytest.approx(0.2 * 7)
+    assert held.verdict().startswith("The front of a dominates most: hypervolume 2.000, against 1.200 of b (-40.00")
+
+
+def test_other_data_is_held_against_each_runs_own_baseline():
+    held = compare([run("a", simple(0.2, 5.0, (0.3, 6.0)), "x"), run("b", simple(0.5, 10.0, (0.55, 11.0)), "y")])
+    assert held.relative and "different data" in held.why
+    assert held.front(held.runs[0]) == pytest.approx(np.array([[0.1, 1.2], [0.0, 1.0]]))
+    assert held.front(held.runs[1]) == pytest.approx(np.array([[0.05, 1.1], [0.0, 1.0]]))
+    assert held.reference_point == pytest.approx((-0.5, 2.0))
+    assert held.hypervolume(held.runs[0]) == pytest.approx(0.5 * 1.0 + 0.1 * 0.8)
+    assert "over its own baseline" in held.verdict()
+
+
+@pytest.mark.parametrize(
+    ("others", "why"),
+    [({"clock": "gpu"}, "Latency was measured in different ways (cpu; gpu)"), ({"data": ""}, "not recorded")],
+)
+def test_other_clocks_and_unknown_data_do_not_compare_absolutely(others: dict[str, str], why: str):
+    assert why in compare([run("a"), run("b", **others)]).why
+
+
+def test_other_objectives_are_refused_and_another_order_is_not():
+    by_size = (METRICS["map50_95"], METRICS["params_m"])
+    with pytest.raises(RunError, match="a was optimised for map50_95, latency_ms and b for map50_95, params_m"):
+        compare([run("a"), run("b", rich_record(objectives=by_size))])
+    turned = (METRICS["latency_ms"], METRICS["map50_95"])
+    other = rich_record(objectives=turned, reference_point=(12.0, 0.0))
+    held = compare([run("a"), run("b", other)])
+    assert held.reference_point == (0.0, 12.0)
+    assert held.hypervolume(held.runs[0]) == pytest.approx(held.hypervolume(held.runs[1]))
+
+
+def test_one_run_is_not_enough():
+    with pytest.raises(OptionError, match="two or more"):
+        compare([run("a")])
+
+
+def test_runs_of_the_same_name_are_told_apart():
+    assert [r.name for r in compare([run("a"), run("a"), run("a")]).runs] == ["a", "a (2)", "a (3)"]
+
+
+def test_only_what_differs_is_listed_and_passwords_are_masked():
+    other = {**SETTINGS, "train": {"lr0": 0.001, "mosaic": 0.0}, "storage": "postgresql://bob:secret@db/gamsearch"}
+    held = compare([run("a"), run("b", rich_record(settings=other), facts={"versions": {"torch": "1", "scipy": "2"}})])
+    rows = dict(held.differing())
+    assert rows["train.lr0"] == ("0.0002", "0.001") and rows["versions.torch"] == ("2.14.1", "1")
+    assert "train.mosaic" not in rows and "command" not in rows
+    assert "versions.scipy" not in rows  # not recorded is no difference
+    assert rows["storage"] == ("postgresql://ada:***@db/gamsearch", "postgresql://bob:***@db/gamsearch")
+
+
+def test_what_auto_stood_for_is_no_difference_and_a_replay_measured_with_nothing():
+    auto = {**SETTINGS, "latency": "auto", "latency_backend": "torch"}
+    rows = dict(compare([run("a"), run("b", rich_record(settings=auto))]).differing())
+    assert not {"latency", "latency_backend"} & set(rows)
+    graph = {**auto, "latency_backend": "cudagraph"}
+    rows = dict(compare([run("a"), run("b", rich_record(settings=graph))]).differing())
+    assert rows["latency"] == ("torch", "cudagraph")
+    replays = [{**SETTINGS, "evaluator": "replay", "latency": latency} for latency in ("torch", "auto")]
+    held = compare([run(name, rich_record(settings=made)) for name, made in zip("ab", replays, strict=True)])
+    assert held.differing() == []
+    measured, replayed = (axis_title(METRICS["latency_ms"], made) for made in (graph, {**graph, "evaluator": "replay"}))
+    assert "cudagraph" in measured and "cudagraph" not in replayed
+
+
+def test_a_run_without_a_baseline_has_no_volume_and_is_not_in_the_way():
+    held = compare([run("a"), run("b"), run("empty", record([]))])
+    assert held.hypervolume(held.runs[2]) is None and held.reference_point == (0.0, 10.2)
+    assert "The fronts of a and b have the same hypervolume" in held.verdict()
+    nothing = compare([run("a", record([])), run("b", record([]), data="x")])
+    assert nothing.reference_point is None and "nothing to compare yet" in nothing.verdict()
+
+
+# -- the page and the picture -------------------------------------------------------------------------------------
+
+
+def cases() -> dict[str, Comparison]:
+    three = (METRICS["map50_95"], METRICS["latency_ms"], METRICS["params_m"])
+    deep = rich_record(objectives=three, reference_point=(0.0, 10.2, 6.0))
+    one = rich_record(objectives=(METRICS["map50_95"],), reference_point=(0.0,))
+    gains = (METRICS["map50_95"], METRICS["map50"])
+    return {
+        "two": compare([run("a"), run("b", simple(0.2, 5.0, (0.3, 6.0)))]),
+        "other data": compare([run("a"), run("b", data="x")]),
+        "three objectives": compare([run("a", deep), run("b", deep)]),
+        "one objective": compare([run("a", one), run("b", one)]),
+        "two gains": compare([run("a", rich_record(objectives=gains, reference_point=(0.0, 0.0)))] * 2),
+        "only baselines": compare([run("a", simple(0.2, 5.0)), run("b", simple(0.3, 5.0))]),
+        "empty": compare([run("a", record([])), run("b", record([]))]),
+        "many": compare([run(f"run {n}") for n in range(14)]),
+    }
+
+
+@pytest.mark.parametrize("name", cases())
+def test_every_comparison_gives_a_page_a_picture_and_a_table(name: str, tmp_path: Path):
+    held = cases()[name]
+    assert [path.name for path in reports.write(held, tmp_path)] == ["compare.html", "compare.png"]
+    assert (tmp_path / "compare.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(reports.terminal_table(held))
+    console.file.close()
+    text = " ".join(console.export_text().split())
+    assert " ".join(held.verdict().split()) in text
+
+
+def test_the_figure_has_a_line_and_a_star_for_every_run_and_no_two_look_alike():
+    held = cases()["many"]
+    figure = fronts.fronts_figure(held)
+    assert figure is not None
+    lines = [trace for trace in figure.data if trace.showlegend is None and trace.mode == "lines+markers"]
+    assert len(lines) == 14 and len({(t.line.color, t.line.dash, t.marker.symbol) for t in lines}) == 14
+    assert sum(trace.marker.symbol == "star" and len(trace.x) == 1 for trace in figure.data) == 14 + 1
+    for kind in ("dash", "symbol"):  # told apart without colours
+        looks = [t.line.dash if kind == "dash" else t.marker.symbol for t in lines[:6]]
+        assert len(set(looks)) == 6
+
+
+def test_the_step_line_touches_every_member_of_a_front_of_two_objectives():
+    held = cases()["two"]
+    drawn = fronts.plotted(held)[1]
+    assert drawn.line.tolist() == [[5.0, 0.2], [6.0, 0.3]]
+    (left, right), (low, high) = fronts.ranges(fronts.plotted(held))
+    tails = fronts.tails(held, drawn, fronts.plotted(held))
+    assert tails[0].tolist() == [[5.0, low], [5.0, 0.2]] and tails[1].tolist() == [[6.0, 0.3], [right, 0.3]]
+
+
+def test_the_page_says_what_is_compared_and_needs_nothing_but_itself():
+    page = reports.comparison_page(cases()["other data"])
+    seen = " ".join(" ".join(Elements(page).words).split())
+    assert "mAPs of different data do not compare" in seen
+    assert "common reference point: mAP50-95, gain over own baseline \N{MINUS SIGN}0.2762" in seen
+    assert re.findall(r"<h2>(.*?)</h2>", page) == [
+        "Pareto fronts",
+        "Each run's verdict",
+        "What differs",
+        "How to reproduce",
+    ]
+    assert f'content="{POLICY}"' in page
+    tags = Elements(page).tags
+    assert not [attrs for _, attrs in tags if "src" in attrs or ("href" in attrs)]
+    assert not [name for name, _ in tags if name in ("link", "iframe", "img")]
+
+
+def test_everything_from_the_studies_is_escaped():
+    rows = [trial(0, gam(), 0.2), trial(1, gam((4, 8)), 0.3, label=HOSTILE)]
+    made = record(rows, settings={"command": HOSTILE, HOSTILE: HOSTILE, "hardware": HOSTILE}, detector_name=HOSTILE)
+    held = compare([run(HOSTILE, made), run("b", rich_record())])
+    clean = Elements(reports.comparison_page(compare([run("a"), run("b", simple(0.2, 5.0, (0.3, 6.0)))])))
+    page = reports.comparison_page(held)
+    elements = Elements(page)
+    assert {name for name, _ in elements.tags} == {name for name, _ in clean.tags}
+    assert len(elements.named("script")) == len(clean.named("script")) and "<script>alert" not in page
+    assert "".join(elements.words).count("<script>alert(1)</script>") >= 8
+    drawn = repr(fronts.fronts_figure(held).to_dict())
+    assert "<script" not in drawn and "&lt;script" in drawn
+
+
+# -- the command --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_compare_of_two_replays_writes_page_and_picture(here: Path, capsys):
+    words = ["run", "--evaluator", "replay", "--trials", "4"]
+    assert main([*words, "--sampler", "tpe", "--name", "a"]) == 0
+    assert main([*words, "--sampler", "random", "--name", "b", "--epochs", "10"]) == 0
+    capsys.readouterr()
+    assert main(["compare", "results/a", "results/b"]) == 0
+    said = capsys.readouterr().out
+    assert "common reference point" in said and re.search(r"sampler +tpe +random", said)
+    assert "wrote results/compare-a-b/compare.html" in said
+    assert (here / "results" / "compare-a-b" / "compare.png").is_file()
+    assert main(["compare", "results/a", "results/b", "--out", "elsewhere"]) == 0
+    assert (here / "elsewhere" / "compare.html").is_file()
+
+
+def test_replays_of_different_tables_are_held_against_their_own_baselines(here: Path):
+    from gamsearch.training.replay import table_file
+
+    table = json.loads(table_file("bccd").read_text(encoding="utf-8"))
+    table["seeds"] = table["seeds"][::-1]
+    (here / "other.json").write_text(json.dumps(table))
+    words = ["run", "--evaluator", "replay", "--trials", "2", "--sampler", "random"]
+    assert main([*words, "--name", "a"]) == 0
+    assert main([*words, "--table", "other.json", "--name", "b"]) == 0
+    assert compare([Run.read(here / "results" / name) for name in "ab"]).relative
+
+
+@pytest.mark.parametrize(
+    ("folders", "said"),
+    [(["a"], "two or more"), (["a", "none"], "holds no run"), (["a", "b"], "with the same objectives compare")],
+)
+def test_what_cannot_be_compared_is_refused(here: Path, capsys, folders: list[str], said: str):
+    for name, second in (("a", "latency_ms"), ("b", "params_m")):
+        (here / name).mkdir()
+        records.create(here / name, [metric_named("map50_95"), metric_named(second)], {})
+    assert main(["compare", *folders]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and said in lines[0]
+
+
+def test_a_folder_that_cannot_be_written_is_refused(here: Path, capsys):
+    for name in ("a", "b"):
+        (here / name).mkdir()
+        records.create(here / name, [metric_named("map50_95"), metric_named("latency_ms")], {})
+    (here / "file").write_text("")
+    assert main(["compare", "a", "b", "--out", "file"]) == 2
+    assert "give another --out" in capsys.readouterr().err

@@ -1,0 +1,433 @@
+"""The report: from one record to CSV, HTML, PNG and a terminal table."""
+
+import io
+import math
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+from support.pages import Elements
+from support.records import HOSTILE, OBJECTIVES, STOCK, confirmed, gam, record, rich_record, trial, unmeasured
+
+from gamsearch.architecture import Architecture, Placement
+from gamsearch.errors import RunError
+from gamsearch.metrics import METRICS
+from gamsearch.reporting import effects, figures, plain_table, read_csv, terminal_table, write
+from gamsearch.reporting import formatting as wording
+from gamsearch.reporting import plot_data as points
+from gamsearch.reporting.architecture_svg import drawing
+from gamsearch.reporting.html_page import page
+from gamsearch.space.detector import Detector
+from gamsearch.space.graft import graft
+from gamsearch.study.record import Record
+
+
+@pytest.fixture(scope="module")
+def rich() -> Record:
+    return rich_record()
+
+
+@pytest.fixture(scope="module")
+def rich_page(rich: Record) -> str:
+    return page(rich)
+
+
+# -- the record ---------------------------------------------------------------------------------------------------
+
+
+def test_a_trial_that_was_tried_again_otherwise_says_so():
+    made = record([trial(0, gam(), 0.2), trial(1, gam((4, 4)), 0.21, retried="batch halved to 4, not paired")])
+    assert wording.note(made.trials.iloc[1]) == "batch halved to 4, not paired"
+    assert wording.note(made.trials.iloc[0]) == ""
+
+
+def test_the_noise_is_students_interval_for_the_difference_of_two_runs():
+    noise = record([trial(0, gam(), 0.2)], baseline_seeds=({"map50_95": 0.20}, {"map50_95": 0.22})).noise
+    assert noise is not None
+    assert noise.sd == pytest.approx(0.0141421, abs=1e-6)
+    assert noise.half_width() == pytest.approx(12.7062 * 0.0141421 * math.sqrt(2), rel=1e-4)
+    assert noise.half_width(10) > 9 * noise.half_width()  # one degree of freedom: nearly proportional
+
+
+@pytest.mark.parametrize("values", [[], [0.2], [0.2, math.nan], [0.2, 0.2, 0.2]])
+def test_no_noise_is_claimed_where_the_seeds_do_not_show_any(values: list[float]):
+    assert record([trial(0, gam(), 0.2)], baseline_seeds=tuple({"map50_95": v} for v in values)).noise is None
+
+
+def test_a_small_gain_is_called_noise_and_the_correction_is_named(rich: Record):
+    assert rich.verdict() == (
+        "No placement beats the baseline beyond the noise: the best gain is +0.0283 (GAM@6 r8 + GAM@9 r16), "
+        "differences below 0.1059 (95 %, 3 baseline seeds, Bonferroni-corrected for 18 candidates) are noise."
+    )
+
+
+def test_a_gain_beyond_the_corrected_noise_is_said_to_beat_the_baseline():
+    seeds = tuple({"map50_95": v} for v in (0.2000, 0.2004, 0.1997))
+    rows = [trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.26), trial(2, gam((4, 8)), 0.201)]
+    text = record(rows, baseline_seeds=seeds).verdict()
+    assert text.startswith("1 of 2 candidates beats the baseline beyond the noise: the best gain is +0.0600 (GAM@9 r8)")
+
+
+def test_a_gain_between_the_plain_and_the_corrected_noise_does_not_count():
+    seeds = tuple({"map50_95": v} for v in (0.20, 0.21, 0.19))
+    rows = [trial(0, gam(), 0.2), *(trial(n, gam((9, n)), 0.2 + 0.065 * (n == 1)) for n in range(1, 9))]
+    noise = record(rows, baseline_seeds=seeds).noise
+    assert noise is not None
+    assert noise.half_width() < 0.065 < noise.half_width(8)
+    assert record(rows, baseline_seeds=seeds).verdict().startswith("No placement beats the baseline beyond the noise")
+
+
+def test_where_no_possible_gain_could_exceed_the_noise_nothing_is_called_noise():
+    rows = [trial(0, gam(), 0.2), *(trial(n, gam((9, n)), 0.2 + 0.3 * (n == 1)) for n in range(1, 24))]
+    few = tuple({"map50_95": v} for v in (0.200, 0.204))
+    noise = record(rows, baseline_seeds=few).noise
+    assert noise is not None and noise.half_width(23) > 0.8  # as much as 0.2 could gain
+    assert record(rows, baseline_seeds=few).verdict() == (
+        "Whether a placement beats the baseline cannot be told: the best gain is +0.3000 (GAM@9 r1), but 2 baseline "
+        "seeds are too few for 23 candidates (no gain could exceed their noise, 95 %)."
+    )
+
+
+def test_one_seed_means_that_the_noise_was_not_measured():
+    rows = [trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.3)]
+    text = record(rows, baseline_seeds=({"map50_95": 0.2},)).verdict()
+    assert "can be said to beat" in text
+    assert "the noise was not measured (fewer than two baseline seeds)" in text
+
+
+def test_a_negative_gain_is_reported_as_it_is():
+    text = record([trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.15)]).verdict()
+    assert text.startswith("No placement beats the baseline: the best gain is -0.0500 (GAM@9 r8)")
+
+
+FAILED = [unmeasured(n, gam((9, n + 1)), "failed", r) for n, r in enumerate(["nan: x", "nan: y", "build: z"])]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([], "Nothing has been evaluated yet."),
+        ([trial(0, gam(), 0.2)], "Only the baseline has been completed, so"),
+        (FAILED, "No trial was completed (3 failed (2 nan, 1 build))"),
+        ([trial(0, gam(), 0.2), FAILED[1]], "Only the baseline has been completed (1 complete, 1 failed (1 nan)), so"),
+        ([FAILED[0], trial(1, gam((9, 8)), 0.2, map50_95_gain=math.nan)], "The baseline was not completed"),
+        ([unmeasured(0, gam(), "running", "")], "No trial was completed (1 running)"),
+    ],
+)
+def test_the_verdict_claims_nothing_without_a_comparison(rows: list[dict[str, Any]], said: str, tmp_path: Path):
+    made = record(rows)
+    assert made.verdict().startswith(said)
+    assert [path.name for path in write(made, tmp_path)] == ["trials.csv", "report.html", "pareto.png"]
+    assert said[:20] in plain_table(made)
+
+
+def test_repeats_neither_count_nor_appear_on_the_front(rich: Record):
+    assert len(rich.complete) == 19
+    assert len(rich.candidates) == 18
+    assert rich.tally() == "19 complete, 2 repeats, 2 pruned, 2 failed (1 nan, 1 out_of_memory), 1 running"
+
+
+def test_the_front_is_sorted_by_the_first_objective_and_its_first_member_is_the_best(rich: Record):
+    assert list(rich.front["number"]) == [10, 12, 6, 9, 0]
+    assert rich.best is not None
+    assert rich.best["number"] == 10
+
+
+def test_the_hypervolume_never_falls_and_starts_with_the_baseline(rich: Record):
+    volumes = rich.hypervolumes()
+    assert volumes is not None
+    assert volumes[0] == pytest.approx(0.2762 * (10.2 - 5.1))
+    assert np.all(np.diff(volumes) >= 0)
+    assert volumes[-1] > volumes[0]
+
+
+def test_columns_that_a_table_of_trials_lacks_are_unknown_not_an_error():
+    bare = Record(
+        "x", {}, OBJECTIVES, None, {}, "yolov8n", trials=pd.DataFrame({"state": ["complete"], "label": ["baseline"]})
+    )
+    assert bare.baseline is not None
+    assert math.isnan(bare.baseline["map50_95"])
+    assert "<h2>All trials</h2>" in page(bare)
+
+
+# -- effects ------------------------------------------------------------------------------------------------------
+
+
+def test_additive_sites_are_found_again_by_the_linear_model():
+    true = {4: 0.010, 9: 0.020, 15: -0.005}
+    sites = [(4,), (9,), (15,), (4, 9), (4, 15), (9, 15), (4, 9, 15)]
+    rows = [trial(0, gam(), 0.2)]
+    rows += [trial(n, gam(*((s, 8) for s in c)), 0.2 + sum(true[s] for s in c)) for n, c in enumerate(sites, 1)]
+    found = effects.site_effects(record(rows))
+    assert {e.level: e.effect for e in found} == pytest.approx(true)
+    assert [e.half_width for e in found] == pytest.approx([0, 0, 0], abs=1e-9)
+    assert [(e.count, e.count_without) for e in found] == [(4, 4)] * 3
+
+
+def test_sites_that_only_occur_together_get_no_effect_of_their_own():
+    rows = [trial(0, gam(), 0.2), trial(1, gam((2, 8)), 0.21), trial(2, gam((2, 4)), 0.22)]
+    rows += [trial(n, gam((4, n), (9, n)), 0.2 + 0.001 * n) for n in range(3, 7)]
+    found = {e.level: e for e in effects.site_effects(record(rows))}
+    assert found[2].effect is not None
+    assert found[4].effect is None
+    assert found[4].shown == pytest.approx(found[4].mean_with - found[4].mean_without)
+
+
+def test_too_few_trials_give_no_interval():
+    rows = [trial(0, gam(), 0.2), trial(1, gam((4, 8)), 0.21), trial(2, gam((9, 8)), 0.19)]
+    assert [e.half_width for e in effects.site_effects(record(rows))] == [None, None]
+
+
+def test_rates_are_told_apart_by_module_and_strength(rich: Record):
+    assert [effects.rate_name(e.level) for e in effects.rate_effects(rich)] == [
+        "GAM r4",
+        "GAM r8",
+        "GAM r16",
+        "GAM r32",
+    ]
+
+
+# -- the page -----------------------------------------------------------------------------------------------------
+
+
+def test_the_page_begins_with_the_verdict_and_has_every_section(rich: Record, rich_page: str):
+    seen = " ".join(Elements(rich_page).words)
+    assert seen.index("No placement beats the baseline") < seen.index("Pareto front")
+    headings = re.findall(r"<h2>(.*?)</h2>", rich_page)
+    assert headings == [
+        "Pareto front",
+        "Where attention helps",
+        "The best architecture",
+        "Learning curves",
+        "Hypervolume",
+        "All trials",
+        "How to reproduce",
+    ]
+    assert all(f'id="figure-{n}"' in rich_page for n in ("pareto", "site", "rate", "curves", "hypervolume"))
+
+
+def test_the_page_loads_nothing_from_anywhere(rich_page: str):
+    elements = Elements(rich_page)
+    assert not elements.named("link") + elements.named("img") + elements.named("iframe") + elements.named("a")
+    assert not [a for _, a in elements.tags if {"src", "href", "srcset", "data", "action"} & a.keys()]
+    styles = re.findall(r"<style>(.*?)</style>", rich_page, re.DOTALL)
+    assert styles
+    assert not re.search(r"url\(|@import", " ".join(styles))
+    assert "default-src 'none'" in rich_page
+
+
+def test_plotly_is_in_the_page_once(rich_page: str):
+    assert rich_page.count("plotly.js v") == 1
+
+
+def test_hostile_text_stays_text(tmp_path: Path, rich_page: str):
+    rows = [trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.3, label=HOSTILE), trial(2, gam((4, 8)), 0.1, label=HOSTILE)]
+    rows += [unmeasured(3, gam((4, 4)), "failed", HOSTILE, label=HOSTILE)]
+    settings = {"command": HOSTILE, HOSTILE: {HOSTILE: [HOSTILE]}, "device": HOSTILE}
+    seeds = ({"map50_95": 0.2, HOSTILE: 1.0}, {"map50_95": 0.21})
+    made = record(rows, name=HOSTILE, settings=settings, baseline_seeds=seeds, baseline_stage={HOSTILE: HOSTILE})
+    write(made, tmp_path)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    elements = Elements(text)
+    assert not elements.named("img")
+    assert "<script>alert" not in text
+    assert len(elements.named("script")) == len(Elements(page(record(rows[:3]))).named("script"))
+    assert "".join(elements.words).count("<script>alert(1)</script>") >= 8
+
+
+def test_no_figure_shows_markup_of_the_study():
+    rows = [trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.3, label=HOSTILE), trial(2, gam((4, 8)), 0.1, label=HOSTILE)]
+    made = record(rows, settings={"device": HOSTILE, "latency": HOSTILE})
+    drawn = [figures.pareto_figure(made), figures.curves_figure(made)]
+    drawn.append(figures.effects_figure(effects.site_effects(made), lambda level: HOSTILE, (-1, 1)))
+    for figure in drawn:
+        assert figure is not None
+        assert "<script" not in repr(figure.to_dict())
+        assert "&lt;script" in repr(figure.to_dict())
+
+
+def test_the_front_is_drawn_as_steps_that_never_promise_more_than_a_trial_gave():
+    """Accuracy is to be high and latency low: from a trial the line goes right, and up only at the next one."""
+    made = record([trial(0, gam(), 0.2, latency_ms=5.0), trial(1, gam((9, 8)), 0.3, latency_ms=6.0)])
+    xs, ys = points.front_line(made)
+    assert list(zip(xs, ys, strict=True))[2:-1] == [(5.0, 0.2), (6.0, 0.2), (6.0, 0.3), (xs[-1], 0.3)]
+    flipped = record(
+        [trial(0, gam(), 0.2, latency_ms=5.0), trial(1, gam((9, 8)), 0.3, latency_ms=6.0)], objectives=OBJECTIVES[::-1]
+    )
+    xs, ys = points.front_line(flipped)
+    assert (0.2, 6.0) in zip(xs, ys, strict=True)
+    assert (0.3, 5.0) not in zip(xs, ys, strict=True)
+
+
+def test_numbers_of_trials_that_nearly_coincide_do_not_cover_each_other():
+    measured = ((1, 4, 0.38, 7.0), (2, 6, 0.30, 5.0), (3, 9, 0.304, 5.05), (4, 12, 0.308, 5.1))
+    rows = [trial(n, gam((site, 4)), map50_95, latency_ms=ms) for n, site, map50_95, ms in measured]
+    rows = [trial(0, Architecture("yolov8n"), 0.20, latency_ms=4.0), *rows]
+    (drawn,) = [t for t in figures.pareto_figure(record(rows)).data if t.name == "candidate on the front"]
+    assert list(drawn.text) == ["#2", "#3", "", "#1"]  # a third one there is told by hovering
+    assert list(drawn.textposition)[:2] == ["top left", "bottom right"] and drawn.textposition[3] == "top left"
+
+
+def test_text_with_dollars_backslashes_and_other_scripts_can_be_drawn(tmp_path: Path):
+    rows = [trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.3, label=r"$\frac{$ 漢字 ☃")]
+    assert write(record(rows, name="$x_{$", settings={"data": "caf\udce9.yaml"}), tmp_path)
+
+
+def test_passwords_in_urls_are_masked(rich_page: str):
+    assert "secret" not in rich_page
+    assert "postgresql://ada:***@db/gamsearch" in rich_page
+
+
+def test_the_same_record_gives_the_same_page(rich: Record, rich_page: str):
+    assert page(rich) == rich_page
+
+
+def test_all_trials_are_in_the_page_with_their_reasons(rich_page: str):
+    seen = " ".join(Elements(rich_page).words)
+    assert "failed: nan: loss is NaN at epoch 2, also in fp32" in seen
+    assert "pruned, beyond a limit: params_m 3.69 is above the limit 3.61 (+20%)" in seen
+    assert "repeat of #6" in seen
+
+
+def test_one_objective_and_three_objectives_can_be_drawn(tmp_path: Path):
+    one = rich_record(objectives=OBJECTIVES[:1], reference_point=(0.0,))
+    three = rich_record(objectives=(*OBJECTIVES, METRICS["params_m"]), reference_point=(0.0, 10.2, 6.0))
+    swapped = rich_record(objectives=OBJECTIVES[::-1], reference_point=(10.2, 0.0))
+    for number, made in enumerate((one, three, swapped)):
+        assert len(write(made, tmp_path / str(number))) == 3
+    assert "Larger markers have more params" in (tmp_path / "1" / "report.html").read_text(encoding="utf-8")
+
+
+# -- the drawing --------------------------------------------------------------------------------------------------
+
+
+def rectangles(svg: ElementTree.Element) -> list[tuple[float, ...]]:
+    return [tuple(float(r.get(k, "0")) for k in ("x", "y", "width", "height")) for r in svg.iter("rect")]
+
+
+def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
+
+
+@pytest.mark.parametrize("name", ["yolov8n", "yolov8s-p2", "yolov8m-p6", "yolov8l-ghost", "yolov5n", "yolo11n"])
+def test_a_drawing_has_a_box_for_every_row_an_arrow_for_every_source_and_no_boxes_overlap(name: str):
+    stock = Detector.load(name)
+    sites = (stock.stage_sites[0], stock.stage_sites[-1])
+    architecture = Architecture.of(stock.name, [Placement(s, "GAM", (("rate", 4),)) for s in sites])
+    rows = Detector.from_yaml(stock.name, graft(stock, architecture).yaml).rows
+    svg = ElementTree.fromstring(drawing(stock, architecture))
+    boxes = rectangles(svg)
+    assert len(boxes) == len(rows)
+    assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if overlap(a, b)]
+    for (_, y, _, _), row in zip(boxes[:-1], rows[:-1], strict=True):
+        assert all(y < other[1] for other, r in zip(boxes[:-1], rows[:-1], strict=True) if r.stride > row.stride)
+    arrows = [p for p in svg.iter("path") if p.get("marker-end")]
+    assert len(arrows) == sum(source >= 0 for row in rows for source in row.sources)
+    attended = [t.text for t in svg.iter("text") if t.get("class") == "attention"]
+    assert attended == ["GAM r4", "GAM r4"]
+
+
+def test_every_reader_of_the_attended_map_gets_a_coloured_arrow():
+    svg = ElementTree.fromstring(drawing(STOCK, gam((9, 16))))  # rows 10 and 20 read SPPF
+    assert len([p for p in svg.iter("path") if p.get("marker-end") == "url(#attended)"]) == 2
+
+
+def test_a_branch_keeps_the_raw_map_for_the_other_readers():
+    placement = Placement(15, "GAM", (("rate", 8),), "branch", (22,))
+    svg = ElementTree.fromstring(drawing(STOCK, Architecture.of("yolov8n", [placement])))
+    assert len([p for p in svg.iter("path") if p.get("marker-end") == "url(#attended)"]) == 1
+
+
+# -- files and terminal -------------------------------------------------------------------------------------------
+
+
+def test_trials_csv_reads_back_as_it_was_written(tmp_path: Path):
+    made = rich_record()
+    made.trials["key"] = [f"0{n:010d}e" if n % 2 else f"1234567{n:03d}e5" for n in made.trials["number"]]
+    made.trials["key"] = made.trials["key"].str.replace("e$", "1", regex=True)  # keys that all look like numbers
+    write(made, tmp_path)
+    pd.testing.assert_frame_equal(read_csv(tmp_path / "trials.csv"), made.trials, check_dtype=False)
+
+
+def test_the_picture_is_sixteen_hundred_by_a_thousand(rich: Record, tmp_path: Path):
+    png = write(rich, tmp_path)[2].read_bytes()
+    assert struct.unpack(">II", png[16:24]) == (1600, 1000)
+
+
+def test_the_terminal_table_is_plain_text_where_there_is_no_terminal(rich: Record):
+    text = plain_table(rich, limit=4)
+    assert "\x1b" not in text
+    assert text.startswith("No placement beats the baseline")
+    lines = [line.split()[0] for line in text.splitlines() if line.strip()[:2].strip().isdigit()]
+    assert lines[-4:] == ["10", "12", "6", "9"]
+    assert "... and 22 more in trials.csv" in text
+
+
+def test_markup_in_labels_is_printed_not_obeyed():
+    rows = [trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.3, label="[red]x[/nothing]")]
+    console = Console(file=io.StringIO(), width=100)
+    console.print(terminal_table(record(rows)))
+    assert "[red]x[/nothing]" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(rich: Record, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="the report cannot be written into .*; make it writable"):
+        write(rich, tmp_path / "file")
+
+
+def test_the_report_needs_neither_torch_nor_optuna():
+    code = "import gamsearch.reporting, sys; print(sorted({'torch', 'optuna', 'ultralytics'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# --- the confirmation of the best candidate ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("gains", "beginning"),
+    [
+        (
+            [0.010, 0.012, 0.011, 0.013],
+            "GAM@4 r4, the best of 2 candidates, beats the baseline by +0.0115 ± 0.0021 (95 %",
+        ),
+        ([0.010, -0.012, 0.011, -0.008], "No placement is shown to beat the baseline: the best of 2 candidates, GAM@4"),
+        (
+            [-0.010, -0.012, -0.011, -0.013],
+            "No placement beats the baseline: the best of 2 candidates, GAM@4 r4, gained",
+        ),
+    ],
+)
+def test_the_verdict_follows_the_paired_gains_at_seeds_at_which_the_best_was_not_chosen(gains, beginning):
+    assert confirmed(gains).verdict().startswith(beginning)
+
+
+def test_the_interval_is_students_t_over_the_paired_gains():
+    from scipy import stats
+
+    gains = [0.010, -0.012, 0.011, -0.008, 0.002]
+    low, high = stats.ttest_1samp(gains, 0.0).confidence_interval(0.95)
+    confirmation = confirmed(gains).confirmation
+    assert (confirmation.mean - confirmation.half_width, confirmation.mean + confirmation.half_width) == pytest.approx(
+        (low, high)
+    )
+
+
+def test_the_page_shows_the_gain_at_the_other_seeds():
+    assert "Same, at other seeds" in page(confirmed([0.010, 0.012])) and "2 paired seeds" in page(
+        confirmed([0.01, 0.02])
+    )
+    assert "Same, at other seeds" not in page(confirmed([0.010]))
+
+
+def test_one_other_seed_confirms_nothing():
+    assert confirmed([0.02]).confirmation is None

@@ -1,0 +1,135 @@
+"""What `status` says of runs that are finished, killed, at work or not there, and that it changes nothing."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from support.paths import ROOT
+
+from gamsearch.cli.main import main
+from gamsearch.errors import RunError
+from gamsearch.reporting.status import status
+from gamsearch.runs.folder_lock import LOCK, announced, at_work
+from gamsearch.study import store as records
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+REPLAY = ["run", "--evaluator", "replay", "--sampler", "random", "--noise-seeds", "2", "--epochs", "5"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A finished replay of four trainings."""
+    out = tmp_path_factory.mktemp("status") / "results"
+    assert main([*REPLAY, "--trials", "4", "--out", str(out), "--name", "four"]) == 0
+    return out / "four"
+
+
+def lines(folder: Path, **more) -> dict[str, str]:
+    """What is said, by the first word of each line."""
+    said = status(folder, **more)
+    return {"state": said[0].split(": ", 1)[1]} | {line.split()[0]: line[10:] for line in said[1:]}
+
+
+def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir() if p.is_file() and p.name != LOCK}
+
+
+def test_a_finished_run_says_so_and_what_it_found(finished):
+    before = contents(finished)
+    said = lines(finished)
+    assert said["state"].startswith("finished (4 candidates were evaluated")
+    assert "5 complete" in said["trials"] and said["used"] == "4 of 4 trainings"
+    record = records.record(records.load(finished), "four")
+    assert record.candidates.iloc[0]["label"] in said["best"]
+    assert f"baseline mAP50-95 {record.baseline['map50_95']:.4f}" in said["best"]
+    assert "trials and" in said["rate"] and "left" not in said and "now" not in said
+    assert f"optuna-dashboard {finished / records.JOURNAL}" in said["browse"]
+    assert contents(finished) == before
+
+
+def test_a_torn_last_line_is_left_as_it_is(finished, tmp_path):
+    torn = (finished / records.JOURNAL).read_bytes() + b'{"op_code": 5, "worker_id": "'
+    (tmp_path / records.JOURNAL).write_bytes(torn)
+    assert "5 complete" in lines(tmp_path)["trials"]
+    assert (tmp_path / records.JOURNAL).read_bytes() == torn
+    assert [p.name for p in tmp_path.iterdir()] == [records.JOURNAL]
+
+
+def test_a_run_that_was_cut_off_is_interrupted(finished, tmp_path):
+    whole = (finished / records.JOURNAL).read_text().splitlines(keepends=True)
+    ends = [i for i, line in enumerate(whole) if '"state":1' in line]
+    (tmp_path / records.JOURNAL).write_text("".join(whole[: ends[2] + 1]))
+    said = lines(tmp_path)
+    assert said["state"] == "interrupted; the same command goes on from here"
+    assert said["used"] == "2 of 4 trainings"
+
+
+def test_who_is_at_work_is_told_while_the_folder_is_held(finished, tmp_path):
+    (tmp_path / records.JOURNAL).write_bytes((finished / records.JOURNAL).read_bytes())
+    with FileLock(tmp_path / LOCK), announced(tmp_path, "verification"):
+        said = lines(tmp_path)
+        assert at_work(tmp_path)
+    assert f"verification by process {os.getpid()}" in said["state"] and said["state"].startswith("running")
+    assert not at_work(tmp_path) and lines(tmp_path)["state"].startswith("finished")
+
+
+def test_looking_does_not_take_the_lock(tmp_path):
+    lock = FileLock(tmp_path / LOCK)
+    with lock:
+        pass
+    at_work(tmp_path)
+    with lock.acquire(timeout=0):
+        assert at_work(tmp_path)
+
+
+def test_the_rate_counts_the_last_hour_alone(finished, tmp_path):
+    (tmp_path / records.JOURNAL).write_bytes((finished / records.JOURNAL).read_bytes())
+    with FileLock(tmp_path / LOCK):
+        later = datetime.now() + timedelta(hours=2)
+        assert "rate" not in lines(tmp_path, now=later)
+        soon = lines(tmp_path, now=datetime.now() + timedelta(minutes=30))
+    trials, epochs = map(float, re.findall(r"([\d.]+) (?:trials|epochs)", soon["rate"]))
+    assert epochs == pytest.approx(5 * trials, rel=0.01) and 5 < trials < 12
+
+
+def test_a_run_that_has_just_begun_has_no_record_yet(tmp_path):
+    with FileLock(tmp_path / LOCK), announced(tmp_path, "search"):
+        assert "just begun" in status(tmp_path)[1]
+    with pytest.raises(RunError, match="holds no run"):
+        status(tmp_path)
+
+
+def test_a_run_in_its_baseline_stage_and_at_work_is_told_while_it_writes(tiny_data, tmp_path):
+    small = ["--epochs", "1", "--baseline-epochs", "40", "--imgsz", "64", "--batch", "4", "--noise-seeds", "1"]
+    words = ["run", "--data", str(tiny_data), "--space", "gam-demo", "--trials", "1", *small, "--name", "live"]
+    command = [sys.executable, "-m", "gamsearch", *words]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    folder, until = tmp_path / "results" / "live", time.monotonic() + 200
+    try:
+        while not (folder / "baseline" / "kept.pt").exists():
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.2)
+        said = lines(folder)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert f"by process {process.pid}" in said["state"]
+    assert said["now"] == "baseline stage of 40 epochs" and said["trials"] == "none yet"
+    assert lines(folder)["state"] == "interrupted; the same command goes on from here"
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "."])
+def test_a_folder_without_a_run_gives_one_sentence(tmp_path, monkeypatch, capsys, folder):
+    monkeypatch.chdir(tmp_path)
+    assert main(["status", folder]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("gamsearch: ") and said.count("\n") == 1

@@ -1,0 +1,297 @@
+"""The verification in the report: its place, its table, its figures, the blocks for pasting, how to reproduce it."""
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.pages import Elements
+from support.records import HOSTILE, confirmed, rich_record
+from support.verified_records import EXAMPLES, SETTINGS, all_worse, barely_begun, complete, incomplete, single, verified
+
+from gamsearch.analysis.verification import SCALE_UP, Verification
+from gamsearch.reporting import plain_table, write
+from gamsearch.reporting import snippets as paste
+from gamsearch.reporting import verification_figures as verified_figures
+from gamsearch.reporting import verification_rows as finalists
+from gamsearch.reporting.html_page import page
+from gamsearch.reporting.provenance_section import verify_command
+from gamsearch.study.record import Record
+
+SEARCHED = "The search alone, in brief training: No placement beats the baseline beyond the noise"
+
+
+def words(record: Record) -> str:
+    """The text of the page with ordinary spaces and hyphens."""
+    text = " ".join(" ".join(Elements(page(record)).words).split())
+    return text.replace("\N{MINUS SIGN}", "-")
+
+
+def changed(record: Record, **more: Any) -> Record:
+    """The record with other fields of its verification."""
+    return replace(record, verification=replace(record.verification, **more))
+
+
+@pytest.mark.parametrize("make", [complete, incomplete, single, all_worse])
+def test_the_verdict_of_the_verification_comes_first_and_that_of_the_search_stands_below(make):
+    record = make()
+    seen = words(record)
+    assert record.verdict() == record.verification.verdict() != record.brief_verdict()
+    assert seen.index(record.verdict()) < seen.index(SEARCHED) < seen.index("Verified at full budget")
+    assert re.findall(r"<h2>(.*?)</h2>", page(record))[:2] == ["Verified at full budget", "Pareto front"]
+    text = " ".join(plain_table(record).split())
+    assert text.startswith(record.verdict()) and SEARCHED in text
+
+
+@pytest.mark.parametrize("verification", [None, {}, {"finalists": [], "settings": {}}])
+def test_a_record_without_a_verification_is_reported_as_before(verification, tmp_path: Path):
+    record = replace(rich_record(), verification=Verification.from_dict(verification))
+    assert page(record) == page(rich_record()) and "Verified at full budget" not in page(record)
+    assert record.verdict() == record.brief_verdict()
+    assert [path.name for path in write(record, tmp_path)] == ["trials.csv", "report.html", "pareto.png"]
+
+
+def test_one_pair_of_seeds_leaves_the_verdict_to_the_search():
+    record = barely_begun()
+    assert not record.verified and record.verdict() == record.brief_verdict()
+    seen = words(record)
+    assert "Still missing" in seen and "#12 GAM@9 r8 + GAM@18 r32: 5 of 5 seeds" in seen
+
+
+def test_what_is_missing_is_listed_and_only_then():
+    seen = words(incomplete())
+    assert "#12 GAM@9 r8 + GAM@18 r32: 4 of 5 seeds" in seen and "yolov8s, no attention: 4 of 5 seeds" in seen
+    assert "Still missing: #12" in " ".join(plain_table(incomplete(), width=200).split())
+    assert "Incomplete." not in words(complete()) and "Still missing" not in plain_table(complete())
+
+
+def test_the_table_has_what_decides_and_the_best_gain_first():
+    rows = finalists.rows(complete().verification)
+    texts = {column.title: [column.text(row) for row in rows] for column in finalists.columns()}
+    best = rows[1].compared
+    assert texts["finalist"] == [
+        "baseline",
+        "#10 GAM@6 r8 + GAM@9 r16",
+        "#12 GAM@9 r8 + GAM@18 r32",
+        "#6 GAM@9 r8",
+        "yolov8s, no attention",
+    ]
+    assert texts["claim"] == ["", "better", "not distinguishable", "worse", "better"]
+    assert texts["mAP50-95 difference"][1] == f"{best.gain.mean:+.4f} ± {best.gain.half_width:.4f}"
+    assert texts["latency ratio"][1] == f"{best.latency.mean:.3f} [{best.latency.low:.3f}, {best.latency.high:.3f}]"
+    assert texts["p (Holm)"][2] == f"{rows[2].compared.gain.p_holm:.4f}" and texts["p (Holm)"][4] == "<0.0001"
+    assert texts["seeds needed"][1] == f"{best.gain.seeds_needed}"
+    assert texts["mAP50-95"][0] == "0.3997" and texts["seeds"] == ["5"] * 5
+
+
+def test_a_finalist_with_one_seed_gets_neither_interval_nor_claim():
+    row = finalists.rows(incomplete().verification)[2]
+    texts = {column.title: column.text(row) for column in finalists.columns()}
+    assert "±" not in texts["mAP50-95 difference"] and texts["p (Holm)"] == texts["seeds needed"] == ""
+    assert texts["claim"] == "fewer than two paired seeds"
+
+
+def test_classes_and_sizes_are_folded_away_and_said_to_be_exploratory():
+    record = complete()
+    text = page(record)
+    folded = re.search(r"<details><summary>By class.*?</details>", text, re.DOTALL)[0]
+    seen = " ".join(Elements(folded).words).replace("\N{NO-BREAK SPACE}", " ").replace("\N{MINUS SIGN}", "-")
+    best = record.verification.finalists[0]
+    for found in (best.per_class["Platelets"]["map50_95"], best.per_size["large"]):
+        assert finalists.spread(found) in seen
+    assert "Nothing here is corrected" in seen and "small" not in seen
+    assert "1000 resamples" in text
+
+
+def test_kendalls_tau_is_told_from_three_finalists_on():
+    record = complete()
+    assert f"Kendall's tau between brief and verified gains is {record.verification.agreement.tau:+.2f}" in words(
+        record
+    )
+    assert "needs three verified finalists; there are 2 so far" in words(incomplete())
+    assert "needs three verified finalists; there is 1 so far" in words(single())
+    assert verified_figures.agreement_figure(single().verification) is None
+    assert verified_figures.agreement_figure(incomplete().verification) is not None
+
+
+def test_the_winner_is_drawn_and_can_be_exported():
+    seen = words(verified([0.001, 0.02]))
+    assert "Largest verified gain in mAP50-95 (+0.02" in seen and "export results/bccd-yolov8n --trial 12" in seen
+    assert "Best mAP50-95 on the front: trial 10" in words(barely_begun())
+
+
+def test_figures_have_text_that_says_what_they_show():
+    labels = [attributes["aria-label"] for attributes in Elements(page(complete())).named("figure")]
+    assert all(labels) and len(set(labels)) == len(labels)
+    (forest,) = [label for label in labels if label.startswith("Forest plot")]
+    for one in complete().verification.finalists:
+        assert f"{finalists.name(one)} {finalists.spread(one.gain)}, {one.gain.claim}" in forest
+
+
+# -- blocks for pasting -------------------------------------------------------------------------------------------
+
+
+def test_the_blocks_are_written_beside_the_page_and_are_the_same_in_it(tmp_path: Path):
+    record = complete()
+    written = {path.name: path for path in write(record, tmp_path)}
+    assert list(written) == ["trials.csv", "report.html", "pareto.png", "verdict.md", "verdict.tex"]
+    blocks = "".join(Elements(written["report.html"].read_text(encoding="utf-8")).words)
+    for name in ("verdict.md", "verdict.tex"):
+        assert written[name].read_text(encoding="utf-8") in blocks
+
+
+@pytest.mark.parametrize("make", EXAMPLES.values())
+def test_every_row_of_the_markdown_table_has_as_many_cells_as_its_head(make):
+    lines = [line for line in paste.markdown(make()).splitlines() if line.startswith("|")]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+    assert len(lines) == 2 + len(finalists.rows(make().verification))
+
+
+@pytest.mark.parametrize("make", EXAMPLES.values())
+def test_every_row_of_the_latex_table_has_as_many_cells_as_its_columns(make):
+    text = paste.latex(make())
+    letters = re.search(r"\\begin\{tabular\}\{([lr]+)\}", text)[1]
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {len(letters)}
+    assert len(rows) == 1 + len(finalists.rows(make().verification))
+
+
+def test_the_caption_states_seeds_epochs_size_data_and_correction():
+    for text in (paste.markdown(complete()), paste.latex(complete()).replace(r"\%", "%")):
+        for fact in ("5 paired seeds (0 to 4)", "100 epochs", "160 px", "bccd/data.yaml", "5e0d3a07c1b9"):
+            assert fact in text
+        assert "Holm-corrected for 3 finalists" in text and "yolov8s is a control of its own and not corrected" in text
+    assert "1 of 5 paired seeds" in paste.markdown(incomplete())
+
+
+def test_latex_specials_are_escaped():
+    bad = r"a_b & 50% $x$ #1 {y} \cmd ~ ^ <|>"
+    record = complete()
+    text = paste.latex(changed(record, chosen=tuple({**one, "label": bad} for one in record.verification.chosen)))
+    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")]
+    assert (
+        r"a\_b \& 50\% \$x\$ \#1 \{y\} \textbackslash{}cmd \textasciitilde{} \textasciicircum{} "
+        r"\textless{}\textbar{}\textgreater{} &"
+    ) in body
+    half = record.verification.best.gain.half_width
+    assert rf"$+0.0118 \pm {half:.4f}$" in body and r"$<0.0001$" in body
+
+
+def test_markdown_of_hostile_labels_stays_a_table():
+    record = complete()
+    bad = "a|b `c` *d* _e_ <script>alert(1)</script> [x](http://evil.example)\nnew & line"
+    text = paste.markdown(changed(record, chosen=tuple({**one, "label": bad} for one in record.verification.chosen)))
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1 and len(lines) == 7
+    assert not re.search(r"(?<!\\)[<\[]", text.replace(" [1.", "").replace("[1.", "")) or r"\<script\>" in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_accepts_the_table(tmp_path: Path):
+    head, tail = r"\documentclass{article}\usepackage{booktabs}\begin{document}", r"\end{document}"
+    (tmp_path / "x.tex").write_text(f"{head}\n{paste.latex(complete())}\n{tail}", encoding="utf-8")
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "x.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+# -- hostile and broken records -----------------------------------------------------------------------------------
+
+
+def test_hostile_text_in_a_verification_stays_text():
+    record = complete()
+    chosen = tuple({**one, "label": HOSTILE} for one in record.verification.chosen)
+    trainings = {
+        key: {seed: done | {"per_class": {HOSTILE: {"map50_95": 0.1}}} for seed, done in listed.items()}
+        for key, listed in record.verification.trainings.items()
+    }
+    settings = dict.fromkeys(SETTINGS, HOSTILE) | {"seeds": 5, "train": {HOSTILE: HOSTILE}}
+    control = {"name": HOSTILE, "model": HOSTILE}
+    bad = changed(record, chosen=chosen, trainings=trainings, settings=settings, control=control)
+    text = page(bad, {"commit": HOSTILE, "machine": {HOSTILE: HOSTILE}})
+    elements = Elements(text)
+    assert not elements.named("img") and "<script>alert" not in text
+    assert len(elements.named("script")) == len(Elements(page(record)).named("script"))
+    drawn = [make(bad.verification) for make in FIGURES]
+    assert all("<script" not in repr(figure.to_dict()) for figure in drawn)
+
+
+FIGURES = (verified_figures.forest_figure, verified_figures.front_figure, verified_figures.agreement_figure)
+
+
+@pytest.mark.parametrize("missing", ["latency_ratio", "latency_interval", "per_class", "per_size", "map50", "map50_95"])
+def test_a_figure_that_no_training_has_is_left_out(missing, tmp_path: Path):
+    record = complete()
+    trainings = {
+        key: {seed: {k: v for k, v in done.items() if k != missing} for seed, done in listed.items()}
+        for key, listed in record.verification.trainings.items()
+    }
+    bare = changed(record, trainings=trainings, bootstrap={})
+    write(bare, tmp_path)
+    assert "nan" not in (paste.markdown(bare) + paste.latex(bare) + plain_table(bare)).replace("(1 nan", "")
+    assert "nan" not in words(bare).replace("nan: loss is NaN", "").replace("(1 nan", "").lower().replace("nan:", "")
+
+
+def test_a_verification_of_which_nothing_is_trained_yet_can_be_reported(tmp_path: Path):
+    record = changed(complete(), trainings={}, bootstrap={})
+    assert len(write(record, tmp_path)) == 5
+    assert "figure-forest" not in page(record) and "baseline: 5 of 5 seeds" in words(record)
+
+
+def test_a_confirmed_search_keeps_its_own_sentence_below():
+    record = replace(confirmed([0.010, 0.012, 0.011, 0.013]), verification=complete().verification)
+    assert "GAM@4 r4, the best of 2 candidates, beats the baseline" in words(record)
+    assert record.verdict() == complete().verdict()
+
+
+# -- how to reproduce ---------------------------------------------------------------------------------------------
+
+
+def test_the_command_of_the_verification_names_all_that_was_chosen():
+    assert verify_command(complete()) == (
+        "python -m gamsearch verify results/bccd-yolov8n --top 3 --seeds 5 --epochs 100 --scale-up yolov8s.yaml "
+        "--train mosaic=0.5"
+    )
+    recorded = changed(complete(), settings={**SETTINGS, "command": "verify it postgresql://a:secret@b/c"})
+    assert verify_command(recorded) == "verify it postgresql://a:***@b/c"
+    assert verify_command(complete()) in words(complete())
+
+
+def test_the_page_says_where_the_run_took_place(tmp_path: Path):
+    manifest = {
+        "commit": "2809c91e0b6e",
+        "machine": {"cpu": "AMD EPYC", "threads": 1},
+        "fingerprints": {"data": "eaed65b5637a"},
+        "seeds": {"search": 0, "baseline": [0, 1]},
+        "settings": {"data": "left out, as the record has it"},
+    }
+    (tmp_path / "manifest.yaml").write_text(yaml.safe_dump(manifest), encoding="utf-8")
+    write(complete(), tmp_path)
+    seen = " ".join(Elements((tmp_path / "report.html").read_text(encoding="utf-8")).words)
+    for fact in ("2809c91e0b6e", "AMD EPYC", "eaed65b5637a", "0, 1", "NVIDIA H100", "2.14.1"):
+        assert fact in seen
+    assert "python -m gamsearch run --from results/bccd-yolov8n/manifest.yaml" in seen
+    assert "left out" not in seen
+
+
+@pytest.mark.parametrize("content", [None, "[", "- a list", "\x00", "", "machine: " + "[" * 5000])
+def test_without_a_readable_manifest_the_page_does_not_speak_of_one(content, tmp_path: Path):
+    if content is not None:
+        (tmp_path / "manifest.yaml").write_text(content, encoding="utf-8")
+    write(complete(), tmp_path)
+    assert "manifest.yaml" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_scale_up_has_a_look_of_its_own():
+    symbols = [look["symbol"] for look in verified_figures.LOOKS.values()]
+    assert len(set(symbols)) == len(symbols)
+    (control,) = [
+        trace
+        for trace in verified_figures.forest_figure(complete().verification).data
+        if trace.name.startswith("scale")
+    ]
+    assert control.marker.symbol == verified_figures.LOOKS[SCALE_UP]["symbol"]

@@ -1,0 +1,266 @@
+"""Whole runs as a user starts them: a real two-trial search, killed and resumed, its report and its export."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from optuna.trial import TrialState
+
+import gamsearch as gamsearch_package
+from gamsearch.study import store as records
+
+SMALL = ["--imgsz", "64", "--batch", "4", "--epochs", "1", "--baseline-epochs", "1", "--noise-seeds", "2"]
+
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(gamsearch_package.__file__).parents[1])}
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "gamsearch", *words]
+
+
+def gamsearch(*words: str, cwd: Path) -> subprocess.CompletedProcess:
+    return subprocess.run(command(*words), cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+
+
+def start(words: list[str], cwd: Path, errors: Path) -> subprocess.Popen:
+    with errors.open("w") as file:
+        return subprocess.Popen(command(*words), cwd=cwd, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=file)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def search(tiny_data: Path, home: Path) -> tuple[list[str], Path]:
+    """A two-trial search that was killed with -9 while its first candidate was being trained."""
+    words = ["run", "--data", str(tiny_data), "--space", "gam-demo", "--trials", "2", *SMALL, "--name", "killed"]
+    process = start(words, home, home / "killed.txt")
+    folder = home / "results" / "killed"
+    _wait_for(lambda: ("running", "GAM@4 r4") in _states(folder), process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    return words, folder
+
+
+def _states(folder: Path) -> list[tuple[str, str]]:
+    """State and label of the trials so far; the journal may be in the middle of a write."""
+    import shutil
+    import tempfile
+
+    if not (folder / records.JOURNAL).exists():
+        return []
+    with tempfile.TemporaryDirectory() as copy:
+        shutil.copy(folder / records.JOURNAL, copy)
+        try:
+            rows = records.table(records.load(Path(copy)))
+            return list(zip(rows["state"], rows["label"], strict=True))
+        except Exception:
+            return []
+
+
+def _wait_for(condition, process: subprocess.Popen, seconds: float = 240) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < until, "the run did not get so far in time"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def resumed(search, home: Path) -> tuple[subprocess.CompletedProcess, Path, dict]:
+    words, folder = search
+    before = records.load(folder)
+    baseline = records.baseline_trial(before).user_attrs["measurement"]
+    seeds = before.user_attrs.get("baseline_seeds")
+    return gamsearch(*words, cwd=home), folder, {"baseline": baseline, "seeds": seeds}
+
+
+def test_a_killed_search_is_resumed_and_finishes(resumed):
+    done, folder, _ = resumed
+    assert done.returncode == 0, done.stderr
+    assert "(resumed)" in done.stdout and "2 candidates were evaluated" in done.stdout
+    rows = records.table(records.load(folder))
+    assert rows[rows["state"] == "complete"]["label"].tolist().count("baseline") == 1
+    assert sum(rows["state"] == "complete") == 3 and rows["key"][rows["state"] == "complete"].is_unique
+
+
+def test_what_was_recorded_before_the_kill_is_unchanged_and_not_measured_again(resumed):
+    _, folder, before = resumed
+    study = records.load(folder)
+    assert records.baseline_trial(study).user_attrs["measurement"] == before["baseline"]
+    assert study.user_attrs["baseline_seeds"] == before["seeds"]
+
+
+def test_the_killed_trial_is_marked_interrupted_and_stands_in_the_queue_again(resumed):
+    study = records.load(resumed[1])
+    killed = [t for t in records.trials(study) if records.interrupted(t)]
+    again = [t for t in records.trials(study) if t.user_attrs.get("retry_of") is not None]
+    assert [t.number for t in killed] == [again[0].user_attrs["retry_of"]] and len(again) == 1
+    assert again[0].system_attrs["fixed_params"] == killed[0].params
+
+
+def candidates(folder: Path) -> list:
+    """The complete trials but the baseline."""
+    complete = records.trials(records.load(folder), TrialState.COMPLETE)
+    return [trial for trial in complete if trial.user_attrs["label"] != "baseline"]
+
+
+def test_every_candidate_inherited_the_whole_baseline(resumed):
+    for trial in candidates(resumed[1]):
+        audit = trial.user_attrs["measurement"]["provenance"]["audit"]
+        assert (audit["tensors_inherited"], audit["tensors_expected"], audit["misplaced"]) == (355, 355, 0)
+
+
+def test_the_run_leaves_a_table_a_page_and_a_picture(resumed):
+    folder = resumed[1]
+    states = records.table(records.load(folder))["state"].tolist()
+    assert pd.read_csv(folder / "trials.csv")["state"].tolist() == [s for s in states if s != "waiting"]
+    assert (folder / "pareto.png").stat().st_size > 10_000
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Pareto" in page
+    assert "355 of 355 tensors in each of 2 candidates, 0 in the wrong place" in page
+
+
+def test_report_rebuilds_what_is_derived_from_the_record(resumed, home: Path):
+    folder = resumed[1]
+    (folder / "trials.csv").unlink()
+    done = gamsearch("report", str(folder), cwd=home)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "trials.csv").is_file()
+
+
+def test_resuming_needs_no_option_but_the_name(resumed, home: Path, tiny_data: Path):
+    done = gamsearch("run", "--name", "killed", cwd=home)
+    assert done.returncode == 0, done.stderr
+    assert "2 candidates were evaluated" in done.stdout
+
+
+def test_resuming_with_other_settings_is_refused_and_nothing_is_lost(resumed, home: Path):
+    folder = resumed[1]
+    before = (folder / records.JOURNAL).read_bytes()
+    done = gamsearch("run", "--name", "killed", "--epochs", "3", cwd=home)
+    assert done.returncode == 2
+    assert "was made with --epochs 1, not 3" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert (folder / records.JOURNAL).read_bytes() == before
+
+
+def test_a_second_run_in_the_same_folder_is_refused(resumed, home: Path):
+    from filelock import FileLock
+
+    with FileLock(resumed[1] / ".lock"):
+        done = gamsearch("run", "--name", "killed", cwd=home)
+    assert done.returncode == 2 and "in use by another run" in done.stderr
+
+
+def test_other_settings_are_refused_from_the_first_epoch_of_the_baseline_stage_on(tiny_data: Path, home: Path):
+    words = ["run", "--data", str(tiny_data), "--space", "gam-demo", "--trials", "1", *SMALL, "--name", "early"]
+    process = start(words, home, home / "early.txt")
+    last = home / "results" / "early" / "baseline" / "args.yaml"
+    _wait_for(last.exists, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    done = gamsearch("run", "--name", "early", "--baseline-epochs", "3", cwd=home)
+    assert done.returncode == 2 and "was made with --baseline-epochs 1, not 3" in done.stderr
+
+
+def test_a_run_whose_trainings_had_another_recipe_is_not_gone_on_with(resumed, tmp_path: Path):
+    folder = tmp_path / "results" / "older"
+    shutil.copytree(resumed[1], folder)
+    study = records.load(folder)
+    prints = dict(study.user_attrs["fingerprints"])
+    assert prints.pop("recipe").startswith("optimizer AdamW, lr0 0.001, ")
+    for recipe, sentence in ({}, "recorded by an earlier gamsearch"), ({"recipe": "another"}, "the recipe changed"):
+        study.set_user_attr("fingerprints", {**prints, **recipe})
+        done = gamsearch("run", "--name", "older", cwd=tmp_path)
+        assert done.returncode == 2 and sentence in done.stderr, done.stderr
+
+
+def test_a_run_that_was_moved_goes_on_where_it_is_now(resumed, home: Path):
+    import shutil
+
+    shutil.copytree(resumed[1], home / "elsewhere" / "killed")
+    done = gamsearch("run", "--name", "killed", "--out", "elsewhere", cwd=home)
+    assert done.returncode == 0, done.stderr
+    assert "in elsewhere/killed (resumed)" in done.stdout
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tiny_data: Path, home: Path):
+    words = ["run", "--data", str(tiny_data), "--space", "gam-demo", "--trials", "3", *SMALL, "--name", "stopped"]
+    process = start(words, home, home / "stopped.txt")
+    _wait_for(lambda: ("running", "baseline") in _states(home / "results" / "stopped"), process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    errors = (home / "stopped.txt").read_text()
+    assert "everything recorded is kept" in errors and "Traceback" not in errors
+
+
+WITHOUT_GAMSEARCH = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name == "gamsearch" or name.startswith("gamsearch."):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Blocked())
+sys.path.insert(0, ".")
+import torch
+image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+traced = torch.jit.load("trial-{number}.torchscript")(image)
+import gam_standalone
+from ultralytics import YOLO
+model = YOLO("trial-{number}.pt").model.float().eval()
+assert type(model.model[{row}]).__name__ == "GAM"
+difference = float((model(image)[0] - traced).abs().max() / traced.abs().max())
+assert difference < 1e-4, difference
+assert YOLO("trial-{number}.yaml").model.state_dict().keys() == model.state_dict().keys()
+files = set(getattr(m, "__file__", None) for n, m in list(sys.modules.items()) if n.split(".")[0] == "gamsearch")
+assert not files - set([None, gam_standalone.__file__]), files
+print("same without gamsearch")
+"""
+
+
+def test_an_export_is_the_trials_model_and_works_without_gamsearch(resumed, home: Path):
+    folder = resumed[1]
+    trial = candidates(folder)[0]
+    done = gamsearch("export", str(folder), "--trial", str(trial.number), cwd=home)
+    assert done.returncode == 0, done.stderr
+    for suffix in ("yaml", "pt", "onnx", "torchscript"):
+        assert f"trial-{trial.number}.{suffix}" in done.stdout
+    row = int(trial.user_attrs["architecture"]["placements"][0]["site"]) + 1
+    script = WITHOUT_GAMSEARCH.format(number=trial.number, row=row)
+    alone = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=folder / "export",
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert "same without gamsearch" in alone.stdout, alone.stderr
+
+
+def test_the_exported_yaml_says_its_scale_and_where_it_comes_from(resumed, home: Path):
+    folder = resumed[1]
+    done = gamsearch("export", str(folder), "--pick", "latency_ms", cwd=home)
+    assert done.returncode == 0, done.stderr
+    text = (folder / "export" / "best.yaml").read_text(encoding="utf-8")
+    assert "scale: n" in text and "# Run killed, trial" in text and "map50_95" in text and "fingerprint" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--pick", "speed"], "takes knee, map50_95, latency_ms"),
+        (["--trial", "99"], "there is no trial 99"),
+    ],
+)
+def test_an_export_that_cannot_be_is_refused(resumed, home: Path, words, sentence):
+    done = gamsearch("export", str(resumed[1]), *words, cwd=home)
+    assert done.returncode == 2 and sentence in done.stderr

@@ -1,0 +1,168 @@
+"""A verification on a real, tiny run: what is trained, from which weights, what is recorded, and what is refused."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from gamsearch.study import store as records
+from gamsearch.training.baseline import start_model
+from gamsearch.cli.main import main
+from gamsearch.training.dataset import DataSet
+from gamsearch.space.detector import Detector
+from gamsearch.errors import OptionError
+from gamsearch.training.details import SIZES, joined, per_size
+from gamsearch.analysis.image_bootstrap import Detections, paired_bootstrap
+from gamsearch.runs.verify import next_scale
+
+SMALL = ["--imgsz", "64", "--batch", "4", "--epochs", "1", "--baseline-epochs", "1", "--noise-seeds", "2"]
+VERIFY = ["--top", "1", "--seeds", "2", "--epochs", "2"]
+
+
+@pytest.fixture(scope="module")
+def home(tiny_data: Path, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("verified")
+    run = ["run", "--data", str(tiny_data), "--space", "gam-demo", "--trials", "1", *SMALL]
+    assert main([*run, "--out", str(folder), "--name", "one"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def verified(home: Path) -> Path:
+    assert main(["verify", str(home / "one"), *VERIFY, "--scale-up"]) == 0
+    return home / "one"
+
+
+def recorded(folder: Path) -> dict:
+    return records.load(folder).user_attrs["verification"]
+
+
+def test_finalist_baseline_and_the_next_scale_are_trained_at_the_same_seeds(verified):
+    state = recorded(verified)
+    (finalist,) = state["finalists"]
+    assert set(state["trainings"]) == {"baseline", finalist["key"], "scale-up"}
+    for trainings in state["trainings"].values():
+        assert [one["seed"] for one in trainings] == [0, 1]
+        assert all(0 <= one["map50_95"] <= one["map50"] <= 1 for one in trainings)
+    params = {key: trainings[0]["params_m"] for key, trainings in state["trainings"].items()}
+    assert params["baseline"] < params[finalist["key"]] < params["scale-up"]
+    assert state["scale_up"]["name"] == "yolov8s"
+    assert all(one["latency_ratio"] > 1.2 for one in state["trainings"]["scale-up"])
+    assert state["settings"]["latency"] == "torch"  # what `auto` is on a CPU
+
+
+def test_the_trainings_begin_at_the_original_weights_not_at_the_brief_runs(verified, tiny_data, monkeypatch):
+    """A training of no learning rate leaves the weights where it began: at those that the seed alone draws."""
+    shutil.copytree(verified, verified.parent / "still")
+    study = records.load(verified.parent / "still")
+    study.set_user_attr("verification", {})
+    still = ["--train", "lr0=0.0", "--train", "warmup_epochs=0.0"]
+    shutil.rmtree(verified.parent / "still" / "verify")
+    assert main(["verify", str(verified.parent / "still"), "--top", "1", "--seeds", "2", "--epochs", "1", *still]) == 0
+    key = records.baseline_trial(study).user_attrs["key"]
+    kept = torch.load(verified.parent / "still" / "verify" / "weights" / f"{key}-seed1.pt", weights_only=True)
+    start = start_model(Detector.load("yolov8n"), None, DataSet.read(tiny_data).names, seed=1).state_dict()
+    learnt = [name for name in start if name.endswith("conv.weight")]
+    assert learnt and all(torch.allclose(kept[name].float(), start[name], atol=1e-3) for name in learnt)
+
+
+def test_on_other_hardware_than_the_search_latency_is_measured_by_what_suits_it(verified):
+    folder = verified.parent / "from-a-gpu"
+    shutil.copytree(verified, folder)
+    study = records.load(folder)
+    study.set_user_attr("settings", {**study.user_attrs["settings"], "hardware": "a GPU", "latency": "cudagraph"})
+    study.set_user_attr("verification", {})
+    shutil.rmtree(folder / "verify")
+    assert main(["verify", str(folder), "--top", "1", "--seeds", "2", "--epochs", "1"]) == 0
+    assert recorded(folder)["settings"]["latency"] == "torch"
+
+
+def test_what_is_trained_already_is_kept_and_only_new_seeds_are_added(verified):
+    before = recorded(verified)
+    assert main(["verify", str(verified), "--top", "1", "--seeds", "3", "--epochs", "2"]) == 0
+    after = recorded(verified)
+    for key, trainings in after["trainings"].items():
+        assert trainings[:2] == before["trainings"][key]
+        assert [one["seed"] for one in trainings] == [0, 1, 2]
+
+
+def test_the_images_that_are_kept_give_the_recorded_map_again(verified):
+    state = recorded(verified)
+    for key in ("baseline", state["finalists"][0]["key"]):
+        kept = Detections.load(verified / "verify" / f"{key}-seed0.npz")
+        worthless = Detections(
+            kept.tp & False, kept.conf, kept.pred_cls, kept.pred_image, kept.target_cls, kept.target_image, kept.images
+        )
+        difference = paired_bootstrap(kept, worthless, resamples=10)
+        assert difference["map50_95"]["difference"] == pytest.approx(state["trainings"][key][0]["map50_95"], abs=1e-6)
+        per_class = state["trainings"][key][0]["per_class"]
+        mean = sum(one["map50_95"] for one in per_class.values()) / len(per_class)
+        assert mean == pytest.approx(state["trainings"][key][0]["map50_95"], abs=1e-6)
+
+
+def test_other_epochs_do_not_compare_and_are_refused(verified, capsys):
+    assert main(["verify", str(verified), *VERIFY[:-1], "3"]) == 2
+    assert "verified with epochs 2, not 3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--seeds", "1"], "--seeds must be at least 2"),
+        (["--top", "0"], "--top must be at least 1"),
+        (["--epochs", "0"], "--epochs must be at least 1"),
+        (["--train", "val=False"], "--train val=... is not taken"),
+    ],
+)
+def test_a_number_that_is_none_is_refused_in_a_sentence(home, capsys, words, said):
+    assert main(["verify", str(home / "one"), *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_replayed_run_cannot_be_verified(tmp_path, capsys):
+    assert main(["run", "--evaluator", "replay", "--trials", "2", "--out", str(tmp_path), "--name", "r"]) == 0
+    assert main(["verify", str(tmp_path / "r")]) == 2
+    assert "replays a table" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("model", "larger"),
+    [
+        ("yolov8n.yaml", "yolov8s.yaml"),
+        ("yolov8l.pt", "yolov8x.pt"),
+        ("yolov8m-p2.yaml", "yolov8l-p2.yaml"),
+        ("yolo11n", "yolo11s"),
+        ("yolov5nu.pt", "yolov5su.pt"),
+    ],
+)
+def test_the_next_scale_of_a_stock_detector_is_known(model, larger):
+    assert next_scale(model) == larger
+
+
+@pytest.mark.parametrize("model", ["yolov8x.yaml", "mine.pt", "best.pt"])
+def test_a_next_scale_that_is_not_known_is_asked_for(model):
+    with pytest.raises(OptionError, match="--scale-up"):
+        next_scale(model)
+
+
+def test_ap_per_size_looks_at_the_objects_of_that_size_alone():
+    import numpy as np
+
+    small, large = [10.0, 10.0, 20.0, 20.0], [100.0, 100.0, 150.0, 150.0]
+    image = {
+        "target_box": np.array([small, large]),
+        "target_cls": np.array([0, 0]),
+        "box": np.array([small]),
+        "conf": np.array([0.9], dtype=np.float32),
+        "cls": np.array([0]),
+        "tp": np.ones((1, 10), dtype=bool),
+    }
+    assert per_size([image]) == pytest.approx({"small": 1.0, "medium": None, "large": 0.0})
+    nothing = {**image, "box": np.zeros((0, 4)), "conf": np.zeros(0), "cls": np.zeros(0, int), "tp": np.zeros((0, 10))}
+    assert per_size([nothing]) == {"small": 0.0, "medium": None, "large": 0.0}
+    assert per_size([{**nothing, "target_box": np.zeros((0, 4)), "target_cls": np.zeros(0, int)}]) == dict.fromkeys(
+        SIZES
+    )
+    assert joined([image, nothing])["pred_image"].tolist() == [0]
+    assert joined([nothing, image])["target_image"].tolist() == [0, 0, 1, 1]

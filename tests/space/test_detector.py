@@ -1,0 +1,155 @@
+"""Detectors read without torch agree with the models that Ultralytics really builds from the same YAML."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gamsearch.errors import ModelError, SpaceError
+from gamsearch.space.detector import Detector, stock_detectors
+
+VARIANTS = ("", "-p2", "-p6", "-ghost", "-ghost-p2", "-ghost-p6")
+BUILT = [
+    *(f"yolov8n{variant}" for variant in VARIANTS),
+    *("yolov8s", "yolov8m", "yolov8l", "yolov8x", "yolov8m-p2", "yolov8m-ghost-p6"),
+    *("yolov3-tiny", "yolov5n", "yolov5n-p6", "yolov6n", "yolov9e", "yolov10n", "yolov10b"),
+    *("yolo11n", "yolo11x", "yolo12n", "yolo12l", "yolo26n", "yolo26s-p2"),
+]
+
+
+def built_maps(detector: Detector, imgsz: int = 256) -> dict[int, tuple[int, int]]:
+    """Channels and stride of every row's output map, from a forward through Ultralytics' rows on the meta device."""
+    import torch
+    from ultralytics.nn.tasks import parse_model
+
+    with torch.device("meta"):
+        rows, _ = parse_model(copy.deepcopy(detector.yaml), 3, verbose=False)
+    outputs: list = []
+    x = torch.zeros(1, 3, imgsz, imgsz, device="meta")
+    for row in list(rows.eval())[:-1]:
+        if isinstance(row.f, int):
+            x = x if row.f == -1 else outputs[row.f]
+        else:
+            x = [x if f == -1 else outputs[f] for f in row.f]
+        x = row(x)
+        outputs.append(x)
+    return {i: (o.shape[1], imgsz // o.shape[2]) for i, o in enumerate(outputs) if torch.is_tensor(o)}
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_channels_and_strides_are_those_of_the_built_model(name: str) -> None:
+    detector = Detector.load(name)
+    built = built_maps(detector)
+    if name == "yolov3-tiny":
+        del built[11]  # nn.ZeroPad2d: 9 x 9 instead of 8 x 8, which no integer stride describes
+    assert {i: (detector.rows[i].channels, detector.rows[i].stride) for i in built} == built
+
+
+def test_sites_of_yolov8n_are_its_blocks() -> None:
+    detector = Detector.load("yolov8n")
+    assert detector.stage_sites == (2, 4, 6, 8, 9, 12, 15, 18, 21)
+    assert detector.sites == tuple(range(22))
+    assert detector.strides == (8, 16, 32)
+    assert detector.readers(15) == (16, 22)
+    assert detector.readers(4) == (5, 14)
+    assert [row.part for row in detector.rows] == ["backbone"] * 10 + ["neck"] * 12 + ["head"]
+
+
+def test_the_scale_comes_from_the_name_as_in_ultralytics() -> None:
+    assert Detector.load("yolov8m-ghost-p6").scale == "m"
+    assert Detector.load("yolov8s.yaml").name == "yolov8s"
+    assert Detector.load("yolov8").name == "yolov8n"
+    assert Detector.load("yolov10b").scale == "b"
+
+
+def test_list_outputs_and_the_image_are_no_sites() -> None:
+    detector = Detector.load("yolov9e")
+    assert detector.rows[0].module == "nn.Identity" and detector.rows[10].module == "CBLinear"
+    assert not {0, 10, 11, 12, 13, 14, 42} & set(detector.sites)
+    assert 16 not in Detector.load("yolov8n-world").sites
+
+
+def test_a_yaml_of_the_users_says_its_scale(tmp_path: Path) -> None:
+    stock = copy.deepcopy(Detector.load("yolov8n").yaml)
+    path = tmp_path / "ours.yaml"
+    path.write_text(yaml.safe_dump({**stock, "scale": "s"}))
+    assert Detector.load(path).rows == Detector.load("yolov8s").rows
+    path.write_text(yaml.safe_dump({k: v for k, v in stock.items() if k != "scale"}, sort_keys=False))
+    assert Detector.load(str(path)).scale == "n"
+    (tmp_path / "yolov8-ours.yaml").write_text(path.read_text())
+    assert Detector.load(tmp_path / "yolov8x-ours.yaml").scale == "x"
+
+
+def test_the_yaml_in_a_checkpoint_keeps_its_own_scale_and_is_not_changed() -> None:
+    mapping = {**Detector.load("yolov8s").yaml, "nc": 3}
+    before = copy.deepcopy(mapping)
+    detector = Detector.from_yaml("yolov8n-somewhere", mapping)
+    detector.yaml["backbone"][0][3][0] = 8
+    assert detector.scale == "s" and mapping == before
+
+
+def test_every_listed_detector_loads_under_its_name() -> None:
+    names = stock_detectors()
+    assert {"yolov8n", "yolov8n-p2", "yolov8n-ghost-p6", "yolov5n", "yolo11n", "yolo12n", "yolo26n"} <= set(names)
+    for name in names:
+        detector = Detector.load(name)
+        assert detector.name == name and len(detector.strides) >= 2
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("yolov8q", "there is no detector 'yolov8q' (did you mean 'yolov8"),
+        ("nowhere/yolov8n.yaml", "there is no detector 'nowhere/yolov8n.yaml'"),
+        ("yolov8n-cls", "ends in Classify; the last row must be a detection head"),
+        ("", "there is no detector ''"),
+    ],
+)
+def test_a_name_that_is_no_detector_is_refused_in_one_sentence(name: str, sentence: str) -> None:
+    with pytest.raises(ModelError) as error:
+        Detector.load(name)
+    assert sentence in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("- 1\n- 2\n", "must hold a mapping with 'backbone:' and 'head:', not list"),
+        ("backbone: [[-1, 1, Conv, [8]]]\n", "must have a list 'head:'"),
+        ("backbone: [\n", "cannot be read as YAML"),
+        ("backbone: [[-1, 1, Conv]]\nhead: [[[0], 1, Detect, [nc]]]\n", "row 0 must be [from, repeats, module, argum"),
+        ("backbone: [[-1, 1, Conv, [8]]]\nhead: [[[3], 1, Detect, [nc]]]\n", "row 1 must be [from, repeats, module"),
+        ("backbone: [[-1, 1, Conv, [x]]]\nhead: [[[0], 1, Detect, [nc]]]\n", "row 0 must be"),
+        ("scales: {n: 3}\nbackbone: [[-1, 1, Conv, [8]]]\nhead: [[[0], 1, Detect, [nc]]]\n", "each of its 'scales:'"),
+        ("scale: z\nscales: {n: [1, 1, 8]}\nbackbone: [1]\nhead: [1]\n", "has no scale 'z'; its 'scales:' are n"),
+    ],
+)
+def test_a_file_that_is_no_model_yaml_is_refused_in_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ModelError) as error:
+        Detector.load(path)
+    assert sentence in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_yaml_file_runs_no_code(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    (tmp_path / "evil.yaml").write_text(f"backbone: !!python/object/apply:pathlib.Path.touch [{marker}]\n")
+    with pytest.raises(ModelError, match="cannot be read as YAML"):
+        Detector.load(tmp_path / "evil.yaml")
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("site", "sentence"),
+    [
+        (22, "site 22 is Detect, which nothing can follow; yolov8n offers 2, 4, 6, 8, 9, 12, 15, 18, 21"),
+        (40, "site 40 does not exist, the rows of yolov8n go from 0 to 22; yolov8n offers 2, 4"),
+        (-1, "site -1 does not exist"),
+    ],
+)
+def test_a_row_that_is_no_site_is_refused_with_those_that_are(site: int, sentence: str) -> None:
+    with pytest.raises(SpaceError) as error:
+        Detector.load("yolov8n").check_site(site)
+    assert str(error.value).startswith(sentence)

@@ -1,0 +1,234 @@
+"""Grafting against real Ultralytics models: with attention replaced by identity, the model is the stock model."""
+
+import copy
+import functools
+import importlib
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gamsearch.architecture import Architecture, Placement
+from gamsearch.errors import SpaceError
+from gamsearch.space.detector import Detector
+from gamsearch.space.graft import Graft, graft
+
+VARIANTS = ("", "-p2", "-p6", "-ghost", "-ghost-p2", "-ghost-p6")
+
+
+class StandIn(torch.nn.Module):
+    """Takes GAM's arguments and hands its input on, times `factor`; checks that the width it is told is real."""
+
+    factor = 1.0
+
+    def __init__(self, channels: int, *options: object) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        assert x.shape[1] == self.channels
+        return x if self.factor == 1.0 else x * self.factor
+
+
+@pytest.fixture(autouse=True)
+def stand_in() -> Iterator[None]:
+    """Let Ultralytics resolve the row name GAM to the stand-in for one test."""
+    tasks = importlib.import_module("ultralytics.nn.tasks")
+    before = tasks.__dict__.get("GAM")
+    tasks.GAM = StandIn
+    yield
+    if before is None:
+        del tasks.GAM
+    else:
+        tasks.GAM = before
+
+
+def build(yaml: dict) -> torch.nn.Module:
+    from ultralytics.nn.tasks import DetectionModel
+
+    return DetectionModel(copy.deepcopy({**yaml, "nc": 2}), verbose=False)
+
+
+def picture(imgsz: int) -> torch.Tensor:
+    return torch.rand(1, 3, imgsz, imgsz, generator=torch.Generator().manual_seed(1))
+
+
+@functools.lru_cache(maxsize=8)
+def stock(name: str) -> tuple[Detector, torch.nn.Module, torch.Tensor, torch.Tensor]:
+    """The stock detector, its model in evaluation mode, a picture and its output.
+
+    Batch norms take their statistics from one pass first, or the signal would fade before it reaches the head.
+    """
+    detector = Detector.load(name)
+    torch.manual_seed(0)
+    model = build(detector.yaml)
+    x = picture(2 * max(detector.strides))
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        model.train()(torch.cat([x, x.flip(3), 1 - x]))
+        return detector, model.eval(), x, model.eval()(x)[0]
+
+
+def grafted_model(name: str, architecture: Architecture) -> tuple[torch.nn.Module, Graft]:
+    """The grafted model with all weights of the stock model copied over the row map, row by row and strictly."""
+    detector, model, _, _ = stock(name)
+    result = graft(detector, architecture)
+    candidate = build(result.yaml)
+    for before, after in result.row_map.items():
+        candidate.model[after].load_state_dict(model.model[before].state_dict())
+    return candidate.eval(), result
+
+
+@st.composite
+def placements(draw: st.DrawFn, detector: Detector) -> list[Placement]:
+    """Any subset of all sites, each inline or read by any of its readers alone."""
+    chosen = []
+    for site in draw(st.sets(st.sampled_from(detector.sites), max_size=len(detector.sites))):
+        consumers = draw(st.sets(st.sampled_from(detector.readers(site))))
+        semantics = "branch" if consumers else "inline"
+        chosen.append(Placement(site, "GAM", (("rate", 4),), semantics, tuple(consumers)))
+    return chosen
+
+
+def assert_same_as_stock(name: str, chosen: list[Placement]) -> None:
+    detector, model, x, expected = stock(name)
+    candidate, result = grafted_model(name, Architecture.of(name, chosen))
+    assert candidate.stride.tolist() == model.stride.tolist() == list(detector.strides)
+    assert len(candidate.model) == len(model.model) + len(chosen)
+    for before, after in result.row_map.items():
+        ours, theirs = candidate.model[after], model.model[before]
+        assert (ours.type, ours.np) == (theirs.type, theirs.np)
+    assert {site: type(candidate.model[row]) for site, row in result.placed.items()} == {
+        p.site: StandIn for p in chosen
+    }
+    with torch.no_grad():
+        assert torch.equal(candidate(x)[0], expected)
+
+
+@settings(max_examples=18, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data(), variant=st.sampled_from(VARIANTS))
+def test_with_identity_as_attention_any_graft_of_any_yolov8n_is_the_stock_model(
+    data: st.DataObject, variant: str
+) -> None:
+    name = f"yolov8n{variant}"
+    assert_same_as_stock(name, data.draw(placements(Detector.load(name))))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_with_attention_after_every_row_every_yolov8n_is_the_stock_model(variant: str) -> None:
+    detector = Detector.load(f"yolov8n{variant}")
+    assert_same_as_stock(detector.name, [Placement(s, "GAM", (("rate", 4),)) for s in detector.sites])
+
+
+@pytest.mark.parametrize("name", ["yolov8s", "yolov8m", "yolov8l", "yolov8x", "yolov5n", "yolo11n", "yolov3-tiny"])
+def test_other_scales_and_families_graft_at_every_second_site_with_both_semantics(name: str) -> None:
+    detector = Detector.load(name)
+    chosen = [Placement(s, "GAM", (("rate", 4),)) for s in detector.sites[::2]]
+    chosen += [Placement(s, "GAM", (("rate", 4),), "branch", detector.readers(s)[-1:]) for s in detector.sites[1::2]]
+    assert_same_as_stock(name, chosen)
+
+
+@pytest.mark.parametrize("site", [4, 6, 9, 12, 15, 18])
+def test_branch_changes_what_its_consumers_read_and_nothing_else(site: int) -> None:
+    """The factor of the stand-in shows up at the consumers' inputs; other readers see the raw map."""
+    detector, _, x, _ = stock("yolov8n")
+    consumers = detector.readers(site)[-1:]
+    arch = Architecture.of("yolov8n", [Placement(site, "GAM", (("rate", 4),), "branch", consumers)])
+    candidate, result = grafted_model("yolov8n", arch)
+    raw, attended = result.row_map[site], result.placed[site]
+    read = {r: absolute(candidate.model[result.row_map[r]]) for r in detector.readers(site)}
+    for reader, sources in read.items():
+        assert (attended in sources) == (reader in consumers)
+        assert (raw in sources) == (reader not in consumers)
+    StandIn.factor = 2.0
+    try:
+        with torch.no_grad():
+            assert not torch.equal(candidate(x)[0], stock("yolov8n")[3])
+    finally:
+        StandIn.factor = 1.0
+
+
+def absolute(row: torch.nn.Module) -> list[int]:
+    return [row.i + f if f < 0 else f for f in (row.f if isinstance(row.f, list) else [row.f])]
+
+
+def test_inline_sends_every_reader_through_the_attention() -> None:
+    result = graft(Detector.load("yolov8n"), Architecture.of("yolov8n", [Placement(4, "GAM", (("rate", 8),))]))
+    rows = result.yaml["backbone"] + result.yaml["head"]
+    assert rows[5] == [-1, 1, "GAM", ["c2", 8]]
+    assert rows[6][0] == -1 and rows[result.row_map[14]][0] == [-1, 5]
+    assert result.placed == {4: 5} and result.row_map[22] == 23
+    assert len(result.yaml["backbone"]) == 11
+
+
+def test_branch_makes_the_next_row_read_the_raw_map_by_number() -> None:
+    placement = Placement(15, "GAM", (("rate", 4),), "branch", (22,))
+    result = graft(Detector.load("yolov8n"), Architecture.of("yolov8n", [placement]))
+    rows = result.yaml["backbone"] + result.yaml["head"]
+    assert rows[17][0] == 15  # the Conv after site 15, formerly -1
+    assert rows[23][0] == [16, 19, 22]
+
+
+def test_attention_at_the_last_backbone_row_stays_in_the_backbone() -> None:
+    result = graft(Detector.load("yolov8n"), Architecture.of("yolov8n", [Placement(9, "GAM", (("rate", 4),))]))
+    assert result.yaml["backbone"][-1][2] == "GAM" and result.yaml["head"][0][2] == "nn.Upsample"
+
+
+def test_explicit_widths_are_the_scaled_ones() -> None:
+    arch = Architecture.of("yolov8m", [Placement(9, "GAM", (("rate", 4), ("groups", 4)))])
+    assert graft(Detector.load("yolov8m"), arch, explicit_widths=True).yaml["backbone"][10] == [
+        -1, 1, "GAM", [576, 4, 4],
+    ]  # fmt: skip
+
+
+def test_nothing_passed_in_is_changed_and_unknown_keys_survive() -> None:
+    detector = Detector.load("yolo26n")
+    before = copy.deepcopy(detector.yaml)
+    result = graft(detector, Architecture.of("yolo26n", [Placement(4, "GAM", (("rate", 4),))]))
+    result.yaml["backbone"][0][3][0] = 8
+    result.yaml["scales"].clear()
+    assert detector.yaml == before
+    assert (result.yaml["end2end"], result.yaml["reg_max"], result.yaml["scale"]) == (True, 1, "n")
+
+
+@pytest.mark.parametrize("name", ["yolov8n", "yolov3", "yolov9e"])
+def test_the_baseline_graft_reads_the_same_rows(name: str) -> None:
+    detector = Detector.load(name)
+    result = graft(detector, Architecture.of(name))
+    again = Detector.from_yaml(name, result.yaml)
+    assert again.rows == detector.rows and result.placed == {}
+
+
+GAM4 = (("rate", 4),)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sentence"),
+    [
+        (
+            [Placement(22, "GAM", GAM4)],
+            "site 22 is Detect, which nothing can follow; yolov8n offers 2, 4, 6, 8, 9, 12, 15, 18, 21",
+        ),
+        ([Placement(4, "GAM", GAM4), Placement(4, "GAM", (("rate", 8),))], "site 4 has 2 placements; it can have one"),
+        ([Placement(4, "GAM", GAM4, "branch", (22,))], "site 4: consumers 22 do not read it; in yolov8n rows 5, 14 do"),
+        ([Placement(4, "GAM", GAM4, "branch")], "site 4: branch needs the rows that read the attended map"),
+        ([Placement(4, "GAM", GAM4, "inline", (5,))], "site 4: branch needs the rows"),
+        ([Placement(4, "GAM", GAM4, "sideways")], "semantics must be inline or branch, not 'sideways'"),
+        ([Placement(2, "GAM", (("rate", 64),))], "site 2 of yolov8n: GAM: rate 64 is larger than the 32 channels"),
+        ([Placement(2, "GAN", GAM4)], "there is no attention module 'GAN' (did you mean 'GAM'?)"),
+        ([Placement(2, "GAM", (("rat", 4),))], "site 2 of yolov8n: GAM has no option 'rat' (did you mean 'rate'?)"),
+    ],
+)
+def test_a_placement_that_cannot_be_made_is_refused_in_one_sentence(chosen: list[Placement], sentence: str) -> None:
+    with pytest.raises(SpaceError) as error:
+        graft(Detector.load("yolov8n"), Architecture.of("yolov8n", chosen))
+    assert sentence in str(error.value)
+
+
+def test_an_architecture_of_another_detector_is_refused() -> None:
+    with pytest.raises(SpaceError, match="is for yolov8s and cannot be grafted on yolov8n"):
+        graft(Detector.load("yolov8n"), Architecture.of("yolov8s"))

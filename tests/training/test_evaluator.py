@@ -1,0 +1,402 @@
+"""Real, tiny trainings: what a brief training measures, and what would make two of them incomparable."""
+
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import pytest
+import torch
+from support.devices import DEVICE
+from torch import nn
+
+import gamsearch
+from gamsearch.architecture import Architecture, Placement
+from gamsearch.errors import CandidateFailed
+from gamsearch.evaluation import Budget, Paused
+from gamsearch.models.candidate import build_candidate, fresh_parameters
+from gamsearch.space.detector import Detector
+from gamsearch.training import evaluator as training
+from gamsearch.training.baseline import kept_in, read_baseline, start_model, train_baseline
+from gamsearch.training.batch_norm import reestimate_statistics
+from gamsearch.training.dataset import DataSet
+from gamsearch.training.evaluator import TrainingEvaluator
+from gamsearch.training.recipe import BRIEF, arguments
+from gamsearch.training.trainer import FRESH_LR_FACTOR, LeanTrainer
+
+YOLOV8N = Detector.load("yolov8n")
+STOCK = Architecture.of("yolov8n")
+GAM4 = Architecture.of("yolov8n", [Placement(4, "GAM", (("rate", 4),))])
+BUDGET = Budget(epochs=1, imgsz=64, batch=4, seed=0)
+
+
+def silent(epoch, metrics): ...
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("training")
+
+
+@pytest.fixture(scope="module")
+def baseline(tiny_data: Path, folder: Path) -> nn.Module:
+    model = start_model(YOLOV8N, None, DataSet.read(tiny_data).names, seed=0)
+    path = train_baseline(model, BUDGET, tiny_data, DEVICE, folder / "baseline", from_scratch=True, user_arguments={})
+    return read_baseline(path)
+
+
+def evaluator(baseline: nn.Module, data: Path, folder: Path, **options) -> TrainingEvaluator:
+    return TrainingEvaluator(YOLOV8N, baseline, data, DEVICE, folder / "scratch", reference_ms=10.0, **options)
+
+
+def trainer(baseline, data, folder, architecture=GAM4, budget=BUDGET, **options) -> LeanTrainer:
+    candidate = build_candidate(YOLOV8N, architecture, baseline, budget.imgsz)
+    given = arguments(BRIEF, budget, data, DEVICE, folder / "scratch", {})
+    return LeanTrainer(candidate.model, given, silent, frozenset(fresh_parameters(candidate)), **options)
+
+
+def test_a_training_reports_costs_before_and_accuracy_after_each_epoch(baseline, tiny_data, folder):
+    reports = []
+    budget = Budget(epochs=2, imgsz=64, batch=4, seed=0)
+    measured = evaluator(baseline, tiny_data, folder, keep_in=folder / "weights").evaluate(
+        GAM4, budget, lambda epoch, metrics: reports.append((epoch, dict(metrics)))
+    )
+    assert [epoch for epoch, _ in reports] == [0, 1, 2]
+    assert {"params_m", "gflops", "latency_ms", "latency_ratio"} <= set(reports[0][1])
+    assert [e["epoch"] for e in measured.curve] == [1, 2]
+    assert measured.metrics["map50_95"] == measured.curve[-1]["map50_95"]
+    assert measured.provenance["audit"]["tensors_inherited"] == 355
+    assert (folder / "weights" / f"{GAM4.key}-seed0.pt").is_file()
+
+
+def test_a_refusal_at_epoch_0_comes_before_any_training(baseline, tiny_data, folder):
+    class RefusedError(Exception):
+        pass
+
+    def refuse(epoch, metrics):
+        assert epoch == 0
+        raise RefusedError
+
+    with pytest.raises(RefusedError):
+        evaluator(baseline, tiny_data, folder).evaluate(GAM4, BUDGET, refuse)
+
+
+def test_the_same_seed_gives_the_same_curve_bit_for_bit_whatever_was_trained_in_between(baseline, tiny_data, folder):
+    evaluate = evaluator(baseline, tiny_data, folder).evaluate
+    first = _weights_after(baseline, tiny_data, folder, seed=0)
+    evaluate(STOCK, BUDGET, silent)
+    assert torch.equal(_weights_after(baseline, tiny_data, folder, seed=0), first)
+    assert not torch.equal(_weights_after(baseline, tiny_data, folder, seed=1), first)
+
+
+def test_the_first_training_of_a_process_sees_what_every_other_sees(baseline, tiny_data, folder):
+    """Data sets are built by whoever comes first; were a random draw of that to get into its epochs, trial 0 would
+    be no control for the others."""
+    from gamsearch.training import trainer as module
+
+    module._DATASETS.clear()
+    first = _weights_after(baseline, tiny_data, folder, seed=0, epochs=3)
+    assert torch.equal(_weights_after(baseline, tiny_data, folder, seed=0, epochs=3), first)
+
+
+def _weights_after(baseline, data, folder, seed, epochs=1):
+    run = trainer(baseline, data, folder, budget=Budget(epochs, 64, 4, seed))
+    run.train()
+    return torch.cat([p.detach().flatten() for p in run.model.parameters()])
+
+
+def test_every_candidate_sees_the_same_batches_at_the_same_seed(baseline, tiny_data, folder):
+    def stream(architecture, seed):
+        run, sums = trainer(baseline, tiny_data, folder, architecture, Budget(2, 64, 4, seed)), []
+        stock = run.preprocess_batch
+        run.preprocess_batch = lambda batch: sums.append(float(batch["img"].double().sum())) or stock(batch)
+        run.train()
+        return sums
+
+    nine = Architecture.of("yolov8n", [Placement(s, "GAM", (("rate", 4),)) for s in (4, 9, 15)])
+    one = stream(STOCK, 0)
+    assert stream(nine, 0) == one
+    assert stream(STOCK, 1) != one
+
+
+def test_attention_gets_its_own_learning_rate_and_no_parameter_is_lost(baseline, tiny_data, folder):
+    run = trainer(baseline, tiny_data, folder)
+    run._setup_train()
+    groups = run.optimizer.param_groups
+    ids = [id(p) for g in groups for p in g["params"]]
+    assert sorted(ids) == sorted(id(p) for p in run.model.parameters())
+    for group in groups:
+        expected = BRIEF["lr0"] * (FRESH_LR_FACTOR if id(group["params"][0]) in run.fresh else 1)
+        assert group["initial_lr"] == pytest.approx(expected)
+        assert len({id(p) in run.fresh for p in group["params"]}) == 1
+
+
+def test_the_learning_rate_of_a_brief_training_does_not_decay(baseline, tiny_data, folder):
+    """Its epochs are then those of a longer training, and it ranks better."""
+    run, rates = trainer(baseline, tiny_data, folder, budget=Budget(3, 64, 4)), []
+    run.add_callback("on_train_batch_end", lambda t: rates.append({g["lr"] for g in t.optimizer.param_groups}))
+    run.train()
+    assert len(rates) == 9 and all(each == {BRIEF["lr0"], FRESH_LR_FACTOR * BRIEF["lr0"]} for each in rates)
+
+
+def test_statistics_are_the_averages_over_the_batches_and_nothing_else_changes():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, momentum=0.03)).eval()
+    batches = [torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(i)) for i in range(3)]
+    weights = [p.clone() for p in model.parameters()]
+    reestimate_statistics(model, iter(batches))
+    means = torch.stack([model[0](b).mean((0, 2, 3)) for b in batches]).mean(0)
+    variances = torch.stack([model[0](b).var((0, 2, 3)) for b in batches]).mean(0)
+    assert torch.allclose(model[1].running_mean, means, atol=1e-6)
+    assert torch.allclose(model[1].running_var, variances, atol=1e-6)
+    assert model[1].momentum == 0.03 and not model.training
+    assert all(torch.equal(a, b) for a, b in zip(weights, model.parameters(), strict=True))
+
+
+def test_validation_uses_reestimated_statistics_and_training_goes_on_with_its_own(baseline, tiny_data, folder):
+    run = trainer(baseline, tiny_data, folder)
+    run.train()
+    ours, stale = run.validated.state_dict(), run.ema.ema.state_dict()
+    norms = [n for n in ours if n.endswith("running_var")]
+    assert any(not torch.allclose(ours[n], stale[n]) for n in norms)
+    assert all(torch.equal(ours[n], stale[n]) for n in ours if n.endswith("conv.weight"))
+    off = trainer(baseline, tiny_data, folder, reestimate=False)
+    off.train()
+    assert all(torch.equal(off.validated.state_dict()[n], off.ema.ema.state_dict()[n]) for n in norms)
+
+
+def test_a_set_up_that_loses_the_inherited_weights_fails_the_candidate(baseline, tiny_data, folder, monkeypatch):
+    def rebuild(self, *args):
+        self.model = start_model(YOLOV8N, None, self.data["names"], seed=7)
+
+    monkeypatch.setattr(LeanTrainer, "setup_model", rebuild)  # what Ultralytics does with a path or a foreign trainer
+    with pytest.raises(CandidateFailed, match="lost inherited weights"):
+        evaluator(baseline, tiny_data, folder).evaluate(STOCK, BUDGET, silent)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_training_that_diverges_is_a_recorded_failure_not_a_silent_nan(baseline, tiny_data, folder):
+    with pytest.raises(CandidateFailed) as failure:
+        evaluator(baseline, tiny_data, folder, user_arguments={"cls": 1e38}).evaluate(GAM4, BUDGET, silent)
+    assert failure.value.reason == "nan"
+
+
+def test_a_batch_that_was_halved_behind_our_back_is_a_failure(baseline, tiny_data, folder):
+    run = trainer(baseline, tiny_data, folder)
+    run.batch_size //= 2
+    with pytest.raises(CandidateFailed, match="batch 4 does not fit"):
+        run._build_train_pipeline()
+
+
+def test_the_clock_cannot_cut_non_maximum_suppression_short(baseline, tiny_data, folder, monkeypatch):
+    from ultralytics.utils import nms
+
+    limits = []
+    stock = nms.non_max_suppression
+    monkeypatch.setattr(nms, "non_max_suppression", lambda *a, **k: limits.append(k["max_time_img"]) or stock(*a, **k))
+    trainer(baseline, tiny_data, folder).train()
+    assert limits and min(limits) > 600
+
+
+def test_an_interrupted_baseline_stage_goes_on_where_it_stopped(tiny_data, tmp_path):
+    names, budget, epochs = DataSet.read(tiny_data).names, Budget(3, 64, 4, 0), []
+
+    def stop_after_the_second(epoch, results):
+        epochs.append(epoch)
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    def go_on(epoch, results):
+        epochs.append(epoch)
+
+    def stage(on_epoch):
+        model = start_model(YOLOV8N, None, names, seed=0)
+        return train_baseline(
+            model, budget, tiny_data, DEVICE, tmp_path, from_scratch=True, user_arguments={}, on_epoch=on_epoch
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        stage(stop_after_the_second)
+    path = stage(go_on)
+    assert epochs == [1, 2, 3, 3]
+    assert stage(go_on) == path and epochs == [1, 2, 3, 3]  # finished: not trained again
+
+
+def test_a_stage_that_was_killed_after_its_last_epoch_or_in_a_write_is_taken_up(tiny_data, tmp_path, monkeypatch):
+    names, budget, epochs = DataSet.read(tiny_data).names, Budget(2, 64, 4, 0), []
+
+    def stage(folder):
+        model = start_model(YOLOV8N, None, names, seed=0)
+        more = {"from_scratch": True, "user_arguments": {}, "on_epoch": lambda epoch, results: epochs.append(epoch)}
+        return train_baseline(model, budget, tiny_data, DEVICE, folder, **more)
+
+    def die(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr("gamsearch.training.baseline.write_checkpoint", die)
+        with pytest.raises(KeyboardInterrupt):
+            stage(tmp_path)
+    assert kept_in(tmp_path).is_file()
+    epochs.clear()
+    again = read_baseline(stage(tmp_path)).state_dict()
+    assert epochs == [2] and not kept_in(tmp_path).exists()  # the last epoch alone
+    whole = read_baseline(stage(tmp_path / "whole")).state_dict()
+    assert all(torch.equal(again[name], whole[name]) for name in whole)
+    (tmp_path / "torn").mkdir()
+    kept_in(tmp_path / "torn").write_bytes(b"torn")
+    assert stage(tmp_path / "torn").is_file()
+
+
+def test_a_nan_under_amp_is_tried_once_more_in_fp32_and_noted(baseline, tiny_data, folder, monkeypatch):
+    amp, train = [], LeanTrainer.train
+
+    def first_overflows(self):
+        amp.append(bool(self.args.amp))
+        if len(amp) == 1:
+            raise CandidateFailed("nan", "the training loss is not finite in epoch 1")
+        train(self)
+
+    monkeypatch.setattr(LeanTrainer, "train", first_overflows)
+    ours = evaluator(baseline, tiny_data, folder)
+    monkeypatch.setattr(ours, "_uses_amp", lambda: True)
+    measured = ours.evaluate(GAM4, BUDGET, silent)
+    assert amp == [True, False]
+    assert "retried in fp32" in measured.provenance["notes"][0]
+
+
+def test_statistics_that_are_not_finite_fail_the_candidate(baseline, tiny_data, folder, monkeypatch):
+    from gamsearch.training import trainer as module
+
+    def overflow(model, batches):
+        next(m for m in model.modules() if isinstance(m, nn.BatchNorm2d)).running_var.fill_(float("inf"))
+
+    monkeypatch.setattr(module, "reestimate_statistics", overflow)
+    with pytest.raises(CandidateFailed, match="not finite in epoch 1"):
+        trainer(baseline, tiny_data, folder).train()
+
+
+def test_metrics_are_finite_fractions(baseline, tiny_data, folder):
+    metrics = evaluator(baseline, tiny_data, folder).evaluate(STOCK, BUDGET, silent).metrics
+    assert all(math.isfinite(v) for v in metrics.values())
+    assert 0 <= metrics["map50_95"] <= metrics["map50"] <= 1
+
+
+def test_trainings_work_at_the_lower_end_of_the_supported_range(lowest):
+    """The files of Ultralytics are those of its lowest supported release; the tests are some of those above."""
+    chosen = "reports_costs or interrupted or same_seed or diverges"
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        __file__,
+        "-k",
+        f"({chosen}) and not lower_end",
+        "-p",
+        "no:cacheprovider",
+    ]
+    paths = os.pathsep.join(map(str, (lowest, Path(gamsearch.__file__).parents[1])))
+    command += ["-W", "ignore"]  # its warnings are those of its time
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "7 passed" in done.stdout
+
+
+def pausing_after(rung: int, reports: list):
+    def report(epoch, metrics):
+        reports.append((epoch, dict(metrics)))
+        if epoch == rung < 3:
+            raise Paused
+
+    return report
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(baseline, tiny_data, folder):
+    """Three epochs of GAM@4 in one piece: what was reported, and the final weights."""
+    reports: list = []
+    budget = Budget(epochs=3, imgsz=64, batch=4, seed=0, rungs=(1, 2))
+    whole = evaluator(baseline, tiny_data, folder, keep_in=folder / "whole")
+    whole.evaluate(GAM4, budget, lambda *report: reports.append(report))
+    return reports[1:], torch.load(folder / "whole" / f"{GAM4.key}-seed0.pt", weights_only=True)
+
+
+def test_a_paused_training_equals_the_uninterrupted_one_bit_for_bit(baseline, tiny_data, folder, uninterrupted):
+    parts: list = []
+    for done in (0, 1, 2):
+        budget = Budget(epochs=3, imgsz=64, batch=4, seed=0, rungs=(1, 2), done=done)
+        again = evaluator(baseline, tiny_data, folder, keep_in=folder / "parts", paused_in=folder / "paused")
+        reports: list = []
+        try:
+            measured = again.evaluate(GAM4, budget, pausing_after(done + 1, reports))
+        except Paused:
+            assert len(list((folder / "paused").glob("*.pt"))) == 1
+        parts += reports[1:]
+    assert parts == uninterrupted[0]
+    kept = torch.load(folder / "parts" / f"{GAM4.key}-seed0.pt", weights_only=True)
+    assert all(torch.equal(kept[name], value) for name, value in uninterrupted[1].items())
+    assert measured.provenance["notes"] == ["went on after epoch 2"]
+    assert not list((folder / "paused").glob("*.pt"))
+
+
+def test_a_training_whose_kept_state_is_lost_or_damaged_begins_again(baseline, tiny_data, folder, uninterrupted):
+    paused_in = folder / "damaged"
+    paused_in.mkdir()
+    (paused_in / f"{GAM4.key}-seed0.pt").write_bytes(b"no checkpoint")
+    reports: list = []
+    budget = Budget(epochs=3, imgsz=64, batch=4, seed=0, rungs=(1, 2), done=2)
+    evaluator(baseline, tiny_data, folder, paused_in=paused_in).evaluate(GAM4, budget, lambda *r: reports.append(r))
+    assert reports[1:] == uninterrupted[0]
+
+
+def test_an_interrupted_training_goes_on_from_its_last_kept_epoch_bit_for_bit(
+    baseline, tiny_data, folder, uninterrupted, monkeypatch
+):
+    monkeypatch.setattr(training, "KEEP_EVERY_S", 0.0)
+    budget = Budget(epochs=3, imgsz=64, batch=4, seed=0)
+    places = {"keep_in": folder / "went-on", "paused_in": folder / "under-way"}
+
+    def interrupting(epoch, metrics):
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluator(baseline, tiny_data, folder, **places).evaluate(GAM4, budget, interrupting)
+    trained, step = [], LeanTrainer.optimizer_step
+    monkeypatch.setattr(LeanTrainer, "optimizer_step", lambda self: (trained.append(self.epoch), step(self)))
+    reports: list = []
+    again = evaluator(baseline, tiny_data, folder, **places)
+    measured = again.evaluate(GAM4, budget, lambda *report: reports.append(report))
+    assert set(trained) == {2} and measured.provenance["notes"] == ["went on after epoch 2"]
+    assert reports[1:] == uninterrupted[0]
+    assert [one["epoch"] for one in measured.curve] == [1, 2, 3]
+    kept = torch.load(folder / "went-on" / f"{GAM4.key}-seed0.pt", weights_only=True)
+    assert all(torch.equal(kept[name], value) for name, value in uninterrupted[1].items())
+    assert not list((folder / "under-way").iterdir())
+
+
+def test_a_training_that_is_stopped_for_good_leaves_nothing_to_go_on_from(baseline, tiny_data, folder, monkeypatch):
+    monkeypatch.setattr(training, "KEEP_EVERY_S", 0.0)
+    seen = []
+
+    def stopping(epoch, metrics):
+        seen.append(list((folder / "stopped").glob("*.pt")))
+        if epoch == 2:
+            raise optuna.TrialPruned
+
+    with pytest.raises(optuna.TrialPruned):
+        stopped = evaluator(baseline, tiny_data, folder, paused_in=folder / "stopped")
+        stopped.evaluate(GAM4, Budget(epochs=3, imgsz=64, batch=4, seed=0), stopping)
+    assert seen[-1] and not list((folder / "stopped").glob("*.pt"))
+
+
+def test_parameters_and_flops_are_foreseen_exactly_before_anything_is_built(baseline, tiny_data, folder):
+    both = Architecture.of("yolov8n", [*GAM4.placements, Placement(9, "GAM", (("rate", 8),))])
+    foreseeing = evaluator(
+        baseline, tiny_data, folder, predict=lambda a: 1.05, foreseen=("params_m", "gflops"), imgsz=64
+    )
+    candidate = build_candidate(YOLOV8N, both, baseline, 64)
+    truth = {"params_m": candidate.params_m(), "gflops": candidate.gflops()}
+    truth |= {"latency_ratio": 1.05, "latency_ms": 10.5}
+    assert foreseeing.foresee(both) == pytest.approx(truth, rel=1e-9)

@@ -1,0 +1,352 @@
+"""A lean training is the stock training without what is not training, and without its traps."""
+
+import copy
+import gc
+import weakref
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from support.devices import DEVICE
+from torch import nn
+
+from gamsearch.architecture import Architecture, Placement
+from gamsearch.errors import CandidateFailed, OptionError
+from gamsearch.evaluation import Budget
+from gamsearch.models.candidate import build_candidate
+from gamsearch.models.device import ultralytics_name
+from gamsearch.runs import demo
+from gamsearch.space.detector import Detector
+from gamsearch.training import batches
+from gamsearch.training.baseline import read_baseline, start_model, train_baseline
+from gamsearch.training.dataset import DataSet
+from gamsearch.training.evaluator import TrainingEvaluator
+from gamsearch.training.recipe import BRIEF, arguments, parse_overrides
+from gamsearch.training.trainer import LeanTrainer, start_streams
+
+YOLOV8N = Detector.load("yolov8n")
+GAM4 = Architecture.of("yolov8n", [Placement(4, "GAM", (("rate", 4),))])
+BUDGET = Budget(epochs=2, imgsz=64, batch=8, seed=3)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return demo.make(tmp_path_factory.mktemp("lean") / "digits", train=48, val=16, imgsz=64)
+
+
+@pytest.fixture(scope="module")
+def baseline(data: Path, tmp_path_factory) -> nn.Module:
+    """Trained until it finds something: an mAP of zero would equal any other."""
+    path = train_baseline(
+        start_model(YOLOV8N, None, DataSet.read(data).names, seed=0),
+        Budget(epochs=15, imgsz=64, batch=8),
+        data,
+        DEVICE,
+        tmp_path_factory.mktemp("baseline"),
+        from_scratch=True,
+        user_arguments=demo.AUGMENTATION,
+    )
+    return read_baseline(path)
+
+
+def trainer(baseline, data, folder, budget=BUDGET, user=None, on_epoch=lambda epoch, results: None, **options):
+    model = build_candidate(YOLOV8N, GAM4, baseline, budget.imgsz).model
+    return LeanTrainer(
+        model, arguments(BRIEF, budget, data, DEVICE, folder / "scratch", user or {}), on_epoch, **options
+    )
+
+
+def test_without_reestimation_every_map_is_bit_for_bit_that_of_the_stock_path(baseline, data, tmp_path):
+    """The stock path is `YOLO(...).train(...)`; it augments each image as ours does, from the second epoch on too.
+
+    The second lean training gets the batches that the first one drew.
+    """
+    from ultralytics import YOLO
+
+    ours, again, theirs = [], [], []
+
+    def note(maps):
+        return lambda t: maps.append((t.validator.metrics.box.map, t.validator.metrics.box.map50, t.loss.item()))
+
+    model = build_candidate(YOLOV8N, GAM4, baseline, BUDGET.imgsz).model
+    torch.save({"model": model, "train_args": {"task": "detect"}}, tmp_path / "candidate.pt")
+    stock = YOLO(tmp_path / "candidate.pt")
+    stock.add_callback("on_train_epoch_start", lambda t: start_streams(t, t.epoch))
+    stock.add_callback("on_train_epoch_end", lambda t: setattr(t, "final_eval", lambda: None))  # it repeats the last
+    stock.add_callback("on_fit_epoch_end", note(theirs))
+    same = {"mosaic": 0.0, "close_mosaic": 0, "nbs": BUDGET.batch, "seed": BUDGET.seed, **BRIEF}
+    given = {
+        "epochs": BUDGET.epochs,
+        "imgsz": BUDGET.imgsz,
+        "batch": BUDGET.batch,
+        "device": ultralytics_name(DEVICE),
+        **same,
+    }
+    stock.train(data=str(data), project=str(tmp_path), name="stock", plots=False, **given)
+    for maps in ours, again:
+        lean = trainer(baseline, data, tmp_path, reestimate=False, resumable=True)
+        lean.add_callback("on_fit_epoch_end", note(maps))
+        lean.train()
+    assert ours == again == theirs and len(ours) == BUDGET.epochs
+    assert min(curve[0] for curve in ours) > 0
+    trained = stock.trainer.ema.ema.state_dict()
+    assert all(torch.equal(tensor, trained[name]) for name, tensor in lean.validated.state_dict().items())
+
+
+def test_a_lean_training_leaves_no_plots_no_checkpoints_and_no_csv(baseline, data, tmp_path):
+    trainer(baseline, data, tmp_path).train()
+    assert {p.name for p in (tmp_path / "scratch").rglob("*") if p.is_file()} == {"args.yaml"}
+
+
+def test_a_validation_computes_and_reports_no_loss(baseline, data, tmp_path):
+    results = []
+    run = trainer(baseline, data, tmp_path, on_epoch=lambda epoch, found: results.append(found))
+    run.train()
+    assert len(results) == BUDGET.epochs
+    assert all("metrics/mAP50-95(B)" in found and not any("val/" in name for name in found) for found in results)
+    assert getattr(run.validated, "criterion", None) is None  # which the first loss would have made
+    assert "loss" not in vars(run.validated)
+
+
+def test_data_are_read_once_per_process(baseline, data, tmp_path, monkeypatch):
+    from ultralytics.data import base
+
+    trainer(baseline, data, tmp_path).train()
+    monkeypatch.setattr(base, "imread", lambda *a, **k: pytest.fail("an image was read again"))
+    monkeypatch.setattr(base.BaseDataset, "get_img_files", lambda *a: pytest.fail("the data set was scanned again"))
+    trainer(baseline, data, tmp_path).train()
+
+
+AUGMENTED = {"multi_scale": 0.5, "mosaic": 0.5, "close_mosaic": 1, "mixup": 0.3, "degrees": 10.0}
+
+
+def losses(run) -> list[float]:
+    """The training loss of every batch, which shows what it held and at which size it was seen."""
+    seen = []
+    run.add_callback("on_train_batch_end", lambda t: seen.append(float(t.loss.detach())))
+    run.train()
+    return seen
+
+
+@pytest.mark.parametrize("user", [{}, AUGMENTED])
+def test_batches_are_drawn_once_and_then_handed_to_every_training_bit_for_bit(
+    baseline, data, tmp_path, monkeypatch, user
+):
+    from ultralytics.data.base import BaseDataset
+
+    def run(epochs=3, seed=3, **options):
+        return trainer(baseline, data, tmp_path, Budget(epochs, 64, 8, seed), user, **options)
+
+    batches.forget()
+    first = losses(run(resumable=True))
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseDataset, "__getitem__", lambda *_: pytest.fail("an image was augmented again"))
+        patch.setattr(LeanTrainer, "_statistics", lambda self: [torch.zeros(2, 3, 64, 64, dtype=torch.uint8)])
+        assert losses(run(resumable=True)) == first
+    monkeypatch.setattr(batches, "SHARE_OF_MEMORY", 0.0)
+    batches.forget()
+    assert losses(run(resumable=True)) == first  # as if nothing were kept
+    assert not batches._EPOCHS
+    assert losses(run(seed=4, resumable=True)) != first
+
+
+def test_what_was_drawn_is_not_changed_by_who_gets_it(baseline, data, tmp_path):
+    batches.forget()
+    trainer(baseline, data, tmp_path, resumable=True).train()
+    drawn = [batch for epoch in batches._EPOCHS.values() for batch, _ in epoch]
+    before = [{key: copy.deepcopy(value) for key, value in batch.items()} for batch in drawn]
+    trainer(baseline, data, tmp_path, resumable=True).train()
+    assert len(drawn) == 2 * 6 + 1  # two epochs of 48 images, one validation of 16
+    for batch, copied in zip(drawn, before, strict=True):
+        assert batch.keys() == copied.keys() and batch["img"].dtype == torch.uint8
+        assert all(torch.equal(batch[name], copied[name]) for name in ("img", "cls", "bboxes", "batch_idx"))
+
+
+def test_what_is_kept_stays_below_its_share_of_memory(monkeypatch):
+    """A quarter of 400 bytes: three epochs of 32 bytes are kept, a fourth is not, however much is free then."""
+    kept = {}
+    monkeypatch.setattr(batches, "_EPOCHS", kept)
+    epoch = [({"img": torch.zeros(16, dtype=torch.uint8), "im_file": ["a.jpg"]}, None)] * 2
+    for number in range(3):
+        monkeypatch.setattr(batches, "free_memory", lambda used=32 * number: 400 - used)
+        assert batches.fits(32)
+        kept[number] = epoch
+    monkeypatch.setattr(batches, "free_memory", lambda: 400 - 96)
+    assert not batches.fits(32)
+
+
+def test_a_control_group_that_allows_less_than_the_machine_has_decides(monkeypatch, tmp_path):
+    limit, used = tmp_path / "max", tmp_path / "current"
+    monkeypatch.setattr(batches, "CONTROL_GROUPS", {limit: used, tmp_path / "none": used})
+    whole = batches.free_memory()
+    limit.write_text("1000\n")
+    used.write_text("400\n")
+    assert batches.free_memory() == 600 < whole
+    limit.write_text("max\n")
+    assert batches.free_memory() > 2**20
+
+
+def test_other_arguments_draw_other_batches(baseline, data, tmp_path):
+    def drawn(**user):
+        return losses(trainer(baseline, data, tmp_path, user=user, resumable=True))
+
+    assert drawn(degrees=0.0) != drawn(degrees=45.0)
+
+
+def test_a_closed_trainer_holds_no_tensor_so_that_nothing_waits_for_the_garbage_collector(baseline, data, tmp_path):
+    run = trainer(baseline, data, tmp_path, Budget(1, 64, 8), resumable=True)
+    run.train()
+    moments = next(iter(run.optimizer.state.values()))["exp_avg"]
+    held = [weakref.ref(t) for t in (next(run.model.parameters()), next(run.ema.ema.parameters()), moments, run.loss)]
+    validated = weakref.ref(next(run.validated.parameters()))
+    del moments
+    gc.disable()
+    try:
+        run.close()
+        assert all(tensor() is None for tensor in held) and validated() is not None
+        run.close()
+        del run
+        assert validated() is None
+    finally:
+        gc.enable()
+
+
+def test_an_evaluated_candidate_is_gone_without_the_garbage_collector(baseline, data, tmp_path):
+    validated = []
+
+    class Watched(LeanTrainer):
+        def close(self):
+            validated.append(weakref.ref(next(self.validated.parameters())))
+            super().close()
+
+    options = {"reference_ms": 10.0, "trainer": Watched, "keep_in": tmp_path / "weights", "paused_in": tmp_path}
+    evaluator = TrainingEvaluator(YOLOV8N, baseline, data, DEVICE, tmp_path / "scratch", **options)
+    evaluator.evaluate(GAM4, Budget(1, 64, 8), lambda epoch, metrics: None)
+    gc.collect()
+    gc.disable()
+    try:
+        evaluator.evaluate(GAM4, Budget(1, 64, 8), lambda epoch, metrics: None)
+        assert len(validated) == 2 and validated[1]() is None
+    finally:
+        gc.enable()
+
+
+def test_nothing_is_fetched_for_mixed_precision(baseline, data, tmp_path, monkeypatch):
+    from ultralytics.engine import trainer as engine
+
+    monkeypatch.setattr(engine, "check_amp", lambda model: pytest.fail("the AMP check would download a model"))
+    trainer(baseline, data, tmp_path, user={"amp": True})._setup_train()
+
+
+def test_a_slow_machine_changes_no_map(baseline, data, tmp_path, monkeypatch):
+    """The clock leaps ten seconds at every look; the stock path drops the boxes of most images then."""
+    from ultralytics.utils import nms
+
+    class Leaping:
+        now = 0.0
+
+        @classmethod
+        def time(cls):
+            cls.now += 10.0
+            return cls.now
+
+    def maps():
+        seen = []
+        hardly = {"lr0": 1e-5}  # so that it goes on finding what the baseline finds
+        one = Budget(epochs=1, imgsz=64, batch=8)
+
+        def note(epoch, results):
+            seen.append(results["metrics/mAP50-95(B)"])
+
+        trainer(baseline, data, tmp_path, one, hardly, note).train()
+        return seen
+
+    undisturbed = maps()
+    monkeypatch.setattr(nms, "time", Leaping)
+    assert maps() == undisturbed and Leaping.now and undisturbed[0] > 0
+
+
+def test_running_out_of_memory_fails_the_candidate_instead_of_halving_the_batch(baseline, data, tmp_path):
+    run = trainer(baseline, data, tmp_path)
+
+    def exhausted(batch):
+        raise RuntimeError("CUDA out of memory")
+
+    run.preprocess_batch = exhausted
+    with pytest.raises(CandidateFailed, match="batch 8 does not fit") as failure:
+        run.train()
+    assert failure.value.reason == "out_of_memory"
+
+
+def test_a_share_of_the_data_is_random_and_the_same_for_every_training(baseline, data, tmp_path):
+    def images(fraction, seed=0):
+        run = trainer(baseline, data, tmp_path, Budget(1, 64, 8, seed), user={"fraction": fraction})
+        run._setup_train()
+        assert len(run.test_loader.dataset) == 16
+        assert sum(map(len, run._statistics())) == len(run.train_loader.dataset)
+        return run.train_loader.dataset.im_files
+
+    whole, half = images(1.0), images(0.5)
+    assert len(half) == 24 and set(half) < set(whole) and half != whole[:24]
+    assert images(0.5, seed=1) == half == images(24)
+    assert set(images(0.25)) < set(half)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "[0.5,0.5]", "True", "half"])
+def test_a_share_that_is_none_is_refused_in_a_sentence(text):
+    with pytest.raises(OptionError, match="--train fraction takes the share of the training images"):
+        parse_overrides([f"fraction={text}"])
+
+
+def test_trainings_leave_nothing_behind_in_memory(baseline, data, tmp_path):
+    def left_after_training():
+        trainer(baseline, data, tmp_path, Budget(1, 64, 8)).train()
+        gc.collect()
+        count = sum(issubclass(type(thing), (torch.Tensor, nn.Module)) for thing in gc.get_objects())
+        return count, psutil.Process().memory_info().rss
+
+    for _ in range(2):
+        left_after_training()
+    (tensors, size), *_, (tensors_later, size_later) = [left_after_training() for _ in range(4)]
+    assert tensors_later <= tensors
+    assert size_later < 1.05 * size
+
+
+@pytest.mark.parametrize("reestimate", [True, False])
+def test_a_training_that_validates_once_ends_as_one_that_validates_every_epoch(baseline, data, tmp_path, reestimate):
+    def run(curve):
+        seen = {}
+        budget = replace(BUDGET, curve=curve)
+        options = {"on_epoch": lambda epoch, results: seen.update({epoch: results}), "reestimate": reestimate}
+        trained = trainer(baseline, data, tmp_path, budget, resumable=True, **options)
+        trained.train()
+        return seen, trained.validated.state_dict()
+
+    (every, weights), (once, same) = run(True), run(False)
+    assert list(every) == list(once) == [1, 2] and all(every.values())
+    assert not once[1]
+    if reestimate or DEVICE.type == "cpu":  # in mixed precision Ultralytics decodes a model's first boxes in fp16
+        assert once[2]["metrics/mAP50-95(B)"] == every[2]["metrics/mAP50-95(B)"] > 0
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in same.items())
+
+
+def test_a_copied_model_equals_a_deep_copy_and_shares_nothing_with_the_original(baseline):
+    from gamsearch.training.copies import copied
+
+    model = build_candidate(YOLOV8N, GAM4, baseline, BUDGET.imgsz).model
+    model.counts = defaultdict(list)  # an empty dictionary that only a real copy gives back
+    ours, theirs = copied(model), copy.deepcopy(model)
+    assert [type(m) for m in ours.modules()] == [type(m) for m in theirs.modules()]
+    for module, same in zip(ours.modules(), theirs.modules(), strict=True):
+        assert vars(module).keys() == vars(same).keys()
+    state, expected = ours.state_dict(), theirs.state_dict()
+    assert state.keys() == expected.keys() and all(torch.equal(state[name], expected[name]) for name in state)
+    owned = [{id(v) for m in each.modules() for v in vars(m).values() if isinstance(v, dict)} for each in (model, ours)]
+    assert not owned[0] & owned[1] and len(owned[0]) == len(owned[1])
+    assert not {t.data_ptr() for t in state.values()} & {t.data_ptr() for t in model.state_dict().values()}
+    assert ours.counts["a"] == []
+    ours.model[0].register_forward_hook(lambda *_: pytest.fail("a hook of the copy"))
+    model(torch.zeros(1, 3, 64, 64))
