@@ -79,9 +79,9 @@ def _write_html(bands: dict[str, Band], epochs: list[int], title: str, path: Pat
     for index, (arm, (low, middle, high)) in enumerate(bands.items()):
         color, dash = palette.series(index)
         pen = {"color": color, "dash": dash, "width": 2, "shape": "hv"}
-        around = {"x": [*epochs, *epochs[::-1]], "y": [*high, *low[::-1]], "fill": "toself", "fillcolor": color}
+        context = {"x": [*epochs, *epochs[::-1]], "y": [*high, *low[::-1]], "fill": "toself", "fillcolor": color}
         quiet: dict[str, Any] = {"opacity": 0.08, "hoverinfo": "skip", "showlegend": False, "mode": "none"}
-        figure.add_scatter(**around, **quiet, legendgroup=arm)
+        figure.add_scatter(**context, **quiet, legendgroup=arm)
         figure.add_scatter(x=epochs, y=middle, mode="lines", line=pen, name=arm, legendgroup=arm)
     figure.update_layout(template="none", title=title, height=560, hovermode="x unified", font={"color": palette.INK})
     figure.update_xaxes(title=X_TITLE, showgrid=False, color=palette.MUTED)

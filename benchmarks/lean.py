@@ -9,7 +9,7 @@ stock     `YOLO("yolov8n-candidate.yaml").load("candidate.pt").train(data=..., e
 lean      what a search does for a candidate: graft, build, inherit, audit, train, validate once, in the same recipe.
           Re-estimation of the batch-norm statistics and the higher learning rate of attention are off, as the stock
           path has neither.
-curve     the same with every epoch validated, as stopping and the sampler `thaw` need it.
+curve     the same with every epoch validated, as stopping and the sampler `freeze_thaw` need it.
 searched  a trial as the search runs it by default: its recipe, every epoch validated, both switched on; without its
           latency measurement.
 
@@ -45,7 +45,7 @@ import torch
 import yaml
 
 from gamsearch.architecture import Architecture, Placement
-from gamsearch.evaluation import Budget
+from gamsearch.evaluation import TrialBudget
 from gamsearch.models.candidate import Candidate, build_candidate, fresh_parameters
 from gamsearch.models.device import select, ultralytics_name
 from gamsearch.models.environment import quiet_ultralytics
@@ -54,7 +54,7 @@ from gamsearch.space.search_space import SearchSpace
 from gamsearch.training.baseline import read_baseline, start_model, train_baseline
 from gamsearch.training.dataset import DataSet
 from gamsearch.training.evaluator import TrainingEvaluator
-from gamsearch.training.recipe import BRIEF, arguments
+from gamsearch.training.recipe import SHORT_TRAINING, arguments
 from gamsearch.training.trainer import LeanTrainer, start_streams
 
 TARGETS = {96: 0.5, 160: 0.7}
@@ -69,7 +69,7 @@ class Setting:
     baseline: Any
     architecture: Architecture
     data: Path
-    budget: Budget
+    budget: TrialBudget
     folder: Path
     learnt: dict[str, Any]
     device: torch.device
@@ -147,7 +147,7 @@ def _trained(
 
 def searched_recipe(batch: int) -> dict[str, Any]:
     """What decides what a brief training of the search learns."""
-    return {**BRIEF, "mosaic": 0.0, "close_mosaic": 0, "nbs": batch}
+    return {**SHORT_TRAINING, "mosaic": 0.0, "close_mosaic": 0, "nbs": batch}
 
 
 def stock_defaults(*names: str) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def prepared(options: argparse.Namespace, imgsz: int) -> list[Setting]:
     folder = options.out / str(imgsz)
     path = train_baseline(
         start_model(detector, None, data.names, seed=0),
-        Budget(options.fork_epochs, imgsz, 8),
+        TrialBudget(options.fork_epochs, imgsz, 8),
         data.yaml.resolve(),
         device,
         folder / "baseline",
@@ -185,7 +185,7 @@ def prepared(options: argparse.Namespace, imgsz: int) -> list[Setting]:
         user_arguments={},
     )
     learnt = searched_recipe(options.batch) if options.recipe == "brief" else {}
-    budget, baseline = Budget(options.epochs, imgsz, options.batch), read_baseline(path)
+    budget, baseline = TrialBudget(options.epochs, imgsz, options.batch), read_baseline(path)
     settings = []
     for site in options.sites:
         architecture = Architecture.of("yolov8n", [Placement(site, "GAM", (("rate", 4),))])

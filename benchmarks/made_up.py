@@ -15,7 +15,7 @@ import optuna
 from optuna.trial import TrialState
 
 from gamsearch.space.search_space import SearchSpace
-from gamsearch.study import store as records
+from gamsearch.study import store
 from gamsearch.study.workers import owner, workers
 
 ROOT = Path(__file__).parents[1]
@@ -80,12 +80,12 @@ def search_of(here: Path, table: Path, space: Path, *more: object) -> tuple[obje
 
 def checked(study: optuna.Study, size: int) -> list[str]:
     """Check that every architecture was evaluated once and that none is left; the keys of the front."""
-    done = [t for t in records.trials(study, TrialState.COMPLETE) if "recalled_from" not in t.user_attrs]
+    done = [t for t in store.trials(study, TrialState.COMPLETE) if "recalled_from" not in t.user_attrs]
     counted = Counter(t.user_attrs["key"] for t in done)
     assert len(counted) == size, f"{size - len(counted)} of {size} architectures were lost"
     assert max(counted.values()) == 1, "an architecture was evaluated twice"
-    assert not records.trials(study, TrialState.RUNNING)
-    front = records.record(study, "").front
+    assert not store.trials(study, TrialState.RUNNING)
+    front = store.record(study, "").front
     return sorted(front["key"])
 
 
@@ -110,7 +110,7 @@ def kill(pid: int) -> None:
 
 def shares(study: optuna.Study) -> Counter:
     """How many trials each worker completed."""
-    return Counter(owner(t) for t in records.trials(study, TrialState.COMPLETE))
+    return Counter(owner(t) for t in store.trials(study, TrialState.COMPLETE))
 
 
 def eventually(what, seconds: float = 60.0) -> None:

@@ -24,17 +24,17 @@ from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
+from gamsearch.strategy.search_budget import SearchBudget
 
 from gamsearch.architecture import Architecture
 from gamsearch.errors import GamsearchError
-from gamsearch.evaluation import Budget, Measurement, Report
+from gamsearch.evaluation import Measurement, Report, TrialBudget
 from gamsearch.metrics import metric_named
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
-from gamsearch.strategy.allowance import Allowance
 from gamsearch.strategy.loop import Plan, search
 from gamsearch.strategy.stopping import stopping_named
-from gamsearch.study import store as records
+from gamsearch.study import store
 
 TARGET_MS = 50.0
 MEASURED = 200
@@ -61,9 +61,9 @@ class Enough(Exception):
 class MadeUp:
     """An evaluator that makes up its figures."""
 
-    def evaluate(self, architecture: Architecture, budget: Budget, report: Report) -> Measurement:
+    def evaluate(self, architecture: Architecture, budget: TrialBudget, report: Report) -> Measurement:
         """Costs add up over placements, gains too, and grow with the epochs."""
-        built = self.foresee(architecture)
+        built = self.predict_costs(architecture)
         report(0, built)
         rng = random.Random(f"{architecture.key}{budget.seed}")
         gain = sum(0.01 * math.sin(p.site) for p in architecture.placements) + rng.gauss(0, 0.003)
@@ -75,7 +75,7 @@ class MadeUp:
             report(epoch, point)
         return Measurement({**built, **point}, curve)
 
-    def foresee(self, architecture: Architecture) -> dict[str, float]:
+    def predict_costs(self, architecture: Architecture) -> dict[str, float]:
         """A module costs the more, the smaller its rate."""
         cost = sum(2.0 / float(dict(p.options)["rate"]) for p in architecture.placements)
         return {"params_m": 3.0 + cost, "gflops": 8.0 + cost, "latency_ms": 10.0 + cost}
@@ -91,7 +91,7 @@ class Stopwatch:
         self.repeats: list[bool] = []
         self.profile = cProfile.Profile()
 
-    def started(self, number: int, label: str, used: float, allowance: Allowance) -> None: ...
+    def started(self, number: int, label: str, used: float, search_budget: SearchBudget) -> None: ...
 
     def epoch(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None: ...
 
@@ -130,12 +130,12 @@ class Stopwatch:
 def measure(sampler: str, stopping: str, trials: int, folder: Path) -> tuple[Stopwatch, str]:
     """Search until `trials` trials have ended; the stopwatch, and how they ended."""
     space = SearchSpace.load("gam", Detector.load("yolov8n"))
-    study = records.create(folder, [metric_named(name) for name in space.objectives], {"settings": {}})
-    plan = Plan(space, Budget(EPOCHS), Allowance(trials), sampler, 2, stopping_named(stopping))
+    study = store.create(folder, [metric_named(name) for name in space.objectives], {"settings": {}})
+    plan = Plan(space, TrialBudget(EPOCHS), SearchBudget(trials), sampler, 2, stopping_named(stopping))
     stopwatch = Stopwatch(trials)
     with suppress(Enough):
         search(study, plan, MadeUp(), stopwatch)
-    states = [records.STATES[trial.state] for trial in records.trials(study)]
+    states = [store.STATES[trial.state] for trial in store.trials(study)]
     return stopwatch, ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
 
 
@@ -147,7 +147,7 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory() as folder:
             stopwatch, states = measure(options.sampler, options.stopping, options.trials, Path(folder))
-            size = (Path(folder) / records.JOURNAL).stat().st_size / 1e6
+            size = (Path(folder) / store.JOURNAL).stat().st_size / 1e6
     except GamsearchError as error:
         print(error, file=sys.stderr)
         return 2

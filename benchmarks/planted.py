@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gamsearch.runs import digits as drawn
+from gamsearch.runs import digits
 from gamsearch.runs.digits import Box, Floats
 
 COLOURS = {
@@ -85,10 +85,10 @@ DISTANCES, ANGLES = 20, 24
 def make_planted(folder: Path, size: Size = SIZE, seed: int = 0) -> Path:
     """Return the data YAML of the planted data set in `folder`; see `drawn.make`."""
     parameters = {"planted": FORM, "train": size.train, "val": size.val, "imgsz": size.imgsz, "seed": seed}
-    return drawn.make(folder, parameters, [f"{group.name} {colour}" for group, colour in CLASSES], _picture)
+    return digits.make(folder, parameters, [f"{group.name} {colour}" for group, colour in CLASSES], _picture)
 
 
-def _picture(side: int, scans: drawn.Scans, rng: np.random.Generator) -> tuple[Floats, list[tuple[int, Box]]]:
+def _picture(side: int, scans: digits.Scans, rng: np.random.Generator) -> tuple[Floats, list[tuple[int, Box]]]:
     group = GROUPS[int(rng.choice(len(GROUPS), p=[group.share for group in GROUPS]))]
     colour = list(COLOURS)[int(rng.integers(group.colours))]
     coloured = rng.random() < COLOURED
@@ -114,7 +114,7 @@ def _draw(
     """Draw a digit in its colour, or in a grey that says nothing."""
     x0, y0, x1, y1 = box
     under = canvas[y0:y1, x0:x1]
-    inked = drawn.inked(under, mask, rng) if colour is None else under + mask[:, :, None] * (np.array(colour) - under)
+    inked = digits.inked(under, mask, rng) if colour is None else under + mask[:, :, None] * (np.array(colour) - under)
     canvas[y0:y1, x0:x1] = inked
 
 
@@ -127,7 +127,7 @@ def _resized(scan: Floats, heights: tuple[int, int], rng: np.random.Generator) -
     """Return the scan as ink in 0..1 at a drawn height (px), cut tightly to the pixels that show."""
     height = int(rng.integers(heights[0], heights[1] + 1))
     picture = Image.fromarray((scan * 255).astype(np.uint8)).resize((height, height), Image.Resampling.BICUBIC)
-    return drawn.tight(np.clip(np.asarray(picture, dtype=np.float64) / 255 * 1.3, 0, 1))
+    return digits.tight(np.clip(np.asarray(picture, dtype=np.float64) / 255 * 1.3, 0, 1))
 
 
 def _place_at_distance(
@@ -149,6 +149,6 @@ def _place_at_distance(
             x = round(centre_x + distance * np.cos(angle) - w / 2)
             y = round(centre_y + distance * np.sin(angle) - h / 2)
             inside = 0 <= x <= side - w and 0 <= y <= side - h
-            if inside and drawn.free((x, y, x + w, y + h), taken):
+            if inside and digits.free((x, y, x + w, y + h), taken):
                 return x, y, x + w, y + h
     return None

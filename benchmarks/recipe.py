@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from gamsearch.architecture import Architecture, Placement
-from gamsearch.evaluation import Budget
+from gamsearch.evaluation import TrialBudget
 from gamsearch.models.environment import quiet_ultralytics
 from gamsearch.space.detector import Detector
 from gamsearch.training.baseline import read_baseline, start_model, train_baseline
@@ -30,7 +30,7 @@ def main() -> None:
     detector, data = Detector.load("yolov8n"), DataSet.read(options.data)
     path = train_baseline(
         start_model(detector, None, data.names, seed=0),
-        Budget(options.fork_epochs, options.imgsz, options.batch),
+        TrialBudget(options.fork_epochs, options.imgsz, options.batch),
         data.yaml.resolve(),
         CPU,
         options.out / f"fork-{options.fork_epochs}-{options.fork_lrf}",
@@ -45,7 +45,7 @@ def main() -> None:
         for seed in options.seeds:
             for name, sites in SITES.items():
                 placements = [Placement(site, "GAM", (("rate", 4),)) for site in sites]
-                budget = Budget(options.epochs, options.imgsz, options.batch, seed)
+                budget = TrialBudget(options.epochs, options.imgsz, options.batch, seed)
                 curve = evaluator.evaluate(Architecture.of("yolov8n", placements), budget, lambda e, m: None).curve
                 figures = " ".join(f"{epoch['map50_95']:.4f}" for epoch in curve)
                 print(f"{path.parent.name}  lr0 {lr0}  seed {seed}  {name:<13} {figures}", flush=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gamsearch.architecture import Architecture
-from gamsearch.evaluation import Budget
+from gamsearch.evaluation import TrialBudget
 from gamsearch.metrics import METRICS
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
@@ -59,7 +59,7 @@ def record(options: argparse.Namespace) -> None:
     _keep(options.out / "table.json", head)
     path = train_baseline(
         start_model(detector, None, data.names, seed=0),
-        Budget(options.fork_epochs, options.imgsz, options.fork_batch),
+        TrialBudget(options.fork_epochs, options.imgsz, options.fork_batch),
         data.yaml.resolve(),
         device,
         options.out / "fork",
@@ -81,7 +81,7 @@ def record(options: argparse.Namespace) -> None:
             file = options.out / "trainings" / f"{architecture.key}-seed{seed}.json"
             if file.exists():
                 continue
-            budget = Budget(options.epochs, options.imgsz, options.batch, seed)
+            budget = TrialBudget(options.epochs, options.imgsz, options.batch, seed)
             measured = evaluator.evaluate(architecture, budget, lambda epoch, metrics: None)
             _keep(file, {"architecture": architecture.to_dict(), "seed": seed, **measured.to_dict()})
             figures = " ".join(f"{epoch['map50_95']:.4f}" for epoch in measured.curve)

@@ -37,6 +37,7 @@ from typing import Any
 
 import drawing
 import optuna
+from gamsearch.strategy.search_budget import SearchBudget
 from moasha import moasha
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
@@ -44,13 +45,12 @@ from summary import Run, markdown, summary
 from truth import Trace, Truth, baseline_row, complete, reached
 
 from gamsearch.errors import GamsearchError, OptionError, nearest
-from gamsearch.evaluation import Budget
+from gamsearch.evaluation import TrialBudget
 from gamsearch.metrics import metric_named
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
-from gamsearch.strategy.allowance import Allowance
 from gamsearch.strategy.loop import Plan, search
-from gamsearch.strategy.stopping import NAMED
+from gamsearch.strategy.stopping import STOPPING
 from gamsearch.training.replay import ReplayEvaluator, ReplayTable
 
 Arm = Callable[[ReplayTable, SearchSpace, Truth, int], Trace]
@@ -66,7 +66,7 @@ class Watch:
     def __init__(self, study: optuna.Study, truth: Truth):
         self.study, self.truth = study, truth
 
-    def started(self, number: int, label: str, used: float, allowance: Allowance) -> None: ...
+    def started(self, number: int, label: str, used: float, search_budget: SearchBudget) -> None: ...
 
     def epoch(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None: ...
 
@@ -99,8 +99,8 @@ def searched(sampler: str, stopping: str, table: ReplayTable, space: SearchSpace
     directions = [StudyDirection[metric_named(name).direction.upper()] for name in space.objectives]
     study = optuna.create_study(directions=directions)
     study.set_user_attr("objectives", list(space.objectives))
-    budget = Budget(table.epochs)
-    plan = Plan(space, budget, Allowance(space.size), sampler, len(table.seeds), NAMED[stopping], seed)
+    budget = TrialBudget(table.epochs)
+    plan = Plan(space, budget, SearchBudget(space.size), sampler, len(table.seeds), STOPPING[stopping], seed)
     watch = Watch(study, truth)
     with suppress(FrontFound):
         search(study, plan, ReplayEvaluator(table), watch)

@@ -25,7 +25,7 @@ from pathlib import Path
 from made_up import alive_pids, checked, eventually, kill, said, search_of, start, timed_table
 from optuna.trial import TrialState
 
-from gamsearch.study import store as records
+from gamsearch.study import store
 from gamsearch.study.history import is_lost
 
 TARGET = 0.9
@@ -67,12 +67,12 @@ def kills(options: argparse.Namespace) -> int:
         (here / "calm").mkdir()
         calm = start(here / "calm", *search_of(here, *timed_table(here / "calm", SITES, 0.0)))
         assert calm.wait() == 0, said(here / "calm")
-        front = checked(records.load(here / "calm" / "results" / "a"), SIZE)
+        front = checked(store.load(here / "calm" / "results" / "a"), SIZE)
         killed, leaders, starts = _killing(here, options)
-        study = records.load(here / "results" / "a")
+        study = store.load(here / "results" / "a")
         assert checked(study, SIZE) == front, "the front differs"
-        states = Counter(t.state.name for t in records.trials(study))
-        lost = sum(is_lost(t) for t in records.trials(study))
+        states = Counter(t.state.name for t in store.trials(study))
+        lost = sum(is_lost(t) for t in store.trials(study))
         print(f"{killed} kills ({leaders} of the leading process, {starts} starts of `run`), {lost} trials re-queued")
         print(
             f"{SIZE} of {SIZE} architectures evaluated once each, front of {len(front)} as undisturbed; {dict(states)}"
@@ -104,13 +104,13 @@ def _killing(here: Path, options: argparse.Namespace) -> tuple[int, int, int]:
 
 
 def _opened(here: Path, run: "subprocess.Popen[str]"):
-    journal = here / "results" / "a" / records.JOURNAL
+    journal = here / "results" / "a" / store.JOURNAL
     eventually(lambda: run.poll() is not None or journal.exists() and b'"open":true' in journal.read_bytes(), 120)
-    return records.load(journal.parent)
+    return store.load(journal.parent)
 
 
 def _done(study) -> list:
-    return [t for t in records.trials(study, TrialState.COMPLETE) if "recalled_from" not in t.user_attrs]
+    return [t for t in store.trials(study, TrialState.COMPLETE) if "recalled_from" not in t.user_attrs]
 
 
 def _count(study) -> int:

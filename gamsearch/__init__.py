@@ -7,7 +7,7 @@ the public names below are imported when they are first used.
 from importlib import import_module
 from typing import Any
 
-from gamsearch.models.register import arm
+from gamsearch.models.register import register_on_import
 
 __version__ = "0.1.0"
 
@@ -16,7 +16,7 @@ PUBLIC = {
     "Placement": "gamsearch.architecture",
     "Detector": "gamsearch.space.detector",
     "SearchSpace": "gamsearch.space.search_space",
-    "Budget": "gamsearch.evaluation",
+    "TrialBudget": "gamsearch.evaluation",
     "Measurement": "gamsearch.evaluation",
     "GAM": "gamsearch.attention.gam",
     "build_candidate": "gamsearch.models.candidate",
@@ -33,4 +33,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'gamsearch' has no attribute '{name}'")
 
 
-arm()
+register_on_import()

@@ -8,7 +8,7 @@ from gamsearch.architecture import Architecture
 
 
 @dataclass(frozen=True)
-class Budget:
+class TrialBudget:
     """What one evaluation may cost: epochs of brief training, image size (px), batch (images) and the seed.
 
     A training may be paused after an epoch of `rungs` and go on later; `done` epochs were trained by an earlier, paused
@@ -60,10 +60,10 @@ class Left(Paused):
 class Evaluator(Protocol):
     """A performance-estimation strategy; the search cannot tell a real training from a replayed table."""
 
-    def evaluate(self, architecture: Architecture, budget: Budget, report: Report) -> Measurement:
+    def evaluate(self, architecture: Architecture, budget: TrialBudget, report: Report) -> Measurement:
         """Measure one architecture, or raise `CandidateFailed`; what `report` raises passes through."""
         ...
 
-    def foresee(self, architecture: Architecture) -> Mapping[str, float] | None:
+    def predict_costs(self, architecture: Architecture) -> Mapping[str, float] | None:
         """The built metrics of an architecture before it is built; None if they cannot be told."""
         ...

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Any
 
-from gamsearch.analysis.significance import Estimate, Judgement, estimate
+from gamsearch.analysis.significance import Estimate, PairedTest, estimate
 
 Training = Mapping[str, Any]
 """One finished training as the study keeps it."""
@@ -15,7 +15,7 @@ Training = Mapping[str, Any]
 class Compared:
     """One architecture against the baseline over paired seeds.
 
-    `judgements` are by metric, corrected for the number of finalists within each metric. `per_class` (class, then
+    `tests` are by metric, corrected for the number of finalists within each metric. `per_class` (class, then
     metric) and `per_size` (`small`, `medium`, `large`; map50_95) are paired differences with plain 95 % intervals:
     exploratory, not corrected for their number. `latency` is the ratio to the baseline. `bootstrap` is the paired
     bootstrap over validation images at one seed, in the record's form, empty if there is none.
@@ -25,17 +25,17 @@ class Compared:
     label: str
     number: int | None
     architecture: Mapping[str, Any]
-    brief_gain: float
-    judgements: Mapping[str, Judgement]
+    search_gain: float
+    tests: Mapping[str, PairedTest]
     latency: Estimate
     per_class: Mapping[str, Mapping[str, Estimate]]
     per_size: Mapping[str, Estimate]
     bootstrap: Mapping[str, Any]
 
     @property
-    def gain(self) -> Judgement:
+    def gain(self) -> PairedTest:
         """The judgement that decides: of map50_95."""
-        return self.judgements["map50_95"]
+        return self.tests["map50_95"]
 
     @property
     def price(self) -> str:

@@ -48,7 +48,7 @@ class Confirmation:
         return f"{self.mean:+.4f} ± {self.half_width:.4f} (95 %, {len(self.gains)} paired seeds)"
 
 
-def judge(confirmation: Confirmation, candidates: pd.DataFrame) -> str:
+def confirmed_verdict(confirmation: Confirmation, candidates: pd.DataFrame) -> str:
     """Say what the best candidate's paired gains at the seeds at which it was not chosen show."""
     mean, half, count = confirmation.mean, confirmation.half_width, len(candidates)
     who = f"the best of {count} candidates, {confirmation.label}," if count > 1 else f"{confirmation.label}"
@@ -63,7 +63,7 @@ def judge(confirmation: Confirmation, candidates: pd.DataFrame) -> str:
     return f"No placement is shown to beat the baseline: {who} {chosen} and {confirmation.text} at others."
 
 
-def compare(candidates: pd.DataFrame, noise: Noise | None, seeds: int) -> str:
+def unconfirmed_verdict(candidates: pd.DataFrame, noise: Noise | None, seeds: int) -> str:
     """Hold the best gain of `candidates` (best first, not empty) against the noise of the baseline."""
     gains, count = candidates["map50_95_gain"], len(candidates)
     best = f"{gains.iloc[0]:+.4f} ({candidates['label'].iloc[0]})"

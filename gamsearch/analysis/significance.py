@@ -38,7 +38,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Judgement(Estimate):
+class PairedTest(Estimate):
     """What the paired `differences` of one finalist show, in a family of `comparisons` finalists.
 
     The interval is the one at `1 - level`, where `level` is the level at which Holm tests this finalist, so that it
@@ -88,7 +88,7 @@ def paired(ours: Mapping[int, float], baseline: Mapping[int, float]) -> tuple[fl
     return tuple(float(ours[seed] - baseline[seed]) for seed in shared)
 
 
-def unjudgeable(differences: Sequence[float]) -> str:
+def why_untestable(differences: Sequence[float]) -> str:
     """Why the noise of the differences cannot be estimated, or an empty string."""
     if len(differences) < 2:
         return "fewer than two paired seeds"
@@ -101,7 +101,7 @@ def estimate(values: Sequence[float], level: float = ALPHA) -> Estimate:
     """Mean of the values with Student's t interval at `1 - level`; the mean is NaN without values."""
     count = len(values)
     mean = float(np.mean(values)) if count else nan
-    if unjudgeable(values):
+    if why_untestable(values):
         return Estimate(mean, nan, nan, count)
     half = float(stats.t.isf(level / 2, count - 1) * np.std(values, ddof=1) / sqrt(count))
     return Estimate(mean, mean - half, mean + half, count)
@@ -137,18 +137,18 @@ class _Test:
     @property
     def p(self) -> float:
         """Two-sided p-value; 1, which never leads to a claim, where the noise cannot be estimated."""
-        if unjudgeable(self.sample):
+        if why_untestable(self.sample):
             return 1.0
         return float(2 * stats.t.sf(abs(float(np.mean(self.sample))) / self.error, self.freedom))
 
 
 def _tests(samples: Sequence[Sequence[float]], blocked: bool) -> list[_Test]:
-    judged = [sample for sample in samples if not unjudgeable(sample)]
+    judged = [sample for sample in samples if not why_untestable(sample)]
     together = blocked and len({len(sample) for sample in judged}) == 1
     common = spread(judged) if together else 0.0
     tests = []
     for sample in samples:
-        own = nan if unjudgeable(sample) else float(np.std(sample, ddof=1))
+        own = nan if why_untestable(sample) else float(np.std(sample, ddof=1))
         tests.append(_Test(tuple(sample), max(own, common), len(judged) if together else 1))
     return tests
 
@@ -170,7 +170,7 @@ def holm(p_values: Sequence[float], alpha: float = ALPHA) -> list[tuple[float, f
     return steps
 
 
-def judge(samples: Sequence[Sequence[float]], alpha: float = ALPHA, blocked: bool = False) -> list[Judgement]:
+def paired_tests(samples: Sequence[Sequence[float]], alpha: float = ALPHA, blocked: bool = False) -> list[PairedTest]:
     """Judge the paired differences of each finalist of a family, Holm-corrected for all of them.
 
     The probability of any wrong claim is at most `alpha`. A finalist that cannot be judged yet counts in the family.
@@ -179,17 +179,17 @@ def judge(samples: Sequence[Sequence[float]], alpha: float = ALPHA, blocked: boo
     """
     tests = _tests(samples, blocked)
     steps = holm([test.p for test in tests], alpha)
-    return [_judgement(test, *step, len(samples)) for test, step in zip(tests, steps, strict=True)]
+    return [_paired_test(test, *step, len(samples)) for test, step in zip(tests, steps, strict=True)]
 
 
-def _judgement(test: _Test, level: float, adjusted: float, comparisons: int) -> Judgement:
-    reason, p = unjudgeable(test.sample), test.p
+def _paired_test(test: _Test, level: float, adjusted: float, comparisons: int) -> PairedTest:
+    reason, p = why_untestable(test.sample), test.p
     mean = float(np.mean(test.sample)) if test.sample else nan
     half = nan if reason else float(stats.t.isf(level / 2, test.freedom) * test.error)
     claim = UNKNOWN if reason else UNCLEAR
     if p <= level and not reason:
         claim = BETTER if mean > 0 else WORSE
-    return Judgement(
+    return PairedTest(
         *(mean, mean - half, mean + half, len(test.sample)),
         differences=test.sample,
         sd=nan if reason else test.sd,
@@ -224,7 +224,7 @@ def seeds_needed(sd: float, effect: float = EFFECT, level: float = ALPHA, wanted
 def noise_floor(values: Sequence[float]) -> NoiseFloor | None:
     """Spread of the baseline over seeds; None with fewer than two finite values or if all are equal."""
     known = [float(value) for value in values if isfinite(value)]
-    if unjudgeable(known):
+    if why_untestable(known):
         return None
     sd, freedom = float(np.std(known, ddof=1)), len(known) - 1
     high, low = (sd * sqrt(freedom / stats.chi2.ppf(q, freedom)) for q in (0.025, 0.975))

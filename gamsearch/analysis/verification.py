@@ -12,18 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from gamsearch.analysis import verification_verdict as verdict
+from gamsearch.analysis import verification_verdict
 from gamsearch.analysis.finalist import Compared, Training, figure, latency_ratio
 from gamsearch.analysis.significance import (
     UNKNOWN,
     Agreement,
-    Judgement,
     NoiseFloor,
+    PairedTest,
     agreement,
     estimate,
-    judge,
     noise_floor,
     paired,
+    paired_tests,
 )
 
 BASELINE, SCALE_UP = "baseline", "scale-up"
@@ -58,7 +58,7 @@ class Verification:
         """The finalists as the search ranked them."""
         keys = [finalist["key"] for finalist in self.chosen]
         judged = {
-            metric: judge([self._gains(key, metric) for key in keys], blocked=self._same_seeds(keys, metric))
+            metric: paired_tests([self._gains(key, metric) for key in keys], blocked=self._same_seeds(keys, metric))
             for metric in METRICS
         }
         return tuple(
@@ -71,11 +71,11 @@ class Verification:
         """The next model scale without attention against the baseline, uncorrected; None if it was not asked for."""
         if self.control is None:
             return None
-        judged = {metric: judge([self._gains(SCALE_UP, metric)])[0] for metric in METRICS}
+        judged = {metric: paired_tests([self._gains(SCALE_UP, metric)])[0] for metric in METRICS}
         return self._compared({"label": self.control.get("name", SCALE_UP), **self.control, "key": SCALE_UP}, judged)
 
     @cached_property
-    def beyond_growth(self) -> dict[str, Judgement]:
+    def beyond_growth(self) -> dict[str, PairedTest]:
         """Per finalist's key, its gain beyond what scaling up would give for the same latency, Holm-corrected.
 
         Growth is priced on the straight line from the baseline to the scale-up: a finalist that costs a third of the
@@ -87,7 +87,7 @@ class Verification:
         if grown is None or not grown.latency.mean > 1:
             return {}
         priced = [finalist for finalist in self.finalists if isfinite(finalist.latency.mean)]
-        judged = judge([self._beyond(finalist, grown) for finalist in priced])
+        judged = paired_tests([self._beyond(finalist, grown) for finalist in priced])
         return {finalist.key: found for finalist, found in zip(priced, judged, strict=True)}
 
     @cached_property
@@ -98,7 +98,7 @@ class Verification:
     @cached_property
     def agreement(self) -> Agreement | None:
         """Kendall's tau between the finalists' brief gains and their mean verified gains."""
-        return agreement([f.brief_gain for f in self.finalists], [f.gain.mean for f in self.finalists])
+        return agreement([f.search_gain for f in self.finalists], [f.gain.mean for f in self.finalists])
 
     @property
     def best(self) -> Compared | None:
@@ -121,7 +121,7 @@ class Verification:
         """Say in one or two sentences which finalists are better or worse than the baseline, and how sure that is."""
         if not self.chosen:
             return "No finalist was chosen for verification."
-        text = verdict.of_finalists(self.finalists)
+        text = verification_verdict.of_finalists(self.finalists)
         if self.complete:
             return text
         return f"{text} The verification is incomplete: {self.seeds_done} of {self.settings['seeds']} seeds are done."
@@ -132,17 +132,17 @@ class Verification:
         beyond = self.beyond_growth.get(best.key) if best else None
         if best is None or grown is None or beyond is None or beyond.claim == UNKNOWN:
             return ""
-        return verdict.of_growth(best, grown, beyond)
+        return verification_verdict.of_growth(best, grown, beyond)
 
-    def _compared(self, who: Mapping[str, Any], judgements: Mapping[str, Judgement]) -> Compared:
+    def _compared(self, who: Mapping[str, Any], tests: Mapping[str, PairedTest]) -> Compared:
         key, number = who["key"], who.get("number")
         return Compared(
             key=key,
             label=str(who.get("label") or key),
             number=None if number is None else int(number),
             architecture=who.get("architecture") or {},
-            brief_gain=figure(who, "brief_gain"),
-            judgements=judgements,
+            search_gain=figure(who, "brief_gain"),
+            tests=tests,
             latency=latency_ratio(list(self._of(key).values())),
             per_class={
                 name: {metric: estimate(self._gains(key, "per_class", name, metric)) for metric in METRICS}

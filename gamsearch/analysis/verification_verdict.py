@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gamsearch.analysis.finalist import Compared
-from gamsearch.analysis.significance import BETTER, EFFECT, UNCLEAR, UNKNOWN, WORSE, Estimate, Judgement
+from gamsearch.analysis.significance import BETTER, EFFECT, UNCLEAR, UNKNOWN, WORSE, Estimate, PairedTest
 
 
 def of_finalists(finalists: Sequence[Compared]) -> str:
@@ -17,7 +17,7 @@ def of_finalists(finalists: Sequence[Compared]) -> str:
     return " ".join(sentences) or _unclear(groups[UNCLEAR])
 
 
-def of_growth(finalist: Compared, grown: Compared, beyond: Judgement) -> str:
+def of_growth(finalist: Compared, grown: Compared, beyond: PairedTest) -> str:
     """Say whether the finalist is worth its latency more than scaling up; `beyond` is its gain beyond that line."""
     words = {BETTER: "is worth more than", WORSE: "is worth less than", UNCLEAR: "is not distinguishable from"}
     gain = "" if grown.gain.claim == UNKNOWN else f" ({spread(grown.gain)}{grown.price})"
@@ -32,14 +32,14 @@ def spread(found: Estimate) -> str:
     return f"{found.mean:+.4f} ± {found.half_width:.4f}"
 
 
-def _by(gain: Judgement) -> str:
+def _by(gain: PairedTest) -> str:
     """How much better or worse, without the sign that the word already says."""
     return f"{abs(gain.mean):.4f} ± {gain.half_width:.4f}" if gain.claim == WORSE else spread(gain)
 
 
-def basis(found: Sequence[Judgement]) -> str:
+def basis(found: Sequence[PairedTest]) -> str:
     """E.g. `95 %, 5 paired seeds, Holm-corrected for 3 finalists`."""
-    counts = sorted({judgement.count for judgement in found})
+    counts = sorted({test.count for test in found})
     seeds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
     family = found[0].comparisons
     return f"95 %, {seeds} paired seeds" + (f", Holm-corrected for {family} finalists" if family > 1 else "")
@@ -69,19 +69,19 @@ def _unclear(group: Sequence[Compared]) -> str:
     """The largest difference among finalists of which none is shown to differ, and the seeds that would show more."""
     largest = max(group, key=lambda finalist: abs(finalist.gain.mean))
     gain = largest.gain
-    foresight = _foresight(gain)
+    prediction_error = _seeds_that_would_show_it(gain)
     if gain.comparisons == 1:
         return (
             f"{largest.label} is not shown to differ from the baseline: the difference is {spread(gain)} "
-            f"({basis([gain])}); {foresight}."
+            f"({basis([gain])}); {prediction_error}."
         )
     return (
         f"No finalist is shown to differ from the baseline: the largest difference is {spread(gain)} "
-        f"({largest.label}; {basis([gain])}); {foresight}."
+        f"({largest.label}; {basis([gain])}); {prediction_error}."
     )
 
 
-def _foresight(gain: Judgement) -> str:
+def _seeds_that_would_show_it(gain: PairedTest) -> str:
     """How many seeds show a difference of `EFFECT`, whether that is more than there were or not."""
     needed = gain.seeds_needed or 0
     if needed > gain.count:

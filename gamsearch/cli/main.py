@@ -14,8 +14,8 @@ from gamsearch.cli.parser import parser
 from gamsearch.errors import GamsearchError, OptionError, nearest, one_line
 
 if TYPE_CHECKING:
-    from gamsearch.runs.processes import Place
-    from gamsearch.runs.run import Around
+    from gamsearch.runs.processes import Slot
+    from gamsearch.runs.run import RunContext
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,37 +52,37 @@ def _run(options: argparse.Namespace) -> int:
     demo = not given["data"] and given["evaluator"] in (None, "training")
     name = given["name"] or ("demo" if demo else _name_from(given))
     folder = Path(given["out"] or "results") / name
-    around = _around(options, folder)
-    given["device"] = around.places[0].device or None
+    context = _around(options, folder)
+    given["device"] = context.slots[0].device or None
     recorded = recorded_settings(folder)
     if demo and recorded is None:
         given, defaults = _demo(given, folder)
     else:
         defaults = _defaults(given)
     settings = resolve({**given, "name": name, "out": str(folder.parent)}, recorded, defaults)
-    return _search(settings, recorded is not None, [], around)
+    return _search(settings, recorded is not None, [], context)
 
 
-def _around(options: argparse.Namespace, folder: Path) -> "Around":
+def _around(options: argparse.Namespace, folder: Path) -> "RunContext":
     """Where a run's study is kept and its workers work; what they need in the environment is there from now on."""
-    from gamsearch.runs.run import Around
+    from gamsearch.runs.run import RunContext
     from gamsearch.study.artifacts import check_place
-    from gamsearch.study.storages import settle
+    from gamsearch.study.storages import configure_storage
 
     check_place(options.artifacts or "")
-    here = _places(options)
+    here = _slots(options)
     os.environ.update(here[0].environment)
-    url = settle(folder, options.storage or "", folder.name)
-    return Around(bool(options.trust_checkpoint), tuple(here), url, options.artifacts or "")
+    url = configure_storage(folder, options.storage or "", folder.name)
+    return RunContext(bool(options.trust_checkpoint), tuple(here), url, options.artifacts or "")
 
 
-def _places(options: argparse.Namespace) -> "list[Place]":
+def _slots(options: argparse.Namespace) -> "list[Slot]":
     """Where the workers of a run are to work, this process first."""
-    from gamsearch.runs.processes import places
+    from gamsearch.runs.processes import slots
 
     if options.workers is not None and not 1 <= options.workers <= MOST_WORKERS:
         raise OptionError(f"--workers must be between 1 and {MOST_WORKERS}, not {options.workers}")
-    return places(options.device or "", options.workers or 1, os.environ, os.cpu_count() or 1)
+    return slots(options.device or "", options.workers or 1, os.environ, os.cpu_count() or 1)
 
 
 def _repeat(options: argparse.Namespace) -> int:
@@ -99,11 +99,11 @@ def _repeat(options: argparse.Namespace) -> int:
             f"only {', '.join(f'--{name}' for name in GIVEN)} can"
         )
     origin = Manifest.read(Path(options.manifest))
-    place = _places(options)[0]
+    place = _slots(options)[0]
     settings, said = repeated(origin, {**vars(options), "device": place.device or None}, recorded_settings)
-    around = _around(options, settings.folder)
+    context = _around(options, settings.folder)
     resumed = recorded_settings(settings.folder) is not None
-    return _search(settings, resumed, said, around, origin)
+    return _search(settings, resumed, said, context, origin)
 
 
 BESIDE = ("manifest", "command", "trust_checkpoint", "storage", "artifacts", "workers")
@@ -111,19 +111,19 @@ BESIDE = ("manifest", "command", "trust_checkpoint", "storage", "artifacts", "wo
 MOST_WORKERS = 256
 
 
-def _search(settings: Any, resumed: bool, said: Sequence[str], around: "Around", origin: Any = None) -> int:
+def _search(settings: Any, resumed: bool, said: Sequence[str], context: "RunContext", origin: Any = None) -> int:
     """Carry out a run and report on it; the lines in `said` come first."""
     from gamsearch.runs.progress import RunProgress
     from gamsearch.runs.run import command_line, run
-    from gamsearch.study import store as records
+    from gamsearch.study import store
 
     with RunProgress() as progress:
         name, folder = settings.name, settings.folder
         progress.say(f"gamsearch {__version__}: run '{name}' in {folder}" + (" (resumed)" if resumed else ""))
         for line in said:
             progress.say(line)
-        study = run(settings, progress, command_line(), origin, around)
-    return _report_on(records.record(study, name), folder)
+        study = run(settings, progress, command_line(), origin, context)
+    return _report_on(store.record(study, name), folder)
 
 
 def _worker(options: argparse.Namespace) -> int:
@@ -131,18 +131,18 @@ def _worker(options: argparse.Namespace) -> int:
     from gamsearch.runs.processes import PARENT
     from gamsearch.runs.progress import RunProgress
     from gamsearch.runs.settings import NAME
-    from gamsearch.runs.worker import Wanted, join
-    from gamsearch.study.storages import settle
+    from gamsearch.runs.worker import WorkerOptions, join
+    from gamsearch.study.storages import configure_storage
 
     if bool(options.folder) == bool(options.storage and options.study):
         raise OptionError("worker needs the folder of a run that this machine sees, or else --storage and --study")
     if options.study and not NAME.fullmatch(options.study):
         raise OptionError(f"--study must be the --name of the run, not '{options.study[:200]}'")
     folder = Path(options.folder) if options.folder else Path(options.out or "results") / options.study
-    settle(folder, options.storage or "", options.study or folder.name)
+    configure_storage(folder, options.storage or "", options.study or folder.name)
     parent = os.environ.get(PARENT, "")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be inherited as ignored
-    wanted = Wanted(
+    wanted = WorkerOptions(
         folder,
         options.data or "",
         options.device or "",
@@ -225,10 +225,10 @@ def _train_arguments(pairs: list[str] | None) -> dict[str, Any] | None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from gamsearch.study import store as records
+    from gamsearch.study import store
 
     folder = Path(options.folder)
-    return _report_on(records.record(records.snapshot(folder), folder.name), folder)
+    return _report_on(store.record(store.snapshot(folder), folder.name), folder)
 
 
 def _report_on(record: Any, folder: Path) -> int:
@@ -249,15 +249,15 @@ def _compare(options: argparse.Namespace) -> int:
     """Hold several runs against each other; write the page and the picture and print the table."""
     from rich.console import Console
 
-    from gamsearch.reporting import comparison_page as reports
+    from gamsearch.reporting import comparison_page
     from gamsearch.reporting.comparison import Run, compare
 
     folders = [Path(folder) for folder in options.folders]
     comparison = compare([Run.read(folder) for folder in folders])
     usual = Path("results") / f"compare-{'-'.join(folder.resolve().name for folder in folders)}"[:100]
-    written = reports.write(comparison, Path(options.out) if options.out else usual)
+    written = comparison_page.write(comparison, Path(options.out) if options.out else usual)
     console = Console()
-    console.print(reports.terminal_table(comparison))
+    console.print(comparison_page.terminal_table(comparison))
     for path in written:
         console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
     return 0
@@ -274,10 +274,10 @@ def _status(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     from gamsearch.runs.progress import RunProgress
-    from gamsearch.runs.verify import Wanted, verify
-    from gamsearch.study import store as records
+    from gamsearch.runs.verify import VerifyOptions, verify
+    from gamsearch.study import store
 
-    wanted = Wanted(
+    wanted = VerifyOptions(
         options.top,
         options.seeds,
         options.epochs,
@@ -289,7 +289,7 @@ def _verify(options: argparse.Namespace) -> int:
     folder = Path(options.folder)
     with RunProgress() as progress:
         study = verify(folder, wanted, progress.say, progress.epoch)
-    return _report_on(records.record(study, folder.name), folder)
+    return _report_on(store.record(study, folder.name), folder)
 
 
 def _export(options: argparse.Namespace) -> int:

@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from gamsearch.errors import ModelError, one_line
-from gamsearch.models import register as publish
+from gamsearch.models import register
 
-DETECTORS = (f"{publish.TASKS}.DetectionModel", f"{publish.TASKS}.YOLOv10DetectionModel")
+DETECTORS = (f"{register.TASKS}.DetectionModel", f"{register.TASKS}.YOLOv10DetectionModel")
 PICKLE = b"\x80"
 """First byte of the files that torch wrote before 1.6, which cannot be looked through."""
 
@@ -65,7 +65,7 @@ def open_checkpoint(path: str | Path, trust: bool = False) -> nn.Module:
         content = _content(file)
     except _NeedsTrustError as error:
         if trust:
-            return publish.load_checkpoint(file)
+            return register.load_checkpoint(file)
         raise ModelError(
             f"{file} can only be opened by running code that is in it ({error}): if you trust where it comes from, "
             "give --trust-checkpoint; otherwise train it again with a newer Ultralytics"
@@ -141,10 +141,10 @@ def _rebuilt(file: Path, model: StandIn) -> nn.Module:
         raise ModelError(f"{file} holds no model YAML, so its layers cannot be counted; give an Ultralytics .pt")
     try:
         classes, channels = int(yaml["nc"]), int(yaml.get("channels", 3))
-        built: Any = publish.build(yaml, nc=classes, ch=channels)
+        built: Any = register.build(yaml, nc=classes, ch=channels)
         width = _class_width(built, tensors)
         if width:
-            built.load(publish.build(yaml, nc=width, ch=channels), verbose=False)
+            built.load(register.build(yaml, nc=width, ch=channels), verbose=False)
         built.load_state_dict(tensors)
     except ModelError as error:
         raise ModelError(f"{file} cannot be opened: {error}") from error

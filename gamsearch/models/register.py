@@ -31,12 +31,12 @@ MOST_ROWS, MOST_REPEATS, LARGEST = 1000, 100, 65536
 """Ultralytics' own model YAMLs have up to 60 rows, 12 repeats and widths of 2048."""
 
 
-def arm() -> None:
+def register_on_import() -> None:
     """Publish as soon as Ultralytics' parser is imported, at once if it already is; `import gamsearch` calls this."""
-    wrapt.register_post_import_hook(publish, TASKS)
+    wrapt.register_post_import_hook(register, TASKS)
 
 
-def publish(tasks: Any) -> None:
+def register(tasks: Any) -> None:
     """Put every attention class and its aliases into the parser's module; doing it again changes nothing."""
     import torch
 

@@ -6,8 +6,7 @@ No torch, no optuna.
 from pathlib import Path
 
 from gamsearch.errors import RunError
-from gamsearch.reporting import provenance_section as reproduce
-from gamsearch.reporting import snippets as paste
+from gamsearch.reporting import provenance_section, snippets
 from gamsearch.reporting.html_page import page
 from gamsearch.reporting.pareto_png import write_picture
 from gamsearch.reporting.tables import read_csv, write_csv
@@ -23,7 +22,7 @@ def write(record: Record, folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         html = folder / "report.html"
-        html.write_bytes(page(record, reproduce.surroundings(folder)).encode("utf-8", errors="replace"))
+        html.write_bytes(page(record, provenance_section.surroundings(folder)).encode("utf-8", errors="replace"))
         written = [write_csv(record, folder / "trials.csv"), html, write_picture(record, folder / "pareto.png")]
         return written + _write_blocks(record, folder)
     except OSError as error:
@@ -34,7 +33,7 @@ def _write_blocks(record: Record, folder: Path) -> list[Path]:
     """The verdict in Markdown and LaTeX, if there are finalists."""
     if not record.verification.finalists:
         return []
-    blocks = {"verdict.md": paste.markdown(record), "verdict.tex": paste.latex(record)}
+    blocks = {"verdict.md": snippets.markdown(record), "verdict.tex": snippets.latex(record)}
     for name, text in blocks.items():
         (folder / name).write_bytes(text.encode("utf-8", errors="replace"))
     return [folder / name for name in blocks]

@@ -40,10 +40,10 @@ class Run:
     @classmethod
     def read(cls, folder: Path) -> "Run":
         """Read a run's folder; `RunError` if it holds none."""
-        from gamsearch.study import store as records
+        from gamsearch.study import store
 
-        study = records.load(folder)
-        record, own = records.record(study, folder.resolve().name), study.user_attrs
+        study = store.load(folder)
+        record, own = store.record(study, folder.resolve().name), study.user_attrs
         prints = own.get("fingerprints", {})
         data = prints.get("data") or record.settings.get("data_fingerprint") or prints.get("table")
         clock = (prints.get("device") or record.settings.get("hardware"), latency_backend(record.settings))

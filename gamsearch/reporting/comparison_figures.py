@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from gamsearch.analysis import pareto
 from gamsearch.metrics import Metric
-from gamsearch.reporting import figures, palette
-from gamsearch.reporting import formatting as wording
-from gamsearch.reporting import pareto_png as picture
+from gamsearch.reporting import figures, formatting, palette, pareto_png
 from gamsearch.reporting.comparison import Comparison, Run
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "pentagon", "hexagon")
@@ -74,7 +72,7 @@ def axis_titles(comparison: Comparison) -> tuple[str, str]:
     """Titles of x and y."""
     metrics = comparison.objectives[:2]
     settings = comparison.runs[0].record.settings
-    titles = [heading(comparison, m) if comparison.relative else wording.axis_title(m, settings) for m in metrics]
+    titles = [heading(comparison, m) if comparison.relative else formatting.axis_title(m, settings) for m in metrics]
     return (titles[1] if len(titles) > 1 else "trial"), titles[0]
 
 
@@ -183,12 +181,12 @@ def _hover(comparison: Comparison, run: Plotted, index: int) -> str:
 
 def write_picture(comparison: Comparison, path: Path) -> Path:
     """Draw 1600 x 1000 pixels to `path`: the fronts under the verdict."""
-    with matplotlib.rc_context(picture.STYLE), warnings.catch_warnings():
+    with matplotlib.rc_context(pareto_png.STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = Figure(figsize=(10, 6.25), dpi=160, facecolor=palette.PAPER)
         FigureCanvasAgg(figure)
         axes = figure.add_axes((0.085, 0.105, 0.885, 0.70))
-        verdict = "\n".join(textwrap.wrap(wording.typeset(comparison.verdict()), 122)[:3])
+        verdict = "\n".join(textwrap.wrap(formatting.typeset(comparison.verdict()), 122)[:3])
         figure.text(
             0.03, 0.955, "Pareto fronts compared", fontsize=13, fontweight="bold", color=palette.INK, va="center"
         )
@@ -211,7 +209,7 @@ def _draw_picture(axes: Axes, comparison: Comparison) -> None:
         star["color"] = palette.BASELINE if comparison.relative else palette.series(index)[0]
         axes.scatter(run.baseline[:, 0], run.baseline[:, 1], s=(0.8 * _star(index, len(runs))) ** 2, **star)
     axes.plot([], [], marker="*", markersize=11, color=palette.BASELINE, linestyle="", label="baseline")
-    picture.frame(axes)
+    pareto_png.frame(axes)
     look: dict[str, Any] = {"frameon": False, "fontsize": 8.5, "labelcolor": palette.INK, "handlelength": 3.5}
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=min(len(runs) + 1, 6), **look)
 
@@ -240,11 +238,11 @@ def _draw_steps(axes: Axes, comparison: Comparison, run: Plotted, runs: Sequence
 def heading(comparison: Comparison, metric: Metric) -> str:
     """A metric's name with its unit, or with what it is relative to."""
     if not comparison.relative:
-        return wording.heading(metric)
-    return f"{wording.title(metric)}, {'gain over' if metric.maximise else 'ratio to'} own baseline"
+        return formatting.heading(metric)
+    return f"{formatting.title(metric)}, {'gain over' if metric.maximise else 'ratio to'} own baseline"
 
 
 def written(comparison: Comparison, metric: Metric, value: float) -> str:
     if not comparison.relative:
-        return wording.value(metric, value)
-    return wording.signed(value) if metric.maximise else wording.plain(value, 3)
+        return formatting.value(metric, value)
+    return formatting.signed(value) if metric.maximise else formatting.plain(value, 3)

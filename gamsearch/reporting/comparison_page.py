@@ -14,8 +14,7 @@ from rich.text import Text
 
 from gamsearch.errors import RunError
 from gamsearch.metrics import Metric
-from gamsearch.reporting import formatting as wording
-from gamsearch.reporting import theme as style
+from gamsearch.reporting import formatting, theme
 from gamsearch.reporting.chart import CONFIG
 from gamsearch.reporting.comparison import Comparison, Run
 from gamsearch.reporting.comparison_figures import fronts_figure, heading, write_picture, written
@@ -87,7 +86,7 @@ def comparison_page(comparison: Comparison) -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(names)} · gamsearch compare</title><style>{style.CSS}</style>"
+        f"<title>{escape(names)} · gamsearch compare</title><style>{theme.CSS}</style>"
         f"<script>{get_plotlyjs()}</script></head>\n<body>{_header(comparison, names)}\n<main>{body}</main>\n"
         "<footer>Derived from the studies of these runs by <code>python -m gamsearch compare</code>.</footer>"
         "</body></html>\n"
@@ -99,7 +98,7 @@ def _header(comparison: Comparison, names: str) -> str:
     facts = "".join(f"<div><dt>{escape(n)}</dt><dd>{v}<small>hypervolume</small></dd></div>" for n, v in volumes)
     return (
         f"<header><h1><b>{escape(names)}</b> · compared</h1>"
-        f'<p class="verdict">{wording.typeset(escape(comparison.verdict()))}</p><dl class="facts">{facts}</dl>'
+        f'<p class="verdict">{formatting.typeset(escape(comparison.verdict()))}</p><dl class="facts">{facts}</dl>'
         "<noscript><p>The figure needs JavaScript; the tables do not, and compare.png beside this file shows the "
         "fronts.</p></noscript></header>"
     )
@@ -107,7 +106,7 @@ def _header(comparison: Comparison, names: str) -> str:
 
 def _fronts(comparison: Comparison) -> str:
     """The fronts as a figure, the runs and the members as tables."""
-    head = f'<h2>Pareto fronts</h2><p class="note">{wording.typeset(escape(basis(comparison)))}</p>'
+    head = f'<h2>Pareto fronts</h2><p class="note">{formatting.typeset(escape(basis(comparison)))}</p>'
     runs = html_table(_run_columns(comparison), comparison.runs, "The runs")
     members = "".join(_members(comparison, run) for run in comparison.runs)
     figure = fronts_figure(comparison)
@@ -125,7 +124,7 @@ def _run_columns(comparison: Comparison) -> list[Column]:
         Column("run", lambda run: run.name, numeric=False),
         Column("trials", lambda run: f"{len(run.record.shown)}"),
         Column("on front", lambda run: f"{len(run.record.front)}"),
-        Column(f"baseline {wording.title(first)}", partial(_baseline_text, first)),
+        Column(f"baseline {formatting.title(first)}", partial(_baseline_text, first)),
         Column("best gain", _best_gain),
         Column("hypervolume", partial(_volume, comparison)),
         Column("baseline alone", lambda run: _number(comparison.baseline_hypervolume(run))),
@@ -141,10 +140,10 @@ def _member_columns(comparison: Comparison) -> list[Column]:
     """Columns of `(run, place on its front)`."""
     columns = [
         Column("#", lambda member: f"{_member(member)['number']}"),
-        Column("architecture", lambda member: wording.breakable(_member(member)["label"]), numeric=False),
+        Column("architecture", lambda member: formatting.breakable(_member(member)["label"]), numeric=False),
     ]
     for index, metric in enumerate(comparison.objectives):
-        columns.append(Column(wording.heading(metric), partial(_member_value, metric)))
+        columns.append(Column(formatting.heading(metric), partial(_member_value, metric)))
         if comparison.relative:
             title = "gain" if metric.maximise else "ratio"
             columns.append(Column(title, partial(_member_relative, comparison, index)))
@@ -156,7 +155,7 @@ def _member(member: tuple[Run, int]) -> Any:
 
 
 def _member_value(metric: Metric, member: tuple[Run, int]) -> str:
-    return wording.value(metric, _member(member)[metric.name])
+    return formatting.value(metric, _member(member)[metric.name])
 
 
 def _member_relative(comparison: Comparison, index: int, member: tuple[Run, int]) -> str:
@@ -166,12 +165,12 @@ def _member_relative(comparison: Comparison, index: int, member: tuple[Run, int]
 
 def _baseline_text(metric: Metric, run: Run) -> str:
     baseline = run.record.baseline
-    return "" if baseline is None else wording.value(metric, baseline[metric.name])
+    return "" if baseline is None else formatting.value(metric, baseline[metric.name])
 
 
 def _best_gain(run: Run) -> str:
     gains = run.record.candidates["map50_95_gain"]
-    return "" if gains.empty else wording.signed(gains.iloc[0])
+    return "" if gains.empty else formatting.signed(gains.iloc[0])
 
 
 def _volume(comparison: Comparison, run: Run) -> str:
@@ -185,7 +184,8 @@ def _number(value: float | None) -> str:
 def _verdicts(comparison: Comparison) -> str:
     """What each run says of itself."""
     lines = "".join(
-        f"<h3>{escape(run.name)}</h3><p>{wording.typeset(escape(run.record.verdict()))}</p>" for run in comparison.runs
+        f"<h3>{escape(run.name)}</h3><p>{formatting.typeset(escape(run.record.verdict()))}</p>"
+        for run in comparison.runs
     )
     return f"<h2>Each run's verdict</h2>{lines}"
 

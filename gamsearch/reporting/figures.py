@@ -10,9 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from gamsearch.reporting import formatting as wording
-from gamsearch.reporting import palette
-from gamsearch.reporting import plot_data as points
+from gamsearch.reporting import formatting, palette, plot_data
 from gamsearch.reporting.effects import Effect
 from gamsearch.reporting.tables import rows_of
 from gamsearch.study.record import BASELINE, Record
@@ -27,18 +25,18 @@ SYMBOLS = {"candidate": "circle", "hand placement": "square", "beyond a limit": 
 
 def pareto_figure(record: Record) -> go.Figure:
     """First against second objective: all complete trials, the front as a step line, the baseline with its noise."""
-    x, y = points.axes(record)
-    rows = points.plotted(record).assign(size=points.sizes(record))
+    x, y = plot_data.axes(record)
+    rows = plot_data.plotted(record).assign(size=plot_data.sizes(record))
     figure = calm(480, x.title, y.title)
     _draw_band(figure, record)
-    line_x, line_y = points.front_line(record)
+    line_x, line_y = plot_data.front_line(record)
     if line_x:
         pen = {"color": palette.FRONT, "width": 2}
         figure.add_scatter(x=line_x, y=line_y, mode="lines", line=pen, name="Pareto front", hoverinfo="skip")
-    for kind in (*points.KINDS, "baseline"):
+    for kind in (*plot_data.KINDS, "baseline"):
         for on_front in (False, True):
             _draw_points(figure, record, rows[(rows["kind"] == kind) & (rows["on_front"] == on_front)], kind, on_front)
-    x_range, y_range = points.ranges(record)
+    x_range, y_range = plot_data.ranges(record)
     figure.update_xaxes(range=x_range)
     figure.update_yaxes(range=y_range, tickformat=_ticks(y.column))
     return figure
@@ -48,7 +46,7 @@ def _draw_points(figure: go.Figure, record: Record, rows: pd.DataFrame, kind: st
     """Add one trace of trials of one kind; members of the front are blue and carry their number."""
     if rows.empty:
         return
-    x, y = points.axes(record)
+    x, y = plot_data.axes(record)
     rows = rows.sort_values(x.column)
     baseline = kind == "baseline"
     color = palette.BASELINE if baseline else palette.FRONT if on_front else palette.REST
@@ -78,8 +76,8 @@ def _sides(record: Record, rows: pd.DataFrame) -> list[str | None]:
 
     Taken is a side where the last number stands that close.
     """
-    x, y = points.axes(record)
-    (left, right), (low, high) = points.ranges(record)
+    x, y = plot_data.axes(record)
+    (left, right), (low, high) = plot_data.ranges(record)
     up = ("top", "bottom") if y.maximise else ("bottom", "top")
     aside = ("right", "left") if x.maximise else ("left", "right")
     last = np.full((2, 2), -np.inf)  # per side: the place of its last number
@@ -94,10 +92,10 @@ def _sides(record: Record, rows: pd.DataFrame) -> list[str | None]:
 
 def _draw_band(figure: go.Figure, record: Record) -> None:
     """Shade where one run cannot be told from the baseline, on whichever axis shows map50_95."""
-    band = points.noise_band(record)
+    band = plot_data.noise_band(record)
     if band is None:
         return
-    x, y = points.axes(record)
+    x, y = plot_data.axes(record)
     look: dict[str, Any] = {"fillcolor": palette.BAND, "line_width": 0, "layer": "below"}
     look["annotation"] = {"text": "noise of one run (95 %)", "font": {"size": 12, "color": palette.MUTED}}
     middle: dict[str, Any] = {"line": {"color": palette.REST, "width": 1, "dash": "dot"}}
@@ -112,12 +110,12 @@ def _draw_band(figure: go.Figure, record: Record) -> None:
 def _hover(record: Record, trial: pd.Series) -> str:
     """Label, figures with units and the gain of one trial, for the hover text."""
     lines = [f"<b>#{trial['number']} {escape(trial['label'])}</b>"]
-    for metric in wording.known_metrics(record.trials, record.objectives):
-        text = wording.value(metric, trial[metric.name])
+    for metric in formatting.known_metrics(record.trials, record.objectives):
+        text = formatting.value(metric, trial[metric.name])
         if text:
             unit = "" if metric.unit == "fraction" else f" {metric.unit}"
-            lines.append(f"{escape(wording.title(metric))} {text}{unit}")
-    gain = wording.signed(trial["map50_95_gain"]) if trial["number"] else ""
+            lines.append(f"{escape(formatting.title(metric))} {text}{unit}")
+    gain = formatting.signed(trial["map50_95_gain"]) if trial["number"] else ""
     return "<br>".join([*lines, f"gain {gain}"] if gain else lines)
 
 

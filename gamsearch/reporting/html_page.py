@@ -11,14 +11,17 @@ from plotly.offline import get_plotlyjs
 
 from gamsearch.architecture import Architecture
 from gamsearch.errors import GamsearchError
-from gamsearch.reporting import architecture_svg as drawing
-from gamsearch.reporting import effects, figures
-from gamsearch.reporting import formatting as wording
-from gamsearch.reporting import plot_data as points
-from gamsearch.reporting import provenance_section as reproduce
-from gamsearch.reporting import theme as style
-from gamsearch.reporting import verification_rows as finalists
-from gamsearch.reporting import verification_section as verified
+from gamsearch.reporting import (
+    architecture_svg,
+    effects,
+    figures,
+    formatting,
+    plot_data,
+    provenance_section,
+    theme,
+    verification_rows,
+    verification_section,
+)
 from gamsearch.reporting.chart import chart
 from gamsearch.reporting.effects import Effect
 from gamsearch.reporting.tables import Column, html_table, rows_of, trial_columns
@@ -30,14 +33,14 @@ POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inli
 
 def page(record: Record, manifest: Mapping[str, Any] = MappingProxyType({})) -> str:
     """The whole report; the same record gives the same text. `manifest` tells where the run took place, if known."""
-    sections = [verified.section, _front, _effects, _best, _curves, _hypervolume, _trials]
-    sections.append(partial(reproduce.section, manifest=manifest))
+    sections = [verification_section.section, _front, _effects, _best, _curves, _hypervolume, _trials]
+    sections.append(partial(provenance_section.section, manifest=manifest))
     body = "\n".join(f"<section>{text}</section>" for text in (section(record) for section in sections) if text)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(record.name)} · gamsearch</title><style>{style.CSS}</style>"
+        f"<title>{escape(record.name)} · gamsearch</title><style>{theme.CSS}</style>"
         f"<script>{get_plotlyjs()}</script></head>\n<body>{_header(record)}\n<main>{body}</main>\n"
         "<footer>Derived from the study in this folder by gamsearch; "
         "<code>python -m gamsearch report</code> rebuilds it.</footer></body></html>\n"
@@ -46,11 +49,11 @@ def page(record: Record, manifest: Mapping[str, Any] = MappingProxyType({})) -> 
 
 def _header(record: Record) -> str:
     facts = "".join(f"<div><dt>{name}</dt><dd>{text}</dd></div>" for name, text in _facts(record))
-    searched = f"The search alone, in brief training: {record.brief_verdict()}" if record.verified else ""
+    searched = f"The search alone, in brief training: {record.search_verdict()}" if record.verified else ""
     return (
         f"<header><h1><b>{escape(record.name)}</b> · {escape(record.detector_name)}</h1>"
-        f'<p class="verdict">{wording.typeset(escape(record.verdict()))}</p>'
-        f"{f'<p class=note>{wording.typeset(escape(searched))}</p>' if searched else ''}"
+        f'<p class="verdict">{formatting.typeset(escape(record.verdict()))}</p>'
+        f"{f'<p class=note>{formatting.typeset(escape(searched))}</p>' if searched else ''}"
         f'<dl class="facts">{facts}</dl>'
         "<noscript><p>The figures need JavaScript; the tables do not, and pareto.png beside this file shows the front."
         "</p></noscript></header>"
@@ -62,23 +65,25 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     facts = _verified_facts(record)
     brief = ", brief" if facts else ""
     if record.baseline is not None:
-        facts.append((f"Baseline mAP50-95{brief}", wording.plain(record.baseline["map50_95"], 4) + _small("trial 0")))
+        facts.append(
+            (f"Baseline mAP50-95{brief}", formatting.plain(record.baseline["map50_95"], 4) + _small("trial 0"))
+        )
     if not record.candidates.empty:
         top = record.candidates.iloc[0]
         facts.append(
-            (f"Best gain{brief}", wording.typeset(wording.signed(top["map50_95_gain"])) + _small(top["label"]))
+            (f"Best gain{brief}", formatting.typeset(formatting.signed(top["map50_95_gain"])) + _small(top["label"]))
         )
     noise = record.noise
     text = f"± {noise.half_width():.4f}" + _small(f"95 %, {noise.seeds} seeds") if noise else "not measured"
     facts.append((f"Noise of one difference{brief}", text))
     confirmed = record.confirmation
     if confirmed is not None:
-        again = wording.typeset(f"{wording.signed(confirmed.mean)} ± {confirmed.half_width:.4f}")
+        again = formatting.typeset(f"{formatting.signed(confirmed.mean)} ± {confirmed.half_width:.4f}")
         facts.append(("Same, at other seeds", again + _small(f"95 %, {len(confirmed.gains)} paired seeds")))
     total, spent = len(record.trials), record.trials["seconds"].sum()
     facts.append(("Trials", f"{total}" + _small(record.tally())))
     if spent > 0:
-        facts.append(("Time in trials", wording.duration(spent)))
+        facts.append(("Time in trials", formatting.duration(spent)))
     return facts
 
 
@@ -87,11 +92,14 @@ def _verified_facts(record: Record) -> list[tuple[str, str]]:
     best = record.verification.best
     if best is None:
         return []
-    baseline = finalists.rows(record.verification)[0]
-    gain = wording.typeset(finalists.spread(best.gain))
+    baseline = verification_rows.rows(record.verification)[0]
+    gain = formatting.typeset(verification_rows.spread(best.gain))
     return [
-        ("Baseline mAP50-95, verified", wording.plain(baseline.map50_95.mean, 4) + _small(f"{baseline.seeds} seeds")),
-        ("Best gain, verified", gain + _small(f"{finalists.name(best)}{best.price}")),
+        (
+            "Baseline mAP50-95, verified",
+            formatting.plain(baseline.map50_95.mean, 4) + _small(f"{baseline.seeds} seeds"),
+        ),
+        ("Best gain, verified", gain + _small(f"{verification_rows.name(best)}{best.price}")),
     ]
 
 
@@ -102,7 +110,7 @@ def _small(text: str) -> str:
 def _front(record: Record) -> str:
     """The Pareto front as a figure and a table, or why there is none."""
     head = "<h2>Pareto front</h2>"
-    if points.plotted(record).empty:
+    if plot_data.plotted(record).empty:
         return f'{head}<p class="note">No trial has been completed, so there is no front to draw.</p>'
     columns = [c for c in trial_columns(record) if c.title not in ("epochs", "time")]
     table = html_table(columns, rows_of(record.front), "Members of the front, best first objective first")
@@ -121,7 +129,7 @@ def _front_note(record: Record) -> str:
     if len(record.objectives) > 1:
         words.append("Along the blue line nothing is better in one objective without being worse in the other.")
     noise = record.noise
-    if noise and points.noise_band(record):
+    if noise and plot_data.noise_band(record):
         words.append(
             f"Within the grey band (± {noise.half_width():.4f}, 95 %, {noise.seeds} baseline seeds, sd {noise.sd:.4f}) "
             "a single run cannot be told from the baseline; runs are taken as independent, which is cautious for "
@@ -132,7 +140,7 @@ def _front_note(record: Record) -> str:
             words.append(f"To be the best of {count} beyond chance takes {noise.half_width(count):.4f} (Bonferroni).")
     elif record.noise is None:
         words.append("The noise was not measured, so small differences may be chance.")
-    return " ".join([*words, points.size_note(record.objectives)]).strip()
+    return " ".join([*words, plot_data.size_note(record.objectives)]).strip()
 
 
 def _effects(record: Record) -> str:
@@ -160,10 +168,10 @@ def _effect_block(
     columns = [
         Column(title.lower(), lambda e: readable(e.level), numeric=False),
         Column("n", lambda e: f"{e.count}"),
-        Column("mean with", lambda e: wording.signed(e.mean_with)),
-        Column("without", lambda e: wording.signed(e.mean_without)),
-        Column("effect", lambda e: wording.signed(e.effect)),
-        Column("±", lambda e: wording.plain(e.half_width, 4)),
+        Column("mean with", lambda e: formatting.signed(e.mean_with)),
+        Column("without", lambda e: formatting.signed(e.mean_without)),
+        Column("effect", lambda e: formatting.signed(e.effect)),
+        Column("±", lambda e: formatting.plain(e.half_width, 4)),
     ]
     table = html_table(columns, found, f"Gain in mAP50-95 by {title.lower()}; n counts the trials with it")
     drawn = chart(
@@ -177,7 +185,7 @@ def _site_name(site: int, detector: Detector | None) -> str:
     if detector is None or not 0 <= site < len(detector.rows):
         return f"{site}"
     row = detector.rows[site]
-    return f"{site} · {row.part} {drawing.level(row.stride)}"
+    return f"{site} · {row.part} {architecture_svg.level(row.stride)}"
 
 
 def _detector(record: Record) -> Detector | None:
@@ -196,14 +204,17 @@ def _best(record: Record) -> str:
     form, number, what, why = found
     try:
         architecture = Architecture.from_dict(form)
-        picture, lines = drawing.drawing(detector, architecture), drawing.descriptions(detector, architecture)
+        picture, lines = (
+            architecture_svg.drawing(detector, architecture),
+            architecture_svg.descriptions(detector, architecture),
+        )
     except (GamsearchError, KeyError):
         return ""
     what = "the baseline itself: no attention" if architecture.is_baseline else what
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    export = f"python -m gamsearch export {reproduce.place(record)} --trial {number}"
+    export = f"python -m gamsearch export {provenance_section.place(record)} --trial {number}"
     return (
-        f"<h2>The best architecture</h2><p>{wording.typeset(escape(why))}: trial {number}, "
+        f"<h2>The best architecture</h2><p>{formatting.typeset(escape(why))}: trial {number}, "
         f"{escape(what)}.</p>{f'<ul>{items}</ul>' if items else ''}"
         f'<div class="scroll" tabindex="0" role="region" aria-label="Drawing of the architecture">{picture}</div>'
         f'<p class="note">Stock rows keep their numbers; the number at the right is the width in channels. '
@@ -215,11 +226,12 @@ def _winner(record: Record) -> tuple[Mapping[str, Any], int | None, str, str] | 
     """Architecture, trial, label of the best, and by what it is: the verification's judgement, else the search's."""
     chosen, best = record.verification.best, record.best
     if chosen is not None:
-        why = f"Largest verified gain in mAP50-95 ({finalists.spread(chosen.gain)}, {finalists.claim(chosen.gain)})"
+        gain, claim = verification_rows.spread(chosen.gain), verification_rows.claim(chosen.gain)
+        why = f"Largest verified gain in mAP50-95 ({gain}, {claim})"
         return chosen.architecture, chosen.number, chosen.label, why
     if best is None:
         return None
-    why = f"Best {wording.title(record.objectives[0])} on the front"
+    why = f"Best {formatting.title(record.objectives[0])} on the front"
     return best["architecture"], best["number"], best["label"], why
 
 
@@ -238,7 +250,7 @@ def _hypervolume(record: Record) -> str:
     if not drawn or record.reference_point is None:
         return ""
     corner = ", ".join(
-        f"{wording.heading(m)} {wording.value(m, v)}"
+        f"{formatting.heading(m)} {formatting.value(m, v)}"
         for m, v in zip(record.objectives, record.reference_point, strict=True)
     )
     return (
@@ -255,7 +267,7 @@ def _trials(record: Record) -> str:
     joined = f" ({pieces} pieces of trainings that were paused and went on are joined)" if pieces else ""
     caption = f"All {len(record.trials)} trials in order{joined}; the front is bold"
     said = "".join(
-        f"<p>{escape(text)}</p>" for text in (record.transfer(), record.economy(), record.foresight()) if text
+        f"<p>{escape(text)}</p>" for text in (record.transfer(), record.economy(), record.prediction_error()) if text
     )
     return "<h2>All trials</h2>" + said + html_table(trial_columns(record), rows, caption, _kind)
 

@@ -13,9 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
-from gamsearch.reporting import formatting as wording
-from gamsearch.reporting import palette
-from gamsearch.reporting import plot_data as points
+from gamsearch.reporting import formatting, palette, plot_data
 from gamsearch.reporting.tables import rows_of
 from gamsearch.study.record import BASELINE, Record
 
@@ -35,7 +33,7 @@ def write_picture(record: Record, path: Path) -> Path:
         FigureCanvasAgg(figure)
         axes = figure.add_axes((0.085, 0.105, 0.885, 0.70))
         _head(figure, record)
-        if points.plotted(record).empty:
+        if plot_data.plotted(record).empty:
             axes.set_axis_off()
         else:
             _draw(axes, record)
@@ -48,21 +46,21 @@ def _head(figure: Figure, record: Record) -> None:
     title = f"{record.name} · {record.detector_name}"
     figure.text(0.03, 0.955, title, fontsize=13, fontweight="bold", color=palette.INK, va="center")
     shown = "Brief trainings chose these; at full budget: " if record.verified else ""
-    verdict = "\n".join(textwrap.wrap(wording.typeset(shown + record.verdict()), 122)[:3])
+    verdict = "\n".join(textwrap.wrap(formatting.typeset(shown + record.verdict()), 122)[:3])
     figure.text(0.03, 0.925, verdict, fontsize=10, color=palette.MUTED, va="top", linespacing=1.45)
 
 
 def _draw(axes: Axes, record: Record) -> None:
     """Band, front line, points and labels."""
-    x, y = points.axes(record)
-    x_range, y_range = points.ranges(record)
+    x, y = plot_data.axes(record)
+    x_range, y_range = plot_data.ranges(record)
     axes.set(xlabel=x.title, ylabel=y.title, xlim=x_range, ylim=y_range)
     _draw_band(axes, record)
-    line = points.front_line(record)
+    line = plot_data.front_line(record)
     if line[0]:
         axes.plot(*line, color=palette.FRONT, linewidth=1.8, label="Pareto front", zorder=2)
-    rows = points.plotted(record).assign(size=points.sizes(record))
-    for kind in (*points.KINDS, "baseline"):
+    rows = plot_data.plotted(record).assign(size=plot_data.sizes(record))
+    for kind in (*plot_data.KINDS, "baseline"):
         for on_front in (False, True):
             _draw_points(axes, rows[(rows["kind"] == kind) & (rows["on_front"] == on_front)], kind, on_front, x, y)
     _finish(axes)
@@ -70,11 +68,11 @@ def _draw(axes: Axes, record: Record) -> None:
 
 
 def _draw_band(axes: Axes, record: Record) -> None:
-    band = points.noise_band(record)
+    band = plot_data.noise_band(record)
     look: dict[str, Any] = {"color": palette.BAND, "zorder": 0, "linewidth": 0, "label": "noise of one run (95 %)"}
     if band is None:
         return
-    x, y = points.axes(record)
+    x, y = plot_data.axes(record)
     if y.column == "map50_95":
         axes.axhspan(*band, **look)
         axes.axhline(sum(band) / 2, color=palette.REST, linewidth=0.8, linestyle=":", zorder=1)
@@ -82,7 +80,9 @@ def _draw_band(axes: Axes, record: Record) -> None:
         axes.axvspan(*band, **look)
 
 
-def _draw_points(axes: Axes, rows: pd.DataFrame, kind: str, on_front: bool, x: points.Axis, y: points.Axis) -> None:
+def _draw_points(
+    axes: Axes, rows: pd.DataFrame, kind: str, on_front: bool, x: plot_data.Axis, y: plot_data.Axis
+) -> None:
     if rows.empty:
         return
     baseline = kind == "baseline"

@@ -8,7 +8,7 @@ import pandas as pd
 
 from gamsearch.analysis import pareto
 from gamsearch.metrics import Metric
-from gamsearch.reporting import formatting as wording
+from gamsearch.reporting import formatting
 from gamsearch.study.record import BASELINE, Record
 
 KINDS = ("candidate", "hand placement", "beyond a limit")
@@ -26,11 +26,11 @@ class Axis:
 def axes(record: Record) -> tuple[Axis, Axis]:
     """`(x, y)`: the second and the first objective, or the trial number and the only objective."""
     first = record.objectives[0]
-    y = Axis(first.name, wording.axis_title(first, record.settings), first.maximise)
+    y = Axis(first.name, formatting.axis_title(first, record.settings), first.maximise)
     if len(record.objectives) == 1:
         return Axis("number", "trial", None), y
     second = record.objectives[1]
-    return Axis(second.name, wording.axis_title(second, record.settings), second.maximise), y
+    return Axis(second.name, formatting.axis_title(second, record.settings), second.maximise), y
 
 
 def plotted(record: Record) -> pd.DataFrame:
@@ -113,4 +113,4 @@ def size_note(objectives: Sequence[Metric]) -> str:
     """Say what the sizes mean, or nothing."""
     if len(objectives) < 3:
         return ""
-    return f"Larger markers have more {wording.title(objectives[2])}; numbers mark the front of all objectives."
+    return f"Larger markers have more {formatting.title(objectives[2])}; numbers mark the front of all objectives."

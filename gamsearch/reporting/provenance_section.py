@@ -10,7 +10,7 @@ from typing import Any
 
 from gamsearch.files import UnreadableError, read_yaml
 from gamsearch.metrics import METRICS
-from gamsearch.reporting import formatting as wording
+from gamsearch.reporting import formatting
 from gamsearch.reporting.tables import Column, html_table
 from gamsearch.study.masking import masked
 from gamsearch.study.record import Record
@@ -48,10 +48,10 @@ def section(record: Record, manifest: Mapping[str, Any]) -> str:
             '<p class="note">The command with <code>--from</code> repeats this run from its manifest: same settings, '
             "same seeds, and a word on every version or machine that differs.</p>"
         )
-    pairs = [*wording.flat(settings), *wording.flat(record.baseline_stage, "baseline stage: ")]
+    pairs = [*formatting.flat(settings), *formatting.flat(record.baseline_stage, "baseline stage: ")]
     parts.append(_settings(pairs, "Settings of this run"))
-    parts.append(_settings([*wording.flat(record.verification.settings)], "Settings of the verification"))
-    parts.append(_settings([*wording.flat(manifest)], "Where the run took place"))
+    parts.append(_settings([*formatting.flat(record.verification.settings)], "Settings of the verification"))
+    parts.append(_settings([*formatting.flat(manifest)], "Where the run took place"))
     return "".join([*parts, _seeds(record)])
 
 
@@ -90,10 +90,10 @@ def _seeds(record: Record) -> str:
 
 
 def _seed_title(name: str) -> str:
-    return wording.heading(METRICS[name]) if name in METRICS else name.replace("_", " ")
+    return formatting.heading(METRICS[name]) if name in METRICS else name.replace("_", " ")
 
 
 def _seed_cell(name: str, seed: Mapping[str, Any]) -> str:
     """One figure of one baseline run, with its metric's decimals."""
     number = seed.get(name, math.nan)
-    return wording.value(METRICS[name], number) if name in METRICS else f"{number:.6g}"
+    return formatting.value(METRICS[name], number) if name in METRICS else f"{number:.6g}"

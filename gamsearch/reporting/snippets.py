@@ -2,7 +2,7 @@
 
 import re
 
-from gamsearch.reporting import verification_rows as finalists
+from gamsearch.reporting import verification_rows
 from gamsearch.reporting.tables import Column
 from gamsearch.study.record import Record
 
@@ -25,20 +25,23 @@ LEFT_OUT = ("claim", "seeds needed")
 
 def markdown(record: Record) -> str:
     """The verdict, the table and what it rests on, in GitHub's Markdown."""
-    columns, rows = _columns(record), finalists.rows(record.verification)
+    columns, rows = _columns(record), verification_rows.rows(record.verification)
     lines = [
         _markdown_row([column.title for column in columns]),
         "|" + "|".join("---:" if column.numeric else "---" for column in columns) + "|",
         *(_markdown_row([column.text(row) for column in columns]) for row in rows),
     ]
     said = [_markdown(text) for text in (record.verdict(), record.verification.against_growth()) if text]
-    caption = _markdown(f"{_caption(record)} {finalists.needed()}")
+    caption = _markdown(f"{_caption(record)} {verification_rows.needed()}")
     return "\n\n".join([" ".join([f"**{said[0]}**", *said[1:]]), "\n".join(lines), caption]) + "\n"
 
 
 def latex(record: Record) -> str:
     """A `table*` with the verdict and what it rests on in its caption; needs the package booktabs."""
-    columns, rows = [c for c in _columns(record) if c.title not in LEFT_OUT], finalists.rows(record.verification)
+    columns, rows = (
+        [c for c in _columns(record) if c.title not in LEFT_OUT],
+        verification_rows.rows(record.verification),
+    )
     label = re.sub(r"[^A-Za-z0-9-]+", "-", record.name)
     said = [record.verdict(), record.verification.against_growth(), _caption(record)]
     lines = [
@@ -61,13 +64,13 @@ def latex(record: Record) -> str:
 
 def _columns(record: Record) -> list[Column]:
     """Those that any row fills; names come without the trial's number, which GitHub would take for an issue's."""
-    rows = finalists.rows(record.verification)
-    name = Column("finalist", finalists.plain_name, numeric=False)
-    return [name, *(column for column in finalists.columns()[1:] if any(map(column.text, rows)))]
+    rows = verification_rows.rows(record.verification)
+    name = Column("finalist", verification_rows.plain_name, numeric=False)
+    return [name, *(column for column in verification_rows.columns()[1:] if any(map(column.text, rows)))]
 
 
 def _caption(record: Record) -> str:
-    return f"{finalists.conditions(record)}. {finalists.statistics(record)}"
+    return f"{verification_rows.conditions(record)}. {verification_rows.statistics(record)}"
 
 
 def _markdown_row(cells: list[str]) -> str:

@@ -12,9 +12,9 @@ from gamsearch.errors import RunError, one_line
 from gamsearch.reporting.formatting import duration, signed
 from gamsearch.runs.folder_lock import at_work, who
 from gamsearch.runs.settings import Settings
-from gamsearch.strategy.allowance import Allowance
-from gamsearch.study import store as records
-from gamsearch.study.history import Evidence, interrupted
+from gamsearch.strategy.search_budget import SearchBudget
+from gamsearch.study import store
+from gamsearch.study.history import History, interrupted
 from gamsearch.study.record import Record
 from gamsearch.study.storages import Address
 from gamsearch.study.workers import FOLDER, described, lock_held, owner, workers
@@ -31,11 +31,11 @@ def status(folder: Path, now: datetime | None = None) -> list[str]:
     if not folder.is_dir():
         raise RunError(f"{folder} is no folder; give that of a run, such as results/my-search")
     working = at_work(folder)
-    if not records.exists(folder):
+    if not store.exists(folder):
         if not working:
-            raise RunError(f"{folder} holds no run (no {records.JOURNAL}); give the folder of a run")
+            raise RunError(f"{folder} holds no run (no {store.JOURNAL}); give the folder of a run")
         return [f"{folder}: {who(folder)}", "it has just begun: data and model are being read"]
-    study = records.snapshot(folder)
+    study = store.snapshot(folder)
     return _Status(folder, study, working, now or datetime.now()).lines()
 
 
@@ -44,11 +44,11 @@ class _Status:
 
     def __init__(self, folder: Path, study: optuna.Study, working: bool, now: datetime):
         self.folder, self.study, self.working = folder, study, working
-        self.record: Record = records.record(study, folder.resolve().name)
-        self.trials = records.trials(study)
+        self.record: Record = store.record(study, folder.resolve().name)
+        self.trials = store.trials(study)
         known = {k: v for k, v in self.record.settings.items() if k in Settings.__dataclass_fields__}
         self.settings = Settings(**{**known, "objectives": tuple(known.get("objectives", ()))})
-        self.evidence = Evidence(study).update()
+        self.history = History(study).update()
         ends = [t.datetime_complete for t in self.trials if t.datetime_complete]
         self.now = now if working or not ends else max(ends)
 
@@ -73,7 +73,7 @@ class _Status:
         if "stopping" not in self.record.settings:
             return "recorded by an earlier gamsearch; it can be reported, not resumed"
         ended = str(self.study.user_attrs.get("ended", ""))
-        if ended or self._amount >= self.allowance.amount:
+        if ended or self._amount >= self.search_budget.amount:
             return f"finished{f' ({one_line(ended)})' if ended else ''}"
         if any(": alive," in line for line in self._workers()):
             return "running without the process that led it"
@@ -119,17 +119,17 @@ class _Status:
         return f"trial {trial.number}, {label}{f', for {since}' if since else ''}"
 
     @property
-    def allowance(self) -> Allowance:
-        return self.settings.allowance
+    def search_budget(self) -> SearchBudget:
+        return self.settings.search_budget
 
     @property
     def _amount(self) -> float:
         """How much of the allowance is used up."""
         each = self.settings.epochs
-        return self.allowance.used(self.evidence.charged(each), each, self.evidence.seconds)
+        return self.search_budget.used(self.history.charged(each), each, self.history.seconds)
 
     def _used(self) -> str:
-        return self.allowance.state(self._amount) if "stopping" in self.record.settings else ""
+        return self.search_budget.state(self._amount) if "stopping" in self.record.settings else ""
 
     def _recent(self) -> tuple[list[FrozenTrial], float]:
         """The trials that ended in the last hour at work, and the hours that they took together with the waiting."""
@@ -154,12 +154,12 @@ class _Status:
 
     def _left(self) -> str:
         """The time left at the present rate; the controls at the end are not counted."""
-        rest, pace = max(0.0, self.allowance.amount - self._amount), self._pace()
-        if self.allowance.unit == "hours":
+        rest, pace = max(0.0, self.search_budget.amount - self._amount), self._pace()
+        if self.search_budget.unit == "hours":
             return f"{duration(rest * 3600)} of training"
         if pace is None or pace[1] <= 0:
             return ""
-        epochs = rest * (self.settings.epochs if self.allowance.unit == "trainings" else 1)
+        epochs = rest * (self.settings.epochs if self.search_budget.unit == "trainings" else 1)
         return f"about {duration(epochs / pace[1] * 3600)}"
 
     def _best(self) -> str:
@@ -176,8 +176,8 @@ class _Status:
         found = self.record.verification
         if not found.chosen:
             return ""
-        entrants = 1 + len(found.chosen) + (found.control is not None)
+        arms = 1 + len(found.chosen) + (found.control is not None)
         done = Counter({key: len(seeds) for key, seeds in found.trainings.items()})
         seeds = int(found.settings.get("seeds") or 0)
         epochs = found.settings.get("epochs", "?")
-        return f"{done.total()} of {entrants * seeds} trainings of {epochs} epochs ({seeds} seeds)"
+        return f"{done.total()} of {arms * seeds} trainings of {epochs} epochs ({seeds} seeds)"

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from gamsearch.metrics import Metric
-from gamsearch.reporting import formatting as wording
+from gamsearch.reporting import formatting
 from gamsearch.study.record import BASELINE, Record
 
 JSON_COLUMNS = ("architecture", "curve")
@@ -62,28 +62,28 @@ def _without_nan(value: Any) -> Any:
 
 def trial_columns(record: Record) -> list[Column]:
     """The columns of a table of trials: number, architecture, gain, all known metrics, cost and note."""
-    metrics = wording.known_metrics(record.trials, record.objectives)
-    figures = [Column(wording.heading(m), partial(_figure, m)) for m in metrics]
+    metrics = formatting.known_metrics(record.trials, record.objectives)
+    figures = [Column(formatting.heading(m), partial(_figure, m)) for m in metrics]
     figures.insert(1, Column("gain", _gain))
     if record.trials["latency_ratio"].notna().any():
-        figures.append(Column("latency ratio", lambda t: wording.plain(t["latency_ratio"], 3)))
+        figures.append(Column("latency ratio", lambda t: formatting.plain(t["latency_ratio"], 3)))
     return [
         Column("#", lambda t: f"{t['number']}"),
-        Column("architecture", lambda t: wording.breakable(t["label"]), numeric=False),
+        Column("architecture", lambda t: formatting.breakable(t["label"]), numeric=False),
         *figures,
-        Column("epochs", lambda t: wording.plain(t["epochs"] or math.nan, 0)),
-        Column("time", lambda t: wording.duration(t["seconds"] or math.nan)),
-        Column("note", wording.note, numeric=False),
+        Column("epochs", lambda t: formatting.plain(t["epochs"] or math.nan, 0)),
+        Column("time", lambda t: formatting.duration(t["seconds"] or math.nan)),
+        Column("note", formatting.note, numeric=False),
     ]
 
 
 def _figure(metric: Metric, trial: pd.Series) -> str:
-    return wording.value(metric, trial[metric.name])
+    return formatting.value(metric, trial[metric.name])
 
 
 def _gain(trial: pd.Series) -> str:
     """The paired gain in map50_95; that of the baseline to itself says nothing."""
-    return "" if trial["label"] == BASELINE else wording.signed(trial["map50_95_gain"])
+    return "" if trial["label"] == BASELINE else formatting.signed(trial["map50_95_gain"])
 
 
 def html_table(
@@ -115,7 +115,7 @@ def html_table(
 
 def _cell(column: Column, row: Any) -> str:
     text = escape(column.text(row))
-    return wording.typeset(text) if column.numeric else text
+    return formatting.typeset(text) if column.numeric else text
 
 
 def rows_of(trials: pd.DataFrame) -> list[pd.Series]:

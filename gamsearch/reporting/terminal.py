@@ -9,8 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from gamsearch.reporting import formatting as wording
-from gamsearch.reporting import verification_rows as finalists
+from gamsearch.reporting import formatting, verification_rows
 from gamsearch.reporting.tables import Column, rows_of, trial_columns
 from gamsearch.study.record import Record
 
@@ -49,18 +48,18 @@ def _verdicts(record: Record) -> list[Any]:
     if record.verification.against_growth():
         parts.append(Text(record.verification.against_growth()))
     parts.append(_verified_table(record))
-    if left := finalists.missing(record.verification):
+    if left := verification_rows.missing(record.verification):
         parts.append(Text(f"Still missing: {'; '.join(left)}"))
     if record.verified:
-        parts.append(Text(f"The search alone, in brief training: {record.brief_verdict()}"))
+        parts.append(Text(f"The search alone, in brief training: {record.search_verdict()}"))
     return parts
 
 
 def _verified_table(record: Record) -> Table:
     """The finalists and the controls at full budget."""
-    rows = finalists.rows(record.verification)
+    rows = verification_rows.rows(record.verification)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    columns = [c for c in finalists.columns() if c.title not in WIDE and any(map(c.text, rows))]
+    columns = [c for c in verification_rows.columns() if c.title not in WIDE and any(map(c.text, rows))]
     for column in columns:
         right: Literal["right", "left"] = "right" if column.numeric else "left"
         table.add_column(Text(column.title), justify=right, no_wrap=column.numeric, overflow="fold")
@@ -78,12 +77,12 @@ def plain_table(record: Record, limit: int = 15, width: int = 120) -> str:
 
 
 def _terminal_titles(record: Record) -> set[str]:
-    return {"#", "architecture", "gain", *(wording.heading(m) for m in record.objectives)}
+    return {"#", "architecture", "gain", *(formatting.heading(m) for m in record.objectives)}
 
 
 def _plain_note(trial: pd.Series) -> str:
     """The note, after a word for members of the front, which a terminal may not show in bold."""
-    return ", ".join(filter(None, ["on the front" if trial["on_front"] else "", wording.note(trial)]))
+    return ", ".join(filter(None, ["on the front" if trial["on_front"] else "", formatting.note(trial)]))
 
 
 def _ranked(record: Record) -> pd.DataFrame:

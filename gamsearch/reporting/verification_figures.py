@@ -11,9 +11,7 @@ from gamsearch.analysis.finalist import Compared
 from gamsearch.analysis.finalist import figure as figure_of
 from gamsearch.analysis.significance import BETTER, UNCLEAR, UNKNOWN, WORSE, Estimate, estimate
 from gamsearch.analysis.verification import BASELINE, SCALE_UP, Verification
-from gamsearch.reporting import formatting as wording
-from gamsearch.reporting import palette
-from gamsearch.reporting import verification_rows as finalists
+from gamsearch.reporting import formatting, palette, verification_rows
 from gamsearch.reporting.figures import calm, escape
 
 LOOKS = {
@@ -43,7 +41,7 @@ WIDEST = 42
 def entries(verification: Verification) -> list[Compared]:
     """The finalists, best first, and the scale-up, as far as they have one paired seed."""
     grown = [verification.scale_up] if verification.scale_up else []
-    return [one for one in [*finalists.ranked(verification), *grown] if isfinite(one.gain.mean)]
+    return [one for one in [*verification_rows.ranked(verification), *grown] if isfinite(one.gain.mean)]
 
 
 def forest_figure(verification: Verification) -> go.Figure | None:
@@ -54,14 +52,14 @@ def forest_figure(verification: Verification) -> go.Figure | None:
     shown = entries(verification)
     if not shown:
         return None
-    labels = ["<br>".join(map(escape, textwrap.wrap(finalists.name(one), WIDEST))) for one in shown]
+    labels = ["<br>".join(map(escape, textwrap.wrap(verification_rows.name(one), WIDEST))) for one in shown]
     figure = calm(HEIGHT, "paired difference in mAP50-95 (fraction)", "")
     _draw_floor(figure, verification, 0.0)
     figure.add_vline(0, line={"color": palette.BASELINE, "width": 1.5})
     top, dots = 0.0, {}
     for one, label in zip(shown, labels, strict=True):
-        said = f"{finalists.spread(one.gain)}, {_claim(one)}"
-        muted = f'<span style="color:{palette.MUTED}">{wording.typeset(said)}</span>'
+        said = f"{verification_rows.spread(one.gain)}, {_claim(one)}"
+        muted = f'<span style="color:{palette.MUTED}">{formatting.typeset(said)}</span>'
         figure.add_annotation(x=0, xref="paper", y=top, text=f"{label}<br>{muted}", **LABEL)
         dots[one.key] = top + LINE * (label.count("<br>") + 2) + GAP / 2
         top = dots[one.key] + GAP
@@ -129,10 +127,13 @@ def _short(one: Compared) -> str:
 
 def _hover(one: Compared) -> str:
     gain, needed = one.gain, one.gain.seeds_needed
-    lines = [f"<b>{escape(finalists.name(one))}</b>", f"{finalists.spread(gain)} at {gain.count} paired seeds"]
-    lines.append(f"latency ratio {finalists.bounds(one.latency)}" if isfinite(one.latency.mean) else "")
-    lines.append(f"p (Holm) {escape(finalists.p_text(gain))}: {gain.claim}" if needed else escape(gain.reason))
-    return wording.typeset("<br>".join(filter(None, lines)))
+    lines = [
+        f"<b>{escape(verification_rows.name(one))}</b>",
+        f"{verification_rows.spread(gain)} at {gain.count} paired seeds",
+    ]
+    lines.append(f"latency ratio {verification_rows.bounds(one.latency)}" if isfinite(one.latency.mean) else "")
+    lines.append(f"p (Holm) {escape(verification_rows.p_text(gain))}: {gain.claim}" if needed else escape(gain.reason))
+    return formatting.typeset("<br>".join(filter(None, lines)))
 
 
 def _draw_floor(figure: go.Figure, verification: Verification, middle: float, along: str = "x") -> None:
@@ -197,11 +198,11 @@ def _draw_growth(figure: go.Figure, verification: Verification, level: float) ->
 
 def agreement_figure(verification: Verification) -> go.Figure | None:
     """Verified against brief gain, with intervals; None with fewer than two finalists that have both."""
-    shown = [one for one in entries(verification) if isfinite(one.brief_gain) and one.key != SCALE_UP]
+    shown = [one for one in entries(verification) if isfinite(one.search_gain) and one.key != SCALE_UP]
     if len(shown) < 2:
         return None
     figure = calm(430, "brief gain (fraction)", "verified gain (fraction)")
-    ends = [min(one.brief_gain for one in shown), max(one.brief_gain for one in shown)]
+    ends = [min(one.search_gain for one in shown), max(one.search_gain for one in shown)]
     margin = 0.15 * (ends[1] - ends[0]) or 0.001
     low, high = min(0.0, ends[0] - margin), max(0.0, ends[1] + margin)
     figure.add_hline(0, line={"color": palette.BASELINE, "width": 1})
@@ -209,7 +210,7 @@ def agreement_figure(verification: Verification) -> go.Figure | None:
     figure.add_scatter(
         x=[low, high], y=[low, high], mode="lines", line=pen, name="as much as in brief training", hoverinfo="skip"
     )
-    _draw(figure, shown, lambda one: (one.brief_gain, one.gain.mean), "y", ["names"])
+    _draw(figure, shown, lambda one: (one.search_gain, one.gain.mean), "y", ["names"])
     figure.update_xaxes(range=[low, high], tickformat="+.2~g", nticks=5, tickangle=0)
     figure.update_yaxes(tickformat="+.2~g")
     return figure

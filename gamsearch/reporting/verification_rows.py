@@ -6,9 +6,9 @@ from functools import partial
 from math import inf, isfinite, isnan
 
 from gamsearch.analysis.finalist import Compared, figure
-from gamsearch.analysis.significance import ALPHA, EFFECT, POWER, UNKNOWN, Estimate, Judgement, estimate
+from gamsearch.analysis.significance import ALPHA, EFFECT, POWER, UNKNOWN, Estimate, PairedTest, estimate
 from gamsearch.analysis.verification import BASELINE, SCALE_UP, Verification
-from gamsearch.reporting import formatting as wording
+from gamsearch.reporting import formatting
 from gamsearch.reporting.tables import Column
 from gamsearch.study.masking import masked
 from gamsearch.study.record import Record
@@ -63,9 +63,9 @@ def columns() -> list[Column]:
     """The columns of the verified table; a finalist's figure that is not known yet stays empty."""
     return [
         Column("finalist", lambda row: row.name, numeric=False),
-        Column("mAP50-95", lambda row: wording.plain(row.map50_95.mean, 4)),
+        Column("mAP50-95", lambda row: formatting.plain(row.map50_95.mean, 4)),
         Column("mAP50-95 difference", partial(_of, lambda c: spread(c.gain))),
-        Column("mAP50 difference", partial(_of, lambda c: spread(c.judgements["map50"]))),
+        Column("mAP50 difference", partial(_of, lambda c: spread(c.tests["map50"]))),
         Column("latency ratio", partial(_of, lambda c: bounds(c.latency))),
         Column("p (Holm)", partial(_of, lambda c: p_text(c.gain))),
         Column("claim", partial(_of, lambda c: claim(c.gain)), numeric=False),
@@ -80,24 +80,24 @@ def _of(text: Callable[[Compared], str], row: Row) -> str:
 
 def spread(found: Estimate) -> str:
     """E.g. `+0.0123 ± 0.0045`, without a half-width where the noise is not known."""
-    half = wording.plain(found.half_width, 4)
-    return wording.signed(found.mean) + (f" ± {half}" if half else "")
+    half = formatting.plain(found.half_width, 4)
+    return formatting.signed(found.mean) + (f" ± {half}" if half else "")
 
 
 def bounds(ratio: Estimate) -> str:
     """E.g. `1.082 [1.079, 1.085]`."""
     ends = "" if isnan(ratio.low) else f" [{ratio.low:.3f}, {ratio.high:.3f}]"
-    return wording.plain(ratio.mean, 3) + (ends if isfinite(ratio.mean) else "")
+    return formatting.plain(ratio.mean, 3) + (ends if isfinite(ratio.mean) else "")
 
 
-def p_text(gain: Judgement) -> str:
+def p_text(gain: PairedTest) -> str:
     """The adjusted p-value, or nothing where nothing can be tested."""
     if gain.claim == UNKNOWN:
         return ""
     return f"<{SMALLEST_P}" if gain.p_holm < SMALLEST_P else f"{gain.p_holm:.4f}"
 
 
-def claim(gain: Judgement) -> str:
+def claim(gain: PairedTest) -> str:
     """The claim, in place of `unknown` what stands in its way."""
     return gain.reason if gain.claim == UNKNOWN else gain.claim
 

@@ -8,10 +8,7 @@ from math import isfinite
 from gamsearch.analysis.finalist import Compared
 from gamsearch.analysis.significance import BETTER
 from gamsearch.analysis.verification import Verification
-from gamsearch.reporting import formatting as wording
-from gamsearch.reporting import snippets as paste
-from gamsearch.reporting import verification_figures as verified_figures
-from gamsearch.reporting import verification_rows as finalists
+from gamsearch.reporting import formatting, snippets, verification_figures, verification_rows
 from gamsearch.reporting.chart import chart
 from gamsearch.reporting.tables import Column, html_table
 from gamsearch.study.record import Record
@@ -31,7 +28,7 @@ def section(record: Record) -> str:
 
 def _small(text: str) -> str:
     """A paragraph of explanation."""
-    return f'<p class="note">{wording.typeset(escape(text))}</p>'
+    return f'<p class="note">{formatting.typeset(escape(text))}</p>'
 
 
 def _note(record: Record) -> str:
@@ -43,7 +40,7 @@ def _note(record: Record) -> str:
     whom = f"{who}, the baseline and {grown}" if grown else f"{who} and the baseline"
     together = f", Holm-corrected so that all {count} hold together" if count > 1 else ""
     return (
-        f"{whom} were trained anew: {finalists.conditions(record)}. At each seed all saw the "
+        f"{whom} were trained anew: {verification_rows.conditions(record)}. At each seed all saw the "
         f"same data in the same order, so differences are paired. Bars are 95 % intervals{together}: one that leaves "
         "out zero is a difference that seeds alone do not explain."
     )
@@ -51,7 +48,7 @@ def _note(record: Record) -> str:
 
 def _missing(verification: Verification) -> str:
     """What is still to be trained, as a list."""
-    left = finalists.missing(verification)
+    left = verification_rows.missing(verification)
     if not left:
         return ""
     items = "".join(f"<li>{escape(text)}</li>" for text in left)
@@ -63,14 +60,15 @@ def _missing(verification: Verification) -> str:
 
 def _forest(verification: Verification) -> str:
     """The forest plot, the noise floor and what growth would have given."""
-    shown = verified_figures.entries(verification)
+    shown = verification_figures.entries(verification)
     each = "; ".join(
-        f"{finalists.name(one)} {finalists.spread(one.gain)}, {finalists.claim(one.gain)}" for one in shown
+        f"{verification_rows.name(one)} {verification_rows.spread(one.gain)}, {verification_rows.claim(one.gain)}"
+        for one in shown
     )
     text = f"Forest plot of the paired differences in mAP50-95: {each}"
-    drawn = chart(verified_figures.forest_figure(verification), "figure-forest", text)
+    drawn = chart(verification_figures.forest_figure(verification), "figure-forest", text)
     said = "".join(
-        f"<p>{wording.typeset(escape(words))}</p>"
+        f"<p>{formatting.typeset(escape(words))}</p>"
         for words in (verification.against_growth(), _floor(verification))
         if words
     )
@@ -92,11 +90,11 @@ def _floor(verification: Verification) -> str:
 def _table(record: Record) -> str:
     best = record.verification.best
     marked = best.key if best and best.gain.claim == BETTER else None
-    rows = finalists.rows(record.verification)
+    rows = verification_rows.rows(record.verification)
     table = html_table(
-        finalists.columns(), rows, "Finalists and controls", lambda row: "marked" if row.key == marked else ""
+        verification_rows.columns(), rows, "Finalists and controls", lambda row: "marked" if row.key == marked else ""
     )
-    return table + _small(f"{finalists.statistics(record)} {finalists.needed()}")
+    return table + _small(f"{verification_rows.statistics(record)} {verification_rows.needed()}")
 
 
 def _front_and_agreement(verification: Verification) -> str:
@@ -106,10 +104,10 @@ def _front_and_agreement(verification: Verification) -> str:
 
 
 def _front(verification: Verification) -> str:
-    shown = [one for one in verified_figures.entries(verification) if isfinite(one.latency.mean)]
-    each = "; ".join(f"{finalists.name(one)} {finalists.spread(one.gain)}{one.price}" for one in shown)
+    shown = [one for one in verification_figures.entries(verification) if isfinite(one.latency.mean)]
+    each = "; ".join(f"{verification_rows.name(one)} {verification_rows.spread(one.gain)}{one.price}" for one in shown)
     drawn = chart(
-        verified_figures.front_figure(verification), "figure-verified", f"Verified mAP50-95 against latency: {each}"
+        verification_figures.front_figure(verification), "figure-verified", f"Verified mAP50-95 against latency: {each}"
     )
     if not drawn:
         return ""
@@ -124,7 +122,7 @@ def _front(verification: Verification) -> str:
 def _agreement(verification: Verification) -> str:
     """Whether the brief trainings ranked as the long ones do."""
     found = verification.agreement
-    known = sum(isfinite(one.gain.mean + one.brief_gain) for one in verification.finalists)
+    known = sum(isfinite(one.gain.mean + one.search_gain) for one in verification.finalists)
     if found is not None:
         grounds = f"p = {found.p:.2f}, {found.count} finalists"
         said = f"Kendall's tau between brief and verified gains is {found.tau:+.2f} ({grounds})."
@@ -133,11 +131,11 @@ def _agreement(verification: Verification) -> str:
     else:
         said = f"A rank correlation (Kendall's tau) needs three verified finalists; there {_are(known)} so far."
     drawn = chart(
-        verified_figures.agreement_figure(verification), "figure-agreement", f"Brief against verified gain. {said}"
+        verification_figures.agreement_figure(verification), "figure-agreement", f"Brief against verified gain. {said}"
     )
     chosen = "Finalists were chosen for their brief gains, so those are flattered by chance."
     return (
-        f"<div><h3>Short against long</h3><p>{wording.typeset(escape(said))}</p>"
+        f"<div><h3>Short against long</h3><p>{formatting.typeset(escape(said))}</p>"
         f'<p class="note">{chosen}</p>{drawn}</div>'
     )
 
@@ -148,7 +146,7 @@ def _are(count: int) -> str:
 
 def _exploratory(verification: Verification) -> str:
     """Differences per class and per object size, folded away."""
-    shown = verified_figures.entries(verification)
+    shown = verification_figures.entries(verification)
     parts = [
         _breakdown("class", list(dict.fromkeys(name for one in shown for name in one.per_class)), shown),
         _breakdown("object size", [size for size in SIZES if any(size in one.per_size for one in shown)], shown),
@@ -168,14 +166,14 @@ def _exploratory(verification: Verification) -> str:
 
 def _breakdown(what: str, names: Sequence[str], shown: Sequence[Compared]) -> str:
     columns = [Column(what, lambda name: name, numeric=False)]
-    columns += [Column(finalists.name(one), partial(_part, what, one)) for one in shown]
+    columns += [Column(verification_rows.name(one), partial(_part, what, one)) for one in shown]
     known = [name for name in names if any(column.text(name) for column in columns[1:])]
     return html_table(columns, known, f"Difference in mAP50-95 by {what}") if known else ""
 
 
 def _part(what: str, one: Compared, name: str) -> str:
     found = one.per_class.get(name, {}).get("map50_95") if what == "class" else one.per_size.get(name)
-    return finalists.spread(found) if found else ""
+    return verification_rows.spread(found) if found else ""
 
 
 def _images(verification: Verification) -> str:
@@ -185,7 +183,7 @@ def _images(verification: Verification) -> str:
         return ""
     first = shown[0].bootstrap
     columns = [
-        Column("finalist", finalists.name, numeric=False),
+        Column("finalist", verification_rows.name, numeric=False),
         Column("mAP50-95 difference", lambda one: _resampled(one, "map50_95")),
         Column("mAP50 difference", lambda one: _resampled(one, "map50")),
     ]
@@ -205,12 +203,13 @@ def _resampled(one: Compared, metric: str) -> str:
     found = one.bootstrap.get(metric) or {}
     if not {"difference", "low", "high"} <= found.keys():
         return ""
-    return f"{wording.signed(found['difference'])} [{wording.signed(found['low'])}, {wording.signed(found['high'])}]"
+    difference, low, high = (formatting.signed(found[name]) for name in ("difference", "low", "high"))
+    return f"{difference} [{low}, {high}]"
 
 
 def _blocks(record: Record) -> str:
     """The tables for pasting, as they stand in the files beside the page."""
-    blocks = [("Markdown", "verdict.md", paste.markdown(record)), ("LaTeX", "verdict.tex", paste.latex(record))]
+    blocks = [("Markdown", "verdict.md", snippets.markdown(record)), ("LaTeX", "verdict.tex", snippets.latex(record))]
     return "".join(
         f"<details><summary>Table for pasting: {kind} ({name})</summary>"
         f'<pre tabindex="0" aria-label="{name}">{escape(text)}</pre></details>'

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gamsearch.runs import digits as drawn
+from gamsearch.runs import digits
 from gamsearch.runs.digits import Box, Floats
 
 
@@ -51,10 +51,10 @@ HEIGHT = (0.28, 0.55)
 def make(folder: Path, train: int, val: int, imgsz: int, seed: int = 0) -> Path:
     """Return the data YAML of `train` and `val` pictures of `imgsz` x `imgsz` px in `folder`; see `drawn.make`."""
     parameters = {"form": FORM, "train": train, "val": val, "imgsz": imgsz, "seed": seed}
-    return drawn.make(folder, parameters, [str(digit) for digit in range(10)], _picture)
+    return digits.make(folder, parameters, [str(digit) for digit in range(10)], _picture)
 
 
-def _picture(side: int, scans: drawn.Scans, rng: np.random.Generator) -> tuple[Floats, list[tuple[int, Box]]]:
+def _picture(side: int, scans: digits.Scans, rng: np.random.Generator) -> tuple[Floats, list[tuple[int, Box]]]:
     canvas = BACKGROUNDS[rng.integers(len(BACKGROUNDS))](side, rng)
     objects: list[tuple[int, Box]] = []
     for _ in range(rng.integers(DIGITS[0], DIGITS[1] + 1)):
@@ -65,7 +65,7 @@ def _picture(side: int, scans: drawn.Scans, rng: np.random.Generator) -> tuple[F
             continue
         objects.append((digit, box))
         x0, y0, x1, y1 = box
-        canvas[y0:y1, x0:x1] = drawn.inked(canvas[y0:y1, x0:x1], mask, rng)
+        canvas[y0:y1, x0:x1] = digits.inked(canvas[y0:y1, x0:x1], mask, rng)
     return canvas, objects
 
 
@@ -76,7 +76,7 @@ def _enlarged(scan: Floats, side: int, rng: np.random.Generator) -> Floats:
     picture = Image.fromarray((np.pad(scan, 1) * 255).astype(np.uint8))
     picture = picture.resize((round(width), round(height)), Image.Resampling.BICUBIC)
     picture = picture.rotate(rng.uniform(-12, 12), Image.Resampling.BILINEAR)
-    return drawn.tight(np.clip(np.asarray(picture, dtype=np.float64) / 255 * 1.3, 0, 1))
+    return digits.tight(np.clip(np.asarray(picture, dtype=np.float64) / 255 * 1.3, 0, 1))
 
 
 def _free_place(shape: tuple[int, ...], side: int, taken: list[Box], rng: np.random.Generator) -> Box | None:
@@ -84,7 +84,7 @@ def _free_place(shape: tuple[int, ...], side: int, taken: list[Box], rng: np.ran
     h, w = shape
     for _ in range(30):
         x, y = int(rng.integers(0, side - w + 1)), int(rng.integers(0, side - h + 1))
-        if drawn.free((x, y, x + w, y + h), taken):
+        if digits.free((x, y, x + w, y + h), taken):
             return x, y, x + w, y + h
     return None
 

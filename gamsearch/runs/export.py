@@ -19,8 +19,8 @@ import torch
 import yaml as pyyaml
 
 from gamsearch.analysis import pareto
-from gamsearch.models import register as publish
-from gamsearch.study import store as records
+from gamsearch.models import register
+from gamsearch.study import store
 from gamsearch.architecture import Architecture
 from gamsearch.attention.catalogue import spec_named
 from gamsearch.training.baseline import read_baseline, write_checkpoint
@@ -58,8 +58,8 @@ def export(folder: Path, pick: str = "knee", trial: int | None = None) -> list[s
     `OptionError` for a pick that is not there, `RunError` when the weights are gone or a file differs from the model.
     """
     quiet_ultralytics()
-    study = records.snapshot(folder)
-    record = records.record(study, folder.name)
+    study = store.snapshot(folder)
+    record = store.record(study, folder.name)
     row = chosen(record, pick, trial)
     model, architecture = trial_model(folder, record, row)
     target = folder / "export"
@@ -122,7 +122,7 @@ def write_yaml(
         form["scales"] = {detector.scale: form["scales"][detector.scale]}
     comments = "".join(f"# {line}\n" for line in _comments(record, row, detector, pick))
     text = comments + _dump(form)
-    built: Model = publish.build(pyyaml.safe_load(text), nc=form["nc"])  # before there is a file that others may open
+    built: Model = register.build(pyyaml.safe_load(text), nc=form["nc"])  # before there is a file that others may open
     path.write_text(text, encoding="utf-8")
     if _shapes(built) != _shapes(model):
         return Exported(path, None, "builds; its class branch is narrower than that of the weights, which came wider")
@@ -163,7 +163,7 @@ def write_weights_files(stem: Path, model: Model, architecture: Architecture, im
     """Checkpoint, ONNX, TorchScript and the stand-alone module, each run and compared with `model`."""
     checkpoint = stem.with_suffix(".pt")
     write_checkpoint(model, checkpoint, {"imgsz": imgsz})
-    reloaded = publish.load_checkpoint(checkpoint)
+    reloaded = register.load_checkpoint(checkpoint)
     files = [Exported(checkpoint, _compare(model, reloaded, (imgsz,), checkpoint), "reloaded")]
     files.append(_onnx(checkpoint, model, imgsz))
     files.append(_torchscript(stem.with_suffix(".torchscript"), model, imgsz))

@@ -135,13 +135,13 @@ def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
 
 def space_content(space: SearchSpace) -> dict[str, Any]:
     """The space in the form of a space file that names its detector's YAML beside itself."""
-    offers = {o.module: {o.spec.strength: o.strengths, **dict(o.dials)} for o in space.offers}
+    modules = {m.name: {m.spec.strength: m.strengths, **dict(m.options)} for m in space.modules}
     content: dict[str, Any] = _plain(
         {
             "detector": f"{space.detector.name}.yaml",
             "sites": space.sites,
             "semantics": space.semantics,
-            "attention": offers,
+            "attention": modules,
             "illegal": "skip",
             "rules": {rule.name: rule.value for rule in space.rules},
             "limits": {limit.metric: limit.text for limit in space.limits},

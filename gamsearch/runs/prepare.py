@@ -12,7 +12,7 @@ from gamsearch.training.dataset import DataSet
 from gamsearch.space.detector import Detector
 from gamsearch.models.environment import quiet_ultralytics
 from gamsearch.errors import ModelError, OptionError, RunError, nearest
-from gamsearch.evaluation import Budget, Evaluator
+from gamsearch.evaluation import TrialBudget, Evaluator
 from gamsearch.metrics import METRICS
 from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.settings import Settings
@@ -28,7 +28,7 @@ TABLE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Started:
+class ReadyEvaluator:
     """An evaluator that is ready, and what the stage before it adds to the record."""
 
     evaluator: Evaluator
@@ -37,7 +37,7 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRun:
     """What a run needs once its inputs are read and before anything is trained.
 
     `start(reference_ms, files)` does the baseline stage and returns the evaluator. `shown` goes into the recorded
@@ -45,14 +45,14 @@ class Prepared:
     """
 
     space: SearchSpace
-    start: Callable[[float | None, Artifacts], Started]
+    start: Callable[[float | None, Artifacts], ReadyEvaluator]
     shown: Mapping[str, Any] = field(default_factory=dict)
     fingerprints: Mapping[str, Any] = field(default_factory=dict)
     seeds: int | None = None
 
 
 @dataclass(frozen=True)
-class Joining:
+class WorkerContext:
     """What a worker has from the study that it takes part in: its space, and a name of its own."""
 
     space: SearchSpace
@@ -60,8 +60,8 @@ class Joining:
 
 
 def prepare_training(
-    settings: Settings, progress: RunProgress, trust: bool = False, joining: Joining | None = None
-) -> Prepared:
+    settings: Settings, progress: RunProgress, trust: bool = False, context: WorkerContext | None = None
+) -> PreparedRun:
     """Read data, model and space; the start trains the baseline (or takes it up again, or has it from the others)."""
     if not settings.data:
         raise OptionError("--data is missing: give the data YAML of your detection data set")
@@ -70,70 +70,70 @@ def prepare_training(
     quiet_ultralytics()
     from gamsearch.models import device as devices
     from gamsearch.training.baseline import read_baseline, read_model
-    from gamsearch.training.recipe import BRIEF
+    from gamsearch.training.recipe import SHORT_TRAINING
     from gamsearch.training.trainer import FRESH_LR_FACTOR
     from gamsearch.training.evaluator import TrainingEvaluator
     from gamsearch.models.latency.backends import resolved
 
     device = devices.select(settings.device)
     backend = resolved(settings.latency, device)
-    if joining is None:
+    if context is None:
         detector, weights = read_model(settings.model, trust)
         space = _space(settings, detector)
     else:
-        space, detector, weights = joining.space, joining.space.detector, None
+        space, detector, weights = context.space, context.space.detector, None
     progress.say(f"{detector.name}, space '{space.name}': {space.size} architectures on {devices.describe(device)}")
-    if joining is None:
+    if context is None:
         _check_baseline(settings, data, weights)
 
-    def start(reference_ms: float | None, files: Artifacts) -> Started:
+    def start(reference_ms: float | None, files: Artifacts) -> ReadyEvaluator:
         path, stage = settings.folder / BASELINE, {}
-        if joining is None:
+        if context is None:
             stage = _baseline_stage(settings, data, detector, weights, device, progress)
         else:
-            _take_up(files, settings.folder)
+            _download_shared(files, settings.folder)
         baseline = read_baseline(path)
         evaluator = TrainingEvaluator(
             detector,
             baseline,
             data.yaml.resolve(),
             device,
-            settings.folder / "baseline" / ("scratch" if joining is None else f"scratch-{joining.worker}"),
+            settings.folder / "baseline" / ("scratch" if context is None else f"scratch-{context.worker}"),
             user_arguments=settings.train,
             reference_ms=reference_ms,
             latency_backend=backend,
             keep_in=settings.folder / "weights",
             paused_in=settings.folder / "paused",
             predict=_latencies(settings, space, baseline, device, backend, progress),
-            foreseen=_foreseen(space),
+            predicted=_predicted_metrics(space),
             imgsz=settings.imgsz,
             files=files,
         )
-        return Started(evaluator, {"baseline weights": _digest(path)}, stage)
+        return ReadyEvaluator(evaluator, {"baseline weights": _digest(path)}, stage)
 
     hardware = devices.describe(device)
     shown = {"data_summary": data.summary, "data_fingerprint": data.fingerprint}
     shown |= {"hardware": hardware, "latency_backend": backend}
-    recipe = ", ".join(f"{key} {value}" for key, value in {**BRIEF, "attention": FRESH_LR_FACTOR}.items())
-    return Prepared(space, start, shown, {"data": data.fingerprint, "device": hardware, "recipe": recipe})
+    recipe = ", ".join(f"{key} {value}" for key, value in {**SHORT_TRAINING, "attention": FRESH_LR_FACTOR}.items())
+    return PreparedRun(space, start, shown, {"data": data.fingerprint, "device": hardware, "recipe": recipe})
 
 
-def _take_up(files: Artifacts, folder: Path) -> None:
+def _download_shared(files: Artifacts, folder: Path) -> None:
     """Have the baseline's weights and the latency table that the leading run made, unless they are in the folder."""
-    if not (folder / BASELINE).exists() and not files.fetch(BASELINE, folder / BASELINE):
+    if not (folder / BASELINE).exists() and not files.download(BASELINE, folder / BASELINE):
         raise RunError(
             f"the baseline's weights are not in {folder} and were not handed on; give --artifacts to both, "
             "or let them share the run's folder"
         )
     if not (folder / LATENCIES).exists():
-        files.fetch(LATENCIES, folder / LATENCIES)
+        files.download(LATENCIES, folder / LATENCIES)
 
 
-def hand_on(files: Artifacts, folder: Path) -> None:
+def upload_shared(files: Artifacts, folder: Path) -> None:
     """Give other machines what they need to take part in the run in `folder`."""
     for name in (BASELINE, LATENCIES):
         if (folder / name).exists():
-            files.give(folder / name, name)
+            files.upload(folder / name, name)
 
 
 def _check_baseline(settings: Settings, data: DataSet, weights: Any) -> None:
@@ -164,7 +164,7 @@ def _baseline_stage(
         last.update(epochs=epoch, **figures)
         progress.epoch(epoch, settings.baseline_epochs, figures)
 
-    budget = Budget(settings.baseline_epochs, settings.imgsz, settings.batch, settings.seed)
+    budget = TrialBudget(settings.baseline_epochs, settings.imgsz, settings.batch, settings.seed)
     train_baseline(
         start_model(detector, weights, data.names, settings.seed),
         budget,
@@ -178,7 +178,7 @@ def _baseline_stage(
     return {"epochs": settings.baseline_epochs, "from": settings.model, **last}
 
 
-def _foreseen(space: SearchSpace) -> list[str]:
+def _predicted_metrics(space: SearchSpace) -> list[str]:
     """The built metrics besides latency that decide what is worth training: objectives and limits."""
     wanted = dict.fromkeys([*space.objectives, *(limit.metric for limit in space.limits)])
     return [name for name in wanted if METRICS[name].stage == "built" and name != "latency_ms"]
@@ -207,8 +207,8 @@ def _latencies(
 
 
 def prepare_replay(
-    settings: Settings, progress: RunProgress, trust: bool = False, joining: Joining | None = None
-) -> Prepared:
+    settings: Settings, progress: RunProgress, trust: bool = False, context: WorkerContext | None = None
+) -> PreparedRun:
     """Search a table of earlier measurements; nothing is trained and torch is not needed."""
     from gamsearch.training.replay import ReplayEvaluator, ReplayTable, table_file
 
@@ -216,16 +216,16 @@ def prepare_replay(
     table = ReplayTable.read(path)
     if settings.epochs > table.epochs:
         raise OptionError(f"{settings.table} holds {table.epochs} epochs, so --epochs cannot be {settings.epochs}")
-    space = _space(settings, None) if joining is None else joining.space
-    if joining is None and space.detector.name != table.detector:
+    space = _space(settings, None) if context is None else context.space
+    if context is None and space.detector.name != table.detector:
         space = _space(settings, Detector.load(table.detector))
     _check_table(settings.table, table, space)
     missing = space.size - len(table.rows)
     said = f"; {missing} of the space '{space.name}' are missing and will fail" if missing > 0 else ""
     progress.say(f"{settings.table}: {len(table.rows)} recorded architectures of {table.detector}{said}")
     shown, fingerprints = {"replayed": settings.table}, {"table": _digest(path)}
-    return Prepared(
-        space, lambda reference_ms, files: Started(ReplayEvaluator(table)), shown, fingerprints, len(table.seeds)
+    return PreparedRun(
+        space, lambda reference_ms, files: ReadyEvaluator(ReplayEvaluator(table)), shown, fingerprints, len(table.seeds)
     )
 
 
@@ -233,7 +233,7 @@ def _check_table(name: str, table: "ReplayTable", space: SearchSpace) -> None:
     """Refuse a table that cannot answer what a search asks: the baseline, and every built objective and limit."""
     if space.baseline.key not in table.rows:
         raise RunError(f"{name} lacks the baseline, so nothing in it can be compared; record it with the others")
-    for metric in ["latency_ms", *_foreseen(space)]:
+    for metric in ["latency_ms", *_predicted_metrics(space)]:
         if any(metric not in row["metrics"] for row in table.rows.values()):
             raise RunError(f"{name} lacks {metric} in some row, which the search needs; choose another table")
 
@@ -251,7 +251,7 @@ def _digest(path: Path) -> str:
         raise ModelError(f"{path} cannot be read ({error.strerror})") from error
 
 
-Prepare = Callable[[Settings, RunProgress, bool, Joining | None], Prepared]
+Prepare = Callable[[Settings, RunProgress, bool, WorkerContext | None], PreparedRun]
 """Settings, progress, whether a `--model` may run code that it holds, and what a worker has from the others."""
 
 PREPARE: dict[str, Prepare] = {"training": prepare_training, "replay": prepare_replay}

@@ -16,21 +16,21 @@ from gamsearch.study.workers import FOLDER
 
 PARENT = "GAMSEARCH_PARENT"
 VISIBLE, THREADS = "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"
-TEND_S = 0.5
+SUPERVISE_S = 0.5
 SHORT_S, MOST_SHORT, MOST_KILLED = 60.0, 3, 30
 """A worker that ends so many times in a row within so many seconds, by an error or by a signal, is given up."""
 STOP_S = 20.0
 
 
 @dataclass(frozen=True)
-class Place:
+class Slot:
     """Where a worker runs: its `--device` (empty for the default) and what its environment adds."""
 
     device: str
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def places(device: str, workers: int, environment: Mapping[str, str], cores: int) -> list[Place]:
+def slots(device: str, workers: int, environment: Mapping[str, str], cores: int) -> list[Slot]:
     """One place per worker: `--device 0,1` gives each an accelerator of its own, `--workers 2` shares one device.
 
     A worker sees only its own CUDA devices, which must be said before PyTorch is loaded; on one machine all of them
@@ -42,20 +42,20 @@ def places(device: str, workers: int, environment: Mapping[str, str], cores: int
     if len(names) == 1:
         each = str(max(1, cores // workers))
         threads = {} if workers == 1 or THREADS in environment else {THREADS: each}
-        return [Place(names[0], threads)] * workers
+        return [Slot(names[0], threads)] * workers
     if not all(name.isdigit() for name in names) or len(set(names)) < len(names):
         raise OptionError(f"--device {device[:80]} must be different indices such as 0,1,2, or one device")
     visible = environment.get(VISIBLE, "").split(",") if environment.get(VISIBLE) else None
     if visible is not None and max(map(int, names)) >= len(visible):
         raise OptionError(f"--device {device[:80]}: {VISIBLE} shows {len(visible)} device(s) only")
-    return [Place("0", {VISIBLE: visible[int(name)] if visible else name}) for name in names]
+    return [Slot("0", {VISIBLE: visible[int(name)] if visible else name}) for name in names]
 
 
 @dataclass
-class _Hand:
+class _WorkerProcess:
     """One worker process and how it fared."""
 
-    place: Place
+    slot: Slot
     log: Path
     process: "subprocess.Popen[bytes] | None" = None
     begun: float = 0.0
@@ -63,35 +63,35 @@ class _Hand:
     given_up: bool = False
 
 
-class Crew:
-    """The workers at `places`, which take part in the run in `folder`; `say` is told what happens to them."""
+class WorkerPool:
+    """The workers at `slots`, which take part in the run in `folder`; `say` is told what happens to them."""
 
-    def __init__(self, folder: Path, places: list[Place], say: Callable[[str], None], storage: str = ""):
+    def __init__(self, folder: Path, slots: list[Slot], say: Callable[[str], None], storage: str = ""):
         self.folder, self.say, self.storage = folder, say, storage
-        self.hands = [_Hand(place, folder / FOLDER / f"{n}.log") for n, place in enumerate(places, 1)]
+        self.workers = [_WorkerProcess(slot, folder / FOLDER / f"{n}.log") for n, slot in enumerate(slots, 1)]
         self._over = threading.Event()
-        self._tending = threading.Thread(target=self._tend, daemon=True)
+        self._supervisor = threading.Thread(target=self._supervise, daemon=True)
 
     def start(self) -> None:
         """Start all of them and watch over them until `stop`."""
-        if self.hands:
-            self.say(f"starting {len(self.hands)} more worker(s); they write to {self.folder / FOLDER}")
+        if self.workers:
+            self.say(f"starting {len(self.workers)} more worker(s); they write to {self.folder / FOLDER}")
             (self.folder / FOLDER).mkdir(exist_ok=True)
-            for hand in self.hands:
-                self._hire(hand)
-            self._tending.start()
+            for worker in self.workers:
+                self._launch(worker)
+            self._supervisor.start()
 
     def finish(self) -> None:
         """Wait until all have ended by themselves, as they do when the search has."""
-        self._watch_no_more()
-        for hand in self.hands:
-            if hand.process is not None:
-                hand.process.wait()
+        self._stop_supervising()
+        for worker in self.workers:
+            if worker.process is not None:
+                worker.process.wait()
 
     def stop(self) -> None:
         """End those that are still at work, as Ctrl-C would."""
-        self._watch_no_more()
-        left = [hand.process for hand in self.hands if hand.process is not None and hand.process.poll() is None]
+        self._stop_supervising()
+        left = [worker.process for worker in self.workers if worker.process is not None and worker.process.poll() is None]
         for process in left:
             process.send_signal(signal.SIGINT)
         until = time.monotonic() + STOP_S
@@ -101,41 +101,41 @@ class Crew:
             except subprocess.TimeoutExpired:
                 process.kill()
 
-    def _watch_no_more(self) -> None:
+    def _stop_supervising(self) -> None:
         self._over.set()
-        if self._tending.is_alive():
-            self._tending.join()
+        if self._supervisor.is_alive():
+            self._supervisor.join()
 
-    def _hire(self, hand: _Hand) -> None:
+    def _launch(self, worker: _WorkerProcess) -> None:
         command = [sys.executable, "-m", "gamsearch", "worker", str(self.folder)]
-        command += ["--device", hand.place.device] if hand.place.device else []
-        environment = {**os.environ, **hand.place.environment, PARENT: str(os.getpid())}
+        command += ["--device", worker.slot.device] if worker.slot.device else []
+        environment = {**os.environ, **worker.slot.environment, PARENT: str(os.getpid())}
         if self.storage:  # not on the command line, which everybody on the machine can read
             environment["GAMSEARCH_STORAGE"] = self.storage
-        hand.begun = time.monotonic()
+        worker.begun = time.monotonic()
         log: IO[bytes]
-        with hand.log.open("ab") as log:
-            hand.process = subprocess.Popen(  # in a session of its own: Ctrl-C reaches it by `stop` alone
+        with worker.log.open("ab") as log:
+            worker.process = subprocess.Popen(  # in a session of its own: Ctrl-C reaches it by `stop` alone
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
 
-    def _tend(self) -> None:
-        while not self._over.wait(TEND_S):
-            for hand in self.hands:
-                if hand.process is not None and not hand.given_up and hand.process.poll() not in (None, 0):
-                    self._replace(hand, hand.process.returncode)
+    def _supervise(self) -> None:
+        while not self._over.wait(SUPERVISE_S):
+            for worker in self.workers:
+                if worker.process is not None and not worker.given_up and worker.process.poll() not in (None, 0):
+                    self._replace(worker, worker.process.returncode)
 
-    def _replace(self, hand: _Hand, code: int) -> None:
+    def _replace(self, worker: _WorkerProcess, code: int) -> None:
         """Start a worker again that was killed or broke; not one whose user has to mend something."""
-        short = time.monotonic() - hand.begun < SHORT_S
-        hand.failures = hand.failures + 1 if short else 0
-        if code == 2 or hand.failures >= (MOST_SHORT if code > 0 else MOST_KILLED):
-            hand.given_up = True
-            self.say(f"a worker ended for good: {_last_line(hand.log)}")
+        short = time.monotonic() - worker.begun < SHORT_S
+        worker.failures = worker.failures + 1 if short else 0
+        if code == 2 or worker.failures >= (MOST_SHORT if code > 0 else MOST_KILLED):
+            worker.given_up = True
+            self.say(f"a worker ended for good: {_last_line(worker.log)}")
             return
         how = f"was killed by signal {-code}" if code < 0 else f"broke with exit code {code}"
         self.say(f"a worker {how}; it is started again")
-        self._hire(hand)
+        self._launch(worker)
 
 
 def _last_line(path: Path) -> str:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from gamsearch.strategy.allowance import Allowance
+from gamsearch.strategy.search_budget import SearchBudget
 
 SHOWN = 12
 
@@ -29,7 +29,7 @@ class RunProgress:
         self.rows: list[tuple[str, str, str, str]] = []
         self.best: tuple[float, str] | None = None
         self.label, self.used = "", 0.0
-        self.allowance: Allowance | None = None
+        self.search_budget: SearchBudget | None = None
         self.search_begun: float | None = None
         self.first_used = 0.0
         self.bar = Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"))
@@ -49,9 +49,9 @@ class RunProgress:
         """One line that stays."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def started(self, number: int, label: str, used: float, allowance: Allowance) -> None:
+    def started(self, number: int, label: str, used: float, search_budget: SearchBudget) -> None:
         """A trial starts; so much of the allowance is used up."""
-        self.label, self.used, self.allowance = label, used, allowance
+        self.label, self.used, self.search_budget = label, used, search_budget
         if number > 0 and self.search_begun is None:
             self.search_begun, self.first_used = time.monotonic(), used
         self.bar.reset(self.task, description=f"trial {number}  {label}", figures="")
@@ -85,10 +85,10 @@ class RunProgress:
         return f"{seconds // 3600}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}"
 
     def _time_left(self) -> str:
-        if self.allowance is None or self.search_begun is None or self.used <= self.first_used:
+        if self.search_budget is None or self.search_begun is None or self.used <= self.first_used:
             return ""
         each = (time.monotonic() - self.search_begun) / (self.used - self.first_used)
-        minutes = each * max(0.0, self.allowance.amount - self.used) / 60
+        minutes = each * max(0.0, self.search_budget.amount - self.used) / 60
         return f"  (about {minutes:.0f} min left)" if minutes >= 1 else "  (less than a minute left)"
 
     def _render(self) -> Group:
@@ -98,6 +98,6 @@ class RunProgress:
         for row in self.rows[-SHOWN:]:
             table.add_row(*(Text(cell) for cell in row))
         best = f"best so far {self.best[0]:+.4f} with {self.best[1]}" if self.best else "no candidate evaluated yet"
-        used = f"{self.allowance.state(self.used)} used{self._time_left()}; " if self.allowance else ""
+        used = f"{self.search_budget.state(self.used)} used{self._time_left()}; " if self.search_budget else ""
         head = f"{self._clock()}  {used}{best}"
         return Group(Text(head, style="bold"), table, self.bar)

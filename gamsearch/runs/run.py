@@ -15,19 +15,19 @@ from filelock import FileLock, Timeout
 
 from gamsearch.runs import manifest
 from gamsearch.runs import repeat
-from gamsearch.study import store as records
+from gamsearch.study import store
 from gamsearch.study.artifacts import Artifacts, asked_for, weights
-from gamsearch.runs.processes import Crew, Place
+from gamsearch.runs.processes import WorkerPool, Slot
 from gamsearch.errors import RunError
-from gamsearch.evaluation import Budget, Evaluator
+from gamsearch.evaluation import TrialBudget, Evaluator
 from gamsearch.files import refuse_links
 from gamsearch.runs.provenance import versions
 from gamsearch.runs.manifest import Manifest
 from gamsearch.study.masking import masked
 from gamsearch.metrics import metric_named
-from gamsearch.runs.prepare import Prepared, hand_on, prepare_named
+from gamsearch.runs.prepare import PreparedRun, upload_shared, prepare_named
 from gamsearch.runs.progress import RunProgress
-from gamsearch.study.workers import MISSED, Roster
+from gamsearch.study.workers import MISSED, WorkerRegistry
 from gamsearch.strategy.samplers import sampler_named
 from gamsearch.strategy.loop import Plan, search
 from gamsearch.runs.settings import Settings
@@ -39,16 +39,16 @@ PACKAGES = ("gamsearch", "python", "ultralytics", "torch", "optuna", "numpy")
 
 
 @dataclass(frozen=True)
-class Around:
+class RunContext:
     """What a run is told besides its settings, and what is recorded nowhere or without its secrets.
 
     `trust` lets a `--model` that cannot be opened otherwise run the code that it holds; whoever passes a folder on
-    could write it there. `places` are where the workers run, this one first; `storage` is the URL of a storage other
+    could write it there. `slots` are where the workers run, this one first; `storage` is the URL of a storage other
     than the journal, `artifacts` where machines that do not share the folder hand on files.
     """
 
     trust: bool = False
-    places: tuple[Place, ...] = ()
+    slots: tuple[Slot, ...] = ()
     storage: str = ""
     artifacts: str = ""
 
@@ -58,20 +58,20 @@ def run(
     progress: RunProgress,
     command: str,
     origin: Manifest | None = None,
-    around: Around | None = None,
+    context: RunContext | None = None,
 ) -> optuna.Study:
     """Carry out a run, or go on with it where it was stopped; return its study. `RunError` if the folder is in use.
 
     With an `origin` it repeats the run of that manifest: other inputs are refused, other surroundings told.
     """
-    folder, around = settings.folder, around or Around()
+    folder, context = settings.folder, context or RunContext()
     prepare = prepare_named(settings.evaluator)
     _make(folder)
     with held(folder):
-        records.repair_torn_line(folder)
-        records.forget_half_made(folder)
-        existing = records.load(folder) if records.exists(folder) else None
-        prepared = prepare(settings, progress, around.trust, None)
+        store.repair_torn_line(folder)
+        store.forget_half_made(folder)
+        existing = store.load(folder) if store.exists(folder) else None
+        prepared = prepare(settings, progress, context.trust, None)
         sampler_named(settings.sampler, prepared.space)  # refused before any work
         if origin is not None:
             found = {**prepared.fingerprints, **manifest.fingerprints(settings, prepared.space)}
@@ -79,8 +79,8 @@ def run(
         study = existing or _create(settings, prepared, command)
         _check_space(study, prepared, settings)
         rungs = stopping_named(settings.stopping).rungs(settings.epochs)
-        with Roster(study, folder, settings.device or "default device") as roster:
-            refuse_second_leader(roster, progress)
+        with WorkerRegistry(study, folder, settings.device or "default device") as registry:
+            refuse_second_leader(registry, progress)
             _check_fingerprints(study, {**prepared.fingerprints, "rungs": str(rungs)})
             plan = plan_of(settings, prepared)
             facts = _keep_manifest(settings, plan, study, origin, resumed=existing is not None)
@@ -89,7 +89,7 @@ def run(
                     "nothing: versions, machine, commit and inputs agree"
                 ]:
                     progress.say(f"differs from {origin.path}: {line}")
-            files = _files(study, around)
+            files = _files(study, context)
             study.set_user_attr("ready", True)
             started = prepared.start(_reference_ms(study), files)
             _check_fingerprints(study, started.fingerprints)
@@ -97,18 +97,18 @@ def run(
             stage = {**started.baseline_stage, **study.user_attrs.get("baseline_stage", {})}
             study.set_user_attr("baseline_stage", stage)
             study.set_user_attr("ended", "")
-            why = _searched(study, plan, started.evaluator, progress, roster, folder, around, files)
+            why = _searched(study, plan, started.evaluator, progress, registry, folder, context, files)
             study.set_user_attr("ended", why)
             progress.say(f"search ended: {why}")
     return study
 
 
-def plan_of(settings: Settings, prepared: Prepared) -> Plan:
+def plan_of(settings: Settings, prepared: PreparedRun) -> Plan:
     """What the search of a run with these settings is to do."""
-    budget = Budget(settings.epochs, settings.imgsz, settings.batch, settings.seed)
+    budget = TrialBudget(settings.epochs, settings.imgsz, settings.batch, settings.seed)
     seeds = min(settings.noise_seeds, prepared.seeds or settings.noise_seeds)
     stopping = stopping_named(settings.stopping)
-    return Plan(prepared.space, budget, settings.allowance, settings.sampler, seeds, stopping, settings.seed)
+    return Plan(prepared.space, budget, settings.search_budget, settings.sampler, seeds, stopping, settings.seed)
 
 
 def _searched(
@@ -116,53 +116,53 @@ def _searched(
     plan: Plan,
     evaluator: Evaluator,
     progress: RunProgress,
-    roster: Roster,
+    registry: WorkerRegistry,
     folder: Path,
-    around: Around,
+    context: RunContext,
     files: Artifacts,
 ) -> str:
     """Search together with further workers of this machine, and with whoever else takes part; return why it ended."""
-    crew = Crew(folder, list(around.places[1:]), progress.say, around.storage)
+    pool = WorkerPool(folder, list(context.slots[1:]), progress.say, context.storage)
 
     def opened() -> None:
-        hand_on(files, folder)
-        crew.start()
+        upload_shared(files, folder)
+        pool.start()
 
     try:
-        why = search(study, plan, evaluator, progress, roster, opened)
-        crew.finish()
+        why = search(study, plan, evaluator, progress, registry, opened)
+        pool.finish()
     finally:
-        crew.stop()
+        pool.stop()
     for name in weights(study.user_attrs):
         if not (folder / name).exists():
-            files.fetch(name, folder / name)
+            files.download(name, folder / name)
     return why
 
 
-def _files(study: optuna.Study, around: Around) -> Artifacts:
+def _files(study: optuna.Study, context: RunContext) -> Artifacts:
     """Where the run hands files on; the study tells those who join it later."""
-    if around.artifacts:
-        study.set_user_attr("artifacts", around.artifacts)
-    return Artifacts(study, asked_for(str(study.user_attrs.get("artifacts", "")), around.artifacts, needed=True))
+    if context.artifacts:
+        study.set_user_attr("artifacts", context.artifacts)
+    return Artifacts(study, asked_for(str(study.user_attrs.get("artifacts", "")), context.artifacts, needed=True))
 
 
-def refuse_second_leader(roster: Roster, progress: RunProgress) -> None:
+def refuse_second_leader(registry: WorkerRegistry, progress: RunProgress) -> None:
     """Two runs on one storage by mistake: the second is refused; one that died on another machine is waited for."""
-    beats = roster.beats()
+    beats = registry.beats()
     said = False
-    while leaders := roster.leaders():
-        now = roster.beats()
+    while leaders := registry.leaders():
+        now = registry.beats()
         for worker in leaders:
-            if roster.here(worker) or now[worker] != beats.get(worker):
+            if registry.here(worker) or now[worker] != beats.get(worker):
                 raise RunError(
-                    f"this study is led by another run ({roster.described(worker)}); wait for it, take part in it with "
+                    f"this study is led by another run ({registry.described(worker)}); wait for it, take part in it with "
                     "`worker`, or give another --name"
                 )
         if not said:
-            minutes = roster.beat_s * (MISSED + 1) / 60
+            minutes = registry.beat_s * (MISSED + 1) / 60
             progress.say(f"another run led this study and did not end it; watching for up to {minutes:.0f} min")
             said = True
-        roster.wait()
+        registry.wait()
 
 
 def _make(folder: Path) -> None:
@@ -211,7 +211,7 @@ def _terminate_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _create(settings: Settings, prepared: Prepared, command: str) -> optuna.Study:
+def _create(settings: Settings, prepared: PreparedRun, command: str) -> optuna.Study:
     """The study of a new run, with all that says how it was made."""
     space = prepared.space
     facts = {
@@ -225,7 +225,7 @@ def _create(settings: Settings, prepared: Prepared, command: str) -> optuna.Stud
         "fingerprints": {},
         "baseline_stage": {},
     }
-    return records.create(settings.folder, [metric_named(name) for name in space.objectives], facts)
+    return store.create(settings.folder, [metric_named(name) for name in space.objectives], facts)
 
 
 def _keep_manifest(
@@ -238,7 +238,7 @@ def _keep_manifest(
     return facts
 
 
-def _check_space(study: optuna.Study, prepared: Prepared, settings: Settings) -> None:
+def _check_space(study: optuna.Study, prepared: PreparedRun, settings: Settings) -> None:
     """A study has one space; its parameters cannot change."""
     if study.user_attrs.get("space", {}).get("fingerprint") != prepared.space.fingerprint:
         raise RunError(f"the search space '{settings.space}' changed since this run began; use another --name")
@@ -255,9 +255,9 @@ def _check_fingerprints(study: optuna.Study, found: Mapping[str, Any]) -> None:
 
 def recorded_settings(folder: Path) -> dict[str, Any] | None:
     """The settings that an existing run recorded, or None if there is no run."""
-    if not records.exists(folder):
+    if not store.exists(folder):
         return None
-    known = records.snapshot(folder).user_attrs
+    known = store.snapshot(folder).user_attrs
     settings, prints = dict(known.get("settings", {})), known.get("fingerprints", {})
     if settings and ("stopping" not in settings or "data" in prints and "recipe" not in prints):
         raise RunError(
@@ -274,7 +274,7 @@ def _versions() -> dict[str, str]:
 
 def _reference_ms(study: optuna.Study | None) -> float | None:
     """The baseline's latency that all latencies of this study refer to, if it was measured already."""
-    control = records.baseline_trial(study) if study is not None else None
+    control = store.baseline_trial(study) if study is not None else None
     return None if control is None else control.user_attrs["measurement"]["metrics"]["latency_ms"]
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from gamsearch.strategy.allowance import Allowance
+from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.errors import OptionError, RunError
 from gamsearch.strategy.stopping import stopping_named
 
@@ -44,9 +44,9 @@ class Settings:
         return Path(self.out) / self.name
 
     @property
-    def allowance(self) -> Allowance:
+    def search_budget(self) -> SearchBudget:
         """What the search may use up: `--budget` if it was given, else `--trials` full trainings."""
-        return Allowance.parse(self.budget) if self.budget else Allowance(self.trials)
+        return SearchBudget.parse(self.budget) if self.budget else SearchBudget(self.trials)
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "objectives": list(self.objectives)}
@@ -118,7 +118,7 @@ def check(settings: Settings) -> None:
     if settings.imgsz % 32:
         nearest_size = max(32, round(settings.imgsz / 32) * 32)
         raise OptionError(f"--imgsz must be a multiple of 32, not {settings.imgsz}; use {nearest_size}")
-    if settings.allowance.amount <= 0:
+    if settings.search_budget.amount <= 0:
         raise OptionError(f"--budget must be above zero, not {settings.budget}")
     stopping_named(settings.stopping)
     if not NAME.fullmatch(settings.name):

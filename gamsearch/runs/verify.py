@@ -12,13 +12,13 @@ from typing import Any
 import optuna
 import pandas as pd
 
-from gamsearch.study import store as records
+from gamsearch.study import store
 from gamsearch.architecture import Architecture
 from gamsearch.training.dataset import DataSet
 from gamsearch.space.detector import SCALE_IN_NAME, Detector
 from gamsearch.models.environment import quiet_ultralytics
 from gamsearch.errors import CandidateFailed, OptionError, RunError
-from gamsearch.evaluation import Budget
+from gamsearch.evaluation import TrialBudget
 from gamsearch.runs.provenance import commit, versions
 from gamsearch.study.masking import masked
 from gamsearch.study.record import Record
@@ -34,7 +34,7 @@ OnEpoch = Callable[[int, int, Mapping[str, float]], None]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class VerifyOptions:
     """What `verify` is asked for: how many finalists, seeds and epochs; `scale_up` names a larger detector or is empty.
 
     `train` holds Ultralytics training arguments on top of the run's own. An empty `device` is the run's.
@@ -57,7 +57,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Entrant:
+class Arm:
     """One side of the comparison: what it is recorded under, its detector, its start weights and its placements."""
 
     key: str
@@ -67,16 +67,16 @@ class Entrant:
     architecture: Architecture
 
 
-def verify(folder: Path, wanted: Wanted, say: Say, on_epoch: OnEpoch) -> optuna.Study:
+def verify(folder: Path, options: VerifyOptions, say: Say, on_epoch: OnEpoch) -> optuna.Study:
     """Train what is not trained yet and return the study; `RunError` if the run cannot be verified."""
-    wanted.check()
-    records.snapshot(folder)  # a folder without a run is refused before anything is made in it
+    options.check()
+    store.snapshot(folder)  # a folder without a run is refused before anything is made in it
     with held(folder, "verification"):
-        records.repair_torn_line(folder)
-        study = records.load(folder)
+        store.repair_torn_line(folder)
+        study = store.load(folder)
         settings = _settings_of(study, folder)
-        finalists = _finalists(records.record(study, folder.name), wanted.top)
-        _Verification(study, folder, settings, wanted, say, on_epoch).run(finalists)
+        finalists = _finalists(store.record(study, folder.name), options.top)
+        _Verification(study, folder, settings, options, say, on_epoch).run(finalists)
     return study
 
 
@@ -103,21 +103,21 @@ class _Verification:
     """The state of one call: what is recorded, and how an entrant is trained at a seed."""
 
     def __init__(
-        self, study: optuna.Study, folder: Path, settings: Settings, wanted: Wanted, say: Say, on_epoch: OnEpoch
+        self, study: optuna.Study, folder: Path, settings: Settings, options: VerifyOptions, say: Say, on_epoch: OnEpoch
     ):
         quiet_ultralytics()
         from gamsearch.models import device as devices
         from gamsearch.training.baseline import read_model
         from gamsearch.models.latency.backends import AUTO, resolved
 
-        self.study, self.folder, self.wanted, self.say, self.on_epoch = study, folder, wanted, say, on_epoch
+        self.study, self.folder, self.options, self.say, self.on_epoch = study, folder, options, say, on_epoch
         self.settings = settings
-        self.device = devices.select(wanted.device or settings.device)
+        self.device = devices.select(options.device or settings.device)
         self.data = DataSet.read(settings.data)
         recorded = study.user_attrs["settings"].get("data_fingerprint", self.data.fingerprint)
         if recorded != self.data.fingerprint:
             raise RunError(f"the data in {settings.data} changed since {folder} searched them; restore them to verify")
-        self.detector, self.weights = read_model(settings.model, wanted.trust)
+        self.detector, self.weights = read_model(settings.model, options.trust)
         hardware = devices.describe(self.device)
         same = hardware == study.user_attrs["settings"].get("hardware")
         self.backend = resolved(settings.latency if same else AUTO, self.device)
@@ -126,11 +126,11 @@ class _Verification:
     def _opened(self, hardware: str) -> dict[str, Any]:
         """What is recorded so far; a verification of other epochs or on another device is refused."""
         asked = {
-            "epochs": self.wanted.epochs,
+            "epochs": self.options.epochs,
             "imgsz": self.settings.imgsz,
             "batch": self.settings.batch,
             "model": self.settings.model,
-            "train": {**self.settings.train, **self.wanted.train},
+            "train": {**self.settings.train, **self.options.train},
             "hardware": hardware,
             "data_fingerprint": self.data.fingerprint,
         }
@@ -141,7 +141,7 @@ class _Verification:
                     f"this run was verified with {name} {state['settings'].get(name)}, not {value}, and the two do not "
                     "compare; give the same again, or search under another --name"
                 )
-        seeds = max(self.wanted.seeds, state["settings"].get("seeds", 0))
+        seeds = max(self.options.seeds, state["settings"].get("seeds", 0))
         state["settings"] |= {
             "seeds": seeds,
             "latency": self.backend,
@@ -157,37 +157,37 @@ class _Verification:
         """Seed by seed, so that whatever is there at any moment is paired."""
         known = {one["key"] for one in self.state["finalists"]}
         self.state["finalists"] += [_described(row) for row in finalists if row["key"] not in known]
-        entrants = self._entrants()
+        arms = self._arms()
         self._record()
         for seed in range(self.settings.seed, self.settings.seed + self.state["settings"]["seeds"]):
-            for entrant in entrants:
-                self._train(entrant, seed)
+            for arm in arms:
+                self._train(arm, seed)
             if seed == self.settings.seed:
                 self._bootstrap(seed)
 
-    def _entrants(self) -> list[Entrant]:
+    def _arms(self) -> list[Arm]:
         stock = Architecture.of(self.detector.name, [])
-        entrants = [Entrant(BASELINE, BASELINE, self.detector, self.weights, stock)]
+        arms = [Arm(BASELINE, BASELINE, self.detector, self.weights, stock)]
         for one in self.state["finalists"]:
             placed = Architecture.from_dict(one["architecture"])
-            entrants.append(Entrant(one["key"], one["label"], self.detector, self.weights, placed))
-        if self.wanted.scale_up or self.state.get("scale_up"):
-            entrants.append(self._larger())
-        return entrants
+            arms.append(Arm(one["key"], one["label"], self.detector, self.weights, placed))
+        if self.options.scale_up or self.state.get("scale_up"):
+            arms.append(self._larger())
+        return arms
 
-    def _larger(self) -> Entrant:
+    def _larger(self) -> Arm:
         """The detector without attention that growth alone would give."""
         from gamsearch.training.baseline import read_model
 
         known = (self.state.get("scale_up") or {}).get("model")
-        model = known or (self.wanted.scale_up if self.wanted.scale_up != "next" else next_scale(self.settings.model))
-        detector, weights = read_model(model, self.wanted.trust)
+        model = known or (self.options.scale_up if self.options.scale_up != "next" else next_scale(self.settings.model))
+        detector, weights = read_model(model, self.options.trust)
         self.state["scale_up"] = {"name": detector.name, "model": model}
-        return Entrant(SCALE_UP, detector.name, detector, weights, Architecture.of(detector.name, []))
+        return Arm(SCALE_UP, detector.name, detector, weights, Architecture.of(detector.name, []))
 
-    def _train(self, entrant: Entrant, seed: int) -> None:
+    def _train(self, arm: Arm, seed: int) -> None:
         """Train one entrant at one seed unless that is recorded already."""
-        done = self.state["trainings"].setdefault(entrant.key, [])
+        done = self.state["trainings"].setdefault(arm.key, [])
         if any(one["seed"] == seed for one in done):
             return
         from gamsearch.training.baseline import start_model
@@ -195,11 +195,11 @@ class _Verification:
         from gamsearch.training.recipe import FINE_TUNE, FROM_SCRATCH
         from gamsearch.training.evaluator import TrainingEvaluator
 
-        self.say(f"verify: {entrant.label}, seed {seed}, {self.wanted.epochs} epochs")
-        start = start_model(entrant.detector, entrant.weights, self.data.names, seed)
+        self.say(f"verify: {arm.label}, seed {seed}, {self.options.epochs} epochs")
+        start = start_model(arm.detector, arm.weights, self.data.names, seed)
         scratch, place = self.folder / "verify" / "scratch", self.folder / "verify"
         evaluator = TrainingEvaluator(
-            entrant.detector,
+            arm.detector,
             start,
             self.data.yaml.resolve(),
             self.device,
@@ -208,31 +208,31 @@ class _Verification:
             latency_backend=self.backend,
             keep_in=place / "weights",
             paused_in=place / "paused",
-            recipe=FROM_SCRATCH if entrant.weights is None else FINE_TUNE,
+            recipe=FROM_SCRATCH if arm.weights is None else FINE_TUNE,
             fresh_lr_factor=1.0,
             trainer=DetailedTrainer,
             halve=False,
         )
-        budget = Budget(self.wanted.epochs, self.settings.imgsz, self.settings.batch, seed, curve=False)
+        budget = TrialBudget(self.options.epochs, self.settings.imgsz, self.settings.batch, seed, curve=False)
 
         def report(epoch: int, metrics: Mapping[str, float]) -> None:
             if epoch:
                 self.on_epoch(epoch, budget.epochs, metrics)
 
         try:
-            measured = evaluator.evaluate(entrant.architecture, budget, report)
+            measured = evaluator.evaluate(arm.architecture, budget, report)
         except CandidateFailed as failure:
-            raise RunError(f"{entrant.label} could not be verified at seed {seed} ({failure})") from failure
-        shutil.move(scratch / "images.npz", self._images(entrant.key, seed))
-        done.append(self._entry(entrant, seed, measured, start))
+            raise RunError(f"{arm.label} could not be verified at seed {seed} ({failure})") from failure
+        shutil.move(scratch / "images.npz", self._images(arm.key, seed))
+        done.append(self._entry(arm, seed, measured, start))
         self._record()
 
-    def _entry(self, entrant: Entrant, seed: int, measured: Any, start: Any) -> dict[str, Any]:
+    def _entry(self, arm: Arm, seed: int, measured: Any, start: Any) -> dict[str, Any]:
         """What is recorded of a training; the latency of a larger detector is its ratio to the baseline's."""
         metrics, provenance = measured.metrics, measured.provenance
         latency = provenance["latency"]
         ratio, interval = metrics["latency_ratio"], [latency["ratio_low"], latency["ratio_high"]]
-        if entrant.key == SCALE_UP:
+        if arm.key == SCALE_UP:
             ratio, interval = self._ratio_to_baseline(start)
         return {
             "seed": seed,

@@ -11,16 +11,16 @@ from typing import Any
 
 import optuna
 
-from gamsearch.study import store as records
+from gamsearch.study import store
 from gamsearch.study.artifacts import Artifacts, asked_for
 from gamsearch.space.detector import Detector
 from gamsearch.errors import RunError, one_line
 from gamsearch.files import refuse_links
 from gamsearch.runs.provenance import versions
 from gamsearch.runs.manifest import write_yaml
-from gamsearch.runs.prepare import BASELINE, Joining, prepare_named
+from gamsearch.runs.prepare import BASELINE, WorkerContext, prepare_named
 from gamsearch.runs.progress import RunProgress
-from gamsearch.study.workers import POLL_S, Roster
+from gamsearch.study.workers import POLL_S, WorkerRegistry
 from gamsearch.runs.run import plan_of
 from gamsearch.strategy.loop import search
 from gamsearch.runs.settings import NAME, Settings, check
@@ -29,7 +29,7 @@ from gamsearch.study.storages import Address
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WorkerOptions:
     """Options of `worker`: its own `folder`, where data and artefacts are on this machine, and its device.
 
     `wait_s` is how long the study is waited for if it is not there yet, `parent` the process that started this one.
@@ -43,41 +43,41 @@ class Wanted:
     parent: int = 0
 
 
-def join(wanted: Wanted, progress: RunProgress) -> str:
-    """Work on the study of `wanted.folder` until its search ends or SIGTERM; return why it ended."""
-    study = _study(wanted)
+def join(options: WorkerOptions, progress: RunProgress) -> str:
+    """Work on the study of `options.folder` until its search ends or SIGTERM; return why it ended."""
+    study = _study(options)
     own = study.user_attrs
-    settings = _settings(own, wanted)
+    settings = _settings(own, options)
     _refuse_other_versions(own["settings"].get("versions", {}))
     space = recorded_space(own)
-    apart = settings.evaluator == "training" and not (wanted.folder / BASELINE).exists()
-    files = Artifacts(study, asked_for(str(own.get("artifacts", "")), wanted.artifacts, apart))
-    with Roster(study, wanted.folder, settings.device or "default device", False, parent=wanted.parent) as roster:
+    apart = settings.evaluator == "training" and not (options.folder / BASELINE).exists()
+    files = Artifacts(study, asked_for(str(own.get("artifacts", "")), options.artifacts, apart))
+    with WorkerRegistry(study, options.folder, settings.device or "default device", False, parent=options.parent) as registry:
         try:
-            return _work(study, settings, space, files, roster, progress)
+            return _work(study, settings, space, files, registry, progress)
         except KeyboardInterrupt:
-            if not roster.leaving:
+            if not registry.leaving:
                 raise
             return "left after its epoch, as asked; the others go on"
 
 
 def _work(
-    study: optuna.Study, settings: Settings, space: SearchSpace, files: Artifacts, roster: Roster, progress: RunProgress
+    study: optuna.Study, settings: Settings, space: SearchSpace, files: Artifacts, registry: WorkerRegistry, progress: RunProgress
 ) -> str:
     """Prepare, wait until the study is open, and search."""
-    with _leaving_on_sigterm(roster):
-        joining = Joining(space, roster.own)
-        prepared = prepare_named(settings.evaluator)(settings, progress, False, joining)
+    with _leaving_on_sigterm(registry):
+        context = WorkerContext(space, registry.own)
+        prepared = prepare_named(settings.evaluator)(settings, progress, False, context)
         _compare(study, prepared.fingerprints)
-        _wait_until_open(study, roster, progress)
+        _wait_until_open(study, registry, progress)
         _compare(study, prepared.fingerprints)  # those that the run found since
-        if (ended := study.user_attrs.get("ended")) and not roster.leaders():
+        if (ended := study.user_attrs.get("ended")) and not registry.leaders():
             return f"the search has ended already: {ended}"
-        control = records.baseline_trial(study)
+        control = store.baseline_trial(study)
         assert control is not None  # it is open
         started = prepared.start(float(control.user_attrs["measurement"]["metrics"]["latency_ms"]), files)
         _compare(study, started.fingerprints)
-        return search(study, plan_of(settings, prepared), started.evaluator, progress, roster)
+        return search(study, plan_of(settings, prepared), started.evaluator, progress, registry)
 
 
 def recorded_space(attributes: Mapping[str, Any]) -> SearchSpace:
@@ -98,32 +98,32 @@ def recorded_space(attributes: Mapping[str, Any]) -> SearchSpace:
     return space
 
 
-def _study(wanted: Wanted) -> optuna.Study:
+def _study(options: WorkerOptions) -> optuna.Study:
     """The study, once it is there and says how it was made."""
     begun = time.monotonic()
-    refuse_links(wanted.folder)
-    while not _ready(wanted.folder):
-        if time.monotonic() - begun >= wanted.wait_s:
-            address = Address.of(wanted.folder)
+    refuse_links(options.folder)
+    while not _ready(options.folder):
+        if time.monotonic() - begun >= options.wait_s:
+            address = Address.of(options.folder)
             raise RunError(
                 f"there is no study '{address.study}' in {address.shown} to take part in; start it with `run`, "
                 "or give --wait 10 for as many minutes"
             )
         time.sleep(1.0)
-    return records.load(wanted.folder)
+    return store.load(options.folder)
 
 
 def _ready(folder: Path) -> bool:
     """Whether the leading run has written all that a worker reads."""
-    return records.exists(folder) and bool(records.load(folder).user_attrs.get("ready"))
+    return store.exists(folder) and bool(store.load(folder).user_attrs.get("ready"))
 
 
-def _settings(own: Mapping[str, Any], wanted: Wanted) -> Settings:
+def _settings(own: Mapping[str, Any], options: WorkerOptions) -> Settings:
     """The run's settings with what is different on this machine."""
     known = {f.name for f in fields(Settings)}
     recorded = {name: value for name, value in own["settings"].items() if name in known}
-    here = {"data": wanted.data or recorded.get("data", ""), "device": wanted.device or recorded.get("device", "")}
-    place = {"out": str(wanted.folder.parent), "name": wanted.folder.name}
+    here = {"data": options.data or recorded.get("data", ""), "device": options.device or recorded.get("device", "")}
+    place = {"out": str(options.folder.parent), "name": options.folder.name}
     settings = Settings(**{**recorded, **here, **place, "objectives": tuple(recorded.get("objectives", ()))})
     check(settings)
     return settings
@@ -151,28 +151,28 @@ def _compare(study: optuna.Study, found: Mapping[str, Any]) -> None:
             )
 
 
-def _wait_until_open(study: optuna.Study, roster: Roster, progress: RunProgress) -> None:
+def _wait_until_open(study: optuna.Study, registry: WorkerRegistry, progress: RunProgress) -> None:
     """Wait until the leading run has evaluated the baseline."""
     said = False
     while not study.user_attrs.get("open"):
         if not said:
             progress.say("waiting until the leading run has evaluated the baseline")
             said = True
-        if roster.leaving:
+        if registry.leaving:
             raise KeyboardInterrupt
-        if not roster.leaders():
+        if not registry.leaders():
             raise RunError("the run that leads this study is gone and its baseline is unknown; start `run` again")
         time.sleep(POLL_S)
 
 
 @contextmanager
-def _leaving_on_sigterm(roster: Roster) -> Iterator[None]:
+def _leaving_on_sigterm(registry: WorkerRegistry) -> Iterator[None]:
     """SIGTERM ends the work after the epoch, a second one at once; the training is kept for the others."""
 
     def leave(number: int, frame: Any) -> None:
-        if roster.leaving:
+        if registry.leaving:
             raise KeyboardInterrupt
-        roster.leaving = True
+        registry.leaving = True
 
     before = signal.signal(signal.SIGTERM, leave)
     try:

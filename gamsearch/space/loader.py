@@ -14,7 +14,7 @@ from gamsearch.errors import GamsearchError, SpaceError, nearest
 from gamsearch.files import UnreadableError, read_yaml
 from gamsearch.metrics import METRICS, metric_named
 from gamsearch.space.detector import Detector
-from gamsearch.space.options import Offer
+from gamsearch.space.options import ModuleOptions
 from gamsearch.space.rules import Rule, select
 
 KEYS = ("detector", "sites", "semantics", "attention", "illegal", "rules", "limits", "objectives")
@@ -107,7 +107,9 @@ def read_sites(source: str, written: Any, semantics: Any, detector: Detector) ->
     return sites
 
 
-def read_offers(source: str, written: Any, illegal: Any, sites: Sequence[int], detector: Detector) -> tuple[Offer, ...]:
+def read_modules(
+    source: str, written: Any, illegal: Any, sites: Sequence[int], detector: Detector
+) -> tuple[ModuleOptions, ...]:
     """Read `attention:` and check what can be built: with `illegal: refuse` every strength at every site."""
     with at(source, "illegal"):
         if illegal not in ILLEGAL:
@@ -117,27 +119,27 @@ def read_offers(source: str, written: Any, illegal: Any, sites: Sequence[int], d
             raise SpaceError(f"must map module names to their options, e.g. GAM: {{rate: [4, 8]}}, not {written!r}")
         for name in written:
             spec_named(name)
-    offers = tuple(_read_offer(source, name, options) for name, options in written.items())
-    for offer in offers:
-        _check_strengths(source, offer, illegal, sites, detector)
-        _check_dials(source, offer, sites, detector)
-    return offers
+    modules = tuple(_read_module(source, name, options) for name, options in written.items())
+    for module in modules:
+        _check_strengths(source, module, illegal, sites, detector)
+        _check_options(source, module, sites, detector)
+    return modules
 
 
-def _read_offer(source: str, module: str, written: Any) -> Offer:
-    spec, key = spec_named(module), f"attention.{module}"
+def _read_module(source: str, name: str, written: Any) -> ModuleOptions:
+    spec, key = spec_named(name), f"attention.{name}"
     with at(source, key):
         if not isinstance(written, dict | None):
             raise SpaceError(f"must map options to lists of values, e.g. {{{spec.strength}: [4, 8]}}, not {written!r}")
     given = dict(written or {})
     with at(source, f"{key}.preset"):
         preset = _read_preset(spec, given)
-    options: dict[str, tuple[Option, ...]] = {name: (value,) for name, value in preset.items()}
-    for name, values in given.items():
-        with at(source, f"{key}.{name}"):
-            options[name] = _read_values(spec, name, values)
+    options: dict[str, tuple[Option, ...]] = {option: (value,) for option, value in preset.items()}
+    for option, values in given.items():
+        with at(source, f"{key}.{option}"):
+            options[option] = _read_values(spec, option, values)
     strengths = sorted(options.pop(spec.strength, (spec.options[spec.strength],)), reverse=spec.stronger_is_smaller)
-    return Offer(module, tuple(strengths), tuple(options.items()))
+    return ModuleOptions(name, tuple(strengths), tuple(options.items()))
 
 
 def _read_preset(spec: AttentionSpec, given: dict[str, Any]) -> dict[str, Option]:
@@ -166,27 +168,29 @@ def _read_values(spec: AttentionSpec, name: str, written: Any) -> tuple[Option, 
     return tuple(values)
 
 
-def _check_strengths(source: str, offer: Offer, illegal: str, sites: Sequence[int], detector: Detector) -> None:
+def _check_strengths(
+    source: str, module: ModuleOptions, illegal: str, sites: Sequence[int], detector: Detector
+) -> None:
     """Each strength must be legal at each site; where illegal ones are skipped, at one, and each site must have one."""
-    name = offer.spec.strength
-    legal = {site: offer.strengths_on(detector.rows[site].channels) for site in sites}
-    for strength, site in product(offer.strengths, sites):
+    name = module.spec.strength
+    legal = {site: module.strengths_on(detector.rows[site].channels) for site in sites}
+    for strength, site in product(module.strengths, sites):
         tolerated = illegal == "skip" and legal[site] and any(strength in values for values in legal.values())
         if strength not in legal[site] and not tolerated:
-            options = offer.spec.complete(next(offer.combinations(strength)))
-            reason = offer.spec.refuse(detector.rows[site].channels, options)
-            with at(source, f"attention.{offer.module}.{name}"):
+            options = module.spec.complete(next(module.combinations(strength)))
+            reason = module.spec.refuse(detector.rows[site].channels, options)
+            with at(source, f"attention.{module.name}.{name}"):
                 raise SpaceError(f"{strength} cannot be built at site {site} of {detector.name}: {reason}")
 
 
-def _check_dials(source: str, offer: Offer, sites: Sequence[int], detector: Detector) -> None:
+def _check_options(source: str, module: ModuleOptions, sites: Sequence[int], detector: Detector) -> None:
     """Every value of the other options must be legal somewhere."""
-    built = [o for site in sites for s in offer.strengths for o in offer.legal(detector.rows[site].channels, s)]
-    for name, values in offer.dials:
+    built = [o for site in sites for s in module.strengths for o in module.legal(detector.rows[site].channels, s)]
+    for name, values in module.options:
         for value in values:
             if not any(options[name] == value for options in built):
-                with at(source, f"attention.{offer.module}.{name}"):
-                    raise SpaceError(f"{value} can be built at none of the sites with any {offer.spec.strength} given")
+                with at(source, f"attention.{module.name}.{name}"):
+                    raise SpaceError(f"{value} can be built at none of the sites with any {module.spec.strength} given")
 
 
 def read_rules(source: str, written: Any, sites: Sequence[int]) -> tuple[Rule, ...]:

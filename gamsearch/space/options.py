@@ -9,23 +9,23 @@ from gamsearch.attention.catalogue import AttentionSpec, spec_named
 
 
 @dataclass(frozen=True)
-class Offer:
-    """One attention module with the values on offer: `strengths` from weak to strong, `dials` for its other options."""
+class ModuleOptions:
+    """One attention module and its candidate values: `strengths` from weak to strong, `options` for the rest."""
 
-    module: str
+    name: str
     strengths: tuple[Option, ...]
-    dials: tuple[tuple[str, tuple[Option, ...]], ...] = ()
+    options: tuple[tuple[str, tuple[Option, ...]], ...] = ()
 
     @property
     def spec(self) -> AttentionSpec:
-        return spec_named(self.module)
+        return spec_named(self.name)
 
     def combinations(self, strength: Option, wanted: Mapping[str, Option] | None = None) -> Iterator[dict[str, Option]]:
         """Yield all options for one strength, those in `wanted` first and then the others in the file's order."""
         wanted = wanted or {}
-        values = [_first(wanted.get(name), offered) for name, offered in self.dials]
+        values = [_first(wanted.get(name), offered) for name, offered in self.options]
         for choice in product(*values):
-            yield {self.spec.strength: strength, **dict(zip(dict(self.dials), choice, strict=True))}
+            yield {self.spec.strength: strength, **dict(zip(dict(self.options), choice, strict=True))}
 
     def legal(
         self, channels: int, strength: Option, wanted: Mapping[str, Option] | None = None

@@ -25,17 +25,17 @@ from gamsearch.space.loader import (
     at,
     read_detector,
     read_limits,
+    read_modules,
     read_objectives,
-    read_offers,
     read_rules,
     read_sites,
     read_space_file,
     shipped_spaces,
 )
-from gamsearch.space.options import Offer
+from gamsearch.space.options import ModuleOptions
 from gamsearch.space.rules import Rule, admissible_subsets, count_admissible, first_refusal
 
-__all__ = ["Choose", "Limit", "Offer", "SearchSpace", "shipped_spaces"]
+__all__ = ["Choose", "Limit", "ModuleOptions", "SearchSpace", "shipped_spaces"]
 
 Choose = Callable[[str, int, int], int]
 """Asked with a parameter's name, its lowest and its highest value; answers with an integer between them."""
@@ -52,7 +52,7 @@ class SearchSpace:
     detector: Detector
     sites: tuple[int, ...]
     semantics: str
-    offers: tuple[Offer, ...]
+    modules: tuple[ModuleOptions, ...]
     rules: tuple[Rule, ...] = ()
     limits: tuple[Limit, ...] = ()
     objectives: tuple[str, ...] = DEFAULT_OBJECTIVES
@@ -64,12 +64,12 @@ class SearchSpace:
         detector = detector or read_detector(source, path, written.get("detector"))
         semantics = written.get("semantics", "inline")
         sites = read_sites(source, written.get("sites", "stages"), semantics, detector)
-        offers = read_offers(source, written.get("attention"), written.get("illegal", "refuse"), sites, detector)
+        modules = read_modules(source, written.get("attention"), written.get("illegal", "refuse"), sites, detector)
         rules = read_rules(source, written.get("rules"), sites)
         limits = read_limits(source, written.get("limits"))
         with at(source, "objectives"):
             objectives = read_objectives(written.get("objectives", DEFAULT_OBJECTIVES))
-        return cls(path.stem, detector, sites, semantics, offers, rules, limits, objectives)
+        return cls(path.stem, detector, sites, semantics, modules, rules, limits, objectives)
 
     def with_objectives(self, names: Sequence[str]) -> "SearchSpace":
         """The same space with other objectives; an unknown or repeated metric is refused."""
@@ -83,29 +83,31 @@ class SearchSpace:
     @cached_property
     def parameters(self) -> dict[str, tuple[int, int]]:
         """Every parameter with its lowest and highest value, both included."""
-        return {f"site{site}.{dial}": (0, high) for site in self.sites for dial, high in self._dials(site).items()}
+        return {
+            f"site{site}.{dial}": (0, high) for site in self.sites for dial, high in self._parameters_at(site).items()
+        }
 
-    def _dials(self, site: int) -> dict[str, int]:
+    def _parameters_at(self, site: int) -> dict[str, int]:
         """What is asked at a site, with its highest answer: strength, module if several, options if several."""
-        return self._dials_by_site.get(site, {})
+        return self._parameters_by_site.get(site, {})
 
     @cached_property
-    def _dials_by_site(self) -> dict[int, dict[str, int]]:
-        return {site: self._read_dials(site) for site in self.sites}
+    def _parameters_by_site(self) -> dict[int, dict[str, int]]:
+        return {site: self._read_parameters(site) for site in self.sites}
 
-    def _read_dials(self, site: int) -> dict[str, int]:
-        dials = {"strength": max(len(self._strengths(site, offer)) for offer in self.offers)}
-        if len(self.offers) > 1:
-            dials["module"] = len(self.offers) - 1
-        for offer in self.offers:
-            for name, values in offer.dials:
+    def _read_parameters(self, site: int) -> dict[str, int]:
+        options = {"strength": max(len(self._strengths(site, module)) for module in self.modules)}
+        if len(self.modules) > 1:
+            options["module"] = len(self.modules) - 1
+        for module in self.modules:
+            for name, values in module.options:
                 if len(values) > 1:
-                    dials[name] = max(dials.get(name, 0), len(values) - 1)
-        return dials
+                    options[name] = max(options.get(name, 0), len(values) - 1)
+        return options
 
-    def _strengths(self, site: int, offer: Offer) -> tuple[Option, ...]:
+    def _strengths(self, site: int, module: ModuleOptions) -> tuple[Option, ...]:
         """The strengths that the channels of a site allow, weak to strong."""
-        return offer.strengths_on(self.detector.rows[site].channels)
+        return module.strengths_on(self.detector.rows[site].channels)
 
     def sample(self, choose: Choose) -> Architecture:
         """Ask `choose` for every parameter in a fixed order and return the architecture that the answers mean."""
@@ -116,23 +118,23 @@ class SearchSpace:
         """The canonical architecture that parameter values mean."""
         placements = []
         for site in self.sites:
-            asked = {dial: answers[f"site{site}.{dial}"] for dial in self._dials(site)}
+            asked = {dial: answers[f"site{site}.{dial}"] for dial in self._parameters_at(site)}
             if asked["strength"] > 0:
                 placements.append(self._decode_site(site, asked))
         return Architecture.of(self.detector.name, placements)
 
     def _decode_site(self, site: int, asked: Mapping[str, int]) -> Placement:
-        offer = self.offers[asked.get("module", 0)]
-        strength = _clamped(self._strengths(site, offer), asked["strength"] - 1)
-        wanted = {name: _clamped(values, asked.get(name, 0)) for name, values in offer.dials}
-        return self._place(site, offer, next(offer.legal(self.detector.rows[site].channels, strength, wanted)))
+        module = self.modules[asked.get("module", 0)]
+        strength = _clamped(self._strengths(site, module), asked["strength"] - 1)
+        wanted = {name: _clamped(values, asked.get(name, 0)) for name, values in module.options}
+        return self._place(site, module, next(module.legal(self.detector.rows[site].channels, strength, wanted)))
 
-    def _place(self, site: int, offer: Offer, options: Mapping[str, Option]) -> Placement:
+    def _place(self, site: int, module: ModuleOptions, options: Mapping[str, Option]) -> Placement:
         """The canonical placement; where the head is the only reader of a site, `branch` is `inline`."""
-        canonical, head = offer.spec.canonical(options), len(self.detector.rows) - 1
+        canonical, head = module.spec.canonical(options), len(self.detector.rows) - 1
         if self.semantics == "inline" or self.detector.readers(site) == (head,):
-            return Placement(site, offer.module, canonical)
-        return Placement(site, offer.module, canonical, "branch", (head,))
+            return Placement(site, module.name, canonical)
+        return Placement(site, module.name, canonical, "branch", (head,))
 
     def encode(self, architecture: Architecture) -> dict[str, int]:
         """Parameter values that mean the architecture; `SpaceError` if the space cannot express it."""
@@ -155,7 +157,7 @@ class SearchSpace:
         """For every placement of the space the first parameter values that mean it."""
         found: dict[Placement, dict[str, int]] = {}
         for site in self.sites:
-            highest = self._dials(site)
+            highest = self._parameters_at(site)
             for values in product(*(range(high + 1) for high in highest.values())):
                 asked = dict(zip(highest, values, strict=True))
                 if asked["strength"]:
@@ -169,10 +171,10 @@ class SearchSpace:
 
     def _placements_at(self, site: int) -> Iterator[Placement]:
         channels = self.detector.rows[site].channels
-        for offer in self.offers:
-            for strength in self._strengths(site, offer):
-                for options in offer.legal(channels, strength):
-                    yield self._place(site, offer, options)
+        for module in self.modules:
+            for strength in self._strengths(site, module):
+                for options in module.legal(channels, strength):
+                    yield self._place(site, module, options)
 
     def refusal(self, architecture: Architecture) -> str | None:
         """The sentence of the first rule that refuses the architecture, or None."""
@@ -237,24 +239,32 @@ class SearchSpace:
         stages = [s for s in self.detector.stage_sites if self.detector.rows[s].part == "backbone"]
         neck = [s for s in self.detector.stage_sites if self.detector.rows[s].part == "neck"]
         anchors = []
-        for offer in self.offers:
+        for module in self.modules:
             for sites in (*([s] for s in stages), neck):
                 if sites and set(sites) <= set(self.sites) and first_refusal(sites, self.rules) is None:
-                    placements = [self._usual(site, offer) for site in sites]
+                    placements = [self._usual(site, module) for site in sites]
                     anchors.append(Architecture.of(self.detector.name, placements))
         return anchors
 
-    def _usual(self, site: int, offer: Offer) -> Placement:
+    def _usual(self, site: int, module: ModuleOptions) -> Placement:
         """The module with the legal strength nearest to its default and the first other options that go with it."""
-        default = offer.spec.options[offer.spec.strength]
-        strength = min(self._strengths(site, offer), key=lambda s: abs(float(s) - float(default)))
-        return self._place(site, offer, next(offer.legal(self.detector.rows[site].channels, strength)))
+        default = module.spec.options[module.spec.strength]
+        strength = min(self._strengths(site, module), key=lambda s: abs(float(s) - float(default)))
+        return self._place(site, module, next(module.legal(self.detector.rows[site].channels, strength)))
 
     @cached_property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits of all but the name: detector rows, sites, options, rules, limits, objectives."""
-        resolved = asdict(replace(self, name="", detector=self.detector))
-        resolved["detector"] = [self.detector.name, [asdict(row) for row in self.detector.rows]]
+        resolved = {  # the names that were used when the first runs were recorded
+            "name": "",
+            "detector": [self.detector.name, [asdict(row) for row in self.detector.rows]],
+            "sites": self.sites,
+            "semantics": self.semantics,
+            "offers": [{"module": m.name, "strengths": m.strengths, "dials": m.options} for m in self.modules],
+            "rules": [asdict(rule) for rule in self.rules],
+            "limits": [asdict(limit) for limit in self.limits],
+            "objectives": self.objectives,
+        }
         return hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:12]
 
 

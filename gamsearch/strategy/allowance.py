@@ -12,7 +12,7 @@ MOST = 10**6
 
 
 @dataclass(frozen=True)
-class Allowance:
+class SearchBudget:
     """`amount` of `unit`: `trainings` (of the whole brief budget), `epochs`, or `hours` that trials took.
 
     The trial at work when it is used up is finished. Controls (the baseline, the confirmation) do not count.
@@ -22,7 +22,7 @@ class Allowance:
     unit: str = "trainings"
 
     @classmethod
-    def parse(cls, text: str) -> "Allowance":
+    def parse(cls, text: str) -> "SearchBudget":
         """Read `--budget`: 3h, 90min or 200epochs."""
         match = FORM.fullmatch(text.strip().lower())
         if match is None or not 0 < float(match[1]) <= MOST:

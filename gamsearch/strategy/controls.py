@@ -10,9 +10,9 @@ import optuna
 from gamsearch.analysis import pareto
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, GamsearchError, RunError
-from gamsearch.evaluation import Budget, Evaluator, Left
-from gamsearch.study import store as records
-from gamsearch.study.workers import Alone
+from gamsearch.evaluation import Evaluator, Left, TrialBudget
+from gamsearch.study import store
+from gamsearch.study.workers import SingleWorker
 
 CHANCE = random.SystemRandom()
 """Trainings seed Python's common generator, with which all workers would choose alike."""
@@ -21,7 +21,7 @@ Job = tuple[str, Architecture, int, int]
 """The study attribute that takes the result, the architecture, the number of its trial, and the seed."""
 
 
-class Shows(Protocol):
+class TrainingProgress(Protocol):
     """What a training at another seed tells while it runs."""
 
     def started(self, number: int, label: str) -> None: ...
@@ -32,24 +32,31 @@ class Shows(Protocol):
 class Controls:
     """The trainings of one study that are no proposals, shared among its workers; each is recorded as it ends."""
 
-    def __init__(self, study: optuna.Study, budget: Budget, evaluator: Evaluator, shows: Shows, roster: Alone):
-        self.study, self.budget, self.evaluator, self.shows, self.roster = study, budget, evaluator, shows, roster
+    def __init__(
+        self,
+        study: optuna.Study,
+        budget: TrialBudget,
+        evaluator: Evaluator,
+        shows: TrainingProgress,
+        registry: SingleWorker,
+    ):
+        self.study, self.budget, self.evaluator, self.shows, self.registry = study, budget, evaluator, shows, registry
 
     def baseline(self, evaluate: Callable[[], None]) -> None:
         """Have trial 0 evaluated by `evaluate` unless the record has it; what it is worth fixes the reference point."""
-        if records.baseline_trial(self.study) is None:
+        if store.baseline_trial(self.study) is None:
             evaluate()
-        control = records.baseline_trial(self.study)
+        control = store.baseline_trial(self.study)
         if control is None:
-            reason = records.trials(self.study)[-1].user_attrs.get("reason", "unknown")
+            reason = store.trials(self.study)[-1].user_attrs.get("reason", "unknown")
             raise RunError(f"the baseline could not be evaluated ({reason}), so nothing can be compared with it")
         if "reference_point" not in self.study.user_attrs:
-            point = pareto.reference_point(control.values, records.objectives_of(self.study))
+            point = pareto.reference_point(control.values, store.objectives_of(self.study))
             self.study.set_user_attr("reference_point", list(point))
 
     def noise(self, architecture: Architecture, seeds: int) -> list[dict[str, float]]:
         """The metrics of the baseline at `seeds` seeds, trial 0's first; what the record lacks is trained."""
-        control = records.baseline_trial(self.study)
+        control = store.baseline_trial(self.study)
         assert control is not None
         first = {**control.user_attrs["measurement"]["metrics"], "seed": self.budget.seed}
         others = [self.budget.seed + n for n in range(1, seeds)]
@@ -72,7 +79,7 @@ class Controls:
 
         The best of many gains at one seed is too good by selection; its paired gains at other seeds are not.
         """
-        best = records.record(self.study, "").candidates.head(1)
+        best = store.record(self.study, "").candidates.head(1)
         if best.empty or best["map50_95_gain"].iloc[0] <= 0:
             return
         key, number = best["key"].iloc[0], int(best["number"].iloc[0])
@@ -103,15 +110,15 @@ class Controls:
             missing = [job for job in jobs if job[0] not in own]
             if not missing:
                 return
-            if self.roster.leaving:
+            if self.registry.leaving:
                 raise KeyboardInterrupt
-            taken = self.roster.tasks()
+            taken = self.registry.tasks()
             free = [job for job in missing if job[0] not in taken]
             if not free:
-                self.roster.wait()
+                self.registry.wait()
                 continue
-            name, architecture, number, seed = CHANCE.choice(free) if self.roster.others() else free[0]
-            with self.roster.at(name):
+            name, architecture, number, seed = CHANCE.choice(free) if self.registry.others() else free[0]
+            with self.registry.at(name):
                 self.study.set_user_attr(name, self._at_seed(architecture, number, seed))
 
     def _at_seed(self, architecture: Architecture, number: int, seed: int) -> dict[str, float]:
@@ -131,7 +138,7 @@ class Controls:
     def _report(self, epoch: int, metrics: Mapping[str, float]) -> None:
         if epoch:
             self.shows.epoch(epoch, self.budget.epochs, metrics)
-            if self.roster.leaving and epoch < self.budget.epochs:
+            if self.registry.leaving and epoch < self.budget.epochs:
                 raise Left
 
 

@@ -20,17 +20,16 @@ from gamsearch.errors import CandidateFailed, GamsearchError, RunError
 from gamsearch.evaluation import Evaluator, Left, Measurement, Paused
 from gamsearch.strategy import proposals
 from gamsearch.strategy.controls import Controls
-from gamsearch.strategy.freeze_thaw import Thaw, ThawSampler
+from gamsearch.strategy.freeze_thaw import FreezeThaw, FreezeThawSampler
 from gamsearch.strategy.plan import Plan, Progress
-from gamsearch.strategy.samplers import Setting, sampler_named
-from gamsearch.strategy.stopping import Judge, seed_noise
+from gamsearch.strategy.samplers import SamplerContext, sampler_named
+from gamsearch.strategy.stopping import StoppingPolicy, seed_noise
 from gamsearch.strategy.surrogate import Surrogates
-from gamsearch.strategy.trial import Course, Training, refuse_by_rules
-from gamsearch.study import recovery as requeue
-from gamsearch.study import store as records
-from gamsearch.study.claims import Peers
-from gamsearch.study.history import Evidence, Known
-from gamsearch.study.workers import Alone
+from gamsearch.strategy.trial import TrialContext, TrialReporter, refuse_by_rules
+from gamsearch.study import recovery, store
+from gamsearch.study.claims import TrialClaims
+from gamsearch.study.history import ArchitectureHistory, History
+from gamsearch.study.workers import SingleWorker
 
 REPEATS_BEFORE_MUTATION = 3
 ERRORS_BEFORE_STOP = 3
@@ -42,30 +41,30 @@ def search(
     plan: Plan,
     evaluator: Evaluator,
     progress: Progress,
-    roster: Alone | None = None,
+    registry: SingleWorker | None = None,
     opened: Callable[[], None] = lambda: None,
 ) -> str:
     """Run until the plan is fulfilled and return why it ended. Everything is in the study's storage at any moment.
 
-    With a `roster` this worker shares the study with others: the one that leads evaluates trial 0, enqueues the hand
+    With a `registry` this worker shares the study with others: the one that leads evaluates trial 0, enqueues the hand
     placements and opens the study (`opened` is called just before), the others wait for
     that; from there on all do the same.
     """
     rungs = plan.stopping.rungs(plan.budget.epochs)
     curve = plan.stopping.on or sampler_named(plan.sampler, plan.space).reads_curves
     plan = replace(plan, budget=replace(plan.budget, rungs=rungs, curve=curve))
-    roster = roster or Alone()
-    if roster.leads:
-        requeue.release_interrupted(study, roster)
-    run = _Search(study, plan, evaluator, progress, roster)
-    if roster.leads:
+    registry = registry or SingleWorker()
+    if registry.leads:
+        recovery.release_interrupted(study, registry)
+    run = _Search(study, plan, evaluator, progress, registry)
+    if registry.leads:
         run.controls.baseline(run.evaluate_baseline)
         proposals.enqueue_anchors(study, plan)
         run.measure_latencies()
         opened()
         study.set_user_attr("open", True)
     seeds = run.controls.noise(plan.space.baseline, plan.noise_seeds)
-    run.judge = replace(run.judge, noise=seed_noise(seeds))
+    run.policy = replace(run.policy, noise=seed_noise(seeds))
     why = run.together(plan.trials * ASKS_PER_TRIAL + 100)
     run.controls.confirm()
     return why
@@ -74,21 +73,25 @@ def search(
 class _Search:
     """State of one call of `search`: what is known, how many repeats and errors came in a row."""
 
-    def __init__(self, study: optuna.Study, plan: Plan, evaluator: Evaluator, progress: Progress, roster: Alone):
+    def __init__(
+        self, study: optuna.Study, plan: Plan, evaluator: Evaluator, progress: Progress, registry: SingleWorker
+    ):
         self.study, self.plan, self.evaluator, self.progress = study, plan, evaluator, progress
-        self.roster, self.peers = roster, Peers(study, roster)
-        self.objectives = records.objectives_of(study)
-        self.evidence = Evidence(study)
+        self.registry, self.claims = registry, TrialClaims(study, registry)
+        self.objectives = store.objectives_of(study)
+        self.history = History(study)
         surrogates = Surrogates(plan.space)
-        self.judge = Judge(plan.stopping, self.objectives, surrogates)
-        self.controls = Controls(study, plan.budget, evaluator, self, roster)
-        seed = plan.seed + len(records.trials(study))  # a resumed search must not draw the same again
-        seed += 0 if roster.leads else int(roster.own, 16) % 10**6  # nor one worker the same as the next
+        self.policy = StoppingPolicy(plan.stopping, self.objectives, surrogates)
+        self.controls = Controls(study, plan.budget, evaluator, self, registry)
+        seed = plan.seed + len(store.trials(study))  # a resumed search must not draw the same again
+        seed += 0 if registry.leads else int(registry.own, 16) % 10**6  # nor one worker the same as the next
         rungs, epochs = plan.budget.rungs, plan.budget.epochs
         rng = random.Random(seed)
-        self.thaw = Thaw(plan.space, self.objectives, epochs, rungs, evaluator.foresee, rng, surrogates)
-        setting = Setting(len(plan.space.sites), plan.trials, seed, self.thaw, self.evidence)
-        study.sampler = sampler_named(plan.sampler, plan.space).make(setting)
+        self.freeze_thaw = FreezeThaw(
+            plan.space, self.objectives, epochs, rungs, evaluator.predict_costs, rng, surrogates
+        )
+        context = SamplerContext(len(plan.space.sites), plan.trials, seed, self.freeze_thaw, self.history)
+        study.sampler = sampler_named(plan.sampler, plan.space).make(context)
         self.repeats = self.errors = 0
         self.current: int | None = None
         self.last_error = ""
@@ -115,46 +118,46 @@ class _Search:
         return True
 
     def _is_ended(self, number: int) -> bool:
-        return records.trials(self.study)[number].state.is_finished()
+        return store.trials(self.study)[number].state.is_finished()
 
     def evaluate_baseline(self) -> None:
         """Nothing else is in the queue before the baseline is complete, so an interrupted or failed one comes first."""
-        if not records.trials(self.study, TrialState.WAITING):
+        if not store.trials(self.study, TrialState.WAITING):
             self.study.enqueue_trial(self.plan.space.encode(self.plan.space.baseline))
         self.optimise(1, [])
 
     def measure_latencies(self) -> None:
         """Have the latency table made before other workers need it, if the sampler asks for it at all."""
-        if isinstance(self.study.sampler, ThawSampler):
-            self.evaluator.foresee(self.plan.space.baseline)
+        if isinstance(self.study.sampler, FreezeThawSampler):
+            self.evaluator.predict_costs(self.plan.space.baseline)
 
     # with other workers ------------------------------------------------------------------------------------------
     def together(self, n_trials: int) -> str:
         """Try candidates until there is reason to stop and no other worker is at work on one any more; return why."""
         exhausted = False
         while True:
-            again = not exhausted or bool(records.trials(self.study, TrialState.WAITING))
+            again = not exhausted or bool(store.trials(self.study, TrialState.WAITING))
             if self.await_turn() and again and self.optimise(n_trials, [self.after_trial]):
                 exhausted = self.reason_to_stop() is None
-            if self.roster.leaving:
+            if self.registry.leaving:
                 raise KeyboardInterrupt
-            if not self.peers.busy():
+            if not self.claims.busy():
                 if (why := self.reason_to_stop()) is not None:
                     return why
-                if exhausted and not records.trials(self.study, TrialState.WAITING):
+                if exhausted and not store.trials(self.study, TrialState.WAITING):
                     return "the sampler proposed nothing new any more"
-            self.roster.wait()
+            self.registry.wait()
 
     def await_turn(self) -> bool:
         """Wait while what others are at work on may use up the rest; return whether there is something left to try."""
-        while not self.roster.leaving:
-            self.peers.sweep()
+        while not self.registry.leaving:
+            self.claims.sweep()
             if self.reason_to_stop() is not None:
                 return False
-            busy = self.peers.busy()
+            busy = self.claims.busy()
             if not busy or self.reason_to_stop(busy) is None:
                 return True
-            self.roster.wait()
+            self.registry.wait()
         return False
 
     def one_too_many(self, trial: optuna.Trial) -> int | None:
@@ -163,15 +166,15 @@ class _Search:
         Two workers can see room for one more trial at the same time; the later trial gives way, unless it was in the
         queue, from which nothing may be lost.
         """
-        earlier = [t for t in self.peers.busy() if t.number < trial.number]
-        queued = "fixed_params" in records.trials(self.study)[trial.number].system_attrs
+        earlier = [t for t in self.claims.busy() if t.number < trial.number]
+        queued = "fixed_params" in store.trials(self.study)[trial.number].system_attrs
         if not earlier or queued or self.reason_to_stop(earlier) is None:
             return None
         return earlier[-1].number
 
     # what the controls show ----------------------------------------------------------------------------------------
     def started(self, number: int, label: str) -> None:
-        self.progress.started(number, label, self.used, self.plan.allowance)
+        self.progress.started(number, label, self.used, self.plan.search_budget)
 
     def epoch(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
         self.progress.epoch(epoch, epochs, metrics)
@@ -184,16 +187,16 @@ class _Search:
         self.current = trial.number
         architecture = self.plan.space.sample(trial.suggest_int)
         self._describe(trial, architecture)
-        twin = requeue.superfluous(self.study, trial)
+        twin = recovery.superfluous(self.study, trial)
         if twin is None:
-            twin = self.peers.claim(trial, architecture.key)
+            twin = self.claims.claim(trial, architecture.key)
         if twin is None:
             twin = self.one_too_many(trial)
         if twin is not None:
-            return self._answer_from(trial, records.trials(self.study)[twin])
-        known = self.evidence.update().known.get(architecture.key)
+            return self._answer_from(trial, store.trials(self.study)[twin])
+        known = self.history.update().known.get(architecture.key)
         if known is not None and known.settled:
-            return self._answer_from(trial, records.trials(self.study)[known.number])
+            return self._answer_from(trial, store.trials(self.study)[known.number])
         refuse_by_rules(trial, self.plan.space, architecture)
         if known is not None:
             trial.set_user_attr("resumes", known.number)
@@ -209,7 +212,7 @@ class _Search:
 
     def _describe(self, trial: optuna.Trial, architecture: Architecture) -> None:
         for name, value in {
-            **({"worker": self.roster.own} if self.roster.own else {}),
+            **({"worker": self.registry.own} if self.registry.own else {}),
             "architecture": architecture.to_dict(),
             "key": architecture.key,
             "label": architecture.label,
@@ -231,34 +234,36 @@ class _Search:
         trial.set_user_attr("reason", f"repeats trial {twin.number}: {twin.user_attrs.get('reason', '')}")
         raise optuna.TrialPruned
 
-    def _evaluate(self, trial: optuna.Trial, architecture: Architecture, known: Known | None) -> Measurement:
+    def _evaluate(
+        self, trial: optuna.Trial, architecture: Architecture, known: ArchitectureHistory | None
+    ) -> Measurement:
         """Evaluate, recording as it goes; whatever ends it early leaves its reason and its curve in the record."""
-        thaw = self.thaw if isinstance(self.study.sampler, ThawSampler) else None
-        course = Course(
-            *(self.plan.space, self.plan.budget, self.evidence, self.judge, thaw, self.progress.epoch),
-            leaving=lambda: self.roster.leaving or (bool(self.roster.own) and self._is_ended(trial.number)),
+        freeze_thaw = self.freeze_thaw if isinstance(self.study.sampler, FreezeThawSampler) else None
+        context = TrialContext(
+            *(self.plan.space, self.plan.budget, self.history, self.policy, freeze_thaw, self.progress.epoch),
+            leaving=lambda: self.registry.leaving or (bool(self.registry.own) and self._is_ended(trial.number)),
         )
-        training = Training(course, trial, architecture, known)
+        reporter = TrialReporter(context, trial, architecture, known)
         try:
-            measurement = self.evaluator.evaluate(architecture, training.budget, training.report)
-            return replace(measurement, curve=training.curve)
+            measurement = self.evaluator.evaluate(architecture, reporter.budget, reporter.report)
+            return replace(measurement, curve=reporter.curve)
         except Left as left:
             if self._is_ended(trial.number):  # by others, who took this worker for dead
                 raise optuna.TrialPruned from left
-            trial.set_user_attr("reason", records.INTERRUPTED)
+            trial.set_user_attr("reason", store.INTERRUPTED)
             raise KeyboardInterrupt from left
         except Paused as pause:
             raise optuna.TrialPruned from pause
         except optuna.TrialPruned:
             raise
         except (KeyboardInterrupt, GamsearchError):  # the user's to mend, not the candidate's
-            trial.set_user_attr("reason", records.INTERRUPTED)
+            trial.set_user_attr("reason", store.INTERRUPTED)
             raise
         except CandidateFailed as failure:
             trial.set_user_attr("reason", str(failure))
             raise
         except OSError as error:  # the machine's, not the candidate's
-            trial.set_user_attr("reason", records.INTERRUPTED)
+            trial.set_user_attr("reason", store.INTERRUPTED)
             where = error.filename or "a file"
             raise RunError(
                 f"{where} cannot be used ({error.strerror or error}); mend that, then the same command goes on"
@@ -268,7 +273,7 @@ class _Search:
             trial.set_user_attr("traceback", traceback.format_exc())
             raise CandidateFailed("error", f"{type(error).__name__}: {error}") from error
         finally:
-            training.keep()
+            reporter.keep()
 
     # between trials ----------------------------------------------------------------------------------------------
     def after_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
@@ -278,23 +283,23 @@ class _Search:
         self.errors = self.errors + 1 if failed else 0
         self.last_error = trial.user_attrs.get("reason", "") if failed else self.last_error
         if self.repeats >= REPEATS_BEFORE_MUTATION:
-            proposals.enqueue_neighbour(study, self.plan, self.evidence, trial.number)
+            proposals.enqueue_neighbour(study, self.plan, self.history, trial.number)
         elif self.plan.stopping.by_rank:
-            proposals.enqueue_promoted(study, self.plan, self.evidence, self.judge)
-        if "recalled_from" in trial.user_attrs and self.peers.busy():
-            self.roster.wait()  # perhaps all that is left is what others are at work on
+            proposals.enqueue_promoted(study, self.plan, self.history, self.policy)
+        if "recalled_from" in trial.user_attrs and self.claims.busy():
+            self.registry.wait()  # perhaps all that is left is what others are at work on
         if not self.await_turn():
             study.stop()
 
     def _tell_progress(self, trial: FrozenTrial) -> None:
         own = trial.user_attrs
-        outcome = records.STATES[trial.state]
+        outcome = store.STATES[trial.state]
         if "recalled_from" in own:
             outcome = f"repeats trial {own['recalled_from']}"
         elif trial.state != TrialState.COMPLETE:
             outcome = f"{outcome}: {own.get('reason', '')}"
         gain = None
-        control = self.evidence.update().baseline
+        control = self.history.update().baseline
         if trial.state == TrialState.COMPLETE and control is not None:
             gain = own["measurement"]["metrics"]["map50_95"] - control.curve[self.plan.budget.epochs]["map50_95"]
         self.progress.ended(trial.number, outcome, gain)
@@ -302,20 +307,20 @@ class _Search:
     @property
     def used(self) -> float:
         """How much of the allowance is used up; a failed candidate counts as a full training."""
-        evidence, each = self.evidence.update(), self.plan.budget.epochs
-        return self.plan.allowance.used(evidence.charged(each), each, evidence.seconds)
+        history, each = self.history.update(), self.plan.budget.epochs
+        return self.plan.search_budget.used(history.charged(each), each, history.seconds)
 
     def reason_to_stop(self, busy: Sequence[FrozenTrial] = ()) -> str | None:
         """Why the search ends now, or None if it goes on; `busy` trials count as if they were trained to the end."""
         if self.errors >= ERRORS_BEFORE_STOP:
             raise RunError(f"{self.errors} candidates in a row failed, the last one with {self.last_error}")
-        each, allowance = self.plan.budget.epochs, self.plan.allowance
-        used = self.used + allowance.used(each * len(busy), each, 0.0)
-        begun = [k for k in self.evidence.candidates if k.curve or k.state == TrialState.FAIL]
-        if used >= allowance.amount:
-            spent = f", {self.evidence.spent} epochs in all" if self.plan.stopping.on else ""
+        each, search_budget = self.plan.budget.epochs, self.plan.search_budget
+        used = self.used + search_budget.used(each * len(busy), each, 0.0)
+        begun = [k for k in self.history.candidates if k.curve or k.state == TrialState.FAIL]
+        if used >= search_budget.amount:
+            spent = f", {self.history.spent} epochs in all" if self.plan.stopping.on else ""
             return f"{len(begun)} candidates were evaluated{spent}"
-        settled = [k for k in self.evidence.candidates if k.settled and not k.reason.startswith("rule")]
+        settled = [k for k in self.history.candidates if k.settled and not k.reason.startswith("rule")]
         if len(settled) + len({t.user_attrs.get("key") for t in busy}) + 1 >= self.plan.space.size:
             return f"all {self.plan.space.size} architectures of the space are known"
         return None

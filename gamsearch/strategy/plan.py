@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gamsearch.evaluation import Budget
+from gamsearch.evaluation import TrialBudget
 from gamsearch.space.search_space import SearchSpace
-from gamsearch.strategy.allowance import Allowance
-from gamsearch.strategy.stopping import NAMED, Stopping
+from gamsearch.strategy.search_budget import SearchBudget
+from gamsearch.strategy.stopping import STOPPING, StoppingSettings
 
 
 class Progress(Protocol):
     """What a search tells while it runs; `gamsearch.runs.progress` shows it."""
 
-    def started(self, number: int, label: str, used: float, allowance: Allowance) -> None: ...
+    def started(self, number: int, label: str, used: float, search_budget: SearchBudget) -> None: ...
     def epoch(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None: ...
     def ended(self, number: int, outcome: str, gain: float | None) -> None: ...
 
@@ -27,14 +27,14 @@ class Plan:
     """
 
     space: SearchSpace
-    budget: Budget
-    allowance: Allowance
+    budget: TrialBudget
+    search_budget: SearchBudget
     sampler: str = "auto"
     noise_seeds: int = 3
-    stopping: Stopping = field(default_factory=lambda: NAMED["off"])
+    stopping: StoppingSettings = field(default_factory=lambda: STOPPING["off"])
     seed: int = 0
 
     @property
     def trials(self) -> int:
         """About how many full trainings the allowance is worth; a large number where that is not known."""
-        return self.allowance.full_trainings(self.budget.epochs)
+        return self.search_budget.full_trainings(self.budget.epochs)

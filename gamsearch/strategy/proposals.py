@@ -10,9 +10,9 @@ from gamsearch.architecture import Architecture
 from gamsearch.errors import SpaceError
 from gamsearch.strategy.plan import Plan
 from gamsearch.strategy.samplers import STARTUP_TRIALS, sampler_named
-from gamsearch.strategy.stopping import Judge
-from gamsearch.study import store as records
-from gamsearch.study.history import Evidence
+from gamsearch.strategy.stopping import StoppingPolicy
+from gamsearch.study import store
+from gamsearch.study.history import History
 
 DRAWS = 20
 """How many neighbours are drawn before a search does without."""
@@ -35,39 +35,39 @@ def enqueue_anchors(study: optuna.Study, plan: Plan) -> None:
     study.set_user_attr("anchors_enqueued", True)
 
 
-def enqueue_neighbour(study: optuna.Study, plan: Plan, evidence: Evidence, number: int) -> None:
+def enqueue_neighbour(study: optuna.Study, plan: Plan, history: History, number: int) -> None:
     """After trial `number`, a repeat of what is known: an unknown one-site change of a member of the front."""
-    members = _front(study, plan, evidence)
+    members = _front(study, plan, history)
     rng = random.Random(plan.seed * 1_000_003 + number)
     for _ in range(DRAWS):
         try:
             architecture = plan.space.neighbour(rng.choice(members), rng)
         except SpaceError:
             return
-        if architecture.key not in evidence.known:
+        if architecture.key not in history.known:
             study.enqueue_trial(plan.space.encode(architecture))
             return
 
 
-def _front(study: optuna.Study, plan: Plan, evidence: Evidence) -> list[Architecture]:
+def _front(study: optuna.Study, plan: Plan, history: History) -> list[Architecture]:
     """The architectures that nothing trained to the end dominates."""
-    objectives, complete = records.objectives_of(study), [known for known in evidence.known.values() if known.complete]
+    objectives, complete = store.objectives_of(study), [known for known in history.known.values() if known.complete]
     values = [{**known.built, **known.curve[plan.budget.epochs]} for known in complete]
     on_front = pareto.front([[one[m.name] for m in objectives] for one in values], objectives)
     return [known.architecture for known, on in zip(complete, on_front, strict=True) if on]
 
 
-def enqueue_promoted(study: optuna.Study, plan: Plan, evidence: Evidence, judge: Judge) -> None:
+def enqueue_promoted(study: optuna.Study, plan: Plan, history: History, policy: StoppingPolicy) -> None:
     """Go on with the best training that is paused at the highest rung from which one is promoted.
 
     One that another worker has taken up again counts among those that reached the rung, but is not proposed twice.
     """
-    if records.trials(study, TrialState.WAITING):
+    if store.trials(study, TrialState.WAITING):
         return
-    running = evidence.update().running
-    begun = [t.system_attrs.get("fixed_params") for t in records.trials(study, TrialState.RUNNING)]
+    running = history.update().running
+    begun = [t.system_attrs.get("fixed_params") for t in store.trials(study, TrialState.RUNNING)]
     for rung in reversed(plan.budget.rungs):
-        for known in judge.promotable(evidence, rung):
+        for known in policy.promotable(history, rung):
             answers = plan.space.encode(known.architecture)
             taken_up = known.architecture.key in running or answers in begun  # which may not have set its key yet
             if not taken_up:

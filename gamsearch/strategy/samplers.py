@@ -1,7 +1,7 @@
-"""Name -> Optuna sampler. The encoding is static and ordinal (see `space`), which every one of them can use.
+"""Samplers by name. The encoding of a search space is static and ordinal, so every Optuna sampler can use it.
 
-`thaw` is ours (see `thaw`): it learns from every epoch and decides which training goes on. `gp` reaches in about 30
-trials on that encoding what `tpe` needs 120 for, and costs a second per proposal once there are many trials.
+`thaw` is implemented here (see `freeze_thaw`): it learns from every epoch and decides which training continues. On this
+encoding `gp` needs about 30 trials for what `tpe` needs 120, but a proposal takes a second once there are many trials.
 """
 
 import random
@@ -20,8 +20,8 @@ from optuna.trial import FrozenTrial
 from gamsearch.architecture import Architecture
 from gamsearch.errors import OptionError, nearest
 from gamsearch.space.search_space import SearchSpace
-from gamsearch.strategy.freeze_thaw import Thaw, ThawSampler, thaws
-from gamsearch.study.history import Evidence
+from gamsearch.strategy.freeze_thaw import FreezeThaw, FreezeThawSampler, supports_freeze_thaw
+from gamsearch.study.history import History
 
 STARTUP_TRIALS = 10
 GP_LIMIT = 150
@@ -46,14 +46,14 @@ class SparseRandomSampler(RandomSampler):
         return super().sample_independent(study, trial, param_name, param_distribution)
 
 
-class EachOnceSampler(BaseSampler):
+class ExhaustiveSampler(BaseSampler):
     """Every architecture of `space` once, those that others are at work on left out, in an order drawn by `seed`.
 
     Optuna's own asks that all trials name their parameters in one order, which its gRPC proxy does not keep.
     """
 
-    def __init__(self, space: SearchSpace, evidence: Evidence, seed: int, fallback: BaseSampler):
-        self.space, self.evidence, self.fallback = space, evidence, fallback
+    def __init__(self, space: SearchSpace, history: History, seed: int, fallback: BaseSampler):
+        self.space, self.history, self.fallback = space, history, fallback
         self.rng = random.Random(seed)
 
     @cached_property
@@ -73,7 +73,7 @@ class EachOnceSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The parameters of the first architecture that is not settled; none if there is none left."""
-        known, busy = self.evidence.update().known, self.evidence.running
+        known, busy = self.history.update().known, self.history.running
         for one in self.order:
             new = one.key not in known or not known[one.key].settled
             if new and one.key not in busy and not one.is_baseline:
@@ -88,57 +88,57 @@ class EachOnceSampler(BaseSampler):
 
 
 @dataclass(frozen=True)
-class Setting:
+class SamplerContext:
     """What a sampler can be made from: how many sites and full trainings there are, its seed, and what is known."""
 
     sites: int
     trials: int
     seed: int
-    thaw: Thaw
-    evidence: Evidence
+    freeze_thaw: FreezeThaw
+    history: History
 
 
 @dataclass(frozen=True)
-class Named:
+class SamplerSpec:
     """A sampler by name.
 
     One that `needs_start` learns from whole trainings and begins with some random ones; one that `reads_curves` learns
     from every epoch.
     """
 
-    make: Callable[[Setting], BaseSampler]
+    make: Callable[[SamplerContext], BaseSampler]
     needs_start: bool = False
     reads_curves: bool = False
 
 
-def _thaw(setting: Setting) -> BaseSampler:
-    return ThawSampler(setting.thaw, setting.evidence, _random(setting))
+def _freeze_thaw(context: SamplerContext) -> BaseSampler:
+    return FreezeThawSampler(context.freeze_thaw, context.history, _random(context))
 
 
-def _random(setting: Setting) -> BaseSampler:
-    return SparseRandomSampler(setting.sites, seed=setting.seed)
+def _random(context: SamplerContext) -> BaseSampler:
+    return SparseRandomSampler(context.sites, seed=context.seed)
 
 
-def _gp(setting: Setting) -> BaseSampler:
-    return GPSampler(seed=setting.seed, n_startup_trials=STARTUP_TRIALS, independent_sampler=_random(setting))
+def _gp(context: SamplerContext) -> BaseSampler:
+    return GPSampler(seed=context.seed, n_startup_trials=STARTUP_TRIALS, independent_sampler=_random(context))
 
 
-def _tpe(setting: Setting) -> BaseSampler:
-    return TPESampler(seed=setting.seed, multivariate=True, n_startup_trials=STARTUP_TRIALS)
+def _tpe(context: SamplerContext) -> BaseSampler:
+    return TPESampler(seed=context.seed, multivariate=True, n_startup_trials=STARTUP_TRIALS)
 
 
-def _gp_or_tpe(setting: Setting) -> BaseSampler:
-    return (_gp if setting.trials <= GP_LIMIT else _tpe)(setting)
+def _gp_or_tpe(context: SamplerContext) -> BaseSampler:
+    return (_gp if context.trials <= GP_LIMIT else _tpe)(context)
 
 
-SAMPLERS: dict[str, Named] = {
-    "thaw": Named(_thaw, reads_curves=True),
-    "gp": Named(_gp, needs_start=True),
-    "tpe": Named(_tpe, needs_start=True),
-    "nsga2": Named(lambda setting: NSGAIISampler(population_size=12, seed=setting.seed), needs_start=True),
-    "random": Named(_random),
-    "brute": Named(
-        lambda setting: EachOnceSampler(setting.thaw.space, setting.evidence, setting.seed, _random(setting))
+SAMPLERS: dict[str, SamplerSpec] = {
+    "thaw": SamplerSpec(_freeze_thaw, reads_curves=True),
+    "gp": SamplerSpec(_gp, needs_start=True),
+    "tpe": SamplerSpec(_tpe, needs_start=True),
+    "nsga2": SamplerSpec(lambda context: NSGAIISampler(population_size=12, seed=context.seed), needs_start=True),
+    "random": SamplerSpec(_random),
+    "brute": SamplerSpec(
+        lambda context: ExhaustiveSampler(context.freeze_thaw.space, context.history, context.seed, _random(context))
     ),
 }
 AUTO = "auto"
@@ -149,7 +149,7 @@ def sampler_names() -> list[str]:
     return [AUTO, *SAMPLERS]
 
 
-def sampler_named(name: str, space: SearchSpace) -> Named:
+def sampler_named(name: str, space: SearchSpace) -> SamplerSpec:
     """Return the sampler called `name` for `space`, or say which there are.
 
     `auto` is `thaw` if the space's objectives allow it, else `gp` up to 150 trials and `tpe` beyond.
@@ -158,8 +158,12 @@ def sampler_named(name: str, space: SearchSpace) -> Named:
         names = sampler_names()
         raise OptionError(f"there is no sampler '{name}'{nearest(name, names)}; there are {', '.join(names)}")
     if name == AUTO:
-        return SAMPLERS["thaw"] if thaws(space.objectives) else Named(_quiet(_gp_or_tpe), needs_start=True)
-    if name == "thaw" and not thaws(space.objectives):
+        return (
+            SAMPLERS["thaw"]
+            if supports_freeze_thaw(space.objectives)
+            else SamplerSpec(_quiet(_gp_or_tpe), needs_start=True)
+        )
+    if name == "thaw" and not supports_freeze_thaw(space.objectives):
         raise OptionError(
             f"--sampler thaw needs map50_95 as the only trained objective and a cost beside it, not "
             f"{', '.join(space.objectives)}; use --sampler gp"
@@ -167,12 +171,12 @@ def sampler_named(name: str, space: SearchSpace) -> Named:
     return replace(SAMPLERS[name], make=_quiet(SAMPLERS[name].make))
 
 
-def _quiet(make: Callable[[Setting], BaseSampler]) -> Callable[[Setting], BaseSampler]:
+def _quiet(make: Callable[[SamplerContext], BaseSampler]) -> Callable[[SamplerContext], BaseSampler]:
     """Without Optuna's warning that a sampler is experimental."""
 
-    def quietly(setting: Setting) -> BaseSampler:
+    def quietly(context: SamplerContext) -> BaseSampler:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return make(setting)
+            return make(context)
 
     return quietly

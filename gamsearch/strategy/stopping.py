@@ -27,7 +27,7 @@ from gamsearch.architecture import Architecture
 from gamsearch.errors import OptionError, nearest
 from gamsearch.metrics import Metric
 from gamsearch.strategy.surrogate import Observation, Surrogates
-from gamsearch.study.history import Evidence, Known
+from gamsearch.study.history import ArchitectureHistory, History
 
 REDUCTION = 3
 """Rungs are this factor apart, and one in so many candidates is promoted at each (Li et al., arXiv 1810.05934)."""
@@ -38,7 +38,7 @@ MOST_OBSERVATIONS = 300
 
 
 @dataclass(frozen=True)
-class Stop:
+class StopDecision:
     """Why a training stops after `epoch`: `bound` is the optimistic final map50_95 (None for a pause by rank).
 
     `by` is the number of the trial that dominates it; a `paused` training may go on.
@@ -55,8 +55,8 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Stopping:
-    """How readily trainings stop; `NAMED` has the three settings.
+class StoppingSettings:
+    """How readily trainings stop; `STOPPING` has the three settings.
 
     `alpha` is the share of finished trainings whose rise the bound may underestimate, `margin` is added to it in
     standard deviations of the seed noise, `least` finished trainings are needed first, every `probe`-th candidate is
@@ -87,25 +87,25 @@ class Stopping:
         return number % self.probe == 0
 
 
-NAMED = {
-    "off": Stopping("off"),
-    "default": Stopping("default"),
-    "aggressive": Stopping("aggressive", alpha=0.1, margin=0.0, least=8, probe=20, by_rank=True),
+STOPPING = {
+    "off": StoppingSettings("off"),
+    "default": StoppingSettings("default"),
+    "aggressive": StoppingSettings("aggressive", alpha=0.1, margin=0.0, least=8, probe=20, by_rank=True),
 }
 
 
-def stopping_named(name: str) -> Stopping:
+def stopping_named(name: str) -> StoppingSettings:
     """Return the setting called `name`, or say which there are."""
-    if name not in NAMED:
-        raise OptionError(f"there is no stopping '{name}'{nearest(name, NAMED)}; there are {', '.join(NAMED)}")
-    return NAMED[name]
+    if name not in STOPPING:
+        raise OptionError(f"there is no stopping '{name}'{nearest(name, STOPPING)}; there are {', '.join(STOPPING)}")
+    return STOPPING[name]
 
 
 @dataclass(frozen=True)
-class Judge:
+class StoppingPolicy:
     """Decides on one study's trainings: `objectives` as in the study, `noise` the seed noise of map50_95."""
 
-    stopping: Stopping
+    stopping: StoppingSettings
     objectives: tuple[Metric, ...]
     surrogates: Surrogates
     noise: float = 0.0
@@ -116,71 +116,77 @@ class Judge:
         return self.stopping.on and [m.name for m in self.objectives if m.stage == "trained"] == ["map50_95"]
 
     def screen(
-        self, evidence: Evidence, architecture: Architecture, built: Mapping[str, float], epochs: int
-    ) -> Stop | None:
+        self, history: History, architecture: Architecture, built: Mapping[str, float], epochs: int
+    ) -> StopDecision | None:
         """Before training: stop if the surrogate's optimistic final gain is dominated; what it says is conservative."""
-        done = _finished(evidence, epochs)
-        if not self.applies or len(done) < self.stopping.least + 5 or evidence.baseline is None:
+        done = _finished(history, epochs)
+        if not self.applies or len(done) < self.stopping.least + 5 or history.baseline is None:
             return None
-        surrogate = self.surrogates.of(observations(evidence, (*self.stopping.rungs(epochs), epochs)))
+        surrogate = self.surrogates.of(observations(history, (*self.stopping.rungs(epochs), epochs)))
         mean, sd = surrogate.predict([architecture], epochs)
         calibration = max(1.0, float(np.std(surrogate.left_out())))
-        bound = evidence.baseline.curve[epochs]["map50_95"] + float(mean[0]) + 2 * calibration * float(sd[0])
-        return self._dominated("screened before training", evidence, built, bound + self._margin, 0, epochs)
+        bound = history.baseline.curve[epochs]["map50_95"] + float(mean[0]) + 2 * calibration * float(sd[0])
+        return self._dominated("screened before training", history, built, bound + self._margin, 0, epochs)
 
-    def after_rung(self, evidence: Evidence, known: Known, epochs: int) -> Stop | None:
+    def after_rung(self, history: History, known: ArchitectureHistory, epochs: int) -> StopDecision | None:
         """After a rung: stop for good if the bound is dominated, pause if the setting pauses by rank."""
-        if not self.applies or evidence.baseline is None:
+        if not self.applies or history.baseline is None:
             return None
-        return self._bounded(evidence, known, epochs) or (
-            self._ranked(evidence, known) if self.stopping.by_rank else None
+        return self._bounded(history, known, epochs) or (
+            self._ranked(history, known) if self.stopping.by_rank else None
         )
 
-    def _bounded(self, evidence: Evidence, known: Known, epochs: int) -> Stop | None:
+    def _bounded(self, history: History, known: ArchitectureHistory, epochs: int) -> StopDecision | None:
         """The dominance bound: final gains regressed on the gain at the rung and the costs, with left-out residuals."""
         epoch, costs = known.epochs, known.costs(self.objectives)
         rows = [
             (gain, *own, final)
-            for other in _finished(evidence, epochs)
-            if (gain := evidence.gain(other, epoch)) is not None
-            and (final := evidence.gain(other, epochs)) is not None
+            for other in _finished(history, epochs)
+            if (gain := history.gain(other, epoch)) is not None
+            and (final := history.gain(other, epochs)) is not None
             and (own := other.costs(self.objectives)) is not None
         ]
-        gain = evidence.gain(known, epoch)
-        if len(rows) < self.stopping.least or gain is None or costs is None or evidence.baseline is None:
+        gain = history.gain(known, epoch)
+        if len(rows) < self.stopping.least or gain is None or costs is None or history.baseline is None:
             return None
         bound = optimistic(np.array(rows, dtype=float), np.array([gain, *costs]), self.stopping.alpha)
-        final = evidence.baseline.curve[epochs]["map50_95"] + bound + self._margin
-        return self._dominated("stopped", evidence, known.built, final, epoch, epochs)
+        final = history.baseline.curve[epochs]["map50_95"] + bound + self._margin
+        return self._dominated("stopped", history, known.built, final, epoch, epochs)
 
     @property
     def _margin(self) -> float:
         return self.stopping.margin * self.noise
 
     def _dominated(
-        self, what: str, evidence: Evidence, built: Mapping[str, float], bound: float, epoch: int, epochs: int
-    ) -> Stop | None:
+        self, what: str, history: History, built: Mapping[str, float], bound: float, epoch: int, epochs: int
+    ) -> StopDecision | None:
         """A stop if a finished training costs no more in anything and has a map50_95 of at least `bound`."""
         names = [m.name for m in self.objectives if m.stage == "built"]
-        finished = _finished(evidence, epochs)
-        for other in (*finished, *([evidence.baseline] if evidence.baseline else [])):
+        finished = _finished(history, epochs)
+        for other in (*finished, *([history.baseline] if history.baseline else [])):
             cheaper = all(other.built[name] <= built[name] for name in names)
             if cheaper and other.curve[epochs]["map50_95"] >= bound:
                 reason = f"{what}: at best {bound:.4f} after {epochs} epochs, dominated by trial {other.number}"
-                return Stop(reason, epoch, bound, other.number)
+                return StopDecision(reason, epoch, bound, other.number)
         return None
 
-    def _ranked(self, evidence: Evidence, known: Known) -> Stop | None:
+    def _ranked(self, history: History, known: ArchitectureHistory) -> StopDecision | None:
         """A pause unless `known` is among the best 1/REDUCTION of all that reached its rung, by non-dominated rank."""
-        if self.promotable(evidence, known.epochs, also=known, only=known):
+        if self.promotable(history, known.epochs, also=known, only=known):
             return None
-        return Stop(f"paused after epoch {known.epochs}: not in the best third there", known.epochs, paused=True)
+        return StopDecision(
+            f"paused after epoch {known.epochs}: not in the best third there", known.epochs, paused=True
+        )
 
     def promotable(
-        self, evidence: Evidence, rung: int, also: Known | None = None, only: Known | None = None
-    ) -> list[Known]:
+        self,
+        history: History,
+        rung: int,
+        also: ArchitectureHistory | None = None,
+        only: ArchitectureHistory | None = None,
+    ) -> list[ArchitectureHistory]:
         """Of the best 1/REDUCTION of all candidates that reached `rung`, those that are paused there, best first."""
-        reached = {k.architecture.key: k for k in evidence.candidates if rung in k.curve and k.state != TrialState.FAIL}
+        reached = {k.architecture.key: k for k in history.candidates if rung in k.curve and k.state != TrialState.FAIL}
         if also is not None:
             reached[also.architecture.key] = also
         there = list(reached.values())
@@ -193,7 +199,7 @@ class Judge:
         best = sorted(range(len(there)), key=lambda i: (ranks[i], points[i, 0]))[:count]
         return [there[i] for i in best if (there[i] is only if only else there[i].paused and there[i].epochs == rung)]
 
-    def _point(self, known: Known, rung: int) -> list[float]:
+    def _point(self, known: ArchitectureHistory, rung: int) -> list[float]:
         return [known.curve[rung][m.name] if m.stage == "trained" else known.built[m.name] for m in self.objectives]
 
 
@@ -217,16 +223,16 @@ def optimistic(finished: NDArray[np.float64], candidate: NDArray[np.float64], al
     return float(predicted + max(float(quantile), 0.0))
 
 
-def observations(evidence: Evidence, marks: Sequence[int]) -> list[Observation]:
+def observations(history: History, marks: Sequence[int]) -> list[Observation]:
     """The paired gains of all candidates, averaged over the epochs from each of `marks` (ascending) to the next.
 
     A single epoch's gain is noisy: on BCCD its noise (0.008) exceeded what the architectures differ by (0.005).
     """
     found: list[Observation] = []
-    for known in reversed(evidence.candidates):
+    for known in reversed(history.candidates):
         for first, last in zip((0, *marks), marks, strict=False):
             epochs = [epoch for epoch in known.curve if first < epoch <= last]
-            gains = [gain for epoch in epochs if (gain := evidence.gain(known, epoch)) is not None]
+            gains = [gain for epoch in epochs if (gain := history.gain(known, epoch)) is not None]
             if epochs and len(gains) == len(epochs) and all(map(isfinite, gains)):
                 centre = exp(fmean(map(log, epochs)))
                 found.append(Observation(known.architecture, centre, fmean(gains), len(gains)))
@@ -235,9 +241,9 @@ def observations(evidence: Evidence, marks: Sequence[int]) -> list[Observation]:
     return found[::-1]
 
 
-def _finished(evidence: Evidence, epochs: int) -> list[Known]:
+def _finished(history: History, epochs: int) -> list[ArchitectureHistory]:
     """Candidates trained for the whole budget."""
-    return [k for k in evidence.candidates if k.complete and k.curve and epochs in k.curve]
+    return [k for k in history.candidates if k.complete and k.curve and epochs in k.curve]
 
 
 def seed_noise(baselines: Sequence[Mapping[str, float]]) -> float:

@@ -9,12 +9,12 @@ import optuna
 from optuna.trial import TrialState
 
 from gamsearch.architecture import Architecture
-from gamsearch.evaluation import Budget, Left, Paused
+from gamsearch.evaluation import Left, Paused, TrialBudget
 from gamsearch.metrics import METRICS
 from gamsearch.space.search_space import SearchSpace
-from gamsearch.strategy.freeze_thaw import Thaw
-from gamsearch.strategy.stopping import Judge, Stop
-from gamsearch.study.history import Evidence, Known
+from gamsearch.strategy.freeze_thaw import FreezeThaw
+from gamsearch.strategy.stopping import StopDecision, StoppingPolicy
+from gamsearch.study.history import ArchitectureHistory, History
 
 
 def refuse_by_rules(trial: optuna.Trial, space: SearchSpace, architecture: Architecture) -> None:
@@ -49,36 +49,38 @@ def _refuse(trial: optuna.Trial, reason: str) -> NoReturn:
 
 
 @dataclass(frozen=True)
-class Course:
-    """What every training of a search goes by; `thaw` is None where the sampler does not pause trainings.
+class TrialContext:
+    """What every training of a search goes by; `freeze_thaw` is None where the sampler does not pause trainings.
 
     `leaving` tells whether this worker was asked to end after its epoch.
     """
 
     space: SearchSpace
-    budget: Budget
-    evidence: Evidence
-    judge: Judge
-    thaw: Thaw | None
+    budget: TrialBudget
+    history: History
+    policy: StoppingPolicy
+    freeze_thaw: FreezeThaw | None
     show: Callable[[int, int, Mapping[str, float]], None]
     leaving: Callable[[], bool] = lambda: False
 
 
-class Training:
+class TrialReporter:
     """The training of one trial as the search sees it: `curve` grows with every report.
 
     `known` is what an earlier, paused trial of the architecture left.
     """
 
-    def __init__(self, course: Course, trial: optuna.Trial, architecture: Architecture, known: Known | None):
-        self.course, self.trial, self.known = course, trial, known
-        self.budget = replace(course.budget, done=known.epochs if known else 0)
-        now = known or Known(architecture, trial.number, TrialState.RUNNING)
+    def __init__(
+        self, context: TrialContext, trial: optuna.Trial, architecture: Architecture, known: ArchitectureHistory | None
+    ):
+        self.context, self.trial, self.known = context, trial, known
+        self.budget = replace(context.budget, done=known.epochs if known else 0)
+        now = known or ArchitectureHistory(architecture, trial.number, TrialState.RUNNING)
         self.now = replace(now, curve=dict(now.curve), built=dict(now.built), paused=True, state=TrialState.RUNNING)
         self.trained = 0
         self.begun = time.monotonic()
-        begun = sum(bool(k.curve) for k in course.evidence.candidates)
-        self.spared = architecture.is_baseline or (known is None and course.judge.stopping.spares(begun))
+        begun = sum(bool(k.curve) for k in context.history.candidates)
+        self.spared = architecture.is_baseline or (known is None and context.policy.stopping.spares(begun))
 
     @property
     def curve(self) -> list[dict[str, float]]:
@@ -94,30 +96,32 @@ class Training:
         self.trained += 1
         if metrics:
             self.now.curve[epoch] = dict(metrics)
-        self.course.show(epoch, self.budget.epochs, metrics)
+        self.context.show(epoch, self.budget.epochs, metrics)
         if epoch in self.budget.rungs and epoch > self.budget.done and not self.spared:
             self._stop(self._after_rung())
-        if self.course.leaving() and epoch < self.budget.epochs:
+        if self.context.leaving() and epoch < self.budget.epochs:
             raise Left
 
     def _built(self, metrics: Mapping[str, float]) -> None:
         """Record the built metrics and what was foreseen of them; refuse or screen."""
-        course, architecture = self.course, self.now.architecture
+        context, architecture = self.context, self.now.architecture
         self.trial.set_user_attr("built", dict(metrics))
         self.now.built.update(metrics)
-        if self.known is None and not architecture.is_baseline and course.thaw is not None:
-            self.trial.set_user_attr("foreseen", dict(course.thaw.foresee(architecture) or {}))
-        baseline = course.evidence.baseline
-        refuse_by_limits(self.trial, course.space, baseline.built if baseline else None, metrics)
+        if self.known is None and not architecture.is_baseline and context.freeze_thaw is not None:
+            self.trial.set_user_attr("foreseen", dict(context.freeze_thaw.predict_costs(architecture) or {}))
+        baseline = context.history.baseline
+        refuse_by_limits(self.trial, context.space, baseline.built if baseline else None, metrics)
         if not self.spared and self.known is None:
-            self._stop(course.judge.screen(course.evidence, architecture, self.now.built, self.budget.epochs))
+            self._stop(context.policy.screen(context.history, architecture, self.now.built, self.budget.epochs))
 
-    def _after_rung(self) -> Stop | None:
-        course = self.course
-        stop = course.judge.after_rung(course.evidence, self.now, self.budget.epochs)
-        return stop or (course.thaw.pause(course.evidence, self.now) if course.thaw is not None else None)
+    def _after_rung(self) -> StopDecision | None:
+        context = self.context
+        stop = context.policy.after_rung(context.history, self.now, self.budget.epochs)
+        return stop or (
+            context.freeze_thaw.pause(context.history, self.now) if context.freeze_thaw is not None else None
+        )
 
-    def _stop(self, stop: Stop | None) -> None:
+    def _stop(self, stop: StopDecision | None) -> None:
         if stop is None:
             return
         self.trial.set_user_attr("reason", stop.reason)

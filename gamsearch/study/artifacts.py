@@ -42,7 +42,7 @@ class Artifacts:
         self.study, self.place = study, place
         self.store = _store(place) if place else None
 
-    def give(self, path: Path, name: str) -> None:
+    def upload(self, path: Path, name: str) -> None:
         """Hand on a file under a name; a later one of the same name replaces it."""
         if self.store is None:
             return
@@ -54,7 +54,7 @@ class Artifacts:
             with suppress(Exception):  # somebody may be reading it; it only takes up room
                 self.store.remove(before)
 
-    def fetch(self, name: str, path: Path) -> bool:
+    def download(self, name: str, path: Path) -> bool:
         """Copy the latest file of that name to `path`, in one step; False if there is none."""
         identity = self._identity(name)
         if self.store is None or identity is None:

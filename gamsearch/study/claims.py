@@ -5,28 +5,27 @@ import time
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from gamsearch.study import recovery as requeue
-from gamsearch.study import store as records
-from gamsearch.study.workers import Alone, owner
+from gamsearch.study import recovery, store
+from gamsearch.study.workers import SingleWorker, owner
 
 SWEEP_S = 5.0
 """So often a worker looks for dead ones."""
 
 
-class Peers:
-    """The other workers of `study`, as the one that `roster` is of meets them."""
+class TrialClaims:
+    """The other workers of `study`, as the one that `registry` is of meets them."""
 
-    def __init__(self, study: optuna.Study, roster: Alone):
-        self.study, self.roster, self._swept = study, roster, time.monotonic()
+    def __init__(self, study: optuna.Study, registry: SingleWorker):
+        self.study, self.registry, self._swept = study, registry, time.monotonic()
 
     def busy(self) -> list[FrozenTrial]:
         """The trials that other workers are at work on, dead ones that were not noticed yet among them."""
-        return [t for t in records.trials(self.study, TrialState.RUNNING) if owner(t) != self.roster.own]
+        return [t for t in store.trials(self.study, TrialState.RUNNING) if owner(t) != self.registry.own]
 
     def sweep(self) -> None:
         """From time to time take up what dead workers left."""
-        if self.roster.own and time.monotonic() - self._swept > SWEEP_S:
-            requeue.release_interrupted(self.study, self.roster)
+        if self.registry.own and time.monotonic() - self._swept > SWEEP_S:
+            recovery.release_interrupted(self.study, self.registry)
             self._swept = time.monotonic()
 
     def claim(self, trial: optuna.Trial, key: str) -> int | None:
@@ -35,7 +34,7 @@ class Peers:
         Both have written their key before they look, so at least one sees the other. The later one gives way; the
         earlier one waits until the later has given way or, if that looked first, has taken it.
         """
-        repeated = records.trials(self.study)[trial.number].user_attrs.get("retry_of")
+        repeated = store.trials(self.study)[trial.number].user_attrs.get("retry_of")
         while True:  # a trial does not give way to the dead one that it repeats
             own = (trial.number, repeated)
             twins = [t for t in self.busy() if t.number not in own and t.user_attrs.get("key") == key]

@@ -1,6 +1,7 @@
 """What a study knows about each architecture, read once per finished trial: what samplers and stopping rules decide on.
 
-Several trials can belong to one architecture (a paused training that goes on, a repeat); here they are one `Known`.
+Several trials can belong to one architecture (a paused training that continues, a repeat); they share one
+`ArchitectureHistory`.
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ LOST = "lost"
 
 
 @dataclass
-class Known:
+class ArchitectureHistory:
     """One architecture: `built` metrics, trained metrics by epoch, and how its last trial (`number`) ended.
 
     `state` is the trial's; `paused` says that a PRUNED training may go on.
@@ -55,7 +56,7 @@ class Known:
         return tuple(self.built[name] for name in names) if all(name in self.built for name in names) else None
 
 
-class Evidence:
+class History:
     """All architectures of `study` by key; call `update` before reading.
 
     `spent` counts the epochs that candidates were trained for, `seconds` how long their trials took; what was
@@ -64,14 +65,14 @@ class Evidence:
 
     def __init__(self, study: optuna.Study):
         self.study = study
-        self.known: dict[str, Known] = {}
-        self.baseline: Known | None = None
+        self.known: dict[str, ArchitectureHistory] = {}
+        self.baseline: ArchitectureHistory | None = None
         self.spent = 0
         self.seconds = 0.0
         self._open: set[int] = set()
         self._seen = 0
 
-    def update(self) -> "Evidence":
+    def update(self) -> "History":
         """Read the trials that have finished since the last call."""
         trials = self.study.get_trials(deepcopy=False)
         waiting = sorted(self._open)
@@ -90,7 +91,7 @@ class Evidence:
         architecture = Architecture.from_dict(own["architecture"])
         before = self.known.get(own["key"])
         measurement = own.get("measurement", {})
-        found = Known(
+        found = ArchitectureHistory(
             architecture,
             trial.number,
             trial.state,
@@ -114,7 +115,7 @@ class Evidence:
         return self.spent + sum(each - known.epochs for known in self.candidates if known.state == TrialState.FAIL)
 
     @property
-    def candidates(self) -> list[Known]:
+    def candidates(self) -> list[ArchitectureHistory]:
         """Everything but the baseline, in the order of first appearance."""
         return [known for known in self.known.values() if not known.architecture.is_baseline]
 
@@ -124,7 +125,7 @@ class Evidence:
         trials = self.study.get_trials(deepcopy=False)
         return {str(trials[n].user_attrs.get("key", "")) for n in self._open if n < len(trials)} - {""}
 
-    def gain(self, known: Known, epoch: int, metric: str = "map50_95") -> float | None:
+    def gain(self, known: ArchitectureHistory, epoch: int, metric: str = "map50_95") -> float | None:
         """The paired difference to the baseline after the same number of epochs, or None where one was not measured."""
         if self.baseline is None or epoch not in known.curve or epoch not in self.baseline.curve:
             return None

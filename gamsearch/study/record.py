@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gamsearch.analysis import pareto
-from gamsearch.analysis.search_verdict import Confirmation, Noise, compare, judge
+from gamsearch.analysis.search_verdict import Confirmation, Noise, confirmed_verdict, unconfirmed_verdict
 from gamsearch.analysis.verification import Verification
 from gamsearch.errors import CandidateFailed
 from gamsearch.metrics import METRICS, Metric
@@ -141,16 +141,16 @@ class Record:
 
     def verdict(self) -> str:
         """Say whether any placement beats the baseline in map50_95: by the verification, else by the search."""
-        return self.verification.verdict() if self.verified else self.brief_verdict()
+        return self.verification.verdict() if self.verified else self.search_verdict()
 
-    def brief_verdict(self) -> str:
+    def search_verdict(self) -> str:
         """Say in one sentence what the brief trainings show of the best candidate, and how sure that is."""
         candidates = self.candidates
         if not candidates.empty:
             confirmation = self.confirmation
             if confirmation is not None:
-                return judge(confirmation, candidates)
-            return compare(candidates, self.noise, len(self.baseline_seeds))
+                return confirmed_verdict(confirmation, candidates)
+            return unconfirmed_verdict(candidates, self.noise, len(self.baseline_seeds))
         if self.trials.empty:
             return "Nothing has been evaluated yet."
         if self.complete.empty:
@@ -171,7 +171,7 @@ class Record:
             f"{rows['misplaced'].max():.0f} in the wrong place."
         )
 
-    def foresight(self) -> str:
+    def prediction_error(self) -> str:
         """Say how well latencies were foreseen where it is a test: architectures of several modules, measured directly.
 
         The increments behind the predictions come from single modules, so no measurement here was used for them.

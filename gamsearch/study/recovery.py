@@ -7,13 +7,13 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from gamsearch.study.history import LOST, interrupted, is_lost
-from gamsearch.study.workers import Alone, lost, owner
+from gamsearch.study.workers import SingleWorker, lost, owner
 
 LOSSES = 10
 """A candidate whose worker vanished so often in a row is recorded as failed: it may be what kills them."""
 
 
-def release_interrupted(study: optuna.Study, roster: Alone | None = None) -> int:
+def release_interrupted(study: optuna.Study, registry: SingleWorker | None = None) -> int:
     """End the trials of dead workers and enqueue every interrupted one again; return how many.
 
     The new trial is enqueued before the old one ends, so that a death in between loses nothing; two workers that do
@@ -22,7 +22,7 @@ def release_interrupted(study: optuna.Study, roster: Alone | None = None) -> int
     everything = study.get_trials(deepcopy=False)
     retried = {t.user_attrs.get("retry_of") for t in everything}
     count = 0
-    for trial in lost(study, roster or Alone()):
+    for trial in lost(study, registry or SingleWorker()):
         vanished = [t for t in _lineage(everything, trial) if is_lost(t)]
         if owner(trial) and len(vanished) + 1 >= LOSSES:
             _end_lost(study, trial, f"error: its worker vanished {LOSSES} times, so it was not tried again")

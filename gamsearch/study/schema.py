@@ -74,14 +74,14 @@ def figures(value: Any) -> bool:
 
 def epoch(value: Any) -> bool:
     """The figures of one epoch of a training."""
-    return misfit(value, NUMBERS) is None and value.keys() >= {"epoch", "map50_95"} and count(value["epoch"])
+    return mismatch(value, NUMBERS) is None and value.keys() >= {"epoch", "map50_95"} and count(value["epoch"])
 
 
 def architecture(value: Any) -> bool:
     """An architecture in the form of `Architecture.to_dict`, or nothing."""
     if value == {}:
         return True
-    if misfit(value, {"detector": text, "placements": [PLACEMENT]}) is not None:
+    if mismatch(value, {"detector": text, "placements": [PLACEMENT]}) is not None:
         return False
     return value.keys() >= {"detector", "placements"} and all(
         placement.keys() >= {"site", "module", "options"} for placement in value["placements"]
@@ -184,7 +184,7 @@ STUDY = {
 }
 
 
-def misfit(value: Any, shape: Any, place: str = "") -> str | None:
+def mismatch(value: Any, shape: Any, place: str = "") -> str | None:
     """Where a value does not have its shape and what it is instead, e.g. `settings.epochs is a str`, or None."""
     if callable(shape):
         return None if shape(value) else f"{place} is {_what(value)}"
@@ -194,12 +194,12 @@ def misfit(value: Any, shape: Any, place: str = "") -> str | None:
         parts = [(f"{place}[{i}]", part, shape[0]) for i, part in enumerate(value)]
     else:
         inside = f"{place}." if place else ""
-        parts = [(f"{inside}{name}", part, _shape_of(name, shape)) for name, part in value.items()]
-    found = (misfit(part, wanted, where) for where, part, wanted in parts if wanted is not None)
+        parts = [(f"{inside}{name}", part, _schema_of(name, shape)) for name, part in value.items()]
+    found = (mismatch(part, wanted, where) for where, part, wanted in parts if wanted is not None)
     return next((one for one in found if one), None)
 
 
-def _shape_of(name: str, shape: Mapping[Any, Any]) -> Any:
+def _schema_of(name: str, shape: Mapping[Any, Any]) -> Any:
     return shape.get(name, shape.get(...))
 
 

@@ -33,7 +33,7 @@ VARIABLE = "GAMSEARCH_STORAGE"
 FORM = re.compile(r"(grpc|sqlite|postgresql|mysql|mariadb)(\+\w+)?://\S+")
 ENCLOSED = re.compile(rf"({USER}:)(\S+)@")
 """A password may hold characters that part a URL; in the URL of a database they must be percent-encoded."""
-PATIENCE_S = 600.0
+RETRY_S = 600.0
 """So long a storage that went away is waited for."""
 OPENINGS = 3
 CONNECT_S = 20.0
@@ -105,7 +105,7 @@ def _refuse_unasked(address: Address) -> None:
         )
 
 
-def settle(folder: Path, url: str, study: str) -> str:
+def configure_storage(folder: Path, url: str, study: str) -> str:
     """Note in a run's folder that its study `study` is at `url`, if one is given, and return the URL that is used."""
     if not url:
         return Address.of(folder).url
@@ -167,7 +167,7 @@ def _reached(url: str) -> BaseStorage:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         try:
-            return cast(BaseStorage, Patient(make(url), masked(url)))
+            return cast(BaseStorage, RetryingStorage(make(url), masked(url)))
         except ImportError as error:
             package = error.name or one_line(error)
             raise RunError(
@@ -217,10 +217,10 @@ def _grpc(url: str) -> BaseStorage:
     return proxy
 
 
-class Patient:
-    """A storage whose calls are repeated while it is away, for up to `PATIENCE_S`; it has all methods of `storage`."""
+class RetryingStorage:
+    """A storage whose calls are repeated while it is away, for up to `RETRY_S`; it has all methods of `storage`."""
 
-    def __init__(self, storage: BaseStorage, shown: str, patience_s: float = PATIENCE_S):
+    def __init__(self, storage: BaseStorage, shown: str, patience_s: float = RETRY_S):
         self._storage, self._shown, self._patience_s = storage, shown, patience_s
 
     def _call(self, name: str, *arguments: Any, **named: Any) -> Any:
@@ -235,7 +235,7 @@ class Patient:
                     return True  # the answer to the first try was lost, its effect was not
                 raise
             except Exception as error:
-                if not _away(error):
+                if not _is_unreachable(error):
                     raise
                 if time.monotonic() - begun > self._patience_s:
                     raise RunError(
@@ -246,8 +246,8 @@ class Patient:
             time.sleep(min(0.2 * 2**tries, 5.0))
 
 
-def _patiently(name: str) -> Callable[..., Any]:
-    def call(self: Patient, *arguments: Any, **named: Any) -> Any:
+def _retrying(name: str) -> Callable[..., Any]:
+    def call(self: RetryingStorage, *arguments: Any, **named: Any) -> Any:
         return self._call(name, *arguments, **named)
 
     return call
@@ -255,11 +255,11 @@ def _patiently(name: str) -> Callable[..., Any]:
 
 for _name, _value in vars(BaseStorage).items():
     if callable(_value) and not _name.startswith("_"):
-        setattr(Patient, _name, _patiently(_name))
-BaseStorage.register(Patient)
+        setattr(RetryingStorage, _name, _retrying(_name))
+BaseStorage.register(RetryingStorage)
 
 
-def _away(error: BaseException | None) -> bool:
+def _is_unreachable(error: BaseException | None) -> bool:
     """Whether an error says that a server cannot be reached just now, rather than that it was asked wrongly."""
     while error is not None:
         if isinstance(error, (ConnectionError, TimeoutError)) or type(error).__name__ in (

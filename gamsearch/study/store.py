@@ -22,7 +22,7 @@ from gamsearch.analysis.verification import Verification
 from gamsearch.errors import RunError, one_line
 from gamsearch.files import refuse_links
 from gamsearch.metrics import METRICS, Metric, metric_named
-from gamsearch.study import schema as shape
+from gamsearch.study import schema
 from gamsearch.study.history import INTERRUPTED, interrupted, is_lost
 from gamsearch.study.journal import Journal
 from gamsearch.study.record import BASELINE, Record
@@ -154,7 +154,7 @@ def _opened(address: Address, storage: Callable[[], BaseStorage]) -> optuna.Stud
 
 def _problem(study: optuna.Study) -> str | None:
     """Where the record does not hold what the rest of gamsearch relies on, or None."""
-    problem = shape.misfit(study.user_attrs, shape.STUDY)
+    problem = schema.mismatch(study.user_attrs, schema.STUDY)
     if problem or not study.user_attrs.get("objectives"):
         return problem or "it names no objectives"
     corner, objectives = study.user_attrs.get("reference_point"), study.user_attrs["objectives"]
@@ -163,7 +163,7 @@ def _problem(study: optuna.Study) -> str | None:
     needed = {*objectives, "map50_95", "map50"}
     for trial in trials(study):
         own = trial.user_attrs
-        problem = shape.misfit(own, shape.TRIAL, f"trial {trial.number}")
+        problem = schema.mismatch(own, schema.TRIAL, f"trial {trial.number}")
         if problem:
             return problem
         metrics = own.get("measurement", {}).get("metrics", {})

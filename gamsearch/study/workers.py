@@ -31,7 +31,7 @@ POLL_S = 0.3
 """So long a worker that has nothing to do sleeps between two looks."""
 
 
-class Alone:
+class SingleWorker:
     """The roster of a search that has no other workers."""
 
     own = ""
@@ -60,7 +60,7 @@ class Alone:
         time.sleep(POLL_S)
 
 
-class Roster(Alone):
+class WorkerRegistry(SingleWorker):
     """The workers of `study` as this one sees them; use it as a context manager, within which this one is alive.
 
     `leads` is whether this worker opens the study for the others. `leaving` becomes true when it was asked to end
@@ -93,7 +93,7 @@ class Roster(Alone):
         self._beating = threading.Thread(target=self._beat, daemon=True)
         self._lock = _lock_of(self.folder, self.own)
 
-    def __enter__(self) -> "Roster":
+    def __enter__(self) -> "WorkerRegistry":
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock.acquire(timeout=0)
         self._tell()
@@ -214,17 +214,17 @@ def owner(trial: FrozenTrial) -> str:
     return str(trial.user_attrs.get("worker", ""))
 
 
-def lost(study: optuna.Study, roster: Alone) -> list[FrozenTrial]:
+def lost(study: optuna.Study, registry: SingleWorker) -> list[FrozenTrial]:
     """The running trials whose worker is dead."""
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    anybody = bool(roster.others()) if any(not owner(trial) for trial in running) else False
+    anybody = bool(registry.others()) if any(not owner(trial) for trial in running) else False
     found = []
     for trial in running:
         worker = owner(trial)
         if worker:
-            alive = roster.alive(worker)
+            alive = registry.alive(worker)
         else:  # between being asked for and telling its worker, or left there
-            alive = anybody and isinstance(roster, Roster) and roster.watched(f"trial {trial.number}", None)
+            alive = anybody and isinstance(registry, WorkerRegistry) and registry.watched(f"trial {trial.number}", None)
         if not alive:
             found.append(trial)
     return found

@@ -13,13 +13,13 @@ from typing import Any
 import torch
 
 from gamsearch.errors import CandidateFailed, ModelError, RunError, one_line
-from gamsearch.evaluation import Budget
-from gamsearch.models import register as publish
+from gamsearch.evaluation import TrialBudget
+from gamsearch.models import register
 from gamsearch.models.candidate import Model
 from gamsearch.models.checkpoint import open_checkpoint
 from gamsearch.models.saving import save
 from gamsearch.space.detector import Detector
-from gamsearch.training import resume as pause
+from gamsearch.training import resume
 from gamsearch.training.recipe import FINE_TUNE, FROM_SCRATCH, arguments
 from gamsearch.training.trainer import LeanTrainer
 
@@ -37,7 +37,7 @@ class BaselineTrainer(LeanTrainer):
     def save_model(self) -> bool:
         """Keep what it takes to go on; no checkpoint."""
         if self.epoch + 1 < self.epochs:
-            pause.keep(self, kept_in(Path(self.save_dir)), {})
+            resume.keep(self, kept_in(Path(self.save_dir)), {})
         return False
 
     def validate(self) -> tuple[dict[str, float], float | None]:
@@ -84,7 +84,7 @@ def start_model(detector: Detector, weights: Model | None, names: dict[int, str]
     """The stock detector for the data's classes, with a checkpoint's weights loaded as Ultralytics loads them."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: Model = publish.build(detector.yaml, nc=len(names))
+        model: Model = register.build(detector.yaml, nc=len(names))
         model.names = dict(names)
         if weights is not None:
             model.load(deepcopy(weights), verbose=False)
@@ -94,7 +94,7 @@ def start_model(detector: Detector, weights: Model | None, names: dict[int, str]
 
 def train_baseline(
     model: Model,
-    budget: Budget,
+    budget: TrialBudget,
     data: Path,
     device: torch.device,
     folder: Path,
@@ -121,7 +121,7 @@ def train_baseline(
 
 def _trained(model: Model, train_arguments: dict[str, Any], on_epoch: OnEpoch) -> Model:
     """The model after its training, which goes on where it was kept; a loss that overflows is tried again in fp32."""
-    kept = pause.read(kept_in(Path(train_arguments["save_dir"])), 1)
+    kept = resume.read(kept_in(Path(train_arguments["save_dir"])), 1)
     paused = kept if kept is not None and kept["epoch"] < train_arguments["epochs"] else None
     amp = train_arguments.get("amp", True) and str(train_arguments["device"]) not in ("cpu", "mps")
     trainer = None

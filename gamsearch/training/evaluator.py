@@ -11,15 +11,15 @@ from torch import nn
 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import CandidateFailed, GamsearchError
-from gamsearch.evaluation import Budget, Measurement, Paused, Report
+from gamsearch.evaluation import Measurement, Paused, Report, TrialBudget
 from gamsearch.metrics import METRICS
 from gamsearch.models import device as devices
 from gamsearch.models.candidate import Candidate, audit_against, build_candidate, fresh_parameters, write_weights
 from gamsearch.models.latency.measure import Latency, measure
 from gamsearch.space.detector import Detector
 from gamsearch.study.artifacts import Artifacts
-from gamsearch.training import resume as pause
-from gamsearch.training.recipe import BRIEF, arguments
+from gamsearch.training import resume
+from gamsearch.training.recipe import SHORT_TRAINING, arguments
 from gamsearch.training.resume import State
 from gamsearch.training.trainer import FRESH_LR_FACTOR, LeanTrainer
 
@@ -37,7 +37,7 @@ class TrainingEvaluator:
     trainings under way in `paused_in` (about once a minute, and where they are paused) until they end; an interrupted
     one goes on from there, bit for bit on CPU. One that runs out of memory is tried again with half the batch, one that
     overflows in mixed precision in fp32, each once and with a note in the provenance. `predict` tells the latency
-    before anything is built, as a ratio to the baseline's; `foreseen` names the other built metrics that are wanted
+    before anything is built, as a ratio to the baseline's; `predicted` names the other built metrics that are wanted
     then, at `imgsz` (px). `recipe` holds the training arguments, `fresh_lr_factor` the learning rate of attention
     relative to theirs, and `trainer` may add details to the provenance. Without `halve` a lack of memory is final, as
     it always is for the baseline, which all others are compared with. `files` hands weights and paused trainings on to
@@ -58,9 +58,9 @@ class TrainingEvaluator:
         keep_in: Path | None = None,
         paused_in: Path | None = None,
         predict: Callable[[Architecture], float] | None = None,
-        foreseen: Sequence[str] = (),
+        predicted: Sequence[str] = (),
         imgsz: int = 640,
-        recipe: Mapping[str, Any] = BRIEF,
+        recipe: Mapping[str, Any] = SHORT_TRAINING,
         fresh_lr_factor: float = FRESH_LR_FACTOR,
         trainer: type[LeanTrainer] = LeanTrainer,
         halve: bool = True,
@@ -70,12 +70,12 @@ class TrainingEvaluator:
         self.user_arguments = dict(user_arguments or {})
         self.reference_ms, self.latency_backend, self.keep_in = reference_ms, latency_backend, keep_in
         self.paused_in, self.predict = paused_in, predict
-        self.foreseen, self.imgsz = tuple(foreseen), imgsz
+        self.predicted, self.imgsz = tuple(predicted), imgsz
         self.recipe, self.fresh_lr_factor, self.trainer = dict(recipe), fresh_lr_factor, trainer
         self.halve, self.files = halve, files
         self._alones: dict[Placement | None, dict[str, float]] = {}
 
-    def evaluate(self, architecture: Architecture, budget: Budget, report: Report) -> Measurement:
+    def evaluate(self, architecture: Architecture, budget: TrialBudget, report: Report) -> Measurement:
         """Build, measure the built metrics, report them at epoch 0, train, report each epoch; see `Evaluator`.
 
         A training that was paused or interrupted goes on, and its epochs after `budget.done` are reported again; if
@@ -103,7 +103,7 @@ class TrainingEvaluator:
         if self.keep_in is not None:
             path = self.keep_in / _name(architecture, budget)
             write_weights(trainer.validated.cpu(), path)
-            self._hand_on(path, "weights")
+            self._upload(path, "weights")
         self._forget_pause(architecture, budget)
         return Measurement(
             metrics={**known["built"], **{k: v for k, v in curve[-1].items() if k in METRICS}},
@@ -120,7 +120,7 @@ class TrainingEvaluator:
         )
 
     def _attempt(
-        self, architecture: Architecture, budget: Budget, report: Report, known: State, paused: State | None
+        self, architecture: Architecture, budget: TrialBudget, report: Report, known: State, paused: State | None
     ) -> tuple[Candidate, list[dict[str, float]], LeanTrainer]:
         """Build, measure unless that is known, and train as `known` says: its `amp` and `batch`, where it has them."""
         try:
@@ -136,7 +136,9 @@ class TrainingEvaluator:
             reason = "out_of_memory" if devices.is_out_of_memory(error) else "error"
             raise CandidateFailed(reason, str(error).splitlines()[0] if str(error) else repr(error)) from error
 
-    def _remedied(self, failure: CandidateFailed, budget: Budget, known: State, architecture: Architecture) -> bool:
+    def _remedied(
+        self, failure: CandidateFailed, budget: TrialBudget, known: State, architecture: Architecture
+    ) -> bool:
         """Whether there is something left to try: fp32 after a NaN, half the batch without enough memory, each once.
 
         `known` then says so, with a note. The gradients of two half batches make one optimiser step, so that there are
@@ -154,28 +156,28 @@ class TrainingEvaluator:
         known["notes"] = [*known.get("notes", ()), f"{note} after: {failure.detail}"]
         return True
 
-    def _may_halve(self, architecture: Architecture, budget: Budget, known: State) -> bool:
+    def _may_halve(self, architecture: Architecture, budget: TrialBudget, known: State) -> bool:
         possible = self.halve and not architecture.is_baseline
         return possible and "batch" not in known and budget.batch // 2 >= SMALLEST_BATCH
 
-    def foresee(self, architecture: Architecture) -> Mapping[str, float] | None:
+    def predict_costs(self, architecture: Architecture) -> Mapping[str, float] | None:
         """Latency by `predict`; of the other metrics the baseline's plus what each placement adds when it is alone."""
         if self.predict is None or self.reference_ms is None:
             return None
         base = self._alone(None)
         added = [self._alone(placement) for placement in architecture.placements]
-        sums = {name: base[name] + sum(one[name] - base[name] for one in added) for name in self.foreseen}
+        sums = {name: base[name] + sum(one[name] - base[name] for one in added) for name in self.predicted}
         ratio = self.predict(architecture)
         return {**sums, "latency_ratio": ratio, "latency_ms": ratio * self.reference_ms}
 
     def _alone(self, placement: Placement | None) -> dict[str, float]:
         """The foreseen metrics of the baseline with at most one placement, built once."""
-        if not self.foreseen:
+        if not self.predicted:
             return {}
         if placement not in self._alones:
             architecture = Architecture.of(self.detector.name, [placement] if placement else [])
             candidate = build_candidate(self.detector, architecture, self.baseline, self.imgsz)
-            self._alones[placement] = {name: METRICS[name].compute(candidate) for name in self.foreseen}
+            self._alones[placement] = {name: METRICS[name].compute(candidate) for name in self.predicted}
         return self._alones[placement]
 
     def _measured(self, candidate: Candidate) -> dict[str, Any]:
@@ -185,32 +187,32 @@ class TrainingEvaluator:
         built |= {"latency_ratio": latency.ratio, "latency_iqr_ms": latency.iqr_ms}
         return {"built": {k: float(v) for k, v in built.items()}, "latency": latency.to_dict()}
 
-    def _paused(self, architecture: Architecture, budget: Budget) -> State | None:
+    def _paused(self, architecture: Architecture, budget: TrialBudget) -> State | None:
         """What was kept of a training that was paused after `budget.done` epochs or interrupted later."""
         if self.paused_in is None:
             return None
         path = self._file_of(architecture, budget)
-        found = pause.read(path, budget.done)
-        if found is None and self.files is not None and self.files.fetch(f"paused/{path.name}", path):
-            found = pause.read(path, budget.done)
+        found = resume.read(path, budget.done)
+        if found is None and self.files is not None and self.files.download(f"paused/{path.name}", path):
+            found = resume.read(path, budget.done)
         return found
 
-    def _hand_on(self, path: Path, what: str) -> None:
+    def _upload(self, path: Path, what: str) -> None:
         if self.files is not None:
-            self.files.give(path, f"{what}/{path.name}")
+            self.files.upload(path, f"{what}/{path.name}")
 
-    def _forget_pause(self, architecture: Architecture, budget: Budget) -> None:
+    def _forget_pause(self, architecture: Architecture, budget: TrialBudget) -> None:
         if self.paused_in is not None:
             self._file_of(architecture, budget).unlink(missing_ok=True)
 
-    def _file_of(self, architecture: Architecture, budget: Budget) -> Path:
+    def _file_of(self, architecture: Architecture, budget: TrialBudget) -> Path:
         assert self.paused_in is not None
         return self.paused_in / _name(architecture, budget)
 
     def _train(
         self,
         candidate: Candidate,
-        budget: Budget,
+        budget: TrialBudget,
         report: Report,
         known: State,
         paused: State | None,
@@ -232,7 +234,7 @@ class TrainingEvaluator:
         def keep() -> None:
             if self.paused_in is not None:
                 state = {"known": dict(known), "epochs": epochs}
-                pause.keep(trainer, self._file_of(candidate.architecture, budget), state)
+                resume.keep(trainer, self._file_of(candidate.architecture, budget), state)
 
         recipe = {"nbs": budget.batch, **self.recipe}
         user = self.user_arguments if known.get("amp", True) else {**self.user_arguments, "amp": False}
@@ -252,7 +254,7 @@ class TrainingEvaluator:
         except Paused:
             keep()
             if self.paused_in is not None:
-                self._hand_on(self._file_of(candidate.architecture, budget), "paused")
+                self._upload(self._file_of(candidate.architecture, budget), "paused")
             raise
         finally:
             trainer.close()
@@ -289,6 +291,6 @@ class TrainingEvaluator:
         return self.device.type == "cuda" and self.user_arguments.get("amp", True) is not False
 
 
-def _name(architecture: Architecture, budget: Budget) -> str:
+def _name(architecture: Architecture, budget: TrialBudget) -> str:
     """The file of a training in a folder of weights or paused trainings."""
     return f"{architecture.key}-seed{budget.seed}.pt"

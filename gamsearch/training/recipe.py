@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from gamsearch.errors import OptionError, nearest
-from gamsearch.evaluation import Budget
+from gamsearch.evaluation import TrialBudget
 from gamsearch.models import device as devices
 from gamsearch.training.dataset import random_share
 
@@ -29,7 +29,7 @@ LEAN = {
 }
 FROM_SCRATCH = {"optimizer": "AdamW", "lr0": 0.003, "momentum": 0.9, "warmup_epochs": 0.5, "warmup_bias_lr": 0.0}
 FINE_TUNE = {"optimizer": "AdamW", "lr0": 0.001, "momentum": 0.9, "warmup_epochs": 0.5, "warmup_bias_lr": 0.0}
-BRIEF = {**FINE_TUNE, "lrf": 1.0, "warmup_epochs": 0.0}
+SHORT_TRAINING = {**FINE_TUNE, "lrf": 1.0, "warmup_epochs": 0.0}
 """After the fork; the learning rate does not decay, so that epochs of a brief training are those of a longer one."""
 
 RESERVED = {
@@ -53,7 +53,7 @@ RESERVED = {
 
 
 def arguments(
-    recipe: dict[str, Any], budget: Budget, data: Path, device: torch.device, folder: Path, user: dict[str, Any]
+    recipe: dict[str, Any], budget: TrialBudget, data: Path, device: torch.device, folder: Path, user: dict[str, Any]
 ) -> dict[str, Any]:
     """Ultralytics training arguments for one training: lean defaults, the recipe, then what the user overrides.
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, RunError
-from gamsearch.evaluation import Budget, Measurement, Report
+from gamsearch.evaluation import Measurement, Report, TrialBudget
 
 Row = dict[str, Any]
 
@@ -104,7 +104,7 @@ class ReplayEvaluator:
     def __init__(self, table: ReplayTable):
         self.table = table
 
-    def evaluate(self, architecture: Architecture, budget: Budget, report: Report) -> Measurement:
+    def evaluate(self, architecture: Architecture, budget: TrialBudget, report: Report) -> Measurement:
         """Report the recorded built metrics, then each recorded epoch that the budget has left; see `Evaluator`."""
         row = self._row(architecture)
         if budget.epochs > self.table.epochs:
@@ -122,7 +122,7 @@ class ReplayEvaluator:
             {**row["metrics"], **last}, curve if budget.curve else curve[-1:], {"replayed": True, "seconds": seconds}
         )
 
-    def foresee(self, architecture: Architecture) -> Mapping[str, float] | None:
+    def predict_costs(self, architecture: Architecture) -> Mapping[str, float] | None:
         """The recorded built metrics."""
         row = self.table.rows.get(architecture.key)
         return None if row is None else dict(row["metrics"])
@@ -133,6 +133,6 @@ class ReplayEvaluator:
             raise CandidateFailed("error", f"the table has no row for {architecture.label}")
         return row
 
-    def _curve(self, row: Row, budget: Budget) -> list[dict[str, float]]:
+    def _curve(self, row: Row, budget: TrialBudget) -> list[dict[str, float]]:
         seed = self.table.seeds[budget.seed % len(self.table.seeds)]
         return list(row["curves"][str(seed)][: budget.epochs])

@@ -18,9 +18,9 @@ from gamsearch.analysis.significance import (
     agreement,
     estimate,
     holm,
-    judge,
     noise_floor,
     paired,
+    paired_tests,
     power,
     seeds_needed,
     spread,
@@ -62,20 +62,20 @@ def lowest(probability: float) -> float:
 @pytest.mark.parametrize("blocked", [False, True])
 @pytest.mark.parametrize(("finalists", "shared"), [(1, 0.0), (3, 0.0), (3, 0.7)])
 def test_without_a_true_effect_at_most_five_per_cent_of_studies_claim_anything(finalists, shared, blocked):
-    claims = [{j.claim for j in judge(study, blocked=blocked)} for study in simulated(finalists, 0.0, shared)]
+    claims = [{j.claim for j in paired_tests(study, blocked=blocked)} for study in simulated(finalists, 0.0, shared)]
     assert share([BETTER in study for study in claims]) <= highest(ALPHA / 2)
     assert share([bool(study & {BETTER, WORSE}) for study in claims]) <= highest(ALPHA)
 
 
 def test_a_single_finalist_with_twice_the_noise_of_a_difference_is_found_in_four_of_five_studies():
-    found = share([judge(study)[0].claim == BETTER for study in simulated(1, 2 * np.sqrt(2))])
+    found = share([paired_tests(study)[0].claim == BETTER for study in simulated(1, 2 * np.sqrt(2))])
     assert found >= 0.8
     assert lowest(0.909) <= found <= highest(0.909)
 
 
 def test_one_of_three_finalists_with_twice_the_noise_of_a_training_is_found_if_pairing_takes_most_noise_away():
     """With 70 % of a training's variance shared at a seed, sd of a difference = 0.77 of a training's: power 0.885."""
-    found = share([judge(study)[0].claim == BETTER for study in simulated(3, 2.0, shared=0.7)])
+    found = share([paired_tests(study)[0].claim == BETTER for study in simulated(3, 2.0, shared=0.7)])
     assert found >= 0.8
     assert lowest(0.885) <= found <= highest(0.885)
 
@@ -83,9 +83,9 @@ def test_one_of_three_finalists_with_twice_the_noise_of_a_training_is_found_if_p
 def test_one_of_three_finalists_with_twice_the_noise_of_a_difference_is_found_in_four_of_five_studies():
     """The noise of all three together has twelve degrees of freedom; alone with its four it would be two of three."""
     studies = simulated(3, 2 * np.sqrt(2))
-    found = share([judge(study, blocked=True)[0].claim == BETTER for study in studies])
+    found = share([paired_tests(study, blocked=True)[0].claim == BETTER for study in studies])
     assert found >= 0.8
-    alone = share([judge(study)[0].claim == BETTER for study in studies])
+    alone = share([paired_tests(study)[0].claim == BETTER for study in studies])
     assert lowest(0.682) <= alone <= highest(0.682)
     figures = [power(effect, 1.0, seeds, ALPHA / 3) for effect, seeds in ((2, 5), (2.292, 5), (2, 6))]
     assert figures == pytest.approx([0.682, 0.8, 0.85], abs=0.001)
@@ -99,34 +99,36 @@ def test_a_training_that_varies_more_than_the_others_is_not_called_better_for_th
     runs = rng.normal(size=(STUDIES, 4, SEEDS))
     runs[:, noisy] *= 2
     studies = (runs[:, 1:] - runs[:, :1]).tolist()
-    assert share([any(j.claim == BETTER for j in judge(study, blocked=True)) for study in studies]) <= highest(ALPHA)
+    assert share([any(j.claim == BETTER for j in paired_tests(study, blocked=True)) for study in studies]) <= highest(
+        ALPHA
+    )
 
 
 def test_the_noise_of_blocks_is_that_of_a_two_way_layout():
     """By hand: rows 0 0, 1 3 and 2 0 deviate by 0 0, -1 1 and 1 -1 from the effects of rows and of columns."""
     samples = [[1.0, 3.0], [2.0, 0.0]]
     assert spread(samples) == pytest.approx(np.sqrt(2 * 4 / 2))
-    first, second = judge(samples, blocked=True)
+    first, second = paired_tests(samples, blocked=True)
     assert first.sd == second.sd == pytest.approx(2.0) and first.rows == 2
     assert first.p == pytest.approx(2 * stats.t.sf(2 / (2 / np.sqrt(2)), 2))
 
 
 def test_a_finalist_that_varies_more_is_judged_by_its_own_noise():
     calm, wild = [0.01, 0.011, 0.012, 0.01], [0.05, -0.05, 0.04, -0.03]
-    judged = judge([calm, wild, calm], blocked=True)
+    judged = paired_tests([calm, wild, calm], blocked=True)
     assert judged[1].sd == pytest.approx(np.std(wild, ddof=1))
     assert judged[0].sd == pytest.approx(spread([calm, wild, calm])) and judged[0].sd < judged[1].sd
 
 
 def test_samples_of_different_lengths_are_judged_each_by_its_own_noise():
     samples = [[0.01, 0.02, 0.03], [0.01, 0.03]]
-    assert [(j.sd, j.p) for j in judge(samples, blocked=True)] == [(j.sd, j.p) for j in judge(samples)]
+    assert [(j.sd, j.p) for j in paired_tests(samples, blocked=True)] == [(j.sd, j.p) for j in paired_tests(samples)]
 
 
 @given(families)
 @settings(deadline=None, derandomize=True)
 def test_the_interval_leaves_out_zero_exactly_where_something_is_claimed(family):
-    for sample, judged in zip(family, judge(family), strict=True):
+    for sample, judged in zip(family, paired_tests(family), strict=True):
         assert judged.differences == tuple(sample) and judged.count == len(sample)
         assert (judged.low > 0) == (judged.claim == BETTER)
         assert (judged.high < 0) == (judged.claim == WORSE)
@@ -138,7 +140,7 @@ def test_the_interval_leaves_out_zero_exactly_where_something_is_claimed(family)
 @settings(deadline=None, derandomize=True)
 def test_negated_differences_give_the_negated_judgement(family):
     opposite = {BETTER: WORSE, WORSE: BETTER, UNCLEAR: UNCLEAR, UNKNOWN: UNKNOWN}
-    for one, other in zip(judge(family), judge([[-x for x in sample] for sample in family]), strict=True):
+    for one, other in zip(paired_tests(family), paired_tests([[-x for x in sample] for sample in family]), strict=True):
         assert other.claim == opposite[one.claim]
         assert (other.mean, other.low) == pytest.approx((-one.mean, -one.high), nan_ok=True)
 
@@ -160,14 +162,14 @@ def test_after_the_first_finalist_that_is_not_claimed_the_level_stays():
 
 
 def test_a_finalist_without_pairs_counts_in_the_family():
-    first, second = judge([[0.01, 0.012, 0.011, 0.013], []])
+    first, second = paired_tests([[0.01, 0.012, 0.011, 0.013], []])
     assert first.comparisons == 2 and first.level == ALPHA / 2
     assert second.claim == UNKNOWN and second.reason == "fewer than two paired seeds" and isnan(second.mean)
 
 
 def test_a_single_finalist_is_judged_as_scipy_judges_it():
     sample = [0.011, -0.002, 0.007, 0.016, 0.004]
-    judged, direct = judge([sample])[0], stats.ttest_1samp(sample, 0)
+    judged, direct = paired_tests([sample])[0], stats.ttest_1samp(sample, 0)
     interval = direct.confidence_interval(0.95)
     assert (judged.p, judged.low, judged.high) == pytest.approx((direct.pvalue, interval.low, interval.high))
     assert judged.half_width == pytest.approx((interval.high - interval.low) / 2)
@@ -178,7 +180,7 @@ def test_a_single_finalist_is_judged_as_scipy_judges_it():
 def test_equal_differences_claim_nothing_and_say_why(gain):
     """Decimals that are equal on paper differ by 1e-17 in binary, which is no noise either."""
     baseline = {0: 0.3, 1: 0.71, 2: 0.295, 3: 0.1, 4: 0.82}
-    judged = judge([paired({seed: round(x + gain, 3) for seed, x in baseline.items()}, baseline)])[0]
+    judged = paired_tests([paired({seed: round(x + gain, 3) for seed, x in baseline.items()}, baseline)])[0]
     assert judged.claim == UNKNOWN and "noise cannot be estimated" in judged.reason
     assert judged.mean == pytest.approx(gain) and isnan(judged.low) and judged.p_holm == 1
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gamsearch.analysis.significance import BETTER, UNCLEAR, UNKNOWN, WORSE, judge
+from gamsearch.analysis.significance import BETTER, UNCLEAR, UNKNOWN, WORSE, paired_tests
 from gamsearch.analysis.verification import Verification
 
 BASE = (0.300, 0.310, 0.295, 0.305, 0.302)
@@ -58,7 +58,7 @@ def read(**finalists: Any) -> Verification:
 
 def test_a_finalist_that_is_better_is_said_to_be_with_interval_seeds_correction_and_price():
     text = read(A=CLEAR, B=HAZY, C=tuple(-x for x in HAZY)).verdict()
-    half = judge([CLEAR, HAZY, [-x for x in HAZY]], blocked=True)[0].half_width
+    half = paired_tests([CLEAR, HAZY, [-x for x in HAZY]], blocked=True)[0].half_width
     assert text == (
         f"A is better than the baseline by +0.0121 ± {half:.4f} (95 %, 5 paired seeds, Holm-corrected for 3 finalists) "
         "at +8 % latency."
@@ -146,11 +146,11 @@ def test_a_training_that_was_done_again_counts_once():
 
 def test_each_metric_class_and_size_has_its_paired_differences():
     finalist = read(A=CLEAR, B=HAZY).finalists[0]
-    assert finalist.judgements["map50"].differences == pytest.approx([2 * x for x in CLEAR])
-    assert finalist.judgements["map50"].comparisons == 2
+    assert finalist.tests["map50"].differences == pytest.approx([2 * x for x in CLEAR])
+    assert finalist.tests["map50"].comparisons == 2
     assert finalist.per_class["RBC"]["map50_95"].mean == pytest.approx(3 * np.mean(CLEAR))
     assert finalist.per_size["large"].mean == pytest.approx(np.mean(CLEAR) / 2)
-    assert finalist.per_size["large"].low == pytest.approx(judge([CLEAR])[0].low / 2)
+    assert finalist.per_size["large"].low == pytest.approx(paired_tests([CLEAR])[0].low / 2)
     assert finalist.per_class["RBC"]["map50"].count == finalist.per_size["small"].count == 0
 
 

@@ -221,9 +221,9 @@ def test_the_ratio_is_to_the_fastest_alternative_and_our_own_arms_are_none():
 
 def test_runs_that_never_get_there_count_as_infinite_not_as_missing():
     rows = summary(made_up_runs({"random": [100, 0, 0], "thaw": [50, 0, 70]}), ["random"])
-    random_, thaw = (row for row in rows if row["level"] == 0.95)
-    assert random_["epochs"] == inf and random_["share_reached"] == pytest.approx(1 / 3) and "ratio" not in thaw
-    assert thaw["epochs"] == 70
+    random_, freeze_thaw = (row for row in rows if row["level"] == 0.95)
+    assert random_["epochs"] == inf and random_["share_reached"] == pytest.approx(1 / 3) and "ratio" not in freeze_thaw
+    assert freeze_thaw["epochs"] == 70
     assert "∞" in markdown(rows)
 
 

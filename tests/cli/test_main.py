@@ -8,7 +8,7 @@ import pytest
 from gamsearch.cli.main import LISTS, main
 from gamsearch.metrics import metric_named
 from gamsearch.space.search_space import shipped_spaces
-from gamsearch.study import store as records
+from gamsearch.study import store
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_a_checkpoint_that_is_not_there_says_what_to_do(here, capsys, tiny_data)
 def test_an_option_that_cannot_be(here, capsys, monkeypatch, tiny_data, words, sentence):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")  # what a command adds to the environment ends with the test
     assert sentence in refused(capsys, "run", "--data", str(tiny_data), *words)
-    assert not list(here.rglob(records.JOURNAL))
+    assert not list(here.rglob(store.JOURNAL))
 
 
 def test_a_results_folder_that_cannot_be_written(here, capsys, tiny_data):
@@ -151,18 +151,18 @@ def test_a_folder_that_holds_no_run(here, capsys, command):
 
 def test_a_record_of_another_form_is_refused_and_left_as_it_is(here, capsys):
     (here / "old").mkdir()
-    study = records.create(here / "old", [metric_named("map50_95"), metric_named("latency_ms")], {})
+    study = store.create(here / "old", [metric_named("map50_95"), metric_named("latency_ms")], {})
     study.set_user_attr("schema", 0)
-    before = (here / "old" / records.JOURNAL).read_bytes()
+    before = (here / "old" / store.JOURNAL).read_bytes()
     assert "form 0" in refused(capsys, "report", "old")
-    assert (here / "old" / records.JOURNAL).read_bytes() == before
+    assert (here / "old" / store.JOURNAL).read_bytes() == before
 
 
 def test_a_record_that_is_not_one_is_refused_and_left_as_it_is(here, capsys):
     (here / "broken").mkdir()
-    (here / "broken" / records.JOURNAL).write_text("not a journal\n")
+    (here / "broken" / store.JOURNAL).write_text("not a journal\n")
     assert "study.journal" in refused(capsys, "report", "broken")
-    assert (here / "broken" / records.JOURNAL).read_text() == "not a journal\n"
+    assert (here / "broken" / store.JOURNAL).read_text() == "not a journal\n"
 
 
 @pytest.mark.parametrize("what", sorted(LISTS))

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from support.paths import ROOT
 
 from gamsearch.errors import RunError
-from gamsearch.evaluation import Budget
+from gamsearch.evaluation import TrialBudget
 from gamsearch.models import device_lock
 from gamsearch.models.device_lock import lock_of, path_of
 from gamsearch.models.latency.measure import measure
@@ -26,7 +26,7 @@ from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.training.baseline import start_model
 from gamsearch.training.dataset import DataSet
-from gamsearch.training.recipe import BRIEF, arguments
+from gamsearch.training.recipe import SHORT_TRAINING, arguments
 from gamsearch.training.trainer import LeanTrainer
 
 CPU = torch.device("cpu")
@@ -230,7 +230,7 @@ def test_latency_and_its_table_are_measured_with_the_device_alone(model):
 
 
 def trainer(model, data, folder, on_epoch=lambda epoch, results: None):
-    given = arguments(BRIEF, Budget(2, 64, 4), data, CPU, folder / "scratch", {})
+    given = arguments(SHORT_TRAINING, TrialBudget(2, 64, 4), data, CPU, folder / "scratch", {})
     return LeanTrainer(model, given, on_epoch)
 
 

@@ -17,7 +17,7 @@ import pytest
 from support.verified_records import EXAMPLES
 
 from gamsearch.analysis.verification import SCALE_UP
-from gamsearch.reporting import verification_figures as verified_figures
+from gamsearch.reporting import verification_figures
 from gamsearch.reporting.html_page import page
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -111,7 +111,7 @@ def test_every_figure_is_drawn_within_the_window_and_nothing_scrolls_sideways(lo
 @NAMES
 @CASES
 def test_the_forest_plot_holds_the_gains_and_intervals_of_the_record(looks, name, width):
-    shown = verified_figures.entries(EXAMPLES[name]().verification)
+    shown = verification_figures.entries(EXAMPLES[name]().verification)
     drawn = points(looks[name][width]["figures"]["figure-forest"], "x")
     half_widths = [one.gain.half_width if one.gain.count > 1 else 0.0 for one in shown]
     expected = sorted(zip([one.gain.mean for one in shown], half_widths, strict=True))
@@ -129,20 +129,20 @@ def test_the_verified_front_holds_latency_and_level(looks, name):
         if trace["name"] not in ("baseline", "growth")
         for x, y in zip(trace["x"], trace["y"], strict=True)
     )
-    expected = sorted((one.latency.mean, one.gain.mean) for one in verified_figures.entries(verification))
+    expected = sorted((one.latency.mean, one.gain.mean) for one in verification_figures.entries(verification))
     assert [v for dot in dots for v in dot] == pytest.approx([v for pair in expected for v in pair])
     assert baseline["x"] == [1]
 
 
 def test_short_against_long_is_drawn_from_two_finalists_on(looks):
     for name, make in EXAMPLES.items():
-        shown = [one for one in verified_figures.entries(make().verification) if one.key != SCALE_UP]
+        shown = [one for one in verification_figures.entries(make().verification) if one.key != SCALE_UP]
         figures = looks[name][DESKTOP[0]]["figures"]
         assert ("figure-agreement" in figures) == (len(shown) > 1)
         if len(shown) > 1:
             traces = [trace for trace in figures["figure-agreement"]["traces"] if "markers" in trace["mode"]]
             pairs = sorted(pair for trace in traces for pair in zip(trace["x"], trace["y"], strict=True))
-            expected = sorted((one.brief_gain, one.gain.mean) for one in shown)
+            expected = sorted((one.search_gain, one.gain.mean) for one in shown)
             assert [v for pair in pairs for v in pair] == pytest.approx([v for pair in expected for v in pair])
 
 

@@ -14,12 +14,11 @@ from support.records import HOSTILE, SETTINGS, gam, record, rich_record, trial
 from gamsearch.cli.main import main
 from gamsearch.errors import OptionError, RunError
 from gamsearch.metrics import METRICS, metric_named
-from gamsearch.reporting import comparison_figures as fronts
-from gamsearch.reporting import comparison_page as reports
+from gamsearch.reporting import comparison_figures, comparison_page
 from gamsearch.reporting.comparison import Comparison, Run, compare
 from gamsearch.reporting.formatting import axis_title
 from gamsearch.reporting.html_page import POLICY
-from gamsearch.study import store as records
+from gamsearch.study import store
 from gamsearch.study.record import Record
 
 
@@ -141,10 +140,10 @@ def cases() -> dict[str, Comparison]:
 @pytest.mark.parametrize("name", cases())
 def test_every_comparison_gives_a_page_a_picture_and_a_table(name: str, tmp_path: Path):
     held = cases()[name]
-    assert [path.name for path in reports.write(held, tmp_path)] == ["compare.html", "compare.png"]
+    assert [path.name for path in comparison_page.write(held, tmp_path)] == ["compare.html", "compare.png"]
     assert (tmp_path / "compare.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(reports.terminal_table(held))
+    console.print(comparison_page.terminal_table(held))
     console.file.close()
     text = " ".join(console.export_text().split())
     assert " ".join(held.verdict().split()) in text
@@ -152,7 +151,7 @@ def test_every_comparison_gives_a_page_a_picture_and_a_table(name: str, tmp_path
 
 def test_the_figure_has_a_line_and_a_star_for_every_run_and_no_two_look_alike():
     held = cases()["many"]
-    figure = fronts.fronts_figure(held)
+    figure = comparison_figures.fronts_figure(held)
     assert figure is not None
     lines = [trace for trace in figure.data if trace.showlegend is None and trace.mode == "lines+markers"]
     assert len(lines) == 14 and len({(t.line.color, t.line.dash, t.marker.symbol) for t in lines}) == 14
@@ -164,15 +163,15 @@ def test_the_figure_has_a_line_and_a_star_for_every_run_and_no_two_look_alike():
 
 def test_the_step_line_touches_every_member_of_a_front_of_two_objectives():
     held = cases()["two"]
-    drawn = fronts.plotted(held)[1]
+    drawn = comparison_figures.plotted(held)[1]
     assert drawn.line.tolist() == [[5.0, 0.2], [6.0, 0.3]]
-    (left, right), (low, high) = fronts.ranges(fronts.plotted(held))
-    tails = fronts.tails(held, drawn, fronts.plotted(held))
+    (left, right), (low, high) = comparison_figures.ranges(comparison_figures.plotted(held))
+    tails = comparison_figures.tails(held, drawn, comparison_figures.plotted(held))
     assert tails[0].tolist() == [[5.0, low], [5.0, 0.2]] and tails[1].tolist() == [[6.0, 0.3], [right, 0.3]]
 
 
 def test_the_page_says_what_is_compared_and_needs_nothing_but_itself():
-    page = reports.comparison_page(cases()["other data"])
+    page = comparison_page.comparison_page(cases()["other data"])
     seen = " ".join(" ".join(Elements(page).words).split())
     assert "mAPs of different data do not compare" in seen
     assert "common reference point: mAP50-95, gain over own baseline \N{MINUS SIGN}0.2762" in seen
@@ -192,13 +191,13 @@ def test_everything_from_the_studies_is_escaped():
     rows = [trial(0, gam(), 0.2), trial(1, gam((4, 8)), 0.3, label=HOSTILE)]
     made = record(rows, settings={"command": HOSTILE, HOSTILE: HOSTILE, "hardware": HOSTILE}, detector_name=HOSTILE)
     held = compare([run(HOSTILE, made), run("b", rich_record())])
-    clean = Elements(reports.comparison_page(compare([run("a"), run("b", simple(0.2, 5.0, (0.3, 6.0)))])))
-    page = reports.comparison_page(held)
+    clean = Elements(comparison_page.comparison_page(compare([run("a"), run("b", simple(0.2, 5.0, (0.3, 6.0)))])))
+    page = comparison_page.comparison_page(held)
     elements = Elements(page)
     assert {name for name, _ in elements.tags} == {name for name, _ in clean.tags}
     assert len(elements.named("script")) == len(clean.named("script")) and "<script>alert" not in page
     assert "".join(elements.words).count("<script>alert(1)</script>") >= 8
-    drawn = repr(fronts.fronts_figure(held).to_dict())
+    drawn = repr(comparison_figures.fronts_figure(held).to_dict())
     assert "<script" not in drawn and "&lt;script" in drawn
 
 
@@ -244,7 +243,7 @@ def test_replays_of_different_tables_are_held_against_their_own_baselines(here: 
 def test_what_cannot_be_compared_is_refused(here: Path, capsys, folders: list[str], said: str):
     for name, second in (("a", "latency_ms"), ("b", "params_m")):
         (here / name).mkdir()
-        records.create(here / name, [metric_named("map50_95"), metric_named(second)], {})
+        store.create(here / name, [metric_named("map50_95"), metric_named(second)], {})
     assert main(["compare", *folders]) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1 and said in lines[0]
@@ -253,7 +252,7 @@ def test_what_cannot_be_compared_is_refused(here: Path, capsys, folders: list[st
 def test_a_folder_that_cannot_be_written_is_refused(here: Path, capsys):
     for name in ("a", "b"):
         (here / name).mkdir()
-        records.create(here / name, [metric_named("map50_95"), metric_named("latency_ms")], {})
+        store.create(here / name, [metric_named("map50_95"), metric_named("latency_ms")], {})
     (here / "file").write_text("")
     assert main(["compare", "a", "b", "--out", "file"]) == 2
     assert "give another --out" in capsys.readouterr().err

@@ -20,9 +20,7 @@ from support.records import HOSTILE, OBJECTIVES, STOCK, confirmed, gam, record, 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import RunError
 from gamsearch.metrics import METRICS
-from gamsearch.reporting import effects, figures, plain_table, read_csv, terminal_table, write
-from gamsearch.reporting import formatting as wording
-from gamsearch.reporting import plot_data as points
+from gamsearch.reporting import effects, figures, formatting, plain_table, plot_data, read_csv, terminal_table, write
 from gamsearch.reporting.architecture_svg import drawing
 from gamsearch.reporting.html_page import page
 from gamsearch.space.detector import Detector
@@ -45,8 +43,8 @@ def rich_page(rich: Record) -> str:
 
 def test_a_trial_that_was_tried_again_otherwise_says_so():
     made = record([trial(0, gam(), 0.2), trial(1, gam((4, 4)), 0.21, retried="batch halved to 4, not paired")])
-    assert wording.note(made.trials.iloc[1]) == "batch halved to 4, not paired"
-    assert wording.note(made.trials.iloc[0]) == ""
+    assert formatting.note(made.trials.iloc[1]) == "batch halved to 4, not paired"
+    assert formatting.note(made.trials.iloc[0]) == ""
 
 
 def test_the_noise_is_students_interval_for_the_difference_of_two_runs():
@@ -257,12 +255,12 @@ def test_no_figure_shows_markup_of_the_study():
 def test_the_front_is_drawn_as_steps_that_never_promise_more_than_a_trial_gave():
     """Accuracy is to be high and latency low: from a trial the line goes right, and up only at the next one."""
     made = record([trial(0, gam(), 0.2, latency_ms=5.0), trial(1, gam((9, 8)), 0.3, latency_ms=6.0)])
-    xs, ys = points.front_line(made)
+    xs, ys = plot_data.front_line(made)
     assert list(zip(xs, ys, strict=True))[2:-1] == [(5.0, 0.2), (6.0, 0.2), (6.0, 0.3), (xs[-1], 0.3)]
     flipped = record(
         [trial(0, gam(), 0.2, latency_ms=5.0), trial(1, gam((9, 8)), 0.3, latency_ms=6.0)], objectives=OBJECTIVES[::-1]
     )
-    xs, ys = points.front_line(flipped)
+    xs, ys = plot_data.front_line(flipped)
     assert (0.2, 6.0) in zip(xs, ys, strict=True)
     assert (0.3, 5.0) not in zip(xs, ys, strict=True)
 

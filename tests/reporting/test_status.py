@@ -17,7 +17,7 @@ from gamsearch.cli.main import main
 from gamsearch.errors import RunError
 from gamsearch.reporting.status import status
 from gamsearch.runs.folder_lock import LOCK, announced, at_work
-from gamsearch.study import store as records
+from gamsearch.study import store
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 REPLAY = ["run", "--evaluator", "replay", "--sampler", "random", "--noise-seeds", "2", "--epochs", "5"]
@@ -46,33 +46,33 @@ def test_a_finished_run_says_so_and_what_it_found(finished):
     said = lines(finished)
     assert said["state"].startswith("finished (4 candidates were evaluated")
     assert "5 complete" in said["trials"] and said["used"] == "4 of 4 trainings"
-    record = records.record(records.load(finished), "four")
+    record = store.record(store.load(finished), "four")
     assert record.candidates.iloc[0]["label"] in said["best"]
     assert f"baseline mAP50-95 {record.baseline['map50_95']:.4f}" in said["best"]
     assert "trials and" in said["rate"] and "left" not in said and "now" not in said
-    assert f"optuna-dashboard {finished / records.JOURNAL}" in said["browse"]
+    assert f"optuna-dashboard {finished / store.JOURNAL}" in said["browse"]
     assert contents(finished) == before
 
 
 def test_a_torn_last_line_is_left_as_it_is(finished, tmp_path):
-    torn = (finished / records.JOURNAL).read_bytes() + b'{"op_code": 5, "worker_id": "'
-    (tmp_path / records.JOURNAL).write_bytes(torn)
+    torn = (finished / store.JOURNAL).read_bytes() + b'{"op_code": 5, "worker_id": "'
+    (tmp_path / store.JOURNAL).write_bytes(torn)
     assert "5 complete" in lines(tmp_path)["trials"]
-    assert (tmp_path / records.JOURNAL).read_bytes() == torn
-    assert [p.name for p in tmp_path.iterdir()] == [records.JOURNAL]
+    assert (tmp_path / store.JOURNAL).read_bytes() == torn
+    assert [p.name for p in tmp_path.iterdir()] == [store.JOURNAL]
 
 
 def test_a_run_that_was_cut_off_is_interrupted(finished, tmp_path):
-    whole = (finished / records.JOURNAL).read_text().splitlines(keepends=True)
+    whole = (finished / store.JOURNAL).read_text().splitlines(keepends=True)
     ends = [i for i, line in enumerate(whole) if '"state":1' in line]
-    (tmp_path / records.JOURNAL).write_text("".join(whole[: ends[2] + 1]))
+    (tmp_path / store.JOURNAL).write_text("".join(whole[: ends[2] + 1]))
     said = lines(tmp_path)
     assert said["state"] == "interrupted; the same command goes on from here"
     assert said["used"] == "2 of 4 trainings"
 
 
 def test_who_is_at_work_is_told_while_the_folder_is_held(finished, tmp_path):
-    (tmp_path / records.JOURNAL).write_bytes((finished / records.JOURNAL).read_bytes())
+    (tmp_path / store.JOURNAL).write_bytes((finished / store.JOURNAL).read_bytes())
     with FileLock(tmp_path / LOCK), announced(tmp_path, "verification"):
         said = lines(tmp_path)
         assert at_work(tmp_path)
@@ -90,7 +90,7 @@ def test_looking_does_not_take_the_lock(tmp_path):
 
 
 def test_the_rate_counts_the_last_hour_alone(finished, tmp_path):
-    (tmp_path / records.JOURNAL).write_bytes((finished / records.JOURNAL).read_bytes())
+    (tmp_path / store.JOURNAL).write_bytes((finished / store.JOURNAL).read_bytes())
     with FileLock(tmp_path / LOCK):
         later = datetime.now() + timedelta(hours=2)
         assert "rate" not in lines(tmp_path, now=later)

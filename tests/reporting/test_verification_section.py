@@ -14,10 +14,7 @@ from support.records import HOSTILE, confirmed, rich_record
 from support.verified_records import EXAMPLES, SETTINGS, all_worse, barely_begun, complete, incomplete, single, verified
 
 from gamsearch.analysis.verification import SCALE_UP, Verification
-from gamsearch.reporting import plain_table, write
-from gamsearch.reporting import snippets as paste
-from gamsearch.reporting import verification_figures as verified_figures
-from gamsearch.reporting import verification_rows as finalists
+from gamsearch.reporting import plain_table, snippets, verification_figures, verification_rows, write
 from gamsearch.reporting.html_page import page
 from gamsearch.reporting.provenance_section import verify_command
 from gamsearch.study.record import Record
@@ -40,7 +37,7 @@ def changed(record: Record, **more: Any) -> Record:
 def test_the_verdict_of_the_verification_comes_first_and_that_of_the_search_stands_below(make):
     record = make()
     seen = words(record)
-    assert record.verdict() == record.verification.verdict() != record.brief_verdict()
+    assert record.verdict() == record.verification.verdict() != record.search_verdict()
     assert seen.index(record.verdict()) < seen.index(SEARCHED) < seen.index("Verified at full budget")
     assert re.findall(r"<h2>(.*?)</h2>", page(record))[:2] == ["Verified at full budget", "Pareto front"]
     text = " ".join(plain_table(record).split())
@@ -51,13 +48,13 @@ def test_the_verdict_of_the_verification_comes_first_and_that_of_the_search_stan
 def test_a_record_without_a_verification_is_reported_as_before(verification, tmp_path: Path):
     record = replace(rich_record(), verification=Verification.from_dict(verification))
     assert page(record) == page(rich_record()) and "Verified at full budget" not in page(record)
-    assert record.verdict() == record.brief_verdict()
+    assert record.verdict() == record.search_verdict()
     assert [path.name for path in write(record, tmp_path)] == ["trials.csv", "report.html", "pareto.png"]
 
 
 def test_one_pair_of_seeds_leaves_the_verdict_to_the_search():
     record = barely_begun()
-    assert not record.verified and record.verdict() == record.brief_verdict()
+    assert not record.verified and record.verdict() == record.search_verdict()
     seen = words(record)
     assert "Still missing" in seen and "#12 GAM@9 r8 + GAM@18 r32: 5 of 5 seeds" in seen
 
@@ -70,8 +67,8 @@ def test_what_is_missing_is_listed_and_only_then():
 
 
 def test_the_table_has_what_decides_and_the_best_gain_first():
-    rows = finalists.rows(complete().verification)
-    texts = {column.title: [column.text(row) for row in rows] for column in finalists.columns()}
+    rows = verification_rows.rows(complete().verification)
+    texts = {column.title: [column.text(row) for row in rows] for column in verification_rows.columns()}
     best = rows[1].compared
     assert texts["finalist"] == [
         "baseline",
@@ -89,8 +86,8 @@ def test_the_table_has_what_decides_and_the_best_gain_first():
 
 
 def test_a_finalist_with_one_seed_gets_neither_interval_nor_claim():
-    row = finalists.rows(incomplete().verification)[2]
-    texts = {column.title: column.text(row) for column in finalists.columns()}
+    row = verification_rows.rows(incomplete().verification)[2]
+    texts = {column.title: column.text(row) for column in verification_rows.columns()}
     assert "±" not in texts["mAP50-95 difference"] and texts["p (Holm)"] == texts["seeds needed"] == ""
     assert texts["claim"] == "fewer than two paired seeds"
 
@@ -102,7 +99,7 @@ def test_classes_and_sizes_are_folded_away_and_said_to_be_exploratory():
     seen = " ".join(Elements(folded).words).replace("\N{NO-BREAK SPACE}", " ").replace("\N{MINUS SIGN}", "-")
     best = record.verification.finalists[0]
     for found in (best.per_class["Platelets"]["map50_95"], best.per_size["large"]):
-        assert finalists.spread(found) in seen
+        assert verification_rows.spread(found) in seen
     assert "Nothing here is corrected" in seen and "small" not in seen
     assert "1000 resamples" in text
 
@@ -114,8 +111,8 @@ def test_kendalls_tau_is_told_from_three_finalists_on():
     )
     assert "needs three verified finalists; there are 2 so far" in words(incomplete())
     assert "needs three verified finalists; there is 1 so far" in words(single())
-    assert verified_figures.agreement_figure(single().verification) is None
-    assert verified_figures.agreement_figure(incomplete().verification) is not None
+    assert verification_figures.agreement_figure(single().verification) is None
+    assert verification_figures.agreement_figure(incomplete().verification) is not None
 
 
 def test_the_winner_is_drawn_and_can_be_exported():
@@ -129,7 +126,7 @@ def test_figures_have_text_that_says_what_they_show():
     assert all(labels) and len(set(labels)) == len(labels)
     (forest,) = [label for label in labels if label.startswith("Forest plot")]
     for one in complete().verification.finalists:
-        assert f"{finalists.name(one)} {finalists.spread(one.gain)}, {one.gain.claim}" in forest
+        assert f"{verification_rows.name(one)} {verification_rows.spread(one.gain)}, {one.gain.claim}" in forest
 
 
 # -- blocks for pasting -------------------------------------------------------------------------------------------
@@ -146,32 +143,32 @@ def test_the_blocks_are_written_beside_the_page_and_are_the_same_in_it(tmp_path:
 
 @pytest.mark.parametrize("make", EXAMPLES.values())
 def test_every_row_of_the_markdown_table_has_as_many_cells_as_its_head(make):
-    lines = [line for line in paste.markdown(make()).splitlines() if line.startswith("|")]
+    lines = [line for line in snippets.markdown(make()).splitlines() if line.startswith("|")]
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
-    assert len(lines) == 2 + len(finalists.rows(make().verification))
+    assert len(lines) == 2 + len(verification_rows.rows(make().verification))
 
 
 @pytest.mark.parametrize("make", EXAMPLES.values())
 def test_every_row_of_the_latex_table_has_as_many_cells_as_its_columns(make):
-    text = paste.latex(make())
+    text = snippets.latex(make())
     letters = re.search(r"\\begin\{tabular\}\{([lr]+)\}", text)[1]
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {len(letters)}
-    assert len(rows) == 1 + len(finalists.rows(make().verification))
+    assert len(rows) == 1 + len(verification_rows.rows(make().verification))
 
 
 def test_the_caption_states_seeds_epochs_size_data_and_correction():
-    for text in (paste.markdown(complete()), paste.latex(complete()).replace(r"\%", "%")):
+    for text in (snippets.markdown(complete()), snippets.latex(complete()).replace(r"\%", "%")):
         for fact in ("5 paired seeds (0 to 4)", "100 epochs", "160 px", "bccd/data.yaml", "5e0d3a07c1b9"):
             assert fact in text
         assert "Holm-corrected for 3 finalists" in text and "yolov8s is a control of its own and not corrected" in text
-    assert "1 of 5 paired seeds" in paste.markdown(incomplete())
+    assert "1 of 5 paired seeds" in snippets.markdown(incomplete())
 
 
 def test_latex_specials_are_escaped():
     bad = r"a_b & 50% $x$ #1 {y} \cmd ~ ^ <|>"
     record = complete()
-    text = paste.latex(changed(record, chosen=tuple({**one, "label": bad} for one in record.verification.chosen)))
+    text = snippets.latex(changed(record, chosen=tuple({**one, "label": bad} for one in record.verification.chosen)))
     body = text[text.index(r"\midrule") : text.index(r"\bottomrule")]
     assert (
         r"a\_b \& 50\% \$x\$ \#1 \{y\} \textbackslash{}cmd \textasciitilde{} \textasciicircum{} "
@@ -184,7 +181,7 @@ def test_latex_specials_are_escaped():
 def test_markdown_of_hostile_labels_stays_a_table():
     record = complete()
     bad = "a|b `c` *d* _e_ <script>alert(1)</script> [x](http://evil.example)\nnew & line"
-    text = paste.markdown(changed(record, chosen=tuple({**one, "label": bad} for one in record.verification.chosen)))
+    text = snippets.markdown(changed(record, chosen=tuple({**one, "label": bad} for one in record.verification.chosen)))
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1 and len(lines) == 7
     assert not re.search(r"(?<!\\)[<\[]", text.replace(" [1.", "").replace("[1.", "")) or r"\<script\>" in text
@@ -193,7 +190,7 @@ def test_markdown_of_hostile_labels_stays_a_table():
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_accepts_the_table(tmp_path: Path):
     head, tail = r"\documentclass{article}\usepackage{booktabs}\begin{document}", r"\end{document}"
-    (tmp_path / "x.tex").write_text(f"{head}\n{paste.latex(complete())}\n{tail}", encoding="utf-8")
+    (tmp_path / "x.tex").write_text(f"{head}\n{snippets.latex(complete())}\n{tail}", encoding="utf-8")
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "x.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout[-2000:]
@@ -220,7 +217,7 @@ def test_hostile_text_in_a_verification_stays_text():
     assert all("<script" not in repr(figure.to_dict()) for figure in drawn)
 
 
-FIGURES = (verified_figures.forest_figure, verified_figures.front_figure, verified_figures.agreement_figure)
+FIGURES = (verification_figures.forest_figure, verification_figures.front_figure, verification_figures.agreement_figure)
 
 
 @pytest.mark.parametrize("missing", ["latency_ratio", "latency_interval", "per_class", "per_size", "map50", "map50_95"])
@@ -232,7 +229,7 @@ def test_a_figure_that_no_training_has_is_left_out(missing, tmp_path: Path):
     }
     bare = changed(record, trainings=trainings, bootstrap={})
     write(bare, tmp_path)
-    assert "nan" not in (paste.markdown(bare) + paste.latex(bare) + plain_table(bare)).replace("(1 nan", "")
+    assert "nan" not in (snippets.markdown(bare) + snippets.latex(bare) + plain_table(bare)).replace("(1 nan", "")
     assert "nan" not in words(bare).replace("nan: loss is NaN", "").replace("(1 nan", "").lower().replace("nan:", "")
 
 
@@ -287,11 +284,11 @@ def test_without_a_readable_manifest_the_page_does_not_speak_of_one(content, tmp
 
 
 def test_the_scale_up_has_a_look_of_its_own():
-    symbols = [look["symbol"] for look in verified_figures.LOOKS.values()]
+    symbols = [look["symbol"] for look in verification_figures.LOOKS.values()]
     assert len(set(symbols)) == len(symbols)
     (control,) = [
         trace
-        for trace in verified_figures.forest_figure(complete().verification).data
+        for trace in verification_figures.forest_figure(complete().verification).data
         if trace.name.startswith("scale")
     ]
-    assert control.marker.symbol == verified_figures.LOOKS[SCALE_UP]["symbol"]
+    assert control.marker.symbol == verification_figures.LOOKS[SCALE_UP]["symbol"]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from gamsearch.runs import demo
-from gamsearch.runs import digits as drawn
+from gamsearch.runs import digits
 from gamsearch.training.dataset import DataSet
 from gamsearch.errors import DataError
 from gamsearch.training.labels import label_path
@@ -68,7 +68,7 @@ def test_a_box_is_tight_around_the_pixels_that_were_drawn(tmp_path: Path, monkey
 
 
 def test_train_and_val_share_no_scan() -> None:
-    one_round = {split: drawn.scans(split, 0, np.random.default_rng(0)) for split in ("train", "val")}
+    one_round = {split: digits.scans(split, 0, np.random.default_rng(0)) for split in ("train", "val")}
     train, val = (
         {next(one_round[split])[0].tobytes() for _ in range(count)} for split, count in (("train", 1348), ("val", 449))
     )
@@ -89,7 +89,7 @@ def test_a_folder_that_is_not_the_one_asked_for_is_drawn_anew(tmp_path: Path, ha
     if harm == "a lost picture":
         (folder / "images/train/0001.png").unlink()
     elif harm == "a lost marker value":
-        (folder / drawn.MARKER).write_text("{")
+        (folder / digits.MARKER).write_text("{")
     else:
         demo.make(folder, 5, 2, 64)
     assert contents(folder) != whole
@@ -104,7 +104,7 @@ def test_an_interrupted_call_leaves_nothing_and_the_next_one_succeeds(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(drawn, "inked", interrupted)
+        patch.setattr(digits, "inked", interrupted)
         demo.make(tmp_path / "digits", 3, 2, 64)
     assert list(tmp_path.iterdir()) == []
     assert demo.make(tmp_path / "digits", 3, 2, 64).exists()
@@ -118,7 +118,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
 
 
 def test_the_marker_says_what_was_asked_for(tiny_data: Path) -> None:
-    marker = json.loads((tiny_data.parent / drawn.MARKER).read_text())
+    marker = json.loads((tiny_data.parent / digits.MARKER).read_text())
     assert marker == {"form": demo.FORM, "train": 12, "val": 6, "imgsz": 64, "seed": 0}
 
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gamsearch.study import store as records
+from gamsearch.study import store
 from gamsearch.cli.main import main
 
 SECONDS = 20
@@ -32,9 +32,9 @@ def here(tmp_path: Path, monkeypatch) -> Path:
 
 def tree(folder: Path) -> dict[str, bytes | None]:
     """Every path around `folder`, with the contents of files; the folders of runs left out."""
-    around = folder.parent
-    paths = [p for p in around.rglob("*") if "results" not in p.relative_to(around).parts]
-    return {str(p.relative_to(around)): p.read_bytes() if p.is_file() else None for p in paths}
+    context = folder.parent
+    paths = [p for p in context.rglob("*") if "results" not in p.relative_to(context).parts]
+    return {str(p.relative_to(context)): p.read_bytes() if p.is_file() else None for p in paths}
 
 
 def outcome(*words: str) -> tuple[int, str]:
@@ -360,13 +360,13 @@ def damaged(here: Path, finished: Path) -> Path:
 
 
 def lines_of(folder: Path) -> list[str]:
-    return (folder / records.JOURNAL).read_text().splitlines()
+    return (folder / store.JOURNAL).read_text().splitlines()
 
 
 def with_attribute(folder: Path, name: str, value: Any) -> None:
     """Append to the journal what sets a user attribute of the study."""
     line = {"op_code": 2, "worker_id": "x", "study_id": 0, "user_attr": {name: value}}
-    with (folder / records.JOURNAL).open("a") as file:
+    with (folder / store.JOURNAL).open("a") as file:
         file.write(json.dumps(line) + "\n")
 
 
@@ -378,7 +378,7 @@ def with_trial_attribute(folder: Path, number: int, name: str, value: Any) -> No
         if form.get("trial_id") == number and name in form.get("user_attr", {}):
             form["user_attr"][name] = value
         changed.append(json.dumps(form))
-    (folder / records.JOURNAL).write_text("\n".join(changed) + "\n")
+    (folder / store.JOURNAL).write_text("\n".join(changed) + "\n")
 
 
 JOURNALS: dict[str, Callable[[list[str]], bytes | list[str]]] = {
@@ -404,11 +404,11 @@ JOURNALS: dict[str, Callable[[list[str]], bytes | list[str]]] = {
 def test_journal(here, damaged, case):
     content = JOURNALS[case](lines_of(damaged))
     text = content if isinstance(content, bytes) else ("\n".join(content) + "\n").encode()
-    (damaged / records.JOURNAL).write_bytes(text)
+    (damaged / store.JOURNAL).write_bytes(text)
     for command in ("report", "status", "export", "verify", "compare"):
         refused(here, command, "results/bad")
     refused(here, "run", "--name", "bad")
-    assert (damaged / records.JOURNAL).read_bytes() in (text, text[: text.rfind(b"\n") + 1])
+    assert (damaged / store.JOURNAL).read_bytes() in (text, text[: text.rfind(b"\n") + 1])
 
 
 ATTRIBUTES: dict[str, tuple[str, Any]] = {
@@ -481,7 +481,7 @@ def test_attribute_of_a_trial(here, damaged, case):
 def test_a_journal_with_any_damage_is_read_or_refused(here, finished, data):
     folder = here / "results" / "fuzzed"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / records.JOURNAL).write_bytes(mutated((finished / records.JOURNAL).read_bytes(), data.draw))
+    (folder / store.JOURNAL).write_bytes(mutated((finished / store.JOURNAL).read_bytes(), data.draw))
     code, said = outcome("status", "results/fuzzed")
     assert code == 0 or (code == 2 and is_one_sentence(said)), said
 
@@ -491,8 +491,8 @@ def test_a_journal_with_any_damage_is_read_or_refused(here, finished, data):
 def test_a_journal_that_ends_anywhere_is_read_or_refused(here, finished, data):
     folder = here / "results" / "cut"
     folder.mkdir(parents=True, exist_ok=True)
-    whole = (finished / records.JOURNAL).read_bytes()
-    (folder / records.JOURNAL).write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
+    whole = (finished / store.JOURNAL).read_bytes()
+    (folder / store.JOURNAL).write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
     code, said = outcome("status", "results/cut")
     assert code == 0 or (code == 2 and is_one_sentence(said)), said
 
@@ -526,7 +526,7 @@ def reported(folder: Path) -> None:
     from gamsearch.reporting.html_page import page
 
     try:
-        record = records.record(records.snapshot(folder), "odd")
+        record = store.record(store.snapshot(folder), "odd")
     except GamsearchError as error:
         assert "\n" not in str(error)
         return
@@ -538,7 +538,7 @@ def reported(folder: Path) -> None:
 def test_any_value_of_an_attribute_of_the_study_is_read_or_refused(here, finished, name, value):
     folder = here / "results" / "odd"
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(finished / records.JOURNAL, folder)
+    shutil.copy(finished / store.JOURNAL, folder)
     with_attribute(folder, name, value)
     reported(folder)
 
@@ -548,7 +548,7 @@ def test_any_value_of_an_attribute_of_the_study_is_read_or_refused(here, finishe
 def test_any_value_of_an_attribute_of_a_trial_is_read_or_refused(here, finished, number, name, value):
     folder = here / "results" / "odd"
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(finished / records.JOURNAL, folder)
+    shutil.copy(finished / store.JOURNAL, folder)
     with_trial_attribute(folder, number, name, value)
     reported(folder)
 

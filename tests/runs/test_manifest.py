@@ -13,10 +13,10 @@ import pytest
 import torch
 import yaml
 
-from gamsearch.runs import provenance as machine
+from gamsearch.runs import provenance
 from gamsearch.runs import manifest
 from gamsearch.runs import repeat
-from gamsearch.study import store as records
+from gamsearch.study import store
 from gamsearch.cli.main import main
 from gamsearch.training.dataset import DataSet
 from gamsearch.space.detector import Detector
@@ -88,7 +88,7 @@ def refused(capsys, *words: str) -> str:
 
 
 def trials(folder: Path) -> pd.DataFrame:
-    return records.table(records.load(folder))
+    return store.table(store.load(folder))
 
 
 # -- what is written ----------------------------------------------------------------------------------------------
@@ -171,28 +171,28 @@ def git(folder: Path, *words: str) -> None:
 
 
 def test_the_commit_is_that_of_the_checkout_and_says_when_it_was_changed(tmp_path: Path):
-    assert machine.commit(tmp_path) is None
+    assert provenance.commit(tmp_path) is None
     git(tmp_path, "init")
-    assert machine.commit(tmp_path) is None  # no commit yet
+    assert provenance.commit(tmp_path) is None  # no commit yet
     (tmp_path / "a").write_text("1")
     git(tmp_path, "add", "a")
     git(tmp_path, "commit", "-m", "a")
-    clean = machine.commit(tmp_path)
+    clean = provenance.commit(tmp_path)
     assert clean is not None and len(clean) == 40
     (tmp_path / "a").write_text("2")
-    assert machine.commit(tmp_path) == f"{clean}-dirty"
+    assert provenance.commit(tmp_path) == f"{clean}-dirty"
 
 
 def test_without_git_there_is_no_commit_and_no_error(tmp_path: Path, monkeypatch):
     (tmp_path / ".git").mkdir()
     monkeypatch.setenv("PATH", "")
-    assert machine.commit(tmp_path) is None
+    assert provenance.commit(tmp_path) is None
 
 
 def test_the_processor_is_named_also_where_linux_does_not_tell(tmp_path: Path):
     (tmp_path / "cpuinfo").write_text("processor : 0\nmodel name\t: Some CPU 3000\n")
-    assert machine.processor(tmp_path / "cpuinfo") == "Some CPU 3000"
-    assert machine.processor(tmp_path / "none")
+    assert provenance.processor(tmp_path / "cpuinfo") == "Some CPU 3000"
+    assert provenance.processor(tmp_path / "none")
 
 
 # -- repeating ----------------------------------------------------------------------------------------------------
@@ -305,7 +305,7 @@ def test_other_data_is_refused_before_anything_is_trained(trained: tuple[Path, P
     label.write_text(label.read_text() + "0 0.5 0.5 0.1 0.1\n")
     words = ["run", "--from", str(trained[0]), "--data", "other/data.yaml"]
     assert "the data set is not that of" in refused(capsys, *words)
-    assert not list((here / "results").rglob(records.JOURNAL))
+    assert not list((here / "results").rglob(store.JOURNAL))
 
 
 def test_other_weights_are_refused(here: Path):
@@ -331,7 +331,7 @@ def test_other_options_do_not_go_with_from(replayed: Path, capsys, words: list[s
 
 
 def test_the_originals_folder_is_not_written_into(replayed: Path, here: Path, capsys):
-    before = (replayed / records.JOURNAL).read_bytes()
+    before = (replayed / store.JOURNAL).read_bytes()
     (here / "linked").symlink_to(here / "results")
     assert "original's folder" in refused(capsys, "run", "--from", "results/a", "--name", "a")
     assert "original's folder" in refused(capsys, "run", "--from", "results/a", "--name", "a", "--out", "linked")
@@ -339,7 +339,7 @@ def test_the_originals_folder_is_not_written_into(replayed: Path, here: Path, ca
     assert "holds another run" in refused(capsys, "run", "--from", "copied.yaml", "--name", "a")
     (replayed / "manifest.yaml").unlink()
     assert "holds another run" in refused(capsys, "run", "--from", "copied.yaml", "--name", "a")
-    assert (replayed / records.JOURNAL).read_bytes() == before
+    assert (replayed / store.JOURNAL).read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -419,7 +419,7 @@ def test_a_manifest_that_is_not_there_is_no_file_or_is_no_text(here: Path, capsy
 def test_a_manifest_that_says_what_cannot_be(replayed: Path, here: Path, capsys, changes: dict[str, Any], said: str):
     path = edited(replayed, **changes)
     assert said in refused(capsys, "run", "--from", str(path))
-    assert not (here / "results" / "a-again" / records.JOURNAL).exists()
+    assert not (here / "results" / "a-again" / store.JOURNAL).exists()
     assert sorted(os.listdir(here)) == ["results"]
 
 

@@ -11,16 +11,16 @@ import pytest
 from made_up import alive_pids, checked, eventually, kill, said, search_of, shares, start, timed_table
 from optuna.trial import TrialState
 
-from gamsearch.runs import processes as crew
-from gamsearch.study import recovery as requeue
-from gamsearch.study import store as records
-from gamsearch.strategy.allowance import Allowance
+from gamsearch.runs import processes
+from gamsearch.study import recovery
+from gamsearch.study import store
+from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.errors import OptionError
-from gamsearch.evaluation import Budget
+from gamsearch.evaluation import TrialBudget
 from gamsearch.training.replay import ReplayEvaluator, ReplayTable
 from gamsearch.metrics import metric_named
-from gamsearch.study.claims import Peers
-from gamsearch.study.workers import MISSED, PREFIX, Roster, lost, owner
+from gamsearch.study.claims import TrialClaims
+from gamsearch.study.workers import MISSED, PREFIX, WorkerRegistry, lost, owner
 from gamsearch.strategy.loop import Plan, search
 from gamsearch.space.search_space import SearchSpace
 
@@ -28,7 +28,7 @@ from gamsearch.space.search_space import SearchSpace
 class Quiet:
     """A progress that shows nothing."""
 
-    def started(self, number, label, used, allowance): ...
+    def started(self, number, label, used, search_budget): ...
 
     def epoch(self, epoch, epochs, metrics): ...
 
@@ -49,19 +49,19 @@ def undisturbed(tmp_path_factory) -> list[str]:
     """The front that one worker finds which nothing happens to."""
     here = tmp_path_factory.mktemp("undisturbed")
     assert start(here, *search_of(here, *timed_table(here, "[4, 6, 9]", 0.0))).wait(120) == 0, said(here)
-    return checked(records.load(here / "results" / "a"), SIZE)
+    return checked(store.load(here / "results" / "a"), SIZE)
 
 
 def open_study(here: Path) -> optuna.Study:
     folder = here / "results" / "a"
-    eventually(lambda: (folder / records.JOURNAL).exists() and records.exists(folder))
-    eventually(lambda: b'"open":true' in (folder / records.JOURNAL).read_bytes())
-    return records.load(folder)
+    eventually(lambda: (folder / store.JOURNAL).exists() and store.exists(folder))
+    eventually(lambda: b'"open":true' in (folder / store.JOURNAL).read_bytes())
+    return store.load(folder)
 
 
 def test_three_workers_share_a_search_and_find_what_one_finds(tmp_path, little, undisturbed):
     assert start(tmp_path, *search_of(tmp_path, *little, "--workers", 3)).wait(180) == 0, said(tmp_path)
-    study = records.load(tmp_path / "results" / "a")
+    study = store.load(tmp_path / "results" / "a")
     assert checked(study, SIZE) == undisturbed
     assert len(shares(study)) == 3
     assert said(tmp_path).count(f"all {SIZE} architectures of the space are known") >= 3
@@ -79,27 +79,27 @@ def test_workers_that_are_killed_again_and_again_lose_and_double_nothing(tmp_pat
             kill(rng.choice(pids))
             killed += 1
     assert run.wait(180) == 0, said(tmp_path)
-    study = records.load(tmp_path / "results" / "a")
+    study = store.load(tmp_path / "results" / "a")
     assert checked(study, SIZE) == undisturbed
     assert killed >= 2
-    marked = [t for t in records.trials(study, TrialState.FAIL) if "vanished" in t.user_attrs.get("reason", "")]
-    retried = [t.user_attrs["retry_of"] for t in records.trials(study) if "retry_of" in t.user_attrs]
+    marked = [t for t in store.trials(study, TrialState.FAIL) if "vanished" in t.user_attrs.get("reason", "")]
+    retried = [t.user_attrs["retry_of"] for t in store.trials(study) if "retry_of" in t.user_attrs]
     assert {t.number for t in marked} <= set(retried)
 
 
 def test_a_run_that_is_killed_leaves_workers_that_end_after_their_epoch_and_goes_on(tmp_path, little, undisturbed):
     run = start(tmp_path, *search_of(tmp_path, *little, "--workers", 2))
     study = open_study(tmp_path)
-    eventually(lambda: len(alive_pids(study)) == 2 and len(records.trials(study, TrialState.COMPLETE)) >= 3)
+    eventually(lambda: len(alive_pids(study)) == 2 and len(store.trials(study, TrialState.COMPLETE)) >= 3)
     worker = next(pid for pid in alive_pids(study) if pid != run.pid)
     run.kill()
     run.wait()
     eventually(lambda: worker not in alive_pids(study))
     assert "left after its epoch" in said(tmp_path)
-    left = len(records.trials(study, TrialState.COMPLETE))
+    left = len(store.trials(study, TrialState.COMPLETE))
     assert left < SIZE
     assert start(tmp_path, *search_of(tmp_path, *little)).wait(120) == 0, said(tmp_path)
-    assert checked(records.load(tmp_path / "results" / "a"), SIZE) == undisturbed
+    assert checked(store.load(tmp_path / "results" / "a"), SIZE) == undisturbed
 
 
 def test_a_worker_can_join_later_and_leaves_on_sigterm(tmp_path, little, undisturbed):
@@ -107,14 +107,14 @@ def test_a_worker_can_join_later_and_leaves_on_sigterm(tmp_path, little, undistu
     study = open_study(tmp_path)
     worker = start(tmp_path, "worker", "results/a")
     eventually(
-        lambda: any(owner(t) for t in records.trials(study, TrialState.COMPLETE)) and len(alive_pids(study)) == 2
+        lambda: any(owner(t) for t in store.trials(study, TrialState.COMPLETE)) and len(alive_pids(study)) == 2
     )
     eventually(lambda: len(shares(study)) == 2)
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(30) == 0
     assert "left after its epoch" in said(tmp_path)
     assert run.wait(120) == 0
-    assert checked(records.load(tmp_path / "results" / "a"), SIZE) == undisturbed
+    assert checked(store.load(tmp_path / "results" / "a"), SIZE) == undisturbed
 
 
 def test_a_second_run_in_the_folder_is_refused_and_disturbs_nothing(tmp_path, little):
@@ -124,7 +124,7 @@ def test_a_second_run_in_the_folder_is_refused_and_disturbs_nothing(tmp_path, li
     assert second.wait(60) == 2
     assert "is in use by another run" in said(tmp_path)
     assert run.wait(120) == 0
-    checked(records.load(tmp_path / "results" / "a"), SIZE)
+    checked(store.load(tmp_path / "results" / "a"), SIZE)
 
 
 @pytest.mark.parametrize("folder, says", [("results/none", "there is no study"), ("results/a/../none", "there is no")])
@@ -139,7 +139,7 @@ def test_a_worker_with_other_versions_or_another_table_is_refused(tmp_path, litt
     table, space = little
     assert start(tmp_path, *search_of(tmp_path, table, space, "--trials", 3)).wait(60) == 0
     folder = tmp_path / "results" / "a"
-    study = records.load(folder)
+    study = store.load(folder)
     settings = study.user_attrs["settings"]
     study.set_user_attr("settings", {**settings, "versions": {**settings["versions"], "numpy": "1.2.3"}})
     assert start(tmp_path, "worker", folder).wait(30) == 2
@@ -153,7 +153,7 @@ def test_a_worker_with_other_versions_or_another_table_is_refused(tmp_path, litt
 # liveness ------------------------------------------------------------------------------------------------------------
 @pytest.fixture
 def study(tmp_path: Path) -> optuna.Study:
-    return records.create(tmp_path, [metric_named("map50_95"), metric_named("latency_ms")], {"settings": {}})
+    return store.create(tmp_path, [metric_named("map50_95"), metric_named("latency_ms")], {"settings": {}})
 
 
 def running(study: optuna.Study, worker: str) -> optuna.Trial:
@@ -168,77 +168,77 @@ def test_a_worker_of_another_machine_is_dead_when_its_beat_stands_still(tmp_path
     far = {"pid": 1, "host": "elsewhere", "device": "0", "beat": 5, "task": ""}
     study.set_user_attr(PREFIX + "0" * 12, far)
     trial = running(study, "0" * 12)
-    with Roster(study, tmp_path, "cpu", beat_s=0.05) as roster:
+    with WorkerRegistry(study, tmp_path, "cpu", beat_s=0.05) as registry:
         for beat in range(MISSED + 3):  # as long as it beats it is alive, however often it is looked at
             study.set_user_attr(PREFIX + "0" * 12, {**far, "beat": 6 + beat})
-            assert roster.alive("0" * 12)
+            assert registry.alive("0" * 12)
             time.sleep(0.06)
-        assert requeue.release_interrupted(study, roster) == 0
-        eventually(lambda: not roster.alive("0" * 12), 5)
-        assert [t.number for t in lost(study, roster)] == [trial.number]
-        assert requeue.release_interrupted(study, roster) == 1
-        assert requeue.release_interrupted(study, roster) == 0
-    old, new = records.trials(study)
+        assert recovery.release_interrupted(study, registry) == 0
+        eventually(lambda: not registry.alive("0" * 12), 5)
+        assert [t.number for t in lost(study, registry)] == [trial.number]
+        assert recovery.release_interrupted(study, registry) == 1
+        assert recovery.release_interrupted(study, registry) == 0
+    old, new = store.trials(study)
     assert old.state == TrialState.FAIL and old.user_attrs["reason"].startswith("lost")
     assert new.state == TrialState.WAITING and new.user_attrs["retry_of"] == old.number
 
 
 def test_looks_in_quick_succession_are_one_look(tmp_path, study):
     study.set_user_attr(PREFIX + "0" * 12, {"pid": 1, "host": "elsewhere", "beat": 5})
-    with Roster(study, tmp_path, "cpu", beat_s=60) as roster:
-        assert all(roster.alive("0" * 12) for _ in range(100))
+    with WorkerRegistry(study, tmp_path, "cpu", beat_s=60) as registry:
+        assert all(registry.alive("0" * 12) for _ in range(100))
 
 
 def test_the_lock_tells_at_once_on_one_machine(tmp_path, study):
-    with Roster(study, tmp_path, "cpu") as roster:
-        with Roster(study, tmp_path, "cpu", leads=False) as other:
-            assert roster.alive(other.own) and other.alive(roster.own) and other.leaders() == [roster.own]
-            assert roster.leaders() == []
-        assert not roster.alive(other.own)
+    with WorkerRegistry(study, tmp_path, "cpu") as registry:
+        with WorkerRegistry(study, tmp_path, "cpu", leads=False) as other:
+            assert registry.alive(other.own) and other.alive(registry.own) and other.leaders() == [registry.own]
+            assert registry.leaders() == []
+        assert not registry.alive(other.own)
 
 
 def test_a_candidate_that_seems_to_kill_its_workers_is_recorded_as_failed(tmp_path, study):
-    with Roster(study, tmp_path, "cpu") as roster:
-        for n in range(requeue.LOSSES):
+    with WorkerRegistry(study, tmp_path, "cpu") as registry:
+        for n in range(recovery.LOSSES):
             trial = running(study, f"{n:012x}")
             assert trial.user_attrs.get("retry_of") == (trial.number - 1 if n else None)
-            requeue.release_interrupted(study, roster)
-    reasons = [t.user_attrs["reason"] for t in records.trials(study)]
-    assert [r.partition(":")[0] for r in reasons] == ["lost"] * (requeue.LOSSES - 1) + ["error"]
+            recovery.release_interrupted(study, registry)
+    reasons = [t.user_attrs["reason"] for t in store.trials(study)]
+    assert [r.partition(":")[0] for r in reasons] == ["lost"] * (recovery.LOSSES - 1) + ["error"]
 
 
 def test_the_repeat_of_a_lost_trial_does_not_give_way_to_it(tmp_path, study):
     """Whoever ended the lost trial was killed between enqueuing the repeat and telling that the trial is over."""
-    with Roster(study, tmp_path, "cpu") as roster:
+    with WorkerRegistry(study, tmp_path, "cpu") as registry:
         dead = running(study, "0" * 12)
         dead.set_user_attr("key", "0123456789ab")
         study.enqueue_trial(dead.params, user_attrs={"retry_of": dead.number})
         repeat, other = study.ask(), study.ask()
-        assert Peers(study, roster).claim(repeat, "0123456789ab") is None
-        assert Peers(study, roster).claim(other, "0123456789ab") == dead.number
+        assert TrialClaims(study, registry).claim(repeat, "0123456789ab") is None
+        assert TrialClaims(study, registry).claim(other, "0123456789ab") == dead.number
 
 
 def test_a_worker_that_was_taken_for_dead_goes_on_with_something_else(tmp_path):
     """As after a long time without the storage: its trial was ended and enqueued again by others."""
     table, space_file = timed_table(tmp_path, "[4, 6]", 0.0)
-    study = records.create(tmp_path, [metric_named("map50_95"), metric_named("latency_ms")], {"settings": {}})
+    study = store.create(tmp_path, [metric_named("map50_95"), metric_named("latency_ms")], {"settings": {}})
 
     class Cut(ReplayEvaluator):
         done = False
 
         def evaluate(self, architecture, budget, report):
-            busy = records.trials(study, TrialState.RUNNING)[0]
+            busy = store.trials(study, TrialState.RUNNING)[0]
             if not self.done and busy.number >= 3:
                 self.done = True
                 study.enqueue_trial(busy.params, user_attrs={"retry_of": busy.number})
                 study.tell(busy.number, state=TrialState.FAIL)
             return super().evaluate(architecture, budget, report)
 
-    plan = Plan(SearchSpace.load(space_file), Budget(3), Allowance(50), "brute", 1)
-    with Roster(study, tmp_path, "cpu") as roster:
-        search(study, plan, Cut(ReplayTable.read(table)), Quiet(), roster)
+    plan = Plan(SearchSpace.load(space_file), TrialBudget(3), SearchBudget(50), "brute", 1)
+    with WorkerRegistry(study, tmp_path, "cpu") as registry:
+        search(study, plan, Cut(ReplayTable.read(table)), Quiet(), registry)
     assert checked(study, 9)
-    assert len(records.trials(study, TrialState.FAIL)) == 1
+    assert len(store.trials(study, TrialState.FAIL)) == 1
 
 
 def test_two_repeats_of_one_lost_trial_are_told_apart(study):
@@ -247,25 +247,25 @@ def test_two_repeats_of_one_lost_trial_are_told_apart(study):
     for _ in range(2):
         study.enqueue_trial({}, user_attrs={"retry_of": first.number})
     one, two = study.ask(), study.ask()
-    assert requeue.superfluous(study, one) is None
-    assert requeue.superfluous(study, two) == one.number
+    assert recovery.superfluous(study, one) is None
+    assert recovery.superfluous(study, two) == one.number
 
 
 # places --------------------------------------------------------------------------------------------------------------
 def test_each_of_several_devices_gets_a_worker_that_sees_it_alone():
-    found = crew.places("0,2", 1, {}, 8)
+    found = processes.slots("0,2", 1, {}, 8)
     assert [(p.device, p.environment) for p in found] == [
         ("0", {"CUDA_VISIBLE_DEVICES": "0"}),
         ("0", {"CUDA_VISIBLE_DEVICES": "2"}),
     ]
-    given = crew.places("0,1", 1, {"CUDA_VISIBLE_DEVICES": "6,GPU-abc"}, 8)
+    given = processes.slots("0,1", 1, {"CUDA_VISIBLE_DEVICES": "6,GPU-abc"}, 8)
     assert [p.environment["CUDA_VISIBLE_DEVICES"] for p in given] == ["6", "GPU-abc"]
 
 
 def test_workers_on_one_device_divide_the_cores():
-    assert crew.places("cpu", 1, {}, 8) == [crew.Place("cpu", {})]
-    assert crew.places("cpu", 3, {}, 8) == [crew.Place("cpu", {"OMP_NUM_THREADS": "2"})] * 3
-    assert crew.places("cpu", 2, {"OMP_NUM_THREADS": "5"}, 8) == [crew.Place("cpu", {})] * 2
+    assert processes.slots("cpu", 1, {}, 8) == [processes.Slot("cpu", {})]
+    assert processes.slots("cpu", 3, {}, 8) == [processes.Slot("cpu", {"OMP_NUM_THREADS": "2"})] * 3
+    assert processes.slots("cpu", 2, {"OMP_NUM_THREADS": "5"}, 8) == [processes.Slot("cpu", {})] * 2
 
 
 @pytest.mark.parametrize(
@@ -274,4 +274,4 @@ def test_workers_on_one_device_divide_the_cores():
 )
 def test_impossible_devices_are_refused(device, workers, environment):
     with pytest.raises(OptionError):
-        crew.places(device, workers, environment, 8)
+        processes.slots(device, workers, environment, 8)

@@ -13,7 +13,7 @@ import pytest
 from optuna.trial import TrialState
 
 import gamsearch as gamsearch_package
-from gamsearch.study import store as records
+from gamsearch.study import store
 
 SMALL = ["--imgsz", "64", "--batch", "4", "--epochs", "1", "--baseline-epochs", "1", "--noise-seeds", "2"]
 
@@ -56,12 +56,12 @@ def _states(folder: Path) -> list[tuple[str, str]]:
     import shutil
     import tempfile
 
-    if not (folder / records.JOURNAL).exists():
+    if not (folder / store.JOURNAL).exists():
         return []
     with tempfile.TemporaryDirectory() as copy:
-        shutil.copy(folder / records.JOURNAL, copy)
+        shutil.copy(folder / store.JOURNAL, copy)
         try:
-            rows = records.table(records.load(Path(copy)))
+            rows = store.table(store.load(Path(copy)))
             return list(zip(rows["state"], rows["label"], strict=True))
         except Exception:
             return []
@@ -78,8 +78,8 @@ def _wait_for(condition, process: subprocess.Popen, seconds: float = 240) -> Non
 @pytest.fixture(scope="module")
 def resumed(search, home: Path) -> tuple[subprocess.CompletedProcess, Path, dict]:
     words, folder = search
-    before = records.load(folder)
-    baseline = records.baseline_trial(before).user_attrs["measurement"]
+    before = store.load(folder)
+    baseline = store.baseline_trial(before).user_attrs["measurement"]
     seeds = before.user_attrs.get("baseline_seeds")
     return gamsearch(*words, cwd=home), folder, {"baseline": baseline, "seeds": seeds}
 
@@ -88,29 +88,29 @@ def test_a_killed_search_is_resumed_and_finishes(resumed):
     done, folder, _ = resumed
     assert done.returncode == 0, done.stderr
     assert "(resumed)" in done.stdout and "2 candidates were evaluated" in done.stdout
-    rows = records.table(records.load(folder))
+    rows = store.table(store.load(folder))
     assert rows[rows["state"] == "complete"]["label"].tolist().count("baseline") == 1
     assert sum(rows["state"] == "complete") == 3 and rows["key"][rows["state"] == "complete"].is_unique
 
 
 def test_what_was_recorded_before_the_kill_is_unchanged_and_not_measured_again(resumed):
     _, folder, before = resumed
-    study = records.load(folder)
-    assert records.baseline_trial(study).user_attrs["measurement"] == before["baseline"]
+    study = store.load(folder)
+    assert store.baseline_trial(study).user_attrs["measurement"] == before["baseline"]
     assert study.user_attrs["baseline_seeds"] == before["seeds"]
 
 
 def test_the_killed_trial_is_marked_interrupted_and_stands_in_the_queue_again(resumed):
-    study = records.load(resumed[1])
-    killed = [t for t in records.trials(study) if records.interrupted(t)]
-    again = [t for t in records.trials(study) if t.user_attrs.get("retry_of") is not None]
+    study = store.load(resumed[1])
+    killed = [t for t in store.trials(study) if store.interrupted(t)]
+    again = [t for t in store.trials(study) if t.user_attrs.get("retry_of") is not None]
     assert [t.number for t in killed] == [again[0].user_attrs["retry_of"]] and len(again) == 1
     assert again[0].system_attrs["fixed_params"] == killed[0].params
 
 
 def candidates(folder: Path) -> list:
     """The complete trials but the baseline."""
-    complete = records.trials(records.load(folder), TrialState.COMPLETE)
+    complete = store.trials(store.load(folder), TrialState.COMPLETE)
     return [trial for trial in complete if trial.user_attrs["label"] != "baseline"]
 
 
@@ -122,7 +122,7 @@ def test_every_candidate_inherited_the_whole_baseline(resumed):
 
 def test_the_run_leaves_a_table_a_page_and_a_picture(resumed):
     folder = resumed[1]
-    states = records.table(records.load(folder))["state"].tolist()
+    states = store.table(store.load(folder))["state"].tolist()
     assert pd.read_csv(folder / "trials.csv")["state"].tolist() == [s for s in states if s != "waiting"]
     assert (folder / "pareto.png").stat().st_size > 10_000
     page = (folder / "report.html").read_text(encoding="utf-8")
@@ -146,11 +146,11 @@ def test_resuming_needs_no_option_but_the_name(resumed, home: Path, tiny_data: P
 
 def test_resuming_with_other_settings_is_refused_and_nothing_is_lost(resumed, home: Path):
     folder = resumed[1]
-    before = (folder / records.JOURNAL).read_bytes()
+    before = (folder / store.JOURNAL).read_bytes()
     done = gamsearch("run", "--name", "killed", "--epochs", "3", cwd=home)
     assert done.returncode == 2
     assert "was made with --epochs 1, not 3" in done.stderr and len(done.stderr.strip().splitlines()) == 1
-    assert (folder / records.JOURNAL).read_bytes() == before
+    assert (folder / store.JOURNAL).read_bytes() == before
 
 
 def test_a_second_run_in_the_same_folder_is_refused(resumed, home: Path):
@@ -175,7 +175,7 @@ def test_other_settings_are_refused_from_the_first_epoch_of_the_baseline_stage_o
 def test_a_run_whose_trainings_had_another_recipe_is_not_gone_on_with(resumed, tmp_path: Path):
     folder = tmp_path / "results" / "older"
     shutil.copytree(resumed[1], folder)
-    study = records.load(folder)
+    study = store.load(folder)
     prints = dict(study.user_attrs["fingerprints"])
     assert prints.pop("recipe").startswith("optimizer AdamW, lr0 0.001, ")
     for recipe, sentence in ({}, "recorded by an earlier gamsearch"), ({"recipe": "another"}, "the recipe changed"):

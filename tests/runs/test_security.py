@@ -18,20 +18,20 @@ import torch
 import yaml
 
 from gamsearch.runs import export
-from gamsearch.models import register as publish
-from gamsearch.study import store as records
+from gamsearch.models import register
+from gamsearch.study import store
 from gamsearch.training.baseline import read_baseline, read_model, start_model, write_checkpoint
 from gamsearch.models.checkpoint import open_checkpoint
 from gamsearch.cli.main import main
 from gamsearch.space.detector import Detector
 from gamsearch.errors import ModelError, OptionError, RunError
-from gamsearch.training import resume as pause
+from gamsearch.training import resume
 from gamsearch.training.recipe import check_overrides
 from gamsearch.runs.worker import recorded_space
 from gamsearch.files import refuse_links
 from gamsearch.reporting.html_page import page
 from gamsearch.reporting.tables import write_csv
-from gamsearch.study.storages import settle
+from gamsearch.study.storages import configure_storage
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 SMALL = ["--epochs", "1", "--baseline-epochs", "1", "--imgsz", "64", "--batch", "4", "--noise-seeds", "1"]
@@ -76,8 +76,8 @@ def test_what_ultralytics_saved_opens_without_trust_and_is_what_ultralytics_open
 
     YOLO(name).save(tmp_path / "stock.pt")
     ours = open_checkpoint(tmp_path / "stock.pt")
-    assert same(ours, publish.load_checkpoint(tmp_path / "stock.pt"))
-    assert ours.names[0] == "0" or ours.names == publish.load_checkpoint(tmp_path / "stock.pt").names
+    assert same(ours, register.load_checkpoint(tmp_path / "stock.pt"))
+    assert ours.names[0] == "0" or ours.names == register.load_checkpoint(tmp_path / "stock.pt").names
 
 
 def test_a_head_that_ultralytics_widened_comes_back_as_wide(tmp_path):
@@ -87,7 +87,7 @@ def test_a_head_that_ultralytics_widened_comes_back_as_wide(tmp_path):
     stock, weights = read_model(str(tmp_path / "eighty.pt"))
     write_checkpoint(start_model(stock, weights, {0: "a", 1: "b"}, 0), tmp_path / "two.pt", {})
     ours = read_baseline(tmp_path / "two.pt")
-    assert same(ours, publish.load_checkpoint(tmp_path / "two.pt"))
+    assert same(ours, register.load_checkpoint(tmp_path / "two.pt"))
     assert ours.names == {0: "a", 1: "b"} and ours.model[-1].nc == 2
 
 
@@ -124,7 +124,7 @@ def test_trust_is_asked_for_again_by_every_command(tmp_path, tiny_data, monkeypa
     words = ["run", "--data", str(tiny_data), "--model", "old.pt", "--baseline-epochs", "0", "--name", "old"]
     assert main(words) == 2 and "--trust-checkpoint" in capsys.readouterr().err
     assert main([*words, "--trust-checkpoint"]) == 2 and "knows 2 classes" in capsys.readouterr().err
-    assert not list(Path("results").rglob(records.JOURNAL))
+    assert not list(Path("results").rglob(store.JOURNAL))
 
 
 def test_other_torch_code_finds_its_safe_globals_as_they_were(tmp_path):
@@ -135,13 +135,13 @@ def test_other_torch_code_finds_its_safe_globals_as_they_were(tmp_path):
 
 
 def test_what_was_kept_of_a_training_is_not_unpickled(tmp_path, ran):
-    torch.save({**dict.fromkeys(pause.KEPT, 1), "more": Payload(ran)}, tmp_path / "kept.pt")
-    assert pause.read(tmp_path / "kept.pt", 1) is None
-    torch.save(dict.fromkeys(pause.KEPT, 1), tmp_path / "kept.pt")
-    kept = pause.read(tmp_path / "kept.pt", 1)
+    torch.save({**dict.fromkeys(resume.KEPT, 1), "more": Payload(ran)}, tmp_path / "kept.pt")
+    assert resume.read(tmp_path / "kept.pt", 1) is None
+    torch.save(dict.fromkeys(resume.KEPT, 1), tmp_path / "kept.pt")
+    kept = resume.read(tmp_path / "kept.pt", 1)
     assert kept is not None
     with pytest.raises(RunError, match="does not fit"):
-        pause.restore(types.SimpleNamespace(model=detector()), kept)
+        resume.restore(types.SimpleNamespace(model=detector()), kept)
     assert not ran.exists()
 
 
@@ -213,7 +213,7 @@ def test_payloads_in_a_run_folder_are_not_run(shared, ran, capsys):
         assert main(command) == 2
         assert "baseline.pt" in capsys.readouterr().err
     (shared / "baseline" / "baseline.pt").unlink()
-    torch.save({**dict.fromkeys(pause.KEPT, 1), "more": Payload(ran)}, shared / "baseline" / "kept.pt")
+    torch.save({**dict.fromkeys(resume.KEPT, 1), "more": Payload(ran)}, shared / "baseline" / "kept.pt")
     assert main(["run", "--out", str(shared.parent), "--name", "one"]) in (0, 2)
     assert not ran.exists()
 
@@ -221,7 +221,7 @@ def test_payloads_in_a_run_folder_are_not_run(shared, ran, capsys):
 def test_code_in_a_recorded_detector_is_not_run(shared, ran, capsys):
     yaml = {**YOLOV8N.yaml, "activation": f"__import__('pathlib').Path({str(ran)!r}).touch()"}
     line = {"op_code": 2, "worker_id": "x", "study_id": 0, "user_attr": {"detector": {"name": "yolov8n", "yaml": yaml}}}
-    with (shared / records.JOURNAL).open("a") as file:
+    with (shared / store.JOURNAL).open("a") as file:
         file.write(json.dumps(line) + "\n")
     assert main(["report", str(shared)]) == 0
     assert main(["export", str(shared), "--trial", "0"]) == 2 and "activation" in capsys.readouterr().err
@@ -252,16 +252,16 @@ SCRIPT = "<script>alert(1)</script>"
 def test_nothing_from_a_study_gets_into_html_csv_or_a_terminal_as_a_command(finished, tmp_path):
     folder = tmp_path / "odd"
     folder.mkdir()
-    text = (finished / records.JOURNAL).read_text()
+    text = (finished / store.JOURNAL).read_text()
     text = re.sub(r'"label":"GAM[^"]*"', f'"label":"=cmd|{SCRIPT}\\\\u001b[2J"', text)
-    (folder / records.JOURNAL).write_text(text)
+    (folder / store.JOURNAL).write_text(text)
     odd = {f"{SCRIPT}": SCRIPT, "hardware": SCRIPT, "storage": "postgresql://me:secret@host/db", "command": SCRIPT}
-    before = records.snapshot(folder).user_attrs["settings"]
+    before = store.snapshot(folder).user_attrs["settings"]
     for name, value in {"settings": {**before, **odd}, "baseline_stage": {SCRIPT: SCRIPT}}.items():
         line = {"op_code": 2, "worker_id": "x", "study_id": 0, "user_attr": {name: value}}
-        with (folder / records.JOURNAL).open("a") as file:
+        with (folder / store.JOURNAL).open("a") as file:
             file.write(json.dumps(line) + "\n")
-    record = records.record(records.snapshot(folder), SCRIPT)
+    record = store.record(store.snapshot(folder), SCRIPT)
     written = page(record)
     assert SCRIPT not in written and "alert(1)" in written
     assert "secret" not in written
@@ -305,7 +305,7 @@ def small(row: list[Any], **more: Any) -> dict[str, Any]:
 )
 def test_a_model_yaml_neither_fetches_nor_drowns_nor_breaks(offline, yaml, says):
     with pytest.raises(ModelError, match=says):
-        publish.build(yaml, nc=1)
+        register.build(yaml, nc=1)
 
 
 def test_a_checkpoint_whose_modules_stand_twice_in_each_other_is_given_up(tmp_path):
@@ -338,7 +338,7 @@ def test_no_file_outside_is_written_through_a_link_in_the_folder(tmp_path, name)
     with pytest.raises(RunError, match="link out of the run's folder"):
         refuse_links(run)
     with pytest.raises(RunError, match="link out of the run's folder"):
-        settle(run, f"sqlite:///{tmp_path}/x.db", "run")
+        configure_storage(run, f"sqlite:///{tmp_path}/x.db", "run")
     assert not victim.exists()
 
 

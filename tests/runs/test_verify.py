@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gamsearch.study import store as records
+from gamsearch.study import store
 from gamsearch.training.baseline import start_model
 from gamsearch.cli.main import main
 from gamsearch.training.dataset import DataSet
@@ -35,7 +35,7 @@ def verified(home: Path) -> Path:
 
 
 def recorded(folder: Path) -> dict:
-    return records.load(folder).user_attrs["verification"]
+    return store.load(folder).user_attrs["verification"]
 
 
 def test_finalist_baseline_and_the_next_scale_are_trained_at_the_same_seeds(verified):
@@ -55,12 +55,12 @@ def test_finalist_baseline_and_the_next_scale_are_trained_at_the_same_seeds(veri
 def test_the_trainings_begin_at_the_original_weights_not_at_the_brief_runs(verified, tiny_data, monkeypatch):
     """A training of no learning rate leaves the weights where it began: at those that the seed alone draws."""
     shutil.copytree(verified, verified.parent / "still")
-    study = records.load(verified.parent / "still")
+    study = store.load(verified.parent / "still")
     study.set_user_attr("verification", {})
     still = ["--train", "lr0=0.0", "--train", "warmup_epochs=0.0"]
     shutil.rmtree(verified.parent / "still" / "verify")
     assert main(["verify", str(verified.parent / "still"), "--top", "1", "--seeds", "2", "--epochs", "1", *still]) == 0
-    key = records.baseline_trial(study).user_attrs["key"]
+    key = store.baseline_trial(study).user_attrs["key"]
     kept = torch.load(verified.parent / "still" / "verify" / "weights" / f"{key}-seed1.pt", weights_only=True)
     start = start_model(Detector.load("yolov8n"), None, DataSet.read(tiny_data).names, seed=1).state_dict()
     learnt = [name for name in start if name.endswith("conv.weight")]
@@ -70,7 +70,7 @@ def test_the_trainings_begin_at_the_original_weights_not_at_the_brief_runs(verif
 def test_on_other_hardware_than_the_search_latency_is_measured_by_what_suits_it(verified):
     folder = verified.parent / "from-a-gpu"
     shutil.copytree(verified, folder)
-    study = records.load(folder)
+    study = store.load(folder)
     study.set_user_attr("settings", {**study.user_attrs["settings"], "hardware": "a GPU", "latency": "cudagraph"})
     study.set_user_attr("verification", {})
     shutil.rmtree(folder / "verify")

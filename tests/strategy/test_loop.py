@@ -9,30 +9,29 @@ from pathlib import Path
 
 import optuna
 import pytest
+from gamsearch.strategy.search_budget import SearchBudget
 from optuna.trial import TrialState
 
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, RunError
-from gamsearch.evaluation import Budget
+from gamsearch.evaluation import TrialBudget
 from gamsearch.metrics import metric_named
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import Limit, SearchSpace
-from gamsearch.strategy.allowance import Allowance
 from gamsearch.strategy.loop import Plan, search
-from gamsearch.strategy.stopping import NAMED
-from gamsearch.study import recovery as requeue
-from gamsearch.study import store as records
+from gamsearch.strategy.stopping import STOPPING
+from gamsearch.study import recovery, store
 from gamsearch.training.replay import ReplayEvaluator, ReplayTable
 
 YOLOV8N = Detector.load("yolov8n")
 SMALL = SearchSpace.load("gam-small", YOLOV8N)
-BUDGET = Budget(epochs=3, imgsz=160, batch=8, seed=0)
+BUDGET = TrialBudget(epochs=3, imgsz=160, batch=8, seed=0)
 
 
 class Foreseeing:
     """The half of an evaluator that most of these tests do not change."""
 
-    def foresee(self, architecture):
+    def predict_costs(self, architecture):
         return {name: value for name, value in figures(architecture).items() if not name.startswith("map")}
 
 
@@ -42,7 +41,7 @@ class Quiet:
     def __init__(self):
         self.outcomes: dict[int, str] = {}
 
-    def started(self, number, label, used, allowance): ...
+    def started(self, number, label, used, search_budget): ...
 
     def epoch(self, epoch, epochs, metrics): ...
 
@@ -79,23 +78,23 @@ def evaluator(tmp_path: Path) -> ReplayEvaluator:
 
 def new_study(folder: Path, space: SearchSpace = SMALL) -> optuna.Study:
     folder.mkdir(exist_ok=True)
-    return records.create(folder, [metric_named(m) for m in space.objectives], {"settings": {}})
+    return store.create(folder, [metric_named(m) for m in space.objectives], {"settings": {}})
 
 
 def run(study: optuna.Study, evaluator, trials: int = 6, space: SearchSpace = SMALL, **plan) -> tuple[str, Quiet]:
     progress = Quiet()
-    chosen = Plan(space, BUDGET, Allowance(trials), **{"sampler": "random", "noise_seeds": 1, **plan})
+    chosen = Plan(space, BUDGET, SearchBudget(trials), **{"sampler": "random", "noise_seeds": 1, **plan})
     return search(study, chosen, evaluator, progress), progress
 
 
 def keys(study: optuna.Study, state: TrialState = TrialState.COMPLETE) -> list[str]:
-    return [t.user_attrs["key"] for t in records.trials(study, state) if "recalled_from" not in t.user_attrs]
+    return [t.user_attrs["key"] for t in store.trials(study, state) if "recalled_from" not in t.user_attrs]
 
 
 def test_trial_0_is_the_baseline_and_hand_placements_come_next(tmp_path, evaluator):
     study = new_study(tmp_path / "run")
     run(study, evaluator, trials=3)
-    rows = records.table(study)
+    rows = store.table(study)
     assert rows["label"].iloc[0] == "baseline" and not rows["anchor"].iloc[0]
     assert rows[rows["anchor"]]["label"].tolist() == ["GAM@4 r4", "GAM@6 r4", "GAM@9 r4"]
 
@@ -132,12 +131,12 @@ def test_brute_evaluates_every_architecture_of_a_small_space_once_and_stops(tmp_
 def test_a_repeat_is_answered_from_the_record_and_told_neither_fail_nor_trained(tmp_path, evaluator):
     study = new_study(tmp_path / "run")
     run(study, evaluator, trials=2)
-    first = records.trials(study)[1]
+    first = store.trials(study)[1]
     study.enqueue_trial(first.params)
     run(study, evaluator, trials=12)
-    repeat = next(t for t in records.trials(study) if t.user_attrs.get("recalled_from") == 1)
+    repeat = next(t for t in store.trials(study) if t.user_attrs.get("recalled_from") == 1)
     assert (repeat.state, repeat.values) == (TrialState.COMPLETE, first.values)
-    assert not records.table(study).set_index("number").loc[repeat.number, "on_front"]
+    assert not store.table(study).set_index("number").loc[repeat.number, "on_front"]
 
 
 def test_a_failed_candidate_is_recorded_with_its_reason_and_the_search_goes_on(tmp_path, evaluator):
@@ -152,12 +151,12 @@ def test_a_failed_candidate_is_recorded_with_its_reason_and_the_search_goes_on(t
 
     study = new_study(tmp_path / "run")
     _, progress = run(study, NanAtOne(), trials=5)
-    failed = records.trials(study, TrialState.FAIL)
+    failed = store.trials(study, TrialState.FAIL)
     assert [t.user_attrs["reason"] for t in failed] == ["nan: the training loss is not finite in epoch 1"]
     assert "not finite" in progress.outcomes[failed[0].number]
     study.enqueue_trial(SMALL.encode(victim))
     run(study, NanAtOne(), trials=7)
-    again = [t for t in records.trials(study) if t.user_attrs.get("key") == victim.key]
+    again = [t for t in store.trials(study) if t.user_attrs.get("key") == victim.key]
     assert again[0].state == TrialState.FAIL
     assert {t.state for t in again[1:]} == {TrialState.PRUNED}  # known: neither tried again nor told FAIL
 
@@ -183,7 +182,7 @@ def test_a_baseline_that_fails_ends_the_run_since_nothing_can_be_compared(tmp_pa
 
 
 def test_a_baseline_that_failed_or_was_interrupted_comes_first_when_the_run_goes_on(tmp_path, evaluator):
-    class Stopping(Foreseeing):
+    class StoppingSettings(Foreseeing):
         def __init__(self, error):
             self.error = error
 
@@ -193,12 +192,12 @@ def test_a_baseline_that_failed_or_was_interrupted_comes_first_when_the_run_goes
     study = new_study(tmp_path / "run")
     for error in (KeyboardInterrupt(), CandidateFailed("out_of_memory", "another process holds the memory")):
         with pytest.raises((KeyboardInterrupt, RunError)):
-            run(study, Stopping(error))
-    again = records.load(tmp_path / "run")
+            run(study, StoppingSettings(error))
+    again = store.load(tmp_path / "run")
     run(again, evaluator, trials=3)
-    rows = records.table(again)
+    rows = store.table(again)
     assert rows[rows["state"] == "complete"]["label"].tolist()[0] == "baseline"
-    record = records.record(again, "run")
+    record = store.record(again, "run")
     assert record.baseline["number"] == 2 and "baseline" not in record.candidates["label"].tolist()
     assert len(keys(again)) == 4
 
@@ -238,13 +237,13 @@ def test_a_limit_refuses_before_training_and_says_by_how_much(tmp_path, evaluato
     limited = replace(SMALL, limits=(Limit("params_m", "+20%"),))  # 3.0 M -> 3.6 M: a single r4 (+1.0) is too much
     study = new_study(tmp_path / "run", limited)
     run(study, Counting(), trials=5, space=limited)
-    refused = [t for t in records.trials(study, TrialState.PRUNED) if "rule" not in t.user_attrs["reason"]]
+    refused = [t for t in store.trials(study, TrialState.PRUNED) if "rule" not in t.user_attrs["reason"]]
     assert refused and all("params_m" in t.user_attrs["reason"] for t in refused)
     assert all("r4" not in label for label in trained)
     assert all(t.constraints["limit:params_m"] > 0 for t in refused if "recalled_from" not in t.user_attrs)
     assert all(not t.user_attrs["feasible"] for t in refused)
-    assert all(t.user_attrs["feasible"] for t in records.trials(study, TrialState.COMPLETE))
-    assert {t.number for t in study.best_trials} <= {t.number for t in records.trials(study, TrialState.COMPLETE)}
+    assert all(t.user_attrs["feasible"] for t in store.trials(study, TrialState.COMPLETE))
+    assert {t.number for t in study.best_trials} <= {t.number for t in store.trials(study, TrialState.COMPLETE)}
 
 
 @pytest.mark.parametrize("sampler", ["auto", "tpe", "nsga2", "random", "brute"])
@@ -253,7 +252,7 @@ def test_every_sampler_lives_with_rules_and_limits(tmp_path, evaluator, sampler)
     study = new_study(tmp_path / "run", limited)
     run(study, evaluator, trials=14, space=limited, sampler=sampler)
     names = {"rules", "limit:params_m", "limit:latency_ms"}
-    assert all(set(t.constraints) == names for t in records.trials(study, TrialState.COMPLETE, TrialState.PRUNED))
+    assert all(set(t.constraints) == names for t in store.trials(study, TrialState.COMPLETE, TrialState.PRUNED))
     assert len(keys(study)) > 10
 
 
@@ -261,7 +260,7 @@ def test_rules_refuse_without_evaluating(tmp_path, evaluator):
     single = SearchSpace.load("gam-demo", YOLOV8N)
     study = new_study(tmp_path / "run", single)
     run(study, evaluator, trials=20, space=single)
-    broken = [t for t in records.trials(study, TrialState.PRUNED) if t.user_attrs["reason"].startswith("rule")]
+    broken = [t for t in store.trials(study, TrialState.PRUNED) if t.user_attrs["reason"].startswith("rule")]
     assert broken and all("built" not in t.user_attrs for t in broken)
 
 
@@ -278,12 +277,12 @@ def test_a_search_resumed_after_an_interruption_retries_that_trial_and_loses_non
     study = new_study(tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
         run(study, Interrupted(), trials=8)
-    stopped = records.trials(study)[3].user_attrs["key"]
+    stopped = store.trials(study)[3].user_attrs["key"]
     assert len(keys(study)) == 3
-    again = records.load(tmp_path / "run")
+    again = store.load(tmp_path / "run")
     run(again, evaluator, trials=8)
     assert stopped in keys(again) and len(keys(again)) == len(set(keys(again))) == 9
-    assert [t.state for t in records.trials(again)].count(TrialState.FAIL) == 1
+    assert [t.state for t in store.trials(again)].count(TrialState.FAIL) == 1
 
 
 def test_a_trial_that_a_killed_process_left_running_is_released_and_enqueued_again(tmp_path, evaluator):
@@ -291,8 +290,8 @@ def test_a_trial_that_a_killed_process_left_running_is_released_and_enqueued_aga
     run(study, evaluator, trials=2)
     orphan = study.ask()
     wanted = SMALL.sample(orphan.suggest_int)
-    assert requeue.release_interrupted(study) == 1
-    assert requeue.release_interrupted(study) == 0  # once is enough
+    assert recovery.release_interrupted(study) == 1
+    assert recovery.release_interrupted(study) == 0  # once is enough
     run(study, evaluator, trials=30, sampler="random")
     assert wanted.key in keys(study)
 
@@ -301,10 +300,10 @@ def test_a_journal_cut_off_in_the_middle_of_a_write_is_repaired(tmp_path, evalua
     study = new_study(tmp_path / "run")
     run(study, evaluator, trials=4)
     known = keys(study)
-    journal = tmp_path / "run" / records.JOURNAL
+    journal = tmp_path / "run" / store.JOURNAL
     journal.write_bytes(journal.read_bytes() + b'{"op_code": 8, "trial_id": 4, "us')
-    assert records.repair_torn_line(tmp_path / "run") and not records.repair_torn_line(tmp_path / "run")
-    again = records.load(tmp_path / "run")
+    assert store.repair_torn_line(tmp_path / "run") and not store.repair_torn_line(tmp_path / "run")
+    again = store.load(tmp_path / "run")
     run(again, evaluator, trials=6)
     assert keys(again)[: len(known)] == known and len(keys(again)) == 7
 
@@ -312,7 +311,7 @@ def test_a_journal_cut_off_in_the_middle_of_a_write_is_repaired(tmp_path, evalua
 def test_gains_are_paired_differences_to_trial_0(tmp_path, evaluator):
     study = new_study(tmp_path / "run")
     run(study, evaluator, trials=4)
-    rows = records.table(study)
+    rows = store.table(study)
     assert rows["map50_95_gain"].iloc[0] == 0.0
     expected = rows["map50_95"] - figures(SMALL.baseline)["map50_95"]
     assert (rows["map50_95_gain"] - expected).abs().max() < 1e-12
@@ -333,7 +332,7 @@ def test_the_noise_of_the_baseline_is_measured_at_other_seeds_once(tmp_path, eva
     run(study, Noisy(), trials=2, noise_seeds=3)
     run(study, Noisy(), trials=4, noise_seeds=3)
     assert seen == [0, 1, 2]
-    record = records.record(study, "run")
+    record = store.record(study, "run")
     assert [s["seed"] for s in record.baseline_seeds] == [0, 1, 2] and record.noise.seeds == 3
 
 
@@ -349,7 +348,7 @@ def test_the_best_candidate_is_confirmed_at_the_seeds_it_was_not_chosen_at_and_o
 
     study = new_study(tmp_path / "run")
     run(study, Noisy(), trials=6, noise_seeds=5)
-    record = records.record(study, "run")
+    record = store.record(study, "run")
     best = record.candidates.iloc[0]
     assert [seed for key, seed in seen if key == best["key"]] == [0, 1, 2, 3, 4]
     architecture = Architecture.from_dict(best["architecture"])
@@ -364,14 +363,14 @@ def test_the_best_candidate_is_confirmed_at_the_seeds_it_was_not_chosen_at_and_o
 def test_the_planted_effect_is_found_within_a_third_of_the_space(tmp_path, evaluator):
     study = new_study(tmp_path / "run")
     run(study, evaluator, trials=10, sampler="gp")
-    best = records.record(study, "run").best
+    best = store.record(study, "run").best
     assert "GAM@4" in best["label"]
 
 
 def test_the_front_has_no_dominated_member_and_contains_the_baseline_when_nothing_is_cheaper(tmp_path, evaluator):
     study = new_study(tmp_path / "run")
     run(study, evaluator, trials=12)
-    rows = records.table(study)
+    rows = store.table(study)
     front = rows[rows["on_front"]]
     assert 0 in front["number"].tolist()
     for _, a in front.iterrows():
@@ -386,7 +385,7 @@ def test_two_hundred_recorded_trials_cost_little_per_ask(tmp_path, evaluator):
     run(study, evaluator, trials=20)
     begun = time.process_time()
     for _ in range(100):
-        study.enqueue_trial(records.trials(study)[1].params)
+        study.enqueue_trial(store.trials(study)[1].params)
     run(study, evaluator, trials=21)
     assert (time.process_time() - begun) / 100 < 0.2
 
@@ -417,7 +416,7 @@ def test_a_table_that_is_none_is_refused_in_one_sentence(tmp_path):
 )
 def test_epochs_that_nobody_reads_are_not_validated(tmp_path, evaluator, sampler, stopping, validated):
     study = new_study(tmp_path / "run")
-    run(study, evaluator, trials=2, sampler=sampler, stopping=NAMED[stopping], noise_seeds=2)
+    run(study, evaluator, trials=2, sampler=sampler, stopping=STOPPING[stopping], noise_seeds=2)
     complete = [t.user_attrs for t in study.get_trials() if t.state == TrialState.COMPLETE]
     assert {len(own["curve"]) for own in complete} == {validated}
     assert {own["epochs_trained"] for own in complete} == {3}

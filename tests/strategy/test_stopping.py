@@ -10,23 +10,22 @@ from functools import partial
 import numpy as np
 import optuna
 import pytest
+from gamsearch.strategy.search_budget import SearchBudget
 from optuna.trial import TrialState
 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import OptionError, RunError
-from gamsearch.evaluation import Budget
+from gamsearch.evaluation import TrialBudget
 from gamsearch.metrics import metric_named
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy import proposals
-from gamsearch.strategy.allowance import Allowance
-from gamsearch.strategy.freeze_thaw import Thaw
+from gamsearch.strategy.freeze_thaw import FreezeThaw
 from gamsearch.strategy.loop import Plan, search
-from gamsearch.strategy.stopping import NAMED, Judge, optimistic, stopping_named
+from gamsearch.strategy.stopping import STOPPING, StoppingPolicy, optimistic, stopping_named
 from gamsearch.strategy.surrogate import Features, Observation, Surrogate, Surrogates
-from gamsearch.study import recovery as requeue
-from gamsearch.study import store as records
-from gamsearch.study.history import Evidence
+from gamsearch.study import recovery, store
+from gamsearch.study.history import History
 from gamsearch.training.replay import ReplayEvaluator, ReplayTable
 
 SPACE = SearchSpace.load("gam-small", Detector.load("yolov8n"))
@@ -68,23 +67,23 @@ def evaluator() -> ReplayEvaluator:
 
 
 class Quiet:
-    def started(self, number, label, used, allowance): ...
+    def started(self, number, label, used, search_budget): ...
     def epoch(self, epoch, epochs, metrics): ...
     def ended(self, number, outcome, gain): ...
 
 
 def new_study(folder) -> optuna.Study:
     folder.mkdir()
-    return records.create(folder, [metric_named(m) for m in OBJECTIVES], {"settings": {}})
+    return store.create(folder, [metric_named(m) for m in OBJECTIVES], {"settings": {}})
 
 
-def run(study, sampler: str, stopping: str, allowance: Allowance, with_=None, seed: int = 0) -> str:
-    plan = Plan(SPACE, Budget(EPOCHS), allowance, sampler, 1, NAMED[stopping], seed)
+def run(study, sampler: str, stopping: str, search_budget: SearchBudget, with_=None, seed: int = 0) -> str:
+    plan = Plan(SPACE, TrialBudget(EPOCHS), search_budget, sampler, 1, STOPPING[stopping], seed)
     return search(study, plan, with_ or evaluator(), Quiet())
 
 
 def front_of(study: optuna.Study) -> set[str]:
-    frame = records.table(study)
+    frame = store.table(study)
     return set(frame[frame["on_front"]]["key"])
 
 
@@ -100,16 +99,16 @@ TRUE_FRONT = {
 
 def test_the_thaw_sampler_finds_the_whole_front_for_a_third_of_the_epochs_that_training_everything_costs(tmp_path):
     study = new_study(tmp_path / "run")
-    run(study, "thaw", "default", Allowance(220, "epochs"))
+    run(study, "thaw", "default", SearchBudget(220, "epochs"))
     assert front_of(study) == TRUE_FRONT
-    assert Evidence(study).update().spent < 240 < 32 * EPOCHS / 2
+    assert History(study).update().spent < 240 < 32 * EPOCHS / 2
 
 
 @pytest.mark.parametrize(("sampler", "stopping"), [("thaw", "default"), ("tpe", "default"), ("tpe", "aggressive")])
 def test_complete_means_the_whole_budget_and_all_else_says_why_it_stopped(tmp_path, sampler, stopping):
     study = new_study(tmp_path / "run")
-    run(study, sampler, stopping, Allowance(300, "epochs"))
-    own = [t for t in records.trials(study) if "recalled_from" not in t.user_attrs and "key" in t.user_attrs]
+    run(study, sampler, stopping, SearchBudget(300, "epochs"))
+    own = [t for t in store.trials(study) if "recalled_from" not in t.user_attrs and "key" in t.user_attrs]
     stopped = [t for t in own if t.state == TrialState.PRUNED and "stop" in t.user_attrs]
     assert stopped
     for trial in own:
@@ -120,7 +119,7 @@ def test_complete_means_the_whole_budget_and_all_else_says_why_it_stopped(tmp_pa
         assert trial.user_attrs["reason"] == stop["reason"] and stop["epoch"] in (0, 2, 6, 18)
         assert len(trial.user_attrs.get("curve", [])) == stop["epoch"]
         if not stop["paused"]:
-            by = records.trials(study)[stop["by"]].user_attrs["measurement"]["metrics"]
+            by = store.trials(study)[stop["by"]].user_attrs["measurement"]["metrics"]
             assert by["map50_95"] >= stop["bound"] and by["latency_ms"] <= trial.user_attrs["built"]["latency_ms"]
 
 
@@ -137,19 +136,19 @@ def test_a_paused_training_goes_on_where_it_was_and_every_epoch_is_trained_once(
             return super().evaluate(architecture, budget, listen)
 
     study = new_study(tmp_path / "run")
-    run(study, sampler, stopping, Allowance(300, "epochs"), Counting(evaluator().table))
-    resumed = [t for t in records.trials(study) if "resumes" in t.user_attrs]
+    run(study, sampler, stopping, SearchBudget(300, "epochs"), Counting(evaluator().table))
+    resumed = [t for t in store.trials(study) if "resumes" in t.user_attrs]
     assert resumed and set(trained.values()) <= {0, 1}
-    counted = sum(t.user_attrs.get("epochs_trained", 0) for t in records.trials(study))
+    counted = sum(t.user_attrs.get("epochs_trained", 0) for t in store.trials(study))
     assert counted == sum(trained.values())
-    assert Evidence(study).update().spent == counted - EPOCHS  # the baseline's are not the candidates'
+    assert History(study).update().spent == counted - EPOCHS  # the baseline's are not the candidates'
 
 
 def test_a_search_that_was_stopped_between_trials_goes_on_with_the_same_knowledge(tmp_path):
     whole, parts = new_study(tmp_path / "whole"), new_study(tmp_path / "parts")
-    run(whole, "thaw", "default", Allowance(260, "epochs"))
+    run(whole, "thaw", "default", SearchBudget(260, "epochs"))
     for limit in (60, 130, 260):
-        run(parts, "thaw", "default", Allowance(limit, "epochs"))
+        run(parts, "thaw", "default", SearchBudget(limit, "epochs"))
     assert front_of(parts) == front_of(whole) == TRUE_FRONT
 
 
@@ -162,14 +161,14 @@ def test_the_baseline_and_every_so_manyth_candidate_are_never_stopped(tmp_path, 
         for key, row in table.rows.items()
     }
     study = new_study(tmp_path / "run")
-    run(study, "random", stopping, Allowance(400, "epochs"), ReplayEvaluator(replace(table, rows=rows)))
+    run(study, "random", stopping, SearchBudget(400, "epochs"), ReplayEvaluator(replace(table, rows=rows)))
     first: dict[str, optuna.trial.FrozenTrial] = {}
-    for trial in records.trials(study):
+    for trial in store.trials(study):
         if trial.user_attrs.get("epochs_trained"):
             first.setdefault(trial.user_attrs["key"], trial)
     baseline, *begun = first.values()
     assert baseline.user_attrs["label"] == "baseline" and baseline.state == TrialState.COMPLETE
-    setting = NAMED[stopping]
+    setting = STOPPING[stopping]
     assert len(begun) > setting.probe + 1
     for number, trial in list(enumerate(begun))[setting.least :]:  # before that there is no bound
         spared = number % setting.probe == 0
@@ -178,45 +177,45 @@ def test_the_baseline_and_every_so_manyth_candidate_are_never_stopped(tmp_path, 
 
 def test_a_hopeless_candidate_is_screened_before_its_first_epoch_and_a_promising_one_is_not(tmp_path):
     study = new_study(tmp_path / "run")
-    run(study, "random", "off", Allowance(16))
-    evidence = Evidence(study).update()
+    run(study, "random", "off", SearchBudget(16))
+    history = History(study).update()
     objectives = tuple(metric_named(name) for name in OBJECTIVES)
-    judge = Judge(NAMED["default"], objectives, Surrogates(SPACE), noise=0.001)
+    policy = StoppingPolicy(STOPPING["default"], objectives, Surrogates(SPACE), noise=0.001)
 
     def screened(*placements: tuple[int, int]):
         architecture = Architecture.of(
             "yolov8n", [Placement(site, "GAM", (("rate", rate),)) for site, rate in placements]
         )
-        return judge.screen(evidence, architecture, {"latency_ms": latency(architecture)}, EPOCHS)
+        return policy.screen(history, architecture, {"latency_ms": latency(architecture)}, EPOCHS)
 
     stop = screened((9, 4))  # loses 0.03 and is slower than the baseline
     assert stop.epoch == 0 and not stop.paused and stop.reason.startswith("screened before training: at best")
-    dominating = records.trials(study)[stop.by].user_attrs["measurement"]["metrics"]
-    assert dominating["map50_95"] >= stop.bound > evidence.baseline.curve[EPOCHS]["map50_95"] - 0.03
+    dominating = store.trials(study)[stop.by].user_attrs["measurement"]["metrics"]
+    assert dominating["map50_95"] >= stop.bound > history.baseline.curve[EPOCHS]["map50_95"] - 0.03
     assert screened((4, 4)) is None and screened((4, 4), (15, 4)) is None
     few = new_study(tmp_path / "few")
-    run(few, "random", "off", Allowance(14))
-    evidence = Evidence(few).update()
+    run(few, "random", "off", SearchBudget(14))
+    history = History(few).update()
     assert screened((9, 4)) is None
 
 
 def test_a_paused_training_that_another_worker_has_taken_up_is_not_promoted_again(tmp_path):
-    study, stopping = new_study(tmp_path / "run"), NAMED["aggressive"]
+    study, stopping = new_study(tmp_path / "run"), STOPPING["aggressive"]
 
     def waiting() -> list[Architecture]:
-        return [SPACE.decode(t.system_attrs["fixed_params"]) for t in records.trials(study, TrialState.WAITING)]
+        return [SPACE.decode(t.system_attrs["fixed_params"]) for t in store.trials(study, TrialState.WAITING)]
 
     def paused() -> set[str]:
-        return {key for key, known in Evidence(study).update().known.items() if known.paused}
+        return {key for key, known in History(study).update().known.items() if known.paused}
 
     for limit in range(20, 300, 2):  # until it ends with a promotion that waits
-        run(study, "random", "aggressive", Allowance(limit, "epochs"))
+        run(study, "random", "aggressive", SearchBudget(limit, "epochs"))
         if {a.key for a in waiting()} & paused():
             break
     (promoted,) = waiting()
-    plan = Plan(SPACE, Budget(EPOCHS, rungs=stopping.rungs(EPOCHS)), Allowance(1), "random", 1, stopping)
-    judge = Judge(stopping, records.objectives_of(study), Surrogates(SPACE))
-    promote = partial(proposals.enqueue_promoted, study, plan, Evidence(study), judge)
+    plan = Plan(SPACE, TrialBudget(EPOCHS, rungs=stopping.rungs(EPOCHS)), SearchBudget(1), "random", 1, stopping)
+    policy = StoppingPolicy(stopping, store.objectives_of(study), Surrogates(SPACE))
+    promote = partial(proposals.enqueue_promoted, study, plan, History(study), policy)
     taken = study.ask()  # whose key is not set yet
     promote()
     assert promoted.key in paused() and promoted not in waiting()
@@ -233,38 +232,43 @@ def test_what_the_report_says_of_foreseen_latencies_is_how_far_off_they_were(tmp
     class Off(ReplayEvaluator):
         """Foresees 2 % too much."""
 
-        def foresee(self, architecture):
-            figures = super().foresee(architecture)
+        def predict_costs(self, architecture):
+            figures = super().predict_costs(architecture)
             return {name: value * (1.02 if name.startswith("latency") else 1) for name, value in figures.items()}
 
     study = new_study(tmp_path / "run")
-    run(study, "thaw", "default", Allowance(220, "epochs"), Off(evaluator().table))
-    said = records.record(study, "run").foresight()
+    run(study, "thaw", "default", SearchBudget(220, "epochs"), Off(evaluator().table))
+    said = store.record(study, "run").prediction_error()
     assert "its error was 2.0 % (median), 2.0 % at most" in said
 
 
 def test_off_trains_everything_to_the_end(tmp_path):
     study = new_study(tmp_path / "run")
-    why = run(study, "thaw", "off", Allowance(7))
+    why = run(study, "thaw", "off", SearchBudget(7))
     assert why == "7 candidates were evaluated"
-    assert {t.state for t in records.trials(study) if "key" in t.user_attrs} == {TrialState.COMPLETE}
+    assert {t.state for t in store.trials(study) if "key" in t.user_attrs} == {TrialState.COMPLETE}
 
 
 def test_other_objectives_are_never_stopped_by_a_bound_on_map50_95(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
-    study = records.create(folder, [metric_named(m) for m in ("map50", "latency_ms")], {"settings": {}})
+    study = store.create(folder, [metric_named(m) for m in ("map50", "latency_ms")], {"settings": {}})
     plan = Plan(
-        SPACE.with_objectives(("map50", "latency_ms")), Budget(EPOCHS), Allowance(14), "tpe", 1, NAMED["aggressive"]
+        SPACE.with_objectives(("map50", "latency_ms")),
+        TrialBudget(EPOCHS),
+        SearchBudget(14),
+        "tpe",
+        1,
+        STOPPING["aggressive"],
     )
     search(study, plan, evaluator(), Quiet())
-    assert all("stop" not in t.user_attrs for t in records.trials(study))
+    assert all("stop" not in t.user_attrs for t in store.trials(study))
 
 
 def test_rungs_are_a_factor_of_three_apart_and_begin_at_a_tenth():
-    assert NAMED["default"].rungs(20) == (2, 6, 18)
-    assert NAMED["default"].rungs(5) == (1, 3)
-    assert NAMED["default"].rungs(1) == () == NAMED["off"].rungs(20)
+    assert STOPPING["default"].rungs(20) == (2, 6, 18)
+    assert STOPPING["default"].rungs(5) == (1, 3)
+    assert STOPPING["default"].rungs(1) == () == STOPPING["off"].rungs(20)
     with pytest.raises(OptionError, match="did you mean 'default'"):
         stopping_named("defalt")
 
@@ -297,15 +301,17 @@ def test_the_surrogate_predicts_pairs_from_single_placements_and_knows_what_it_d
 
 def test_what_promises_most_is_found_without_weighing_everything(tmp_path):
     study = new_study(tmp_path / "run")
-    run(study, "thaw", "default", Allowance(100, "epochs"))
-    evidence, objectives = Evidence(study).update(), tuple(metric_named(name) for name in OBJECTIVES)
-    rungs = NAMED["default"].rungs(EPOCHS)
-    thaw = Thaw(SPACE, objectives, EPOCHS, rungs, evaluator().foresee, random.Random(0), Surrogates(SPACE))
-    pool = thaw._pool(evidence)
-    mean, sd = thaw._surrogate(evidence).predict(pool, EPOCHS)
-    alone = [thaw._promise(evidence, [a], mean[[i]], sd[[i]])[0] for i, a in enumerate(pool)]
-    together = thaw._promise(evidence, pool, mean, sd)
-    assert thaw.choose(evidence) == pool[int(np.argmax(alone))]
+    run(study, "thaw", "default", SearchBudget(100, "epochs"))
+    history, objectives = History(study).update(), tuple(metric_named(name) for name in OBJECTIVES)
+    rungs = STOPPING["default"].rungs(EPOCHS)
+    freeze_thaw = FreezeThaw(
+        SPACE, objectives, EPOCHS, rungs, evaluator().predict_costs, random.Random(0), Surrogates(SPACE)
+    )
+    pool = freeze_thaw._pool(history)
+    mean, sd = freeze_thaw._surrogate(history).predict(pool, EPOCHS)
+    alone = [freeze_thaw._promise(history, [a], mean[[i]], sd[[i]])[0] for i, a in enumerate(pool)]
+    together = freeze_thaw._promise(history, pool, mean, sd)
+    assert freeze_thaw.choose(history) == pool[int(np.argmax(alone))]
     assert together.max() == max(alone) > 0
     assert np.count_nonzero(together) < np.count_nonzero(alone)
 
@@ -342,7 +348,7 @@ def test_the_features_of_the_baseline_are_zero_and_no_two_architectures_share_th
     [("3h", 3, "hours"), ("90min", 1.5, "hours"), ("200epochs", 200, "epochs"), (" 1.5 H ", 1.5, "hours")],
 )
 def test_a_budget_is_a_time_or_a_number_of_epochs(text, amount, unit):
-    assert Allowance.parse(text) == Allowance(amount, unit)
+    assert SearchBudget.parse(text) == SearchBudget(amount, unit)
 
 
 def test_a_budget_in_hours_ends_the_search_when_the_trials_have_taken_so_long(tmp_path):
@@ -352,16 +358,16 @@ def test_a_budget_in_hours_ends_the_search_when_the_trials_have_taken_so_long(tm
             return super().evaluate(architecture, budget, report)
 
     study = new_study(tmp_path / "run")
-    run(study, "random", "off", Allowance(1 / 3600, "hours"), Slow(evaluator().table))
-    trained = [known for known in Evidence(study).update().candidates if known.curve]
-    assert Evidence(study).update().seconds >= 1
+    run(study, "random", "off", SearchBudget(1 / 3600, "hours"), Slow(evaluator().table))
+    trained = [known for known in History(study).update().candidates if known.curve]
+    assert History(study).update().seconds >= 1
     assert 1 <= len(trained) <= 10  # none begins once a second is used up
 
 
 @pytest.mark.parametrize("text", ["", "3", "h", "-2h", "0epochs", "3 days", "ten epochs"])
 def test_a_budget_that_is_neither_is_refused_in_one_sentence(text):
     with pytest.raises(OptionError, match="such as 3h, 90min or 200epochs"):
-        Allowance.parse(text)
+        SearchBudget.parse(text)
 
 
 class Forgetful(ReplayEvaluator):
@@ -374,20 +380,20 @@ class Forgetful(ReplayEvaluator):
 @pytest.mark.parametrize("stopping", ["default", "aggressive"])
 def test_a_training_whose_kept_state_is_lost_begins_again_and_the_search_still_ends(tmp_path, stopping):
     study = new_study(tmp_path / "run")
-    run(study, "thaw", stopping, Allowance(300, "epochs"), Forgetful(evaluator().table))
-    evidence = Evidence(study).update()
-    assert 300 <= evidence.spent < 300 + EPOCHS
-    again = Counter(t.user_attrs["key"] for t in records.trials(study) if "resumes" in t.user_attrs)
-    assert again and max(again.values()) <= len(NAMED["default"].rungs(EPOCHS))
-    for known in evidence.candidates:
+    run(study, "thaw", stopping, SearchBudget(300, "epochs"), Forgetful(evaluator().table))
+    history = History(study).update()
+    assert 300 <= history.spent < 300 + EPOCHS
+    again = Counter(t.user_attrs["key"] for t in store.trials(study) if "resumes" in t.user_attrs)
+    assert again and max(again.values()) <= len(STOPPING["default"].rungs(EPOCHS))
+    for known in history.candidates:
         assert sorted(known.curve) == list(range(1, known.epochs + 1))
 
 
 def test_a_trial_that_was_killed_between_noting_a_stop_and_telling_it_is_tried_again(tmp_path):
     study = new_study(tmp_path / "run")
-    run(study, "thaw", "default", Allowance(40, "epochs"))
+    run(study, "thaw", "default", SearchBudget(40, "epochs"))
     architecture = next(
-        a for a in SPACE.enumerate() if a.key not in Evidence(study).update().known and not a.is_baseline
+        a for a in SPACE.enumerate() if a.key not in History(study).update().known and not a.is_baseline
     )
     study.enqueue_trial(SPACE.encode(architecture))
     killed = study.ask()
@@ -396,9 +402,9 @@ def test_a_trial_that_was_killed_between_noting_a_stop_and_telling_it_is_tried_a
         killed.set_user_attr(name, value)
     killed.set_user_attr("architecture", architecture.to_dict())
     killed.set_user_attr("stop", {"reason": "paused after epoch 2", "epoch": 2, "paused": True})
-    assert requeue.release_interrupted(study) == 1
-    run(study, "thaw", "default", Allowance(80, "epochs"))
-    own = [t for t in records.trials(study) if t.user_attrs.get("key") == architecture.key]
+    assert recovery.release_interrupted(study) == 1
+    run(study, "thaw", "default", SearchBudget(80, "epochs"))
+    own = [t for t in store.trials(study) if t.user_attrs.get("key") == architecture.key]
     assert own[0].state == TrialState.FAIL and own[1].user_attrs["retry_of"] == own[0].number
     assert own[1].user_attrs["epochs_trained"] >= 2
 
@@ -411,21 +417,21 @@ def test_an_objective_that_is_no_number_is_a_failure_with_its_reason_and_not_tri
             return replace(measured, metrics={**measured.metrics, **({"map50_95": math.nan} if bad else {})})
 
     study = new_study(tmp_path / "run")
-    run(study, "thaw", "default", Allowance(160, "epochs"), NotANumber(evaluator().table))
-    failed = [t for t in records.trials(study) if t.state == TrialState.FAIL]
+    run(study, "thaw", "default", SearchBudget(160, "epochs"), NotANumber(evaluator().table))
+    failed = [t for t in store.trials(study) if t.state == TrialState.FAIL]
     assert failed and all(t.user_attrs["reason"].startswith("nan: an objective is not finite") for t in failed)
     assert len({t.user_attrs["key"] for t in failed}) == len(failed)
 
 
 def test_what_the_user_can_mend_ends_the_search_and_costs_no_candidate(tmp_path):
     class Unforeseeing(ReplayEvaluator):
-        def foresee(self, architecture):
+        def predict_costs(self, architecture):
             raise RunError("latency.json was measured elsewhere")
 
     study = new_study(tmp_path / "run")
     with pytest.raises(RunError, match="measured elsewhere"):
-        run(study, "thaw", "default", Allowance(100, "epochs"), Unforeseeing(evaluator().table))
-    run(study, "thaw", "default", Allowance(100, "epochs"))
-    failed = [t for t in records.trials(study) if t.state == TrialState.FAIL]
-    assert all(records.interrupted(t) for t in failed)
-    assert all(known.state != TrialState.FAIL for known in Evidence(study).update().candidates)
+        run(study, "thaw", "default", SearchBudget(100, "epochs"), Unforeseeing(evaluator().table))
+    run(study, "thaw", "default", SearchBudget(100, "epochs"))
+    failed = [t for t in store.trials(study) if t.state == TrialState.FAIL]
+    assert all(store.interrupted(t) for t in failed)
+    assert all(known.state != TrialState.FAIL for known in History(study).update().candidates)

@@ -14,8 +14,8 @@ from optuna.storages.journal import JournalFileBackend
 
 from gamsearch.architecture import Architecture
 from gamsearch.metrics import metric_named
-from gamsearch.study import store as records
-from gamsearch.study.history import Evidence
+from gamsearch.study import store
+from gamsearch.study.history import History
 from gamsearch.study.journal import Journal
 
 
@@ -111,11 +111,11 @@ def test_a_search_goes_on_after_the_disk_was_full(tmp_path):
     path = tmp_path / "results" / "a" / "study.journal"
     assert path.read_bytes().endswith(b"\n") and path.stat().st_size <= 20000
     assert start(tmp_path, *words).wait(120) == 0, said(tmp_path)
-    checked(records.load(path.parent), 9)
+    checked(store.load(path.parent), 9)
 
 
 def test_a_clock_that_jumps_does_not_use_up_a_budget_of_hours(tmp_path):
-    study = records.create(tmp_path, [metric_named("map50_95"), metric_named("latency_ms")], {"settings": {}})
+    study = store.create(tmp_path, [metric_named("map50_95"), metric_named("latency_ms")], {"settings": {}})
     architecture = Architecture.of("yolov8n", [])
     for days, took in ((-30, 60.0), (30, 120.0), (30, None)):
         begun = datetime(2026, 1, 1)
@@ -125,4 +125,4 @@ def test_a_clock_that_jumps_does_not_use_up_a_budget_of_hours(tmp_path):
         trial.datetime_start, trial.datetime_complete = begun, begun + timedelta(days=days)
         study.add_trial(trial)
     clocked = timedelta(days=30).total_seconds()  # of a record that is older than the counter
-    assert Evidence(study).update().seconds == pytest.approx(60 + 120 + clocked)
+    assert History(study).update().seconds == pytest.approx(60 + 120 + clocked)

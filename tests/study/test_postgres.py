@@ -13,7 +13,7 @@ from made_up import checked, eventually, said, search_of, shares, start, timed_t
 from optuna.trial import TrialState
 from support.ports import free_port
 
-from gamsearch.study import store as records
+from gamsearch.study import store
 
 pytest.importorskip("psycopg", reason="needs psycopg: pip install 'gamsearch[storage]'")
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
@@ -80,10 +80,10 @@ def test_four_workers_evaluate_forty_trials_once_each(tmp_path, server):
     assert run.wait(300) == 0, said(tmp_path)
     assert [worker.wait(60) for worker in others] == [0, 0], said(tmp_path)
     study = opened(tmp_path, server)
-    done = [t for t in records.trials(study, TrialState.COMPLETE) if "recalled_from" not in t.user_attrs]
+    done = [t for t in store.trials(study, TrialState.COMPLETE) if "recalled_from" not in t.user_attrs]
     assert len(done) == 41 and len({t.user_attrs["key"] for t in done}) == 41  # the baseline is the 41st
     assert len(shares(study)) == 4
-    assert not records.trials(study, TrialState.RUNNING, TrialState.FAIL)
+    assert not store.trials(study, TrialState.RUNNING, TrialState.FAIL)
     nowhere(tmp_path)
 
 
@@ -106,7 +106,7 @@ def test_real_trainings_share_a_server(tmp_path, server, tiny_data):
     given = ("--data", tiny_data, "--device", "cpu", "--workers", 2, "--storage", server.url)
     assert start(tmp_path, "run", *given, *sizes, *how).wait(400) == 0, said(tmp_path)
     study = opened(tmp_path, server)
-    done = [t for t in records.trials(study, TrialState.COMPLETE) if "recalled_from" not in t.user_attrs]
+    done = [t for t in store.trials(study, TrialState.COMPLETE) if "recalled_from" not in t.user_attrs]
     assert len(done) == 7 and len({t.user_attrs["key"] for t in done}) == 7
     assert len(shares(study)) == 2
     nowhere(tmp_path)
@@ -122,6 +122,6 @@ def opened(here: Path, server: Server):
     """The study, with the password from the environment as a user without --storage would give it."""
     os.environ["GAMSEARCH_STORAGE"] = server.url
     try:
-        return records.load(here / "results" / "a")
+        return store.load(here / "results" / "a")
     finally:
         del os.environ["GAMSEARCH_STORAGE"]

@@ -12,11 +12,10 @@ from support.ports import free_port
 
 from gamsearch.errors import OptionError, RunError
 from gamsearch.runs.run import refuse_second_leader
-from gamsearch.study import artifacts, storages
-from gamsearch.study import store as records
+from gamsearch.study import artifacts, storages, store
 from gamsearch.study.artifacts import Artifacts
-from gamsearch.study.storages import Address, Patient, settle
-from gamsearch.study.workers import PREFIX, Roster
+from gamsearch.study.storages import Address, RetryingStorage, configure_storage
+from gamsearch.study.workers import PREFIX, WorkerRegistry
 
 SECRET = "p:w@d/7"
 URL = f"postgresql://me:{SECRET}@localhost:1/none"
@@ -47,10 +46,10 @@ def test_the_password_comes_from_the_option_or_the_environment(tmp_path, monkeyp
     assert Address.of(tmp_path).url == URL
     monkeypatch.delenv(storages.VARIABLE)
     with pytest.raises(RunError, match="is in postgresql://me@localhost:1/none, not in sqlite:///x") as caught:
-        settle(tmp_path, "sqlite:///x.db", "mine")
+        configure_storage(tmp_path, "sqlite:///x.db", "mine")
     assert SECRET not in str(caught.value)
     with pytest.raises(RunError, match="cannot be reached|pip install"):
-        settle(tmp_path, URL, "mine")
+        configure_storage(tmp_path, URL, "mine")
     assert Address.of(tmp_path).url == URL
 
 
@@ -64,7 +63,7 @@ def test_a_damaged_note_is_refused(tmp_path, content):
 @pytest.mark.parametrize("url", ["x", "http://host", "postgresql://a b", "sqlite", "grpc:host:1", "file:///etc/passwd"])
 def test_what_is_no_storage_is_refused(tmp_path, url):
     with pytest.raises(OptionError, match="must be the URL of an Optuna storage"):
-        settle(tmp_path / "run", url, "run")
+        configure_storage(tmp_path / "run", url, "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -72,16 +71,16 @@ def test_a_storage_that_cannot_be_reached_is_refused_without_its_password(tmp_pa
     monkeypatch.setattr(storages, "CONNECT_S", 0.5)
     for url in (f"grpc://localhost:{free_port()}", f"sqlite:///{tmp_path}/none/x.db", URL):
         with pytest.raises(RunError) as caught:
-            settle(tmp_path / "run", url, "run")
+            configure_storage(tmp_path / "run", url, "run")
         assert SECRET not in str(caught.value)
         assert "cannot be reached" in str(caught.value) or "pip install" in str(caught.value)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_run_that_has_a_journal_keeps_it(tmp_path):
-    (tmp_path / records.JOURNAL).touch()
+    (tmp_path / store.JOURNAL).touch()
     with pytest.raises(RunError, match="leave --storage out"):
-        settle(tmp_path, f"sqlite:///{tmp_path}/x.db", "run")
+        configure_storage(tmp_path, f"sqlite:///{tmp_path}/x.db", "run")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +98,7 @@ def test_a_run_that_has_a_journal_keeps_it(tmp_path):
 )
 def test_no_form_of_a_url_shows_its_password(tmp_path, url):
     with pytest.raises((RunError, OptionError)) as caught:
-        settle(tmp_path / "run", url, "run")
+        configure_storage(tmp_path / "run", url, "run")
     assert "s3cret" not in str(caught.value)
     assert not (tmp_path / "run").exists()
 
@@ -127,7 +126,7 @@ class Interrupted(optuna.storages.InMemoryStorage):
 
 def test_lost_answers_are_asked_for_again(monkeypatch):
     monkeypatch.setattr(storages.time, "sleep", lambda seconds: None)
-    study = optuna.create_study(storage=Patient(Interrupted(), "memory"))
+    study = optuna.create_study(storage=RetryingStorage(Interrupted(), "memory"))
     for value in range(4):
         study.tell(study.ask(), float(value))
     assert [t.values for t in study.trials if t.state == TrialState.COMPLETE] == [[0.0], [1.0], [2.0], [3.0]]
@@ -138,13 +137,13 @@ def test_a_storage_that_stays_away_ends_in_one_sentence():
         def get_all_trials(self, *arguments, **named):
             raise ConnectionRefusedError("no route")
 
-    study = optuna.create_study(storage=Patient(Gone(), "postgresql://me:***@host/db", patience_s=0.1))
+    study = optuna.create_study(storage=RetryingStorage(Gone(), "postgresql://me:***@host/db", patience_s=0.1))
     with pytest.raises(RunError, match=r"postgresql://me:\*\*\*@host/db has not answered for 0 s"):
         study.get_trials()
 
 
 def test_mistakes_are_not_repeated():
-    study = optuna.create_study(storage=Patient(optuna.storages.InMemoryStorage(), "memory"))
+    study = optuna.create_study(storage=RetryingStorage(optuna.storages.InMemoryStorage(), "memory"))
     begun = time.monotonic()
     with pytest.raises(KeyError):
         optuna.load_study(study_name="none", storage=study._storage)
@@ -156,13 +155,13 @@ def test_files_are_handed_on_and_replaced(tmp_path):
     study = optuna.create_study()
     files = Artifacts(study, str(tmp_path / "store"))
     (tmp_path / "a").write_text("first")
-    files.give(tmp_path / "a", "weights/0123456789ab-seed0.pt")
+    files.upload(tmp_path / "a", "weights/0123456789ab-seed0.pt")
     (tmp_path / "a").write_text("second")
-    files.give(tmp_path / "a", "weights/0123456789ab-seed0.pt")
-    assert files.fetch("weights/0123456789ab-seed0.pt", tmp_path / "there" / "b")
+    files.upload(tmp_path / "a", "weights/0123456789ab-seed0.pt")
+    assert files.download("weights/0123456789ab-seed0.pt", tmp_path / "there" / "b")
     assert (tmp_path / "there" / "b").read_text() == "second"
     assert len(list((tmp_path / "store").iterdir())) == 1
-    assert not files.fetch("other", tmp_path / "c") and not (tmp_path / "c").exists()
+    assert not files.download("other", tmp_path / "c") and not (tmp_path / "c").exists()
 
 
 def test_a_place_that_only_the_study_names_is_not_used(tmp_path):
@@ -184,7 +183,7 @@ def test_an_identity_that_is_a_path_is_not_followed(tmp_path):
     study = optuna.create_study()
     study.set_user_attr("artifact:baseline/baseline.pt", "../secret")
     files = Artifacts(study, str(tmp_path / "store"))
-    assert not files.fetch("baseline/baseline.pt", tmp_path / "out")
+    assert not files.download("baseline/baseline.pt", tmp_path / "out")
 
 
 # whole searches ------------------------------------------------------------------------------------------------------
@@ -196,11 +195,11 @@ def test_a_worker_with_a_folder_of_its_own_takes_part_through_a_database(tmp_pat
     assert run.wait(180) == 0 and worker.wait(60) == 0, said(tmp_path)
     folder = tmp_path / "results" / "a"
     monkeypatch.setenv(storages.VARIABLE, url)
-    study = records.load(folder)
+    study = store.load(folder)
     monkeypatch.delenv(storages.VARIABLE)
     checked(study, 9)
     assert len(shares(study)) == 2
-    assert (folder / "report.html").exists() and not (folder / records.JOURNAL).exists()
+    assert (folder / "report.html").exists() and not (folder / store.JOURNAL).exists()
     assert start(tmp_path, "status", "results/a").wait(60) == 2  # nobody but the user says where to connect
     assert "if that storage is yours" in said(tmp_path)
     assert start(tmp_path, "status", "results/a", GAMSEARCH_STORAGE=url).wait(60) == 0
@@ -217,7 +216,7 @@ class Said(list):
 
 def test_a_second_run_on_the_same_study_from_another_folder_is_refused(tmp_path):
     study = optuna.create_study(storage=f"sqlite:///{tmp_path}/study.db")
-    first, second = (Roster(study, tmp_path / name, "cpu", beat_s=0.1) for name in ("one", "two"))
+    first, second = (WorkerRegistry(study, tmp_path / name, "cpu", beat_s=0.1) for name in ("one", "two"))
     with first, second, pytest.raises(RunError, match=r"led by another run \(process \d+ on .*, cpu\); wait for it"):
         refuse_second_leader(second, Said())
 
@@ -225,7 +224,7 @@ def test_a_second_run_on_the_same_study_from_another_folder_is_refused(tmp_path)
 def test_a_leader_that_died_elsewhere_is_waited_for(tmp_path):
     study = optuna.create_study()
     study.set_user_attr(PREFIX + "0" * 12, {"pid": 1, "host": "elsewhere", "beat": 5, "leads": True})
-    with Roster(study, tmp_path, "cpu", beat_s=0.1) as second:
+    with WorkerRegistry(study, tmp_path, "cpu", beat_s=0.1) as second:
         said = Said()
         refuse_second_leader(second, said)
         assert len(said) == 1 and second.leaders() == []
@@ -243,8 +242,8 @@ def test_two_machines_train_one_search_and_hand_on_their_weights(tmp_path, tiny_
     worker = start(tmp_path, "worker", "--storage", url, "--study", "a", *there)
     assert run.wait(240) == 0 and worker.wait(60) == 0, said(tmp_path)
     monkeypatch.setenv(storages.VARIABLE, url)
-    study = records.load(tmp_path / "results" / "a")
-    done = [t for t in records.trials(study, TrialState.COMPLETE) if "recalled_from" not in t.user_attrs]
+    study = store.load(tmp_path / "results" / "a")
+    done = [t for t in store.trials(study, TrialState.COMPLETE) if "recalled_from" not in t.user_attrs]
     assert len(shares(study)) == 2 and len(done) == 7
     assert len({t.user_attrs["key"] for t in done}) == 7
     wanted = {f"{t.user_attrs['key']}-seed0.pt" for t in done}
@@ -284,7 +283,7 @@ def test_a_search_goes_on_after_its_proxy_was_away(tmp_path, monkeypatch):
         server = start(tmp_path, *serve)
         assert run.wait(120) == 0, said(tmp_path)
         monkeypatch.setenv(storages.VARIABLE, f"grpc://localhost:{port}")
-        checked(records.load(tmp_path / "results" / "a"), 9)
+        checked(store.load(tmp_path / "results" / "a"), 9)
     finally:
         server.kill()
         server.wait()

@@ -57,8 +57,8 @@ def verified(gains: list[float], noise: float = 0.002, done: int = 5, scale_up: 
         trainings[row["key"]] = [training(s, gain + rng.normal(0, noise), row["latency_ratio"]) for s in seeds]
         names = ("key", "number", "label", "architecture")
         finalists.append({name: row[name] for name in names} | {"brief_gain": row["map50_95_gain"]})
-        around = {"difference": gain, "low": gain - 0.011, "high": gain + 0.012}
-        bootstrap[row["key"]] = {"seed": 0, "resamples": 1000, "map50_95": around, "map50": around}
+        context = {"difference": gain, "low": gain - 0.011, "high": gain + 0.012}
+        bootstrap[row["key"]] = {"seed": 0, "resamples": 1000, "map50_95": context, "map50": context}
     if scale_up is not None:
         trainings["scale-up"] = [training(s, scale_up + rng.normal(0, noise), 1.62) for s in range(done)]
     control = None if scale_up is None else {"name": "yolov8s", "model": "yolov8s.yaml"}

@@ -9,7 +9,7 @@ from support.devices import DEVICE
 from torch import nn
 
 from gamsearch.architecture import Architecture, Placement
-from gamsearch.evaluation import Budget
+from gamsearch.evaluation import TrialBudget
 from gamsearch.models import device as devices
 from gamsearch.models.candidate import build_candidate
 from gamsearch.models.device_lock import path_of
@@ -22,7 +22,7 @@ from gamsearch.training import batches
 from gamsearch.training.baseline import read_baseline, start_model, train_baseline
 from gamsearch.training.dataset import DataSet
 from gamsearch.training.evaluator import TrainingEvaluator
-from gamsearch.training.recipe import BRIEF, arguments
+from gamsearch.training.recipe import SHORT_TRAINING, arguments
 from gamsearch.training.trainer import LeanTrainer
 
 pytestmark = pytest.mark.skipif(DEVICE.type != "cuda", reason="needs GAMSEARCH_TEST_DEVICE=cuda:0")
@@ -31,7 +31,7 @@ YOLOV8N = Detector.load("yolov8n")
 STOCK = Architecture.of("yolov8n")
 GAM4 = Architecture.of("yolov8n", [Placement(4, "GAM", (("rate", 4),))])
 SIX = Architecture.of("yolov8n", [Placement(site, "GAM", (("rate", 4),)) for site in (2, 4, 6, 8, 15, 18)])
-BUDGET = Budget(epochs=2, imgsz=64, batch=4)
+BUDGET = TrialBudget(epochs=2, imgsz=64, batch=4)
 
 
 def silent(epoch, metrics): ...
@@ -114,7 +114,7 @@ def test_a_device_goes_by_its_uuid(gpu):
 def test_what_ranks_is_validated_in_fp32_however_it_was_trained(baseline, tiny_data, gpu, tmp_path):
     run = LeanTrainer(
         build_candidate(YOLOV8N, GAM4, baseline, 64).model,
-        arguments(BRIEF, BUDGET, tiny_data, gpu, tmp_path, {}),
+        arguments(SHORT_TRAINING, BUDGET, tiny_data, gpu, tmp_path, {}),
         silent,
     )
     run.train()
@@ -125,9 +125,9 @@ def test_what_ranks_is_validated_in_fp32_however_it_was_trained(baseline, tiny_d
 
 def test_memory_that_runs_out_halves_the_batch_and_the_next_trial_has_all_of_it(evaluator, gpu):
     """Really: the process may have only what the trial with half the batch needs, and a little."""
-    trials, roomy = evaluator(), Budget(epochs=1, imgsz=640, batch=12)
+    trials, roomy = evaluator(), TrialBudget(epochs=1, imgsz=640, batch=12)
     total = torch.cuda.get_device_properties(gpu).total_memory
-    needs = {batch: peak_of(trials, Budget(epochs=1, imgsz=640, batch=batch), gpu) for batch in (6, 12)}
+    needs = {batch: peak_of(trials, TrialBudget(epochs=1, imgsz=640, batch=batch), gpu) for batch in (6, 12)}
     try:
         torch.cuda.set_per_process_memory_fraction((needs[6] + 0.5 * (needs[12] - needs[6])) / total, gpu)
         measured = trials.evaluate(GAM4, roomy, silent)

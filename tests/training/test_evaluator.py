@@ -15,7 +15,7 @@ from torch import nn
 import gamsearch
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import CandidateFailed
-from gamsearch.evaluation import Budget, Paused
+from gamsearch.evaluation import Paused, TrialBudget
 from gamsearch.models.candidate import build_candidate, fresh_parameters
 from gamsearch.space.detector import Detector
 from gamsearch.training import evaluator as training
@@ -23,13 +23,13 @@ from gamsearch.training.baseline import kept_in, read_baseline, start_model, tra
 from gamsearch.training.batch_norm import reestimate_statistics
 from gamsearch.training.dataset import DataSet
 from gamsearch.training.evaluator import TrainingEvaluator
-from gamsearch.training.recipe import BRIEF, arguments
+from gamsearch.training.recipe import SHORT_TRAINING, arguments
 from gamsearch.training.trainer import FRESH_LR_FACTOR, LeanTrainer
 
 YOLOV8N = Detector.load("yolov8n")
 STOCK = Architecture.of("yolov8n")
 GAM4 = Architecture.of("yolov8n", [Placement(4, "GAM", (("rate", 4),))])
-BUDGET = Budget(epochs=1, imgsz=64, batch=4, seed=0)
+BUDGET = TrialBudget(epochs=1, imgsz=64, batch=4, seed=0)
 
 
 def silent(epoch, metrics): ...
@@ -53,13 +53,13 @@ def evaluator(baseline: nn.Module, data: Path, folder: Path, **options) -> Train
 
 def trainer(baseline, data, folder, architecture=GAM4, budget=BUDGET, **options) -> LeanTrainer:
     candidate = build_candidate(YOLOV8N, architecture, baseline, budget.imgsz)
-    given = arguments(BRIEF, budget, data, DEVICE, folder / "scratch", {})
+    given = arguments(SHORT_TRAINING, budget, data, DEVICE, folder / "scratch", {})
     return LeanTrainer(candidate.model, given, silent, frozenset(fresh_parameters(candidate)), **options)
 
 
 def test_a_training_reports_costs_before_and_accuracy_after_each_epoch(baseline, tiny_data, folder):
     reports = []
-    budget = Budget(epochs=2, imgsz=64, batch=4, seed=0)
+    budget = TrialBudget(epochs=2, imgsz=64, batch=4, seed=0)
     measured = evaluator(baseline, tiny_data, folder, keep_in=folder / "weights").evaluate(
         GAM4, budget, lambda epoch, metrics: reports.append((epoch, dict(metrics)))
     )
@@ -102,14 +102,14 @@ def test_the_first_training_of_a_process_sees_what_every_other_sees(baseline, ti
 
 
 def _weights_after(baseline, data, folder, seed, epochs=1):
-    run = trainer(baseline, data, folder, budget=Budget(epochs, 64, 4, seed))
+    run = trainer(baseline, data, folder, budget=TrialBudget(epochs, 64, 4, seed))
     run.train()
     return torch.cat([p.detach().flatten() for p in run.model.parameters()])
 
 
 def test_every_candidate_sees_the_same_batches_at_the_same_seed(baseline, tiny_data, folder):
     def stream(architecture, seed):
-        run, sums = trainer(baseline, tiny_data, folder, architecture, Budget(2, 64, 4, seed)), []
+        run, sums = trainer(baseline, tiny_data, folder, architecture, TrialBudget(2, 64, 4, seed)), []
         stock = run.preprocess_batch
         run.preprocess_batch = lambda batch: sums.append(float(batch["img"].double().sum())) or stock(batch)
         run.train()
@@ -128,17 +128,19 @@ def test_attention_gets_its_own_learning_rate_and_no_parameter_is_lost(baseline,
     ids = [id(p) for g in groups for p in g["params"]]
     assert sorted(ids) == sorted(id(p) for p in run.model.parameters())
     for group in groups:
-        expected = BRIEF["lr0"] * (FRESH_LR_FACTOR if id(group["params"][0]) in run.fresh else 1)
+        expected = SHORT_TRAINING["lr0"] * (FRESH_LR_FACTOR if id(group["params"][0]) in run.fresh else 1)
         assert group["initial_lr"] == pytest.approx(expected)
         assert len({id(p) in run.fresh for p in group["params"]}) == 1
 
 
 def test_the_learning_rate_of_a_brief_training_does_not_decay(baseline, tiny_data, folder):
     """Its epochs are then those of a longer training, and it ranks better."""
-    run, rates = trainer(baseline, tiny_data, folder, budget=Budget(3, 64, 4)), []
+    run, rates = trainer(baseline, tiny_data, folder, budget=TrialBudget(3, 64, 4)), []
     run.add_callback("on_train_batch_end", lambda t: rates.append({g["lr"] for g in t.optimizer.param_groups}))
     run.train()
-    assert len(rates) == 9 and all(each == {BRIEF["lr0"], FRESH_LR_FACTOR * BRIEF["lr0"]} for each in rates)
+    assert len(rates) == 9 and all(
+        each == {SHORT_TRAINING["lr0"], FRESH_LR_FACTOR * SHORT_TRAINING["lr0"]} for each in rates
+    )
 
 
 def test_statistics_are_the_averages_over_the_batches_and_nothing_else_changes():
@@ -200,7 +202,7 @@ def test_the_clock_cannot_cut_non_maximum_suppression_short(baseline, tiny_data,
 
 
 def test_an_interrupted_baseline_stage_goes_on_where_it_stopped(tiny_data, tmp_path):
-    names, budget, epochs = DataSet.read(tiny_data).names, Budget(3, 64, 4, 0), []
+    names, budget, epochs = DataSet.read(tiny_data).names, TrialBudget(3, 64, 4, 0), []
 
     def stop_after_the_second(epoch, results):
         epochs.append(epoch)
@@ -224,7 +226,7 @@ def test_an_interrupted_baseline_stage_goes_on_where_it_stopped(tiny_data, tmp_p
 
 
 def test_a_stage_that_was_killed_after_its_last_epoch_or_in_a_write_is_taken_up(tiny_data, tmp_path, monkeypatch):
-    names, budget, epochs = DataSet.read(tiny_data).names, Budget(2, 64, 4, 0), []
+    names, budget, epochs = DataSet.read(tiny_data).names, TrialBudget(2, 64, 4, 0), []
 
     def stage(folder):
         model = start_model(YOLOV8N, None, names, seed=0)
@@ -316,7 +318,7 @@ def pausing_after(rung: int, reports: list):
 def uninterrupted(baseline, tiny_data, folder):
     """Three epochs of GAM@4 in one piece: what was reported, and the final weights."""
     reports: list = []
-    budget = Budget(epochs=3, imgsz=64, batch=4, seed=0, rungs=(1, 2))
+    budget = TrialBudget(epochs=3, imgsz=64, batch=4, seed=0, rungs=(1, 2))
     whole = evaluator(baseline, tiny_data, folder, keep_in=folder / "whole")
     whole.evaluate(GAM4, budget, lambda *report: reports.append(report))
     return reports[1:], torch.load(folder / "whole" / f"{GAM4.key}-seed0.pt", weights_only=True)
@@ -325,7 +327,7 @@ def uninterrupted(baseline, tiny_data, folder):
 def test_a_paused_training_equals_the_uninterrupted_one_bit_for_bit(baseline, tiny_data, folder, uninterrupted):
     parts: list = []
     for done in (0, 1, 2):
-        budget = Budget(epochs=3, imgsz=64, batch=4, seed=0, rungs=(1, 2), done=done)
+        budget = TrialBudget(epochs=3, imgsz=64, batch=4, seed=0, rungs=(1, 2), done=done)
         again = evaluator(baseline, tiny_data, folder, keep_in=folder / "parts", paused_in=folder / "paused")
         reports: list = []
         try:
@@ -345,7 +347,7 @@ def test_a_training_whose_kept_state_is_lost_or_damaged_begins_again(baseline, t
     paused_in.mkdir()
     (paused_in / f"{GAM4.key}-seed0.pt").write_bytes(b"no checkpoint")
     reports: list = []
-    budget = Budget(epochs=3, imgsz=64, batch=4, seed=0, rungs=(1, 2), done=2)
+    budget = TrialBudget(epochs=3, imgsz=64, batch=4, seed=0, rungs=(1, 2), done=2)
     evaluator(baseline, tiny_data, folder, paused_in=paused_in).evaluate(GAM4, budget, lambda *r: reports.append(r))
     assert reports[1:] == uninterrupted[0]
 
@@ -354,7 +356,7 @@ def test_an_interrupted_training_goes_on_from_its_last_kept_epoch_bit_for_bit(
     baseline, tiny_data, folder, uninterrupted, monkeypatch
 ):
     monkeypatch.setattr(training, "KEEP_EVERY_S", 0.0)
-    budget = Budget(epochs=3, imgsz=64, batch=4, seed=0)
+    budget = TrialBudget(epochs=3, imgsz=64, batch=4, seed=0)
     places = {"keep_in": folder / "went-on", "paused_in": folder / "under-way"}
 
     def interrupting(epoch, metrics):
@@ -387,16 +389,16 @@ def test_a_training_that_is_stopped_for_good_leaves_nothing_to_go_on_from(baseli
 
     with pytest.raises(optuna.TrialPruned):
         stopped = evaluator(baseline, tiny_data, folder, paused_in=folder / "stopped")
-        stopped.evaluate(GAM4, Budget(epochs=3, imgsz=64, batch=4, seed=0), stopping)
+        stopped.evaluate(GAM4, TrialBudget(epochs=3, imgsz=64, batch=4, seed=0), stopping)
     assert seen[-1] and not list((folder / "stopped").glob("*.pt"))
 
 
 def test_parameters_and_flops_are_foreseen_exactly_before_anything_is_built(baseline, tiny_data, folder):
     both = Architecture.of("yolov8n", [*GAM4.placements, Placement(9, "GAM", (("rate", 8),))])
     foreseeing = evaluator(
-        baseline, tiny_data, folder, predict=lambda a: 1.05, foreseen=("params_m", "gflops"), imgsz=64
+        baseline, tiny_data, folder, predict=lambda a: 1.05, predicted=("params_m", "gflops"), imgsz=64
     )
     candidate = build_candidate(YOLOV8N, both, baseline, 64)
     truth = {"params_m": candidate.params_m(), "gflops": candidate.gflops()}
     truth |= {"latency_ratio": 1.05, "latency_ms": 10.5}
-    assert foreseeing.foresee(both) == pytest.approx(truth, rel=1e-9)
+    assert foreseeing.predict_costs(both) == pytest.approx(truth, rel=1e-9)

@@ -11,7 +11,7 @@ from torch import nn
 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import CandidateFailed
-from gamsearch.evaluation import Budget, Paused
+from gamsearch.evaluation import Paused, TrialBudget
 from gamsearch.models import device as devices
 from gamsearch.models.latency.backends import BACKENDS, torch_backend
 from gamsearch.space.detector import Detector
@@ -22,7 +22,7 @@ from gamsearch.training.trainer import LeanTrainer
 
 YOLOV8N = Detector.load("yolov8n")
 GAM4 = Architecture.of("yolov8n", [Placement(4, "GAM", (("rate", 4),))])
-BUDGET = Budget(epochs=2, imgsz=64, batch=4)
+BUDGET = TrialBudget(epochs=2, imgsz=64, batch=4)
 CUDA_WORDS = "CUDA out of memory. Tried to allocate 2.00 GiB."
 
 
@@ -138,7 +138,7 @@ def pausing_after(epoch, reports):
 
 
 def test_a_halved_training_that_was_paused_goes_on_with_half_the_batch_and_keeps_its_note(evaluator):
-    budget, tight = Budget(epochs=3, imgsz=64, batch=4, rungs=(1,)), trainer_that_fits(2)
+    budget, tight = TrialBudget(epochs=3, imgsz=64, batch=4, rungs=(1,)), trainer_that_fits(2)
     with pytest.raises(Paused):
         evaluator(tight).evaluate(GAM4, budget, pausing_after(1, []))
     tight.alive.clear()
@@ -151,7 +151,7 @@ def test_a_halved_training_that_was_paused_goes_on_with_half_the_batch_and_keeps
 
 
 def test_a_halved_training_is_not_halved_again_after_a_pause(evaluator, tmp_path):
-    budget = Budget(epochs=3, imgsz=64, batch=8, rungs=(1,))
+    budget = TrialBudget(epochs=3, imgsz=64, batch=8, rungs=(1,))
     with pytest.raises(Paused):
         evaluator(trainer_that_fits(4)).evaluate(GAM4, budget, pausing_after(1, []))
     tighter = trainer_that_fits(2)
@@ -161,7 +161,7 @@ def test_a_halved_training_is_not_halved_again_after_a_pause(evaluator, tmp_path
 
 
 def test_what_was_kept_at_the_whole_batch_is_not_mixed_with_the_half(evaluator):
-    budget = Budget(epochs=3, imgsz=64, batch=4, rungs=(2,))
+    budget = TrialBudget(epochs=3, imgsz=64, batch=4, rungs=(2,))
     with pytest.raises(Paused):
         evaluator(trainer_that_fits(4)).evaluate(GAM4, budget, pausing_after(2, []))
     tight, reports = trainer_that_fits(2), []

@@ -15,7 +15,7 @@ from torch import nn
 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import CandidateFailed, OptionError
-from gamsearch.evaluation import Budget
+from gamsearch.evaluation import TrialBudget
 from gamsearch.models.candidate import build_candidate
 from gamsearch.models.device import ultralytics_name
 from gamsearch.runs import demo
@@ -24,12 +24,12 @@ from gamsearch.training import batches
 from gamsearch.training.baseline import read_baseline, start_model, train_baseline
 from gamsearch.training.dataset import DataSet
 from gamsearch.training.evaluator import TrainingEvaluator
-from gamsearch.training.recipe import BRIEF, arguments, parse_overrides
+from gamsearch.training.recipe import SHORT_TRAINING, arguments, parse_overrides
 from gamsearch.training.trainer import LeanTrainer, start_streams
 
 YOLOV8N = Detector.load("yolov8n")
 GAM4 = Architecture.of("yolov8n", [Placement(4, "GAM", (("rate", 4),))])
-BUDGET = Budget(epochs=2, imgsz=64, batch=8, seed=3)
+BUDGET = TrialBudget(epochs=2, imgsz=64, batch=8, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def baseline(data: Path, tmp_path_factory) -> nn.Module:
     """Trained until it finds something: an mAP of zero would equal any other."""
     path = train_baseline(
         start_model(YOLOV8N, None, DataSet.read(data).names, seed=0),
-        Budget(epochs=15, imgsz=64, batch=8),
+        TrialBudget(epochs=15, imgsz=64, batch=8),
         data,
         DEVICE,
         tmp_path_factory.mktemp("baseline"),
@@ -55,7 +55,7 @@ def baseline(data: Path, tmp_path_factory) -> nn.Module:
 def trainer(baseline, data, folder, budget=BUDGET, user=None, on_epoch=lambda epoch, results: None, **options):
     model = build_candidate(YOLOV8N, GAM4, baseline, budget.imgsz).model
     return LeanTrainer(
-        model, arguments(BRIEF, budget, data, DEVICE, folder / "scratch", user or {}), on_epoch, **options
+        model, arguments(SHORT_TRAINING, budget, data, DEVICE, folder / "scratch", user or {}), on_epoch, **options
     )
 
 
@@ -77,7 +77,7 @@ def test_without_reestimation_every_map_is_bit_for_bit_that_of_the_stock_path(ba
     stock.add_callback("on_train_epoch_start", lambda t: start_streams(t, t.epoch))
     stock.add_callback("on_train_epoch_end", lambda t: setattr(t, "final_eval", lambda: None))  # it repeats the last
     stock.add_callback("on_fit_epoch_end", note(theirs))
-    same = {"mosaic": 0.0, "close_mosaic": 0, "nbs": BUDGET.batch, "seed": BUDGET.seed, **BRIEF}
+    same = {"mosaic": 0.0, "close_mosaic": 0, "nbs": BUDGET.batch, "seed": BUDGET.seed, **SHORT_TRAINING}
     given = {
         "epochs": BUDGET.epochs,
         "imgsz": BUDGET.imgsz,
@@ -138,7 +138,7 @@ def test_batches_are_drawn_once_and_then_handed_to_every_training_bit_for_bit(
     from ultralytics.data.base import BaseDataset
 
     def run(epochs=3, seed=3, **options):
-        return trainer(baseline, data, tmp_path, Budget(epochs, 64, 8, seed), user, **options)
+        return trainer(baseline, data, tmp_path, TrialBudget(epochs, 64, 8, seed), user, **options)
 
     batches.forget()
     first = losses(run(resumable=True))
@@ -197,7 +197,7 @@ def test_other_arguments_draw_other_batches(baseline, data, tmp_path):
 
 
 def test_a_closed_trainer_holds_no_tensor_so_that_nothing_waits_for_the_garbage_collector(baseline, data, tmp_path):
-    run = trainer(baseline, data, tmp_path, Budget(1, 64, 8), resumable=True)
+    run = trainer(baseline, data, tmp_path, TrialBudget(1, 64, 8), resumable=True)
     run.train()
     moments = next(iter(run.optimizer.state.values()))["exp_avg"]
     held = [weakref.ref(t) for t in (next(run.model.parameters()), next(run.ema.ema.parameters()), moments, run.loss)]
@@ -224,11 +224,11 @@ def test_an_evaluated_candidate_is_gone_without_the_garbage_collector(baseline, 
 
     options = {"reference_ms": 10.0, "trainer": Watched, "keep_in": tmp_path / "weights", "paused_in": tmp_path}
     evaluator = TrainingEvaluator(YOLOV8N, baseline, data, DEVICE, tmp_path / "scratch", **options)
-    evaluator.evaluate(GAM4, Budget(1, 64, 8), lambda epoch, metrics: None)
+    evaluator.evaluate(GAM4, TrialBudget(1, 64, 8), lambda epoch, metrics: None)
     gc.collect()
     gc.disable()
     try:
-        evaluator.evaluate(GAM4, Budget(1, 64, 8), lambda epoch, metrics: None)
+        evaluator.evaluate(GAM4, TrialBudget(1, 64, 8), lambda epoch, metrics: None)
         assert len(validated) == 2 and validated[1]() is None
     finally:
         gc.enable()
@@ -256,7 +256,7 @@ def test_a_slow_machine_changes_no_map(baseline, data, tmp_path, monkeypatch):
     def maps():
         seen = []
         hardly = {"lr0": 1e-5}  # so that it goes on finding what the baseline finds
-        one = Budget(epochs=1, imgsz=64, batch=8)
+        one = TrialBudget(epochs=1, imgsz=64, batch=8)
 
         def note(epoch, results):
             seen.append(results["metrics/mAP50-95(B)"])
@@ -283,7 +283,7 @@ def test_running_out_of_memory_fails_the_candidate_instead_of_halving_the_batch(
 
 def test_a_share_of_the_data_is_random_and_the_same_for_every_training(baseline, data, tmp_path):
     def images(fraction, seed=0):
-        run = trainer(baseline, data, tmp_path, Budget(1, 64, 8, seed), user={"fraction": fraction})
+        run = trainer(baseline, data, tmp_path, TrialBudget(1, 64, 8, seed), user={"fraction": fraction})
         run._setup_train()
         assert len(run.test_loader.dataset) == 16
         assert sum(map(len, run._statistics())) == len(run.train_loader.dataset)
@@ -303,7 +303,7 @@ def test_a_share_that_is_none_is_refused_in_a_sentence(text):
 
 def test_trainings_leave_nothing_behind_in_memory(baseline, data, tmp_path):
     def left_after_training():
-        trainer(baseline, data, tmp_path, Budget(1, 64, 8)).train()
+        trainer(baseline, data, tmp_path, TrialBudget(1, 64, 8)).train()
         gc.collect()
         count = sum(issubclass(type(thing), (torch.Tensor, nn.Module)) for thing in gc.get_objects())
         return count, psutil.Process().memory_info().rss

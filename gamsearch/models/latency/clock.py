@@ -38,7 +38,7 @@ class Clock:
             torch.mps.synchronize()
         return time.perf_counter_ns()
 
-    def settle(self) -> None:
+    def configure_storage(self) -> None:
         """Wait for work that the device still has in its queue; before a pass, so that it starts on an idle device."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
@@ -46,6 +46,6 @@ class Clock:
     def between(self, stamps: Sequence[Any]) -> np.ndarray:
         """The `n - 1` milliseconds between `n` stamps; waits until the device has reached the last."""
         if self.name == "device events":
-            self.settle()
+            self.configure_storage()
             return np.array([a.elapsed_time(b) for a, b in zip(stamps, stamps[1:], strict=False)])
         return np.diff(np.array(stamps, dtype=np.int64)) / 1e6

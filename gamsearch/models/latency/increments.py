@@ -39,20 +39,20 @@ class Increment:
     error: float
 
 
-Company = Mapping[int, tuple[Placement, nn.Module]]
+Placed = Mapping[int, tuple[Placement, nn.Module]]
 """The attention modules of one pass by site; empty for the bare baseline."""
 
 
-class Host(RowTimer):
+class InstrumentedBaseline(RowTimer):
     """One fused baseline that runs other attention modules in each pass, as `graft` would place them."""
 
     def __init__(self, network: Network, clock: Clock):
         super().__init__(network, clock)
-        self.company: Company = {}
+        self.placed: Placed = {}
         self.attended: dict[tuple[int, int], torch.Tensor] = {}
         self.marks: list[tuple[int, int]] = []
 
-    def __enter__(self) -> "Host":
+    def __enter__(self) -> "InstrumentedBaseline":
         rows: Any = self.network.rows
         self.hooks = [row.register_forward_hook(partial(self._after, row.i)) for row in rows]
         self.hooks += [row.register_forward_pre_hook(partial(self._before, _sources(row))) for row in rows]
@@ -62,9 +62,9 @@ class Host(RowTimer):
         """Stamp the row; run the module of its site and stamp that; return what all readers read from here on."""
         self.marks.append((STOCK, site))
         self.stamp()
-        if site not in self.company:
+        if site not in self.placed:
             return output
-        placement, module = self.company[site]
+        placement, module = self.placed[site]
         attended = module(output)
         self.marks.append((PLACED, site))
         self.stamp()
@@ -83,9 +83,9 @@ class Host(RowTimer):
         given = [self.attended.pop((consumer, site), raw) for site, raw in zip(read, maps, strict=True)]
         return (given if isinstance(inputs[0], list) else given[0],)
 
-    def time_with(self, company: Company) -> np.ndarray:
+    def time_with(self, placed: Placed) -> np.ndarray:
         """Milliseconds of one pass, `2 x (rows + 1)`: stock rows and the rest, then the modules placed after them."""
-        self.company = company
+        self.placed = placed
         self.marks.clear()
         times = np.zeros((2, len(self.network.rows) + 1))
         *parts, rest = self.time()
@@ -114,21 +114,21 @@ class Group:
         self.bare: dict[int, list[float]] = {site: [] for site in modules}
         self.whole: list[float] = []
 
-    def companies(self, order: random.Random) -> list[Company]:
+    def placements_by_round(self, order: random.Random) -> list[Placed]:
         """The passes of one round: every placement once, in random company, and one bare pass; in random order."""
         longest = max(len(options) for options in self.modules.values())
-        companies: list[dict[int, tuple[Placement, nn.Module]]] = [{} for _ in range(longest)]
+        placements_by_round: list[dict[int, tuple[Placement, nn.Module]]] = [{} for _ in range(longest)]
         for site, options in self.modules.items():
             for turn, option in zip(order.sample(range(longest), len(options)), options, strict=True):
-                companies[turn][site] = option
-        return order.sample([*companies, {}], longest + 1)
+                placements_by_round[turn][site] = option
+        return order.sample([*placements_by_round, {}], longest + 1)
 
-    def note(self, company: Company, times: np.ndarray) -> None:
+    def note(self, placed: Placed, times: np.ndarray) -> None:
         """Keep what a pass says, in units of its own yardstick rows."""
         times = times / times[STOCK, self.yardstick].sum()
-        for site, (placement, _) in company.items():
+        for site, (placement, _) in placed.items():
             self.timed[placement].append(float(times[PLACED, site] + times[STOCK, self.after[site]].sum()))
-        if not company:
+        if not placed:
             self.whole.append(float(times.sum()))
             for site, after in self.after.items():
                 self.bare[site].append(float(times[STOCK, after].sum()))
@@ -167,16 +167,18 @@ def _modules(space: SearchSpace, site: int, device: torch.device) -> list[tuple[
     return built
 
 
-def measure_rounds(host: Host, groups: Sequence[Group], seconds: float) -> tuple[dict[Placement, Increment], int]:
+def measure_rounds(
+    host: InstrumentedBaseline, groups: Sequence[Group], seconds: float
+) -> tuple[dict[Placement, Increment], int]:
     """Time rounds until every increment is precise or the time is over; return the increments and the rounds."""
     order, end = random.Random(0), time.monotonic() + seconds
     for group in groups:
-        for company in group.companies(order):
-            host.time_with(company)  # the first pass of a module prepares it
+        for placed in group.placements_by_round(order):
+            host.time_with(placed)  # the first pass of a module prepares it
     for done in range(1, ROUNDS[1] + 1):
         for group in groups:
-            for company in group.companies(order):
-                group.note(company, host.time_with(company))
+            for placed in group.placements_by_round(order):
+                group.note(placed, host.time_with(placed))
         increments = {p: i for group in groups for p, i in group.increments().items()}
         precise = max(i.error for i in increments.values()) <= PRECISION
         if done >= ROUNDS[0] and (precise or time.monotonic() > end):

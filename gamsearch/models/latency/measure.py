@@ -158,7 +158,7 @@ class RowTimer:
 
     def time(self) -> np.ndarray:
         """Milliseconds of one pass: of each row, then of the rest; for a network without rows of the whole."""
-        self.clock.settle()
+        self.clock.configure_storage()
         self.stamps.clear()
         self.stamp()
         self.network.run()

@@ -26,7 +26,7 @@ from gamsearch.models.candidate import Model, build_candidate
 from gamsearch.models.device_lock import lock_of
 from gamsearch.models.latency.backends import backend_named, resolved
 from gamsearch.models.latency.clock import Clock
-from gamsearch.models.latency.increments import Host, Increment, groups_of, measure_rounds
+from gamsearch.models.latency.increments import Increment, InstrumentedBaseline, groups_of, measure_rounds
 from gamsearch.models.latency.measure import Latency, measure, precision_on, using_threads
 from gamsearch.space.search_space import SearchSpace
 
@@ -188,7 +188,7 @@ def _row_by_row(
         network = backend_named(backend)(baseline, imgsz, device)
         if not network.rows:
             return {}, 0
-        with Host(network, Clock(device)) as host:
+        with InstrumentedBaseline(network, Clock(device)) as host:
             return measure_rounds(host, groups_of(space, device), seconds)
 
 

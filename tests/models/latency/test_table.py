@@ -12,7 +12,7 @@ from gamsearch.errors import RunError, SpaceError
 from gamsearch.models.candidate import build_candidate
 from gamsearch.models.latency.backends import Network, torch_backend
 from gamsearch.models.latency.clock import Clock
-from gamsearch.models.latency.increments import Group, Host, Increment, groups_of
+from gamsearch.models.latency.increments import Group, Increment, InstrumentedBaseline, groups_of
 from gamsearch.models.latency.table import HeldOut, LatencyTable, conditions_of, hold_out, measure_table
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
@@ -89,9 +89,9 @@ def test_every_round_has_every_placement_once_and_one_bare_pass_per_group_with_t
     met: list[Placement] = []
     for group in groups:
         assert min(np.diff(sorted(group.modules)), default=3) > 2
-        passes = group.companies(random.Random(1))
-        assert sum(not company for company in passes) == 1
-        met += [placement for company in passes for placement, _ in company.values()]
+        passes = group.placements_by_round(random.Random(1))
+        assert sum(not placed for placed in passes) == 1
+        met += [placement for placed in passes for placement, _ in placed.values()]
     assert sorted(p.label for p in met) == sorted(p.label for choices in space.choices.values() for p in choices)
 
 
@@ -100,13 +100,13 @@ def test_increments_come_out_exactly_whatever_the_speed_of_each_pass():
     group = Group({site: [(gam(site, 4), module), (gam(site, 16), module)]}, rows=10)
     costs, order = {4: 3.0, 16: 1.0}, random.Random(0)
     for _ in range(9):
-        for company in group.companies(order):
+        for placed in group.placements_by_round(order):
             times = np.zeros((2, 11))
             times[0] = 1.0
-            for placement, _module in company.values():
+            for placement, _module in placed.values():
                 times[1, site] = costs[dict(placement.options)["rate"]]
                 times[0, site + 1] += 0.5  # what the module does to the next row is part of its price
-            group.note(company, times * order.uniform(1, 5))
+            group.note(placed, times * order.uniform(1, 5))
     found = group.increments()
     assert found[gam(site, 4)].share == pytest.approx(3.5 / 11)
     assert found[gam(site, 16)].share == pytest.approx(1.5 / 11)
@@ -126,14 +126,14 @@ def test_the_host_computes_what_the_grafted_model_computes(baseline, placements)
     for row in candidate.graft.placed.values():
         nn.init.constant_(candidate.model.model[row].norm2.bias, 3.0)  # no identity any more
     grafted, network = torch_backend(candidate.model, 64, CPU), torch_backend(baseline, 64, CPU)
-    company = {p.site: (p, grafted.rows[candidate.graft.placed[p.site]]) for p in placements}
+    placed = {p.site: (p, grafted.rows[candidate.graft.placed[p.site]]) for p in placements}
     bare, wanted = head_inputs(network), head_inputs(grafted)
     seen: list[list[torch.Tensor]] = []
-    with Host(network, Clock(CPU)) as host:
+    with InstrumentedBaseline(network, Clock(CPU)) as host:
         watch = network.rows[-1].register_forward_pre_hook(
             lambda _, inputs: seen.append([x.clone() for x in inputs[0]])
         )
-        times = host.time_with(company)
+        times = host.time_with(placed)
         watch.remove()
     assert all(torch.equal(x, y) for x, y in zip(seen[0], wanted, strict=True))
     assert not all(torch.equal(x, y) for x, y in zip(seen[0], bare, strict=True))
@@ -162,7 +162,7 @@ def test_a_space_is_measured_whole_and_held_out_architectures_have_several_modul
 
 def test_a_backend_without_rows_measures_every_placement_alone(baseline):
     space = SearchSpace.load("gam-small")
-    one = SearchSpace("one", space.detector, (9,), "inline", space.offers)
+    one = SearchSpace("one", space.detector, (9,), "inline", space.modules)
     table = measure_table(one, baseline, 64, CPU, 10.0, backend="onnxruntime", seconds=1.0)
     assert [p.site for p in table.increments] == [9, 9]
     assert hold_out(table, one, baseline, CPU, count=2).held_out == ()
