@@ -24,7 +24,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
-from gamsearch.strategy.search_budget import SearchBudget
 
 from gamsearch.architecture import Architecture
 from gamsearch.errors import GamsearchError
@@ -33,6 +32,7 @@ from gamsearch.metrics import metric_named
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.loop import Plan, search
+from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.strategy.stopping import stopping_named
 from gamsearch.study import store
 

@@ -37,7 +37,6 @@ from typing import Any
 
 import drawing
 import optuna
-from gamsearch.strategy.search_budget import SearchBudget
 from moasha import moasha
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
@@ -50,6 +49,7 @@ from gamsearch.metrics import metric_named
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.loop import Plan, search
+from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.strategy.stopping import STOPPING
 from gamsearch.training.replay import ReplayEvaluator, ReplayTable
 

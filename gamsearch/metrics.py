@@ -1,4 +1,4 @@
-"""The figures that an evaluation yields, each defined where it is computed.
+"""Metrics: the figures that an evaluation yields, each defined where it is computed.
 
 A metric is one function and a decorator. `built` metrics are functions of a built candidate and are known before any
 training; `trained` metrics are read from a validation. Units are in the names; `direction` is Optuna's.
@@ -8,46 +8,99 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gamsearch.errors import OptionError, nearest
+from gamsearch.errors import OptionError
+from gamsearch.plugins.registry import Registry, first_line, origin_of
+
+Compute = Callable[[Any], float]
+DIRECTIONS, STAGES = ("minimize", "maximize"), ("built", "trained")
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A named figure: `unit` for axes, `direction` for Optuna, `stage` is `built` or `trained`."""
+    """A named figure.
+
+    Attributes:
+        name: Column name, with the unit in it where there is one: `latency_ms`.
+        unit: For axes and tables.
+        direction: `minimize` or `maximize`.
+        stage: `built` (known before training) or `trained` (read from a validation).
+        compute: Takes a `Candidate` (built) or the validation's results by Ultralytics' names (trained).
+    """
 
     name: str
     unit: str
     direction: str
     stage: str
-    compute: Callable[[Any], float]
+    compute: Compute
 
     @property
     def summary(self) -> str:
-        return (self.compute.__doc__ or "").strip().splitlines()[0]
+        """The first line of the metric's docstring."""
+        return first_line(self.compute)
 
     @property
     def maximise(self) -> bool:
+        """Whether larger is better."""
         return self.direction == "maximize"
 
 
-METRICS: dict[str, Metric] = {}
+METRICS: Registry[Metric] = Registry("metric", OptionError)
 
 
-def metric(name: str, unit: str, direction: str, stage: str) -> Callable[[Callable[[Any], float]], Callable]:
-    """Register a function as a metric; it receives a `Candidate` (built) or a validation's results (trained)."""
+def metric(name: str, unit: str, direction: str, stage: str) -> Callable[[Compute], Compute]:
+    """Register a function as a metric: `@gamsearch.register.metric`.
 
-    def register(compute: Callable[[Any], float]) -> Callable[[Any], float]:
-        METRICS[name] = Metric(name, unit, direction, stage, compute)
+    Args:
+        name: Column name, e.g. `memory_mb`.
+        unit: For axes and tables, e.g. `MB`.
+        direction: `minimize` or `maximize`.
+        stage: `built`: the function takes a `Candidate` (its `model`, `architecture`, `imgsz`) before training;
+            `trained`: it takes the results of a validation, a mapping such as `{"metrics/mAP50(B)": 0.61, ...}`.
+
+    Returns:
+        A decorator that returns the function unchanged.
+
+    Raises:
+        OptionError: A direction or stage is unknown, or the name is taken.
+    """
+    if direction not in DIRECTIONS or stage not in STAGES:
+        raise OptionError(
+            f"metric '{name}' must have a direction ({' or '.join(DIRECTIONS)}) and a stage ({' or '.join(STAGES)}), "
+            f"not '{direction}' and '{stage}'"
+        )
+
+    def register(compute: Compute) -> Compute:
+        METRICS.add(name, Metric(name, unit, direction, stage, compute), origin_of(compute))
         return compute
 
     return register
 
 
 def metric_named(name: str) -> Metric:
-    """Return the metric called `name`, or say which names there are."""
-    if name not in METRICS:
-        raise OptionError(f"there is no metric '{name}'{nearest(name, METRICS)}; there are {', '.join(METRICS)}")
-    return METRICS[name]
+    """Look up a metric.
+
+    Args:
+        name: Its name, e.g. `map50_95`.
+
+    Returns:
+        The metric.
+
+    Raises:
+        OptionError: There is no such metric; the message names those there are.
+    """
+    return METRICS.named(name)
+
+
+def metrics_of(stage: str) -> list[Metric]:
+    """The metrics of one stage.
+
+    Args:
+        stage: `built` or `trained`.
+
+    Returns:
+        The metrics in the order of registration.
+    """
+    return [one for one in METRICS.values() if one.stage == stage]
 
 
 @metric("map50_95", unit="fraction", direction="maximize", stage="trained")

@@ -46,15 +46,15 @@ def _list_metrics() -> list[str]:
 
 
 def _list_samplers() -> list[str]:
-    from gamsearch.strategy.samplers import sampler_names
+    from gamsearch.strategy.samplers import AUTO, SAMPLERS
 
-    return sampler_names()
+    return [AUTO, *SAMPLERS]
 
 
 def _list_latency() -> list[str]:
     from gamsearch.models.latency.backends import AUTO, BACKENDS
 
-    each = [f"{name}: {(prepare.__doc__ or '').splitlines()[0]}" for name, prepare in BACKENDS.items()]
+    each = [f"{backend.name}: {backend.summary}" for backend in BACKENDS.values()]
     return [f"{AUTO}: the default; cudagraph on CUDA, torch elsewhere", *each]
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import wrapt
 
 from gamsearch.attention.catalogue import CATALOGUE
+from gamsearch.attention.spec import AttentionSpec
 from gamsearch.errors import ModelError
 
 if TYPE_CHECKING:
@@ -32,34 +33,47 @@ MOST_ROWS, MOST_REPEATS, LARGEST = 1000, 100, 65536
 
 
 def register_on_import() -> None:
-    """Publish as soon as Ultralytics' parser is imported, at once if it already is; `import gamsearch` calls this."""
+    """Register as soon as Ultralytics' parser is imported, at once if it already is; `import gamsearch` calls this."""
     wrapt.register_post_import_hook(register, TASKS)
 
 
 def register(tasks: Any) -> None:
-    """Put every attention class and its aliases into the parser's module; doing it again changes nothing."""
+    """Put every attention class, also of plug-ins that are imported later, into the parser's module.
+
+    Args:
+        tasks: The module `ultralytics.nn.tasks`. Doing it again changes nothing.
+    """
+    for spec in CATALOGUE.values():
+        _register_class(tasks, spec)
+    if not hasattr(tasks.BaseModel.fuse, MARK):
+        tasks.BaseModel.fuse = _fusing(tasks.BaseModel.fuse)
+        CATALOGUE.on_add(lambda spec: _register_class(tasks, spec))
+
+
+def _register_class(tasks: Any, spec: AttentionSpec) -> None:
+    """Make the class behind a catalogue entry known to the parser, and to torch's restricted unpickler."""
     import torch
 
-    from gamsearch.attention.registry import attention_classes
+    from gamsearch.attention.registry import class_of
 
-    classes = attention_classes()
-    for name, cls in classes.items():
-        for published in (name, *CATALOGUE[name].aliases):
-            setattr(tasks, published, cls)
-    torch.serialization.add_safe_globals(list(classes.values()))
-    if not hasattr(tasks.BaseModel.fuse, MARK):
-        tasks.BaseModel.fuse = _fusing(tasks.BaseModel.fuse, tuple(classes.values()))
+    cls = class_of(spec)
+    for name in (spec.name, *spec.aliases):
+        setattr(tasks, name, cls)
+    torch.serialization.add_safe_globals([cls])
 
 
-def _fusing(stock: Callable[..., Any], classes: tuple[Any, ...]) -> Callable[..., Any]:
-    """`BaseModel.fuse` that also turns our modules, which it does not know, into their deployment form."""
+def _fusing(stock: Callable[..., Any]) -> Callable[..., Any]:
+    """`BaseModel.fuse` that also turns the catalogue's modules, which it does not know, into their deployment form."""
 
     @wraps(stock)
     def fuse(self: Any, *args: Any, **options: Any) -> Any:
-        fused = stock(self, *args, **options)
+        from gamsearch.attention.registry import attention_classes
+
+        fused, classes = stock(self, *args, **options), tuple(attention_classes().values())
         for module in fused.modules():
-            if isinstance(module, classes):
-                module.fuse()
+            deploy = getattr(module, "fuse", None) if isinstance(module, classes) else None
+            if callable(deploy):
+                deploy()
         return fused
 
     setattr(fuse, MARK, True)

@@ -19,18 +19,18 @@ import torch
 import yaml as pyyaml
 
 from gamsearch.analysis import pareto
-from gamsearch.models import register
-from gamsearch.study import store
 from gamsearch.architecture import Architecture
 from gamsearch.attention.catalogue import spec_named
-from gamsearch.training.baseline import read_baseline, write_checkpoint
-from gamsearch.space.detector import Detector
-from gamsearch.models.environment import quiet_ultralytics
 from gamsearch.errors import CandidateFailed, ModelError, OptionError, RunError, nearest, one_line
-from gamsearch.space.graft import graft
 from gamsearch.metrics import METRICS
+from gamsearch.models import register
 from gamsearch.models.candidate import Model, build_candidate, predictions, read_weights
+from gamsearch.models.environment import quiet_ultralytics
+from gamsearch.space.detector import Detector
+from gamsearch.space.graft import graft
+from gamsearch.study import store
 from gamsearch.study.record import Record
+from gamsearch.training.baseline import read_baseline, write_checkpoint
 
 TOLERANCE = 1e-3
 """Largest accepted difference between the trial's predictions and an exported file's, relative to the largest one."""

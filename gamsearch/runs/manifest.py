@@ -16,12 +16,12 @@ from typing import Any
 import yaml
 
 from gamsearch.errors import RunError, one_line
-from gamsearch.runs.provenance import commit, machine, versions
-from gamsearch.runs.manifest_schema import KEYS, check_keys, check_names, checked_settings
-from gamsearch.study.masking import masked
 from gamsearch.files import UnreadableError, read_yaml
+from gamsearch.runs.manifest_schema import KEYS, check_keys, check_names, checked_settings
+from gamsearch.runs.provenance import commit, machine, versions
 from gamsearch.runs.settings import Settings
 from gamsearch.space.search_space import SearchSpace
+from gamsearch.study.masking import masked
 
 FILE = "manifest.yaml"
 FORM = 1

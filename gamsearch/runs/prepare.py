@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gamsearch.architecture import Architecture
-from gamsearch.study.artifacts import Artifacts
-from gamsearch.training.dataset import DataSet
-from gamsearch.space.detector import Detector
-from gamsearch.models.environment import quiet_ultralytics
 from gamsearch.errors import ModelError, OptionError, RunError, nearest
-from gamsearch.evaluation import TrialBudget, Evaluator
+from gamsearch.evaluation import Evaluator, TrialBudget
 from gamsearch.metrics import METRICS
+from gamsearch.models.environment import quiet_ultralytics
 from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.settings import Settings
+from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
+from gamsearch.study.artifacts import Artifacts
+from gamsearch.training.dataset import DataSet
 
 if TYPE_CHECKING:
     from gamsearch.training.replay import ReplayTable
@@ -69,11 +69,11 @@ def prepare_training(
     progress.say(data.summary)
     quiet_ultralytics()
     from gamsearch.models import device as devices
+    from gamsearch.models.latency.backends import resolved
     from gamsearch.training.baseline import read_baseline, read_model
+    from gamsearch.training.evaluator import TrainingEvaluator
     from gamsearch.training.recipe import SHORT_TRAINING
     from gamsearch.training.trainer import FRESH_LR_FACTOR
-    from gamsearch.training.evaluator import TrainingEvaluator
-    from gamsearch.models.latency.backends import resolved
 
     device = devices.select(settings.device)
     backend = resolved(settings.latency, device)

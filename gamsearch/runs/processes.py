@@ -91,7 +91,9 @@ class WorkerPool:
     def stop(self) -> None:
         """End those that are still at work, as Ctrl-C would."""
         self._stop_supervising()
-        left = [worker.process for worker in self.workers if worker.process is not None and worker.process.poll() is None]
+        left = [
+            worker.process for worker in self.workers if worker.process is not None and worker.process.poll() is None
+        ]
         for process in left:
             process.send_signal(signal.SIGINT)
         until = time.monotonic() + STOP_S

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gamsearch.space.detector import Detector
 from gamsearch.errors import GamsearchError, RunError, one_line
 from gamsearch.runs.manifest import FILE, Manifest, write_yaml
 from gamsearch.runs.settings import NAME, Settings, resolve
+from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 
 GIVEN = ("name", "out", "data", "device")

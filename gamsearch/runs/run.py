@@ -13,26 +13,25 @@ from typing import Any
 import optuna
 from filelock import FileLock, Timeout
 
-from gamsearch.runs import manifest
-from gamsearch.runs import repeat
+from gamsearch.errors import RunError
+from gamsearch.evaluation import Evaluator, TrialBudget
+from gamsearch.files import refuse_links
+from gamsearch.metrics import metric_named
+from gamsearch.runs import manifest, repeat
+from gamsearch.runs.folder_lock import LOCK, announced
+from gamsearch.runs.manifest import Manifest
+from gamsearch.runs.prepare import PreparedRun, prepare_named, upload_shared
+from gamsearch.runs.processes import Slot, WorkerPool
+from gamsearch.runs.progress import RunProgress
+from gamsearch.runs.provenance import versions
+from gamsearch.runs.settings import Settings
+from gamsearch.strategy.loop import Plan, search
+from gamsearch.strategy.samplers import sampler_named
+from gamsearch.strategy.stopping import stopping_named
 from gamsearch.study import store
 from gamsearch.study.artifacts import Artifacts, asked_for, weights
-from gamsearch.runs.processes import WorkerPool, Slot
-from gamsearch.errors import RunError
-from gamsearch.evaluation import TrialBudget, Evaluator
-from gamsearch.files import refuse_links
-from gamsearch.runs.provenance import versions
-from gamsearch.runs.manifest import Manifest
 from gamsearch.study.masking import masked
-from gamsearch.metrics import metric_named
-from gamsearch.runs.prepare import PreparedRun, upload_shared, prepare_named
-from gamsearch.runs.progress import RunProgress
 from gamsearch.study.workers import MISSED, WorkerRegistry
-from gamsearch.strategy.samplers import sampler_named
-from gamsearch.strategy.loop import Plan, search
-from gamsearch.runs.settings import Settings
-from gamsearch.strategy.stopping import stopping_named
-from gamsearch.runs.folder_lock import LOCK, announced
 
 PACKAGES = ("gamsearch", "python", "ultralytics", "torch", "optuna", "numpy")
 """Those whose versions stand among the recorded settings; the manifest has more."""
@@ -155,7 +154,7 @@ def refuse_second_leader(registry: WorkerRegistry, progress: RunProgress) -> Non
         for worker in leaders:
             if registry.here(worker) or now[worker] != beats.get(worker):
                 raise RunError(
-                    f"this study is led by another run ({registry.described(worker)}); wait for it, take part in it with "
+                    f"this study is led by another run ({registry.described(worker)}); wait for it, join it with "
                     "`worker`, or give another --name"
                 )
         if not said:

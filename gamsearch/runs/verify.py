@@ -12,18 +12,18 @@ from typing import Any
 import optuna
 import pandas as pd
 
-from gamsearch.study import store
 from gamsearch.architecture import Architecture
-from gamsearch.training.dataset import DataSet
-from gamsearch.space.detector import SCALE_IN_NAME, Detector
-from gamsearch.models.environment import quiet_ultralytics
 from gamsearch.errors import CandidateFailed, OptionError, RunError
 from gamsearch.evaluation import TrialBudget
+from gamsearch.models.environment import quiet_ultralytics
 from gamsearch.runs.provenance import commit, versions
-from gamsearch.study.masking import masked
-from gamsearch.study.record import Record
 from gamsearch.runs.run import command_line, held
 from gamsearch.runs.settings import Settings
+from gamsearch.space.detector import SCALE_IN_NAME, Detector
+from gamsearch.study import store
+from gamsearch.study.masking import masked
+from gamsearch.study.record import Record
+from gamsearch.training.dataset import DataSet
 
 ATTRIBUTE = "verification"
 BASELINE, SCALE_UP = "baseline", "scale-up"
@@ -107,8 +107,8 @@ class _Verification:
     ):
         quiet_ultralytics()
         from gamsearch.models import device as devices
-        from gamsearch.training.baseline import read_model
         from gamsearch.models.latency.backends import AUTO, resolved
+        from gamsearch.training.baseline import read_model
 
         self.study, self.folder, self.options, self.say, self.on_epoch = study, folder, options, say, on_epoch
         self.settings = settings
@@ -192,8 +192,8 @@ class _Verification:
             return
         from gamsearch.training.baseline import start_model
         from gamsearch.training.details import DetailedTrainer
-        from gamsearch.training.recipe import FINE_TUNE, FROM_SCRATCH
         from gamsearch.training.evaluator import TrainingEvaluator
+        from gamsearch.training.recipe import FINE_TUNE, FROM_SCRATCH
 
         self.say(f"verify: {arm.label}, seed {seed}, {self.options.epochs} epochs")
         start = start_model(arm.detector, arm.weights, self.data.names, seed)
@@ -246,8 +246,8 @@ class _Verification:
 
     def _ratio_to_baseline(self, larger: Any) -> tuple[float, list[float]]:
         """Whole passes in turns: networks of other widths share no rows."""
-        from gamsearch.training.baseline import start_model
         from gamsearch.models.latency.measure import measure
+        from gamsearch.training.baseline import start_model
 
         small = start_model(self.detector, self.weights, self.data.names, self.settings.seed)
         latency = measure(larger, small, self.settings.imgsz, self.device, backend=self.backend)

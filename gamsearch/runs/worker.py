@@ -11,21 +11,21 @@ from typing import Any
 
 import optuna
 
-from gamsearch.study import store
-from gamsearch.study.artifacts import Artifacts, asked_for
-from gamsearch.space.detector import Detector
 from gamsearch.errors import RunError, one_line
 from gamsearch.files import refuse_links
-from gamsearch.runs.provenance import versions
 from gamsearch.runs.manifest import write_yaml
 from gamsearch.runs.prepare import BASELINE, WorkerContext, prepare_named
 from gamsearch.runs.progress import RunProgress
-from gamsearch.study.workers import POLL_S, WorkerRegistry
+from gamsearch.runs.provenance import versions
 from gamsearch.runs.run import plan_of
-from gamsearch.strategy.loop import search
 from gamsearch.runs.settings import NAME, Settings, check
+from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
+from gamsearch.strategy.loop import search
+from gamsearch.study import store
+from gamsearch.study.artifacts import Artifacts, asked_for
 from gamsearch.study.storages import Address
+from gamsearch.study.workers import POLL_S, WorkerRegistry
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ def join(options: WorkerOptions, progress: RunProgress) -> str:
     space = recorded_space(own)
     apart = settings.evaluator == "training" and not (options.folder / BASELINE).exists()
     files = Artifacts(study, asked_for(str(own.get("artifacts", "")), options.artifacts, apart))
-    with WorkerRegistry(study, options.folder, settings.device or "default device", False, parent=options.parent) as registry:
+    with WorkerRegistry(
+        study, options.folder, settings.device or "default device", False, parent=options.parent
+    ) as registry:
         try:
             return _work(study, settings, space, files, registry, progress)
         except KeyboardInterrupt:
@@ -62,7 +64,12 @@ def join(options: WorkerOptions, progress: RunProgress) -> str:
 
 
 def _work(
-    study: optuna.Study, settings: Settings, space: SearchSpace, files: Artifacts, registry: WorkerRegistry, progress: RunProgress
+    study: optuna.Study,
+    settings: Settings,
+    space: SearchSpace,
+    files: Artifacts,
+    registry: WorkerRegistry,
+    progress: RunProgress,
 ) -> str:
     """Prepare, wait until the study is open, and search."""
     with _leaving_on_sigterm(registry):

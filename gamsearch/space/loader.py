@@ -15,7 +15,8 @@ from gamsearch.files import UnreadableError, read_yaml
 from gamsearch.metrics import METRICS, metric_named
 from gamsearch.space.detector import Detector
 from gamsearch.space.options import ModuleOptions
-from gamsearch.space.rules import Rule, select
+from gamsearch.space.rules import Rule
+from gamsearch.space.selectors import select
 
 KEYS = ("detector", "sites", "semantics", "attention", "illegal", "rules", "limits", "objectives")
 ILLEGAL = ("refuse", "skip")

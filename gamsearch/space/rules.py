@@ -1,8 +1,8 @@
-"""Where attention may go: site selectors (words for sets of rows) and rules (which sets of sites are refused).
+"""Rules: sets of sites that an architecture may not use.
 
-A selector or a rule is one function and a decorator. A rule looks at the sites that carry a module and may only count
-them and recognise those that its value names; what it refuses must stay refused when a module is added. The counting
-and the enumeration of a space rely on both.
+A rule is one function and a decorator. It looks at the sites that carry a module, may only count them and recognise
+those that its value names, and what it refuses must stay refused when a module is added: counting and enumerating a
+space rely on both.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,88 +10,51 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from gamsearch.errors import SpaceError, nearest
-from gamsearch.space.detector import Detector
-
-Selector = Callable[[Detector], tuple[int, ...]]
-
-SELECTORS: dict[str, Selector] = {}
-
-
-def selector(find: Selector) -> Selector:
-    """Register a function from a detector to row numbers as a word for `sites:`."""
-    SELECTORS[find.__name__.rstrip("_")] = find
-    return find
-
-
-@selector
-def stages(detector: Detector) -> tuple[int, ...]:
-    """After every block of backbone and neck: 2, 4, 6, 8, 9, 12, 15, 18, 21 in YOLOv8."""
-    return detector.stage_sites
-
-
-@selector
-def backbone(detector: Detector) -> tuple[int, ...]:
-    """After the blocks of the backbone."""
-    return tuple(i for i in detector.stage_sites if detector.rows[i].part == "backbone")
-
-
-@selector
-def neck(detector: Detector) -> tuple[int, ...]:
-    """After the blocks of the neck."""
-    return tuple(i for i in detector.stage_sites if detector.rows[i].part == "neck")
-
-
-@selector
-def all_(detector: Detector) -> tuple[int, ...]:
-    """After every row that attention may follow at all; costly after Concat and Upsample."""
-    return detector.sites
-
-
-def select(detector: Detector, written: Any) -> tuple[int, ...]:
-    """Turn the `sites:` of a space file (a selector, a row number, or a list of them) into sorted row numbers."""
-    words = written if isinstance(written, list) else [written]
-    if not words:
-        raise SpaceError(f"at least one site must be given; write a row number or one of {', '.join(SELECTORS)}")
-    repeated = [word for i, word in enumerate(words) if word in words[:i]]
-    if repeated:
-        raise SpaceError(f"{repeated[0]} is given twice; give it once")
-    return tuple(sorted({site for word in words for site in _sites_of(detector, word)}))
-
-
-def _sites_of(detector: Detector, word: Any) -> tuple[int, ...]:
-    if type(word) is int:
-        detector.check_site(word)
-        return (word,)
-    if not isinstance(word, str) or word not in SELECTORS:
-        raise SpaceError(
-            f"{word!r} is neither a row number nor a selector{nearest(word, SELECTORS)}; "
-            f"the selectors are {', '.join(SELECTORS)}"
-        )
-    found = SELECTORS[word](detector)
-    if not found:
-        first, last = detector.sites[0], detector.sites[-1]
-        raise SpaceError(f"'{word}' finds no row in {detector.name}; give row numbers from {first} to {last}")
-    return found
-
+from gamsearch.errors import SpaceError
+from gamsearch.plugins.registry import Registry, origin_of
 
 Refuse = Callable[[Sequence[int], Any], str | None]
+"""`(sites, value)` to one sentence that says what is wrong, or None."""
 
-RULES: dict[str, tuple[Refuse, Refuse]] = {}
-"""Rule name to its function and to the one that says why a value makes no sense for the offered sites."""
+
+@dataclass(frozen=True)
+class RuleSpec:
+    """A kind of rule.
+
+    Attributes:
+        refuse: Says why modules at these sites are refused under a value, or returns None.
+        problem: Says why a value makes no sense for the sites of a space, or returns None.
+    """
+
+    refuse: Refuse
+    problem: Refuse
+
+
+RULES: Registry[RuleSpec] = Registry("rule", SpaceError)
 
 
 def rule(problem: Refuse) -> Callable[[Refuse], Refuse]:
-    """Register `refuse(sites, value)` as a rule; `problem(offered sites, value)` says what is wrong with a value."""
+    """Register a function as a rule of space files: `@gamsearch.register.rule(problem=...)`.
+
+    Args:
+        problem: `problem(sites of the space, value)` says what is wrong with a value in a space file, or returns None.
+
+    Returns:
+        A decorator for `refuse(sites that carry a module, value)`, which says why they are refused or returns None; the
+        function's name is the rule's. What it refuses must stay refused when a module is added.
+
+    Raises:
+        SpaceError: The name is taken.
+    """
 
     def register(refuse: Refuse) -> Refuse:
-        RULES[refuse.__name__] = (refuse, problem)
+        RULES.add(refuse.__name__, RuleSpec(refuse, problem), origin_of(refuse))
         return refuse
 
     return register
 
 
-def _no_count(offered: Sequence[int], value: Any) -> str | None:
+def _no_count(available: Sequence[int], value: Any) -> str | None:
     if type(value) is not int or value < 1:
         return f"must be a whole number of at least 1, not {value!r}; with fewer no architecture could be proposed"
     return None
@@ -103,15 +66,15 @@ def max_modules(sites: Sequence[int], most: int) -> str | None:
     return f"{len(sites)} modules are more than max_modules {most}" if len(sites) > most else None
 
 
-def _no_groups(offered: Sequence[int], value: Any) -> str | None:
+def _no_groups(available: Sequence[int], value: Any) -> str | None:
     if not isinstance(value, list) or not value:
         return f"must be a list of lists of sites such as [[8, 9]], not {value!r}"
     for group in value:
         if not isinstance(group, list) or not all(type(s) is int for s in group) or len(set(group)) < 2:
             return f"must be a list of lists of two or more different sites such as [[8, 9]], not {value!r}"
-        strangers = [s for s in group if s not in offered]
+        strangers = [s for s in group if s not in available]
         if strangers:
-            return f"names site {strangers[0]}, which is not offered; 'sites' gives {', '.join(map(str, offered))}"
+            return f"names site {strangers[0]}, which is not offered; 'sites' gives {', '.join(map(str, available))}"
     return None
 
 
@@ -127,24 +90,46 @@ def not_together(sites: Sequence[int], groups: Sequence[Sequence[int]]) -> str |
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule with its value, e.g. `max_modules` with 4."""
+    """A rule with its value, e.g. `max_modules` with 4.
+
+    Attributes:
+        name: The rule's name in the registry.
+        value: Its value, lists as tuples.
+    """
 
     name: str
     value: Any
 
     @classmethod
-    def read(cls, name: str, value: Any, offered: Sequence[int]) -> "Rule":
-        """Check name and value of a rule in a space file against the sites that the space offers."""
-        if name not in RULES:
-            raise SpaceError(f"there is no rule '{name}'{nearest(name, RULES)}; there are {', '.join(RULES)}")
-        problem = RULES[name][1](offered, value)
+    def read(cls, name: str, value: Any, available: Sequence[int]) -> "Rule":
+        """Check a rule of a space file.
+
+        Args:
+            name: The rule's name.
+            value: Its value as written.
+            available: The sites of the space.
+
+        Returns:
+            The rule.
+
+        Raises:
+            SpaceError: There is no such rule, or the value makes no sense for these sites.
+        """
+        problem = RULES.named(name).problem(available, value)
         if problem:
             raise SpaceError(f"{name} {problem}")
         return cls(name, _frozen(value))
 
     def refusal(self, sites: Sequence[int]) -> str | None:
-        """Say why modules at these sites are refused, or None."""
-        return RULES[self.name][0](sites, self.value)
+        """Apply the rule.
+
+        Args:
+            sites: The sites that carry a module.
+
+        Returns:
+            One sentence that says why they are refused, or None.
+        """
+        return RULES.named(self.name).refuse(sites, self.value)
 
     @property
     def named_sites(self) -> frozenset[int]:
@@ -157,7 +142,15 @@ def _frozen(value: Any) -> Any:
 
 
 def first_refusal(sites: Sequence[int], rules: Sequence[Rule]) -> tuple[str, str] | None:
-    """Return name and sentence of the first rule that refuses modules at these sites, or None."""
+    """Apply several rules.
+
+    Args:
+        sites: The sites that carry a module.
+        rules: The rules in order.
+
+    Returns:
+        Name and sentence of the first rule that refuses them, or None.
+    """
     for r in rules:
         sentence = r.refusal(sites)
         if sentence:
@@ -166,7 +159,15 @@ def first_refusal(sites: Sequence[int], rules: Sequence[Rule]) -> tuple[str, str
 
 
 def admissible_subsets(sites: Sequence[int], rules: Sequence[Rule]) -> Iterator[tuple[int, ...]]:
-    """Yield every set of sites that the rules allow, smaller ones first, the empty one included."""
+    """Enumerate sets of sites.
+
+    Args:
+        sites: The sites to choose from.
+        rules: The rules that a set must obey.
+
+    Yields:
+        Every admissible set, smaller ones first, the empty one included.
+    """
     for count in range(len(sites) + 1):
         allowed = [subset for subset in combinations(sites, count) if first_refusal(subset, rules) is None]
         if not allowed:
@@ -175,10 +176,17 @@ def admissible_subsets(sites: Sequence[int], rules: Sequence[Rule]) -> Iterator[
 
 
 def count_admissible(choices: Mapping[int, int], rules: Sequence[Rule]) -> int:
-    """Number of architectures, the baseline included, when site `s` has `choices[s]` non-empty choices.
+    """Count architectures exactly without listing them.
 
-    Exact without listing them: sites that no rule names are interchangeable, so their choices are the coefficients of
-    the product of `(1 + choices x)`, and only subsets of the named sites are gone through.
+    Sites that no rule names are interchangeable, so their choices are the coefficients of the product of
+    `(1 + choices x)`, and only subsets of the named sites are enumerated.
+
+    Args:
+        choices: Number of placements per site, the empty one not counted.
+        rules: The rules that an architecture must obey.
+
+    Returns:
+        The number of architectures, the baseline included.
     """
     named = sorted(frozenset().union(*(r.named_sites for r in rules)) & choices.keys())
     free = [s for s in choices if s not in named]

@@ -90,7 +90,7 @@ class _Search:
         self.freeze_thaw = FreezeThaw(
             plan.space, self.objectives, epochs, rungs, evaluator.predict_costs, rng, surrogates
         )
-        context = SamplerContext(len(plan.space.sites), plan.trials, seed, self.freeze_thaw, self.history)
+        context = SamplerContext(plan.space, plan.trials, seed, self.history, self.freeze_thaw)
         study.sampler = sampler_named(plan.sampler, plan.space).make(context)
         self.repeats = self.errors = 0
         self.current: int | None = None

@@ -1,182 +1,175 @@
-"""Samplers by name. The encoding of a search space is static and ordinal, so every Optuna sampler can use it.
+"""Samplers by name. The encoding of a search space is static and ordinal, so every Optuna sampler can use it."""
 
-`thaw` is implemented here (see `freeze_thaw`): it learns from every epoch and decides which training continues. On this
-encoding `gp` needs about 30 trials for what `tpe` needs 120, but a proposal takes a second once there are many trials.
-"""
-
-import random
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, IntDistribution
-from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
-from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, TPESampler
 
-from gamsearch.architecture import Architecture
-from gamsearch.errors import OptionError, nearest
+from gamsearch.errors import OptionError
+from gamsearch.plugins.registry import Registry, first_line, origin_of
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.freeze_thaw import FreezeThaw, FreezeThawSampler, supports_freeze_thaw
+from gamsearch.strategy.random_samplers import ExhaustiveSampler, SparseRandomSampler
 from gamsearch.study.history import History
 
+AUTO = "auto"
 STARTUP_TRIALS = 10
 GP_LIMIT = 150
-SHUFFLED = 100_000
-"""`brute` takes a space of at most so many architectures in random order."""
-TYPICAL_MODULES = 1.5
-
-
-class SparseRandomSampler(RandomSampler):
-    """Random search that leaves most sites empty: about `TYPICAL_MODULES` placements per architecture."""
-
-    def __init__(self, sites: int, seed: int | None = None):
-        super().__init__(seed=seed)
-        self._occupied = min(1.0, TYPICAL_MODULES / max(sites, 1))
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> int:
-        """Draw 0 for a site's strength with the probability that keeps architectures sparse."""
-        if param_name.endswith(".strength") and self._rng.rng.random() > self._occupied:
-            return 0
-        return super().sample_independent(study, trial, param_name, param_distribution)
-
-
-class ExhaustiveSampler(BaseSampler):
-    """Every architecture of `space` once, those that others are at work on left out, in an order drawn by `seed`.
-
-    Optuna's own asks that all trials name their parameters in one order, which its gRPC proxy does not keep.
-    """
-
-    def __init__(self, space: SearchSpace, history: History, seed: int, fallback: BaseSampler):
-        self.space, self.history, self.fallback = space, history, fallback
-        self.rng = random.Random(seed)
-
-    @cached_property
-    def order(self) -> Iterable[Architecture]:
-        """All of a space of moderate size, shuffled; a larger one as it is enumerated."""
-        if self.space.size > SHUFFLED:
-            return self.space.enumerate()
-        every = list(self.space.enumerate())
-        self.rng.shuffle(every)
-        return every
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Every parameter of the space."""
-        return {name: IntDistribution(low, high) for name, (low, high) in self.space.parameters.items()}
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """The parameters of the first architecture that is not settled; none if there is none left."""
-        known, busy = self.history.update().known, self.history.running
-        for one in self.order:
-            new = one.key not in known or not known[one.key].settled
-            if new and one.key not in busy and not one.is_baseline:
-                return dict(self.space.encode(one))
-        return {}
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """What the fallback draws, where nothing was proposed."""
-        return self.fallback.sample_independent(study, trial, param_name, param_distribution)
+"""Trials up to which `auto` prefers `gp`: a proposal takes it a second once there are many trials."""
 
 
 @dataclass(frozen=True)
 class SamplerContext:
-    """What a sampler can be made from: how many sites and full trainings there are, its seed, and what is known."""
+    """What a sampler can be made from.
 
-    sites: int
+    Attributes:
+        space: The search space; `space.parameters` names every parameter with its lowest and highest value.
+        trials: About how many full trainings the search has.
+        seed: For the sampler's random numbers.
+        history: What is known of each architecture; call `update` before reading.
+        freeze_thaw: The Gaussian process over placements and epochs that `thaw` uses.
+    """
+
+    space: SearchSpace
     trials: int
     seed: int
-    freeze_thaw: FreezeThaw
     history: History
+    freeze_thaw: FreezeThaw
+
+
+Make = Callable[[SamplerContext], BaseSampler]
 
 
 @dataclass(frozen=True)
 class SamplerSpec:
     """A sampler by name.
 
-    One that `needs_start` learns from whole trainings and begins with some random ones; one that `reads_curves` learns
-    from every epoch.
+    Attributes:
+        make: Builds the Optuna sampler of a search.
+        needs_start: It learns from whole trainings, so a search begins with some random ones.
+        reads_curves: It learns from every epoch, so every epoch is validated.
+        refuse: Says why it cannot search a space, or returns None.
     """
 
-    make: Callable[[SamplerContext], BaseSampler]
+    make: Make
     needs_start: bool = False
     reads_curves: bool = False
+    refuse: Callable[[SearchSpace], str | None] = lambda space: None
+
+    @property
+    def summary(self) -> str:
+        """The first line of its docstring."""
+        return first_line(self.make)
 
 
-def _freeze_thaw(context: SamplerContext) -> BaseSampler:
-    return FreezeThawSampler(context.freeze_thaw, context.history, _random(context))
+SAMPLERS: Registry[SamplerSpec] = Registry("sampler", OptionError, also=(AUTO,))
 
 
-def _random(context: SamplerContext) -> BaseSampler:
-    return SparseRandomSampler(context.sites, seed=context.seed)
+def sampler(
+    name: str,
+    needs_start: bool = False,
+    reads_curves: bool = False,
+    refuse: Callable[[SearchSpace], str | None] = lambda space: None,
+) -> Callable[[Make], Make]:
+    """Register a function as a sampler: `@gamsearch.register.sampler`.
 
+    Args:
+        name: What `--sampler` calls it.
+        needs_start: It learns from whole trainings, so a search begins with some random ones.
+        reads_curves: It learns from every epoch, so every epoch is validated.
+        refuse: Says why it cannot search a space, or returns None.
 
-def _gp(context: SamplerContext) -> BaseSampler:
-    return GPSampler(seed=context.seed, n_startup_trials=STARTUP_TRIALS, independent_sampler=_random(context))
+    Returns:
+        A decorator for a function that takes a `SamplerContext` and returns an Optuna sampler.
 
+    Raises:
+        OptionError: The name is taken.
+    """
 
-def _tpe(context: SamplerContext) -> BaseSampler:
-    return TPESampler(seed=context.seed, multivariate=True, n_startup_trials=STARTUP_TRIALS)
+    def register(make: Make) -> Make:
+        SAMPLERS.add(name, SamplerSpec(make, needs_start, reads_curves, refuse), origin_of(make))
+        return make
 
-
-def _gp_or_tpe(context: SamplerContext) -> BaseSampler:
-    return (_gp if context.trials <= GP_LIMIT else _tpe)(context)
-
-
-SAMPLERS: dict[str, SamplerSpec] = {
-    "thaw": SamplerSpec(_freeze_thaw, reads_curves=True),
-    "gp": SamplerSpec(_gp, needs_start=True),
-    "tpe": SamplerSpec(_tpe, needs_start=True),
-    "nsga2": SamplerSpec(lambda context: NSGAIISampler(population_size=12, seed=context.seed), needs_start=True),
-    "random": SamplerSpec(_random),
-    "brute": SamplerSpec(
-        lambda context: ExhaustiveSampler(context.freeze_thaw.space, context.history, context.seed, _random(context))
-    ),
-}
-AUTO = "auto"
-
-
-def sampler_names() -> list[str]:
-    """What `--sampler` takes."""
-    return [AUTO, *SAMPLERS]
+    return register
 
 
 def sampler_named(name: str, space: SearchSpace) -> SamplerSpec:
-    """Return the sampler called `name` for `space`, or say which there are.
+    """Look up a sampler; `auto` is `thaw` where the objectives allow it, else `gp`, or `tpe` in a long search.
 
-    `auto` is `thaw` if the space's objectives allow it, else `gp` up to 150 trials and `tpe` beyond.
+    Args:
+        name: Its name, or `auto`.
+        space: The space that it is to search.
+
+    Returns:
+        The sampler, without Optuna's warning that some are experimental.
+
+    Raises:
+        OptionError: There is no such sampler, or it cannot search this space.
     """
-    if name not in sampler_names():
-        names = sampler_names()
-        raise OptionError(f"there is no sampler '{name}'{nearest(name, names)}; there are {', '.join(names)}")
     if name == AUTO:
-        return (
-            SAMPLERS["thaw"]
-            if supports_freeze_thaw(space.objectives)
-            else SamplerSpec(_quiet(_gp_or_tpe), needs_start=True)
-        )
-    if name == "thaw" and not supports_freeze_thaw(space.objectives):
-        raise OptionError(
-            f"--sampler thaw needs map50_95 as the only trained objective and a cost beside it, not "
-            f"{', '.join(space.objectives)}; use --sampler gp"
-        )
-    return replace(SAMPLERS[name], make=_quiet(SAMPLERS[name].make))
+        spec = SAMPLERS["thaw"] if supports_freeze_thaw(space.objectives) else SamplerSpec(_gp_or_tpe, needs_start=True)
+    else:
+        spec = SAMPLERS.named(name)
+    reason = spec.refuse(space)
+    if reason:
+        raise OptionError(f"--sampler {name} {reason}")
+    return replace(spec, make=_quiet(spec.make))
 
 
-def _quiet(make: Callable[[SamplerContext], BaseSampler]) -> Callable[[SamplerContext], BaseSampler]:
-    """Without Optuna's warning that a sampler is experimental."""
-
+def _quiet(make: Make) -> Make:
     def quietly(context: SamplerContext) -> BaseSampler:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return make(context)
 
     return quietly
+
+
+def _refuse_freeze_thaw(space: SearchSpace) -> str | None:
+    if supports_freeze_thaw(space.objectives):
+        return None
+    named = ", ".join(space.objectives)
+    return f"needs map50_95 as the only trained objective and a cost beside it, not {named}; use --sampler gp"
+
+
+@sampler("thaw", reads_curves=True, refuse=_refuse_freeze_thaw)
+def freeze_thaw(context: SamplerContext) -> BaseSampler:
+    """Freeze-thaw: a Gaussian process over placements and epochs pauses trainings and resumes the most promising."""
+    return FreezeThawSampler(context.freeze_thaw, context.history, sparse_random(context))
+
+
+@sampler("gp", needs_start=True)
+def gaussian_process(context: SamplerContext) -> BaseSampler:
+    """Optuna's Gaussian process with expected hypervolume improvement; learns from whole trainings."""
+    fallback = sparse_random(context)
+    return GPSampler(seed=context.seed, n_startup_trials=STARTUP_TRIALS, independent_sampler=fallback)
+
+
+@sampler("tpe", needs_start=True)
+def parzen(context: SamplerContext) -> BaseSampler:
+    """Optuna's multivariate tree-structured Parzen estimator; for searches of hundreds of trials."""
+    return TPESampler(seed=context.seed, multivariate=True, n_startup_trials=STARTUP_TRIALS)
+
+
+@sampler("nsga2", needs_start=True)
+def genetic(context: SamplerContext) -> BaseSampler:
+    """Optuna's NSGA-II, a genetic algorithm with a population of 12."""
+    return NSGAIISampler(population_size=12, seed=context.seed)
+
+
+@sampler("random")
+def sparse_random(context: SamplerContext) -> BaseSampler:
+    """Random architectures with typically one or two modules; the baseline for every other sampler."""
+    return SparseRandomSampler(len(context.space.sites), seed=context.seed)
+
+
+@sampler("brute")
+def exhaustive(context: SamplerContext) -> BaseSampler:
+    """Every architecture of the space once, in random order."""
+    return ExhaustiveSampler(context.space, context.history, context.seed, sparse_random(context))
+
+
+def _gp_or_tpe(context: SamplerContext) -> BaseSampler:
+    return (gaussian_process if context.trials <= GP_LIMIT else parzen)(context)

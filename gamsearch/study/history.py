@@ -101,7 +101,7 @@ class History:
             str(own.get("reason", "")),
         )
         if trial.state == TrialState.COMPLETE:
-            found.built |= {k: v for k, v in measurement["metrics"].items() if k not in TRAINED}
+            found.built |= {k: v for k, v in measurement["metrics"].items() if k not in _trained()}
         if architecture.is_baseline:
             if trial.state == TrialState.COMPLETE and self.baseline is None:
                 self.baseline = self.known[own["key"]] = found
@@ -139,13 +139,15 @@ def _seconds(trial: FrozenTrial) -> float:
     return max(0.0, trial.duration.total_seconds()) if trial.duration else 0.0
 
 
-TRAINED = frozenset(m.name for m in METRICS.values() if m.stage == "trained")
+def _trained() -> set[str]:
+    """Names of the metrics that are read from a validation."""
+    return {m.name for m in METRICS.values() if m.stage == "trained"}
 
 
 def curve_of(attributes: Mapping[str, Any]) -> dict[int, dict[str, float]]:
     """The trained metrics by epoch that a trial's attributes hold."""
-    epochs = attributes.get("measurement", {}).get("curve") or attributes.get("curve", [])
-    return {int(e["epoch"]): {k: v for k, v in e.items() if k in TRAINED} for e in epochs}
+    epochs, trained = attributes.get("measurement", {}).get("curve") or attributes.get("curve", []), _trained()
+    return {int(e["epoch"]): {k: v for k, v in e.items() if k in trained} for e in epochs}
 
 
 def interrupted(trial: FrozenTrial) -> bool:

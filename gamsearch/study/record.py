@@ -22,11 +22,10 @@ BASELINE = "baseline"
 STATES = ("complete", "pruned", "failed", "running", "waiting")
 
 FIGURES = (
-    *METRICS,
     *("latency_ratio", "latency_iqr_ms", "latency_ratio_foreseen", "map50_95_gain", "map50_gain"),
     *("epochs", "epochs_trained", "seconds", "seed", "bound"),
 )
-"""Columns of `Record.trials` that hold numbers; NaN where unknown."""
+"""Columns of `Record.trials` that hold numbers besides the metrics; NaN where unknown."""
 
 TEXTS = ("state", "key", "label", "reason", "retried")
 FLAGS = ("feasible", "anchor", "on_front", "paused")
@@ -238,7 +237,7 @@ def _with_all_columns(trials: pd.DataFrame) -> pd.DataFrame:
     table = trials.reset_index(drop=True).copy()
     if "number" not in table:
         table["number"] = range(len(table))
-    for column in (*FIGURES, "recalled_from", "resumed_by"):
+    for column in (*METRICS, *FIGURES, "recalled_from", "resumed_by"):
         table[column] = pd.to_numeric(table[column], errors="coerce") if column in table else np.nan
     for column in TEXTS:
         table[column] = table[column].fillna("").astype(str) if column in table else ""

@@ -275,8 +275,8 @@ def test_publishing_again_changes_nothing():
     from ultralytics.nn import tasks
 
     before = tasks.BaseModel.fuse
-    register.publish(tasks)
-    register.publish(tasks)
+    register.register(tasks)
+    register.register(tasks)
     assert tasks.BaseModel.fuse is before
     assert tasks.GAM is tasks.GAM_Attention is tasks.GAMAttention is GAM
 

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gamsearch.runs import demo
-from gamsearch.runs import digits
-from gamsearch.training.dataset import DataSet
 from gamsearch.errors import DataError
+from gamsearch.runs import demo, digits
+from gamsearch.training.dataset import DataSet
 from gamsearch.training.labels import label_path
 
 

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gamsearch.study import store
 from gamsearch.cli.main import main
+from gamsearch.study import store
 
 SECONDS = 20
 """Far more than a refusal takes, for the machine may be busy."""
@@ -621,8 +621,8 @@ def test_checkpoint(here, tiny_data, case):
 @FUZZ
 @given(content=st.binary(max_size=300), packed=st.booleans())
 def test_any_bytes_for_a_checkpoint_are_refused(here, content, packed):
-    from gamsearch.models.checkpoint import open_checkpoint
     from gamsearch.errors import ModelError
+    from gamsearch.models.checkpoint import open_checkpoint
 
     (here / "model.pt").write_bytes(archive(content) if packed else content)
     with pytest.raises(ModelError) as refusal:
@@ -716,10 +716,10 @@ BYTES = [b"", b"{}", b"[1]", bytes(range(256)), b"PK\x03\x04" + b"\0" * 40, arch
 
 @pytest.mark.parametrize("content", BYTES, ids=["empty", "mapping", "list", "random", "zip", "code"])
 def test_weights_detections_and_latencies(here, content):
-    from gamsearch.errors import RunError
     from gamsearch.analysis.image_bootstrap import Detections
-    from gamsearch.models.latency.table import LatencyTable
+    from gamsearch.errors import RunError
     from gamsearch.models.candidate import read_weights
+    from gamsearch.models.latency.table import LatencyTable
 
     (here / "file.pt").write_bytes(content)
     for read in (

@@ -13,18 +13,16 @@ import pytest
 import torch
 import yaml
 
-from gamsearch.runs import provenance
-from gamsearch.runs import manifest
-from gamsearch.runs import repeat
-from gamsearch.study import store
 from gamsearch.cli.main import main
-from gamsearch.training.dataset import DataSet
-from gamsearch.space.detector import Detector
-from gamsearch.runs.digits import MARKER
 from gamsearch.errors import RunError
+from gamsearch.runs import manifest, provenance, repeat
+from gamsearch.runs.digits import MARKER
 from gamsearch.runs.manifest import Manifest
 from gamsearch.runs.settings import Settings
+from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace, shipped_spaces
+from gamsearch.study import store
+from gamsearch.training.dataset import DataSet
 
 REPLAY = ["run", "--evaluator", "replay", "--sampler", "tpe", "--trials", "8"]
 SMALL = ["--imgsz", "64", "--batch", "4", "--epochs", "1", "--baseline-epochs", "1", "--noise-seeds", "1"]

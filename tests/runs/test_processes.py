@@ -11,18 +11,17 @@ import pytest
 from made_up import alive_pids, checked, eventually, kill, said, search_of, shares, start, timed_table
 from optuna.trial import TrialState
 
-from gamsearch.runs import processes
-from gamsearch.study import recovery
-from gamsearch.study import store
-from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.errors import OptionError
 from gamsearch.evaluation import TrialBudget
-from gamsearch.training.replay import ReplayEvaluator, ReplayTable
 from gamsearch.metrics import metric_named
+from gamsearch.runs import processes
+from gamsearch.space.search_space import SearchSpace
+from gamsearch.strategy.loop import Plan, search
+from gamsearch.strategy.search_budget import SearchBudget
+from gamsearch.study import recovery, store
 from gamsearch.study.claims import TrialClaims
 from gamsearch.study.workers import MISSED, PREFIX, WorkerRegistry, lost, owner
-from gamsearch.strategy.loop import Plan, search
-from gamsearch.space.search_space import SearchSpace
+from gamsearch.training.replay import ReplayEvaluator, ReplayTable
 
 
 class Quiet:
@@ -106,9 +105,7 @@ def test_a_worker_can_join_later_and_leaves_on_sigterm(tmp_path, little, undistu
     run = start(tmp_path, *search_of(tmp_path, *little))
     study = open_study(tmp_path)
     worker = start(tmp_path, "worker", "results/a")
-    eventually(
-        lambda: any(owner(t) for t in store.trials(study, TrialState.COMPLETE)) and len(alive_pids(study)) == 2
-    )
+    eventually(lambda: any(owner(t) for t in store.trials(study, TrialState.COMPLETE)) and len(alive_pids(study)) == 2)
     eventually(lambda: len(shares(study)) == 2)
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(30) == 0

@@ -1,6 +1,5 @@
 """Checkpoints, run folders and data sets from elsewhere: nothing in them runs, and nothing is fetched unasked."""
 
-from support.paths import ROOT
 import json
 import os
 import re
@@ -16,22 +15,23 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from support.paths import ROOT
 
-from gamsearch.runs import export
-from gamsearch.models import register
-from gamsearch.study import store
-from gamsearch.training.baseline import read_baseline, read_model, start_model, write_checkpoint
-from gamsearch.models.checkpoint import open_checkpoint
 from gamsearch.cli.main import main
-from gamsearch.space.detector import Detector
 from gamsearch.errors import ModelError, OptionError, RunError
-from gamsearch.training import resume
-from gamsearch.training.recipe import check_overrides
-from gamsearch.runs.worker import recorded_space
 from gamsearch.files import refuse_links
+from gamsearch.models import register
+from gamsearch.models.checkpoint import open_checkpoint
 from gamsearch.reporting.html_page import page
 from gamsearch.reporting.tables import write_csv
+from gamsearch.runs import export
+from gamsearch.runs.worker import recorded_space
+from gamsearch.space.detector import Detector
+from gamsearch.study import store
 from gamsearch.study.storages import configure_storage
+from gamsearch.training import resume
+from gamsearch.training.baseline import read_baseline, read_model, start_model, write_checkpoint
+from gamsearch.training.recipe import check_overrides
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 SMALL = ["--epochs", "1", "--baseline-epochs", "1", "--imgsz", "64", "--batch", "4", "--noise-seeds", "1"]

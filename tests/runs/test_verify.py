@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from gamsearch.analysis.image_bootstrap import Detections, paired_bootstrap
+from gamsearch.cli.main import main
+from gamsearch.errors import OptionError
+from gamsearch.runs.verify import next_scale
+from gamsearch.space.detector import Detector
 from gamsearch.study import store
 from gamsearch.training.baseline import start_model
-from gamsearch.cli.main import main
 from gamsearch.training.dataset import DataSet
-from gamsearch.space.detector import Detector
-from gamsearch.errors import OptionError
 from gamsearch.training.details import SIZES, joined, per_size
-from gamsearch.analysis.image_bootstrap import Detections, paired_bootstrap
-from gamsearch.runs.verify import next_scale
 
 SMALL = ["--imgsz", "64", "--batch", "4", "--epochs", "1", "--baseline-epochs", "1", "--noise-seeds", "2"]
 VERIFY = ["--top", "1", "--seeds", "2", "--epochs", "2"]

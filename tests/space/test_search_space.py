@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gamsearch.architecture import Architecture, Placement
-from gamsearch.attention import catalogue
+from gamsearch.attention.catalogue import CATALOGUE
+from gamsearch.attention.spec import AttentionSpec
 from gamsearch.errors import GamsearchError, SpaceError
 from gamsearch.space.detector import Detector, stock_detectors
 from gamsearch.space.graft import graft
-from gamsearch.space.rules import RULES, SELECTORS
+from gamsearch.space.rules import RULES, RuleSpec
 from gamsearch.space.search_space import Limit, SearchSpace, shipped_spaces
+from gamsearch.space.selectors import SELECTORS
 
 PORTABLE = ["gam", "gam-backbone", "gam-neck"]
 
@@ -124,13 +126,12 @@ def test_groups_that_the_channels_do_not_allow_give_way_and_the_architecture_is_
     )
 
 
-def test_a_second_module_adds_one_parameter_per_site(write, monkeypatch: pytest.MonkeyPatch) -> None:
-    gam = catalogue.CATALOGUE["GAM"]
-    other = catalogue.AttentionSpec("TWIN", "", "", "", {"rate": 4}, lambda channels, options: None)
-    monkeypatch.setattr(catalogue, "CATALOGUE", {"GAM": gam, "TWIN": other})
-    space = SearchSpace.load(write(attention={"GAM": {"rate": [4, 8, 16]}, "TWIN": {"rate": [2]}}))
-    assert space.parameters["site4.module"] == (0, 1) and space.parameters["site4.strength"] == (0, 3)
-    assert space.size == (1 + 4) ** 2 == len({space.decode(space.encode(a)) for a in space.enumerate()})
+def test_a_second_module_adds_one_parameter_per_site(write) -> None:
+    other = AttentionSpec("TWIN", "", "", "", {"rate": 4}, lambda channels, options: None, strength="rate")
+    with CATALOGUE.temporarily("TWIN", other):
+        space = SearchSpace.load(write(attention={"GAM": {"rate": [4, 8, 16]}, "TWIN": {"rate": [2]}}))
+        assert space.parameters["site4.module"] == (0, 1) and space.parameters["site4.strength"] == (0, 3)
+        assert space.size == (1 + 4) ** 2 == len({space.decode(space.encode(a)) for a in space.enumerate()})
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -226,17 +227,15 @@ def test_random_architectures_are_sparse_admissible_and_never_the_baseline() -> 
     assert drawn == [space.draw(again) for _ in range(400)]
 
 
-def test_a_space_in_which_nothing_is_admissible_names_the_rule_that_refused(
-    write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_space_in_which_nothing_is_admissible_names_the_rule_that_refused(write) -> None:
     space = SearchSpace.load(write(rules={"max_modules": 1}))
-    monkeypatch.setitem(
-        RULES, "max_modules", (lambda sites, most: "refused" if sites else None, RULES["max_modules"][1])
-    )
-    with pytest.raises(SpaceError, match=r"none of 1000 random architectures was admissible; 'max_modules' refused"):
-        space.draw(random.Random(0))
-    with pytest.raises(SpaceError, match="has no admissible neighbour"):
-        space.neighbour(space.baseline, random.Random(0))
+    strict = RuleSpec(lambda sites, most: "refused" if sites else None, RULES["max_modules"].problem)
+    with RULES.temporarily("max_modules", strict):
+        expected = r"none of 1000 random architectures was admissible; 'max_modules' refused"
+        with pytest.raises(SpaceError, match=expected):
+            space.draw(random.Random(0))
+        with pytest.raises(SpaceError, match="has no admissible neighbour"):
+            space.neighbour(space.baseline, random.Random(0))
 
 
 def test_a_neighbour_differs_at_one_site_and_is_admissible() -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import optuna
 import pytest
-from gamsearch.strategy.search_budget import SearchBudget
 from optuna.trial import TrialState
 
 from gamsearch.architecture import Architecture
@@ -19,6 +18,7 @@ from gamsearch.metrics import metric_named
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import Limit, SearchSpace
 from gamsearch.strategy.loop import Plan, search
+from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.strategy.stopping import STOPPING
 from gamsearch.study import recovery, store
 from gamsearch.training.replay import ReplayEvaluator, ReplayTable

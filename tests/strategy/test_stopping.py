@@ -10,7 +10,6 @@ from functools import partial
 import numpy as np
 import optuna
 import pytest
-from gamsearch.strategy.search_budget import SearchBudget
 from optuna.trial import TrialState
 
 from gamsearch.architecture import Architecture, Placement
@@ -22,6 +21,7 @@ from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy import proposals
 from gamsearch.strategy.freeze_thaw import FreezeThaw
 from gamsearch.strategy.loop import Plan, search
+from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.strategy.stopping import STOPPING, StoppingPolicy, optimistic, stopping_named
 from gamsearch.strategy.surrogate import Features, Observation, Surrogate, Surrogates
 from gamsearch.study import recovery, store

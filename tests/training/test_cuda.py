@@ -70,7 +70,7 @@ def test_a_trial_says_where_and_how_its_latency_was_measured(evaluator, gpu):
 def test_attention_is_the_exact_identity_in_half_precision_too(baseline, gpu, backend):
     """Fused, fp16, as it is timed."""
     attended = build_candidate(YOLOV8N, SIX, baseline, 64).model
-    ours, theirs = (BACKENDS[backend](model, 64, gpu) for model in (attended, baseline))
+    ours, theirs = (BACKENDS[backend].prepare(model, 64, gpu) for model in (attended, baseline))
     gc.collect()  # a graph must keep what it reads: junk of the same sizes would take its place
     weights = [tensor.half() for tensor in attended.state_dict().values()]
     junk = [torch.full_like(tensor, float("nan"), device=gpu) for tensor in 4 * weights]
@@ -177,4 +177,4 @@ def test_a_table_foresees_what_a_graph_needs(baseline, gpu):
 
 def test_the_plain_pass_is_what_a_graph_replays(baseline, gpu):
     eager = torch_backend(baseline, 64, gpu)
-    assert torch.equal(output_of(BACKENDS["cudagraph"](baseline, 64, gpu)), output_of(eager))
+    assert torch.equal(output_of(BACKENDS["cudagraph"].prepare(baseline, 64, gpu)), output_of(eager))

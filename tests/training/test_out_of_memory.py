@@ -13,7 +13,7 @@ from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import CandidateFailed
 from gamsearch.evaluation import Paused, TrialBudget
 from gamsearch.models import device as devices
-from gamsearch.models.latency.backends import BACKENDS, torch_backend
+from gamsearch.models.latency.backends import BACKENDS, LatencyBackend, torch_backend
 from gamsearch.space.detector import Detector
 from gamsearch.training.baseline import start_model
 from gamsearch.training.dataset import DataSet
@@ -170,7 +170,7 @@ def test_what_was_kept_at_the_whole_batch_is_not_mixed_with_the_half(evaluator):
     assert [note[:21] for note in measured.provenance["notes"]] == ["batch halved to 2 aft"]
 
 
-def test_a_latency_measurement_that_runs_out_of_memory_is_tried_again(evaluator, monkeypatch):
+def test_a_latency_measurement_that_runs_out_of_memory_is_tried_again(evaluator):
     passes, reports = [], []
 
     def full_at_first(model, imgsz, device):
@@ -179,9 +179,9 @@ def test_a_latency_measurement_that_runs_out_of_memory_is_tried_again(evaluator,
             raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
         return torch_backend(model, imgsz, device)
 
-    monkeypatch.setitem(BACKENDS, "full at first", full_at_first)
     roomy = trainer_that_fits(4)
-    measured = evaluator(roomy, latency_backend="full at first").evaluate(GAM4, BUDGET, lambda e, m: reports.append(e))
+    with BACKENDS.temporarily("full", LatencyBackend("full", full_at_first)):
+        measured = evaluator(roomy, latency_backend="full").evaluate(GAM4, BUDGET, lambda e, m: reports.append(e))
     assert roomy.batches == [2] and reports == [0, 1, 2]
     assert "CUBLAS_STATUS_ALLOC_FAILED" in measured.provenance["notes"][0]
 

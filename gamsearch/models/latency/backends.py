@@ -1,4 +1,4 @@
-"""What latency is measured of: a registry of functions that make a detector ready to run on a device.
+"""Latency backends: functions that make a detector ready to run on a device, so that it can be timed.
 
 Batch 1, fused, network only (no NMS), fp16 on CUDA. `auto` is a CUDA graph on CUDA and plain PyTorch elsewhere.
 """
@@ -13,15 +13,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from gamsearch.errors import OptionError, nearest, one_line
+from gamsearch.errors import OptionError, one_line
 from gamsearch.models import device as devices
+from gamsearch.plugins.registry import Registry, first_line, origin_of
 
 
 @dataclass(frozen=True)
 class Network:
-    """What a backend prepares: a call that runs the network once, and its rows if they can be timed one by one.
+    """A detector that is ready to run.
 
-    `reads` is what must live as long, as the call reads its memory without holding it.
+    Attributes:
+        run: Runs the network once on a fixed image.
+        rows: Its rows, if they can be timed one by one.
+        reads: What must live as long as `run`, which reads its memory without holding a reference.
     """
 
     run: Callable[[], object]
@@ -29,37 +33,92 @@ class Network:
     reads: object = None
 
 
-Backend = Callable[[Any, int, torch.device], Network]
-BACKENDS: dict[str, Backend] = {}
-ONLY_ON = {"onnxruntime": "cpu", "cudagraph": "cuda"}
-"""The type of device that a backend is bound to."""
+Prepare = Callable[[Any, int, torch.device], Network]
+"""`(model, image size in px, device)` to a network that is ready to run; the model is not changed."""
+
+
+@dataclass(frozen=True)
+class LatencyBackend:
+    """A way to run a detector.
+
+    Attributes:
+        name: What `--latency` calls it.
+        prepare: Makes a detector ready to run.
+        device: The only type of device that it measures on (`cpu`, `cuda`, ...); empty for any.
+    """
+
+    name: str
+    prepare: Prepare
+    device: str = ""
+
+    @property
+    def summary(self) -> str:
+        """The first line of its docstring."""
+        return first_line(self.prepare)
+
+
 AUTO = "auto"
 """What measures on a device what a deployment there would need: `cudagraph` on CUDA, elsewhere `torch`."""
 
+BACKENDS: Registry[LatencyBackend] = Registry("latency backend", OptionError, also=(AUTO,))
 
-def latency_backend(name: str) -> Callable[[Backend], Backend]:
-    """Register a function that prepares a model for an image size (px) and a device."""
 
-    def register(prepare: Backend) -> Backend:
-        BACKENDS[name] = prepare
+def latency_backend(name: str, device: str = "") -> Callable[[Prepare], Prepare]:
+    """Register a function that prepares a detector for timing: `@gamsearch.register.latency_backend`.
+
+    Args:
+        name: What `--latency` calls it.
+        device: The only type of device that it measures on (`cpu`, `cuda`, ...); empty for any.
+
+    Returns:
+        A decorator for `prepare(model, imgsz, device) -> Network`, with `imgsz` in px. It must not change the model and
+        runs at batch 1 without NMS.
+
+    Raises:
+        OptionError: The name is taken.
+    """
+
+    def register(prepare: Prepare) -> Prepare:
+        BACKENDS.add(name, LatencyBackend(name, prepare, device), origin_of(prepare))
         return prepare
 
     return register
 
 
-def backend_named(name: str, device: torch.device | None = None) -> Backend:
-    """Return the latency backend called `name`, or say which there are; refuse one that cannot measure on `device`."""
-    if name not in BACKENDS:
-        there = ", ".join([AUTO, *BACKENDS])
-        raise OptionError(f"no latency backend '{name}'{nearest(name, BACKENDS)}; there are {there}")
-    needed = ONLY_ON.get(name)
-    if needed is not None and device is not None and device.type != needed:
-        raise OptionError(f"--latency {name} measures on {needed.upper()} alone, not on {device}; use --latency torch")
-    return BACKENDS[name]
+def backend_named(name: str, device: torch.device | None = None) -> Prepare:
+    """Look up a latency backend.
+
+    Args:
+        name: Its name.
+        device: Where it is to measure; not checked if left out.
+
+    Returns:
+        The function that makes a detector ready to run.
+
+    Raises:
+        OptionError: There is no such backend, or it cannot measure on `device`.
+    """
+    backend = BACKENDS.named(name)
+    if backend.device and device is not None and device.type != backend.device:
+        raise OptionError(
+            f"--latency {name} measures on {backend.device.upper()} only, not on {device}; use --latency torch"
+        )
+    return backend.prepare
 
 
 def resolved(name: str, device: torch.device) -> str:
-    """The backend that `name` (perhaps `auto`) stands for on `device`; `OptionError` if it cannot measure there."""
+    """Resolve `auto`.
+
+    Args:
+        name: A backend's name, or `auto`.
+        device: Where latency is to be measured.
+
+    Returns:
+        The name of the backend that measures there.
+
+    Raises:
+        OptionError: There is no such backend, or it cannot measure on `device`.
+    """
     chosen = name if name != AUTO else "cudagraph" if device.type == "cuda" else "torch"
     backend_named(chosen, device)
     return chosen
@@ -81,18 +140,26 @@ def torch_backend(model: Any, imgsz: int, device: torch.device) -> Network:
 
 
 def deployed(fused: Any, device: torch.device) -> Any:
-    """A fused module as it is timed there: without gradients, on the device, in its precision; changed in place."""
+    """Put a fused module into the state in which it is timed: no gradients, on the device, in its precision.
+
+    Args:
+        fused: The module; it is changed in place.
+        device: Where it is timed.
+
+    Returns:
+        The same module.
+    """
     fused = fused.requires_grad_(False).to(device)
     return fused.half() if devices.half_precision(device) else fused
 
 
-@latency_backend("cudagraph")
+@latency_backend("cudagraph", device="cuda")
 def cuda_graph_backend(model: Any, imgsz: int, device: torch.device) -> Network:
-    """The `torch` backend's pass, captured once as a CUDA graph and replayed: what its kernels need on the device.
+    """The `torch` backend's pass captured as a CUDA graph and replayed: the time that its kernels take.
 
-    Of an eager pass at batch 1 a fast GPU spends most waiting for Python to launch the next kernel, so that its latency
-    counts kernels. A replay launches them all at once, as a deployment (TensorRT, a compiled graph) does; that one
-    launch is part of what is measured. `OptionError` if the network cannot be captured.
+    At batch 1 a fast GPU spends most of an eager pass waiting for Python to launch the next kernel, so eager latency
+    counts kernels. A replay launches all of them at once, as a deployment (TensorRT, a compiled graph) does; that one
+    launch is part of the measurement. `OptionError` if the network cannot be captured.
     """
     eager = torch_backend(model, imgsz, device)
     aside, graph = torch.cuda.Stream(device), torch.cuda.CUDAGraph()
@@ -107,7 +174,7 @@ def cuda_graph_backend(model: Any, imgsz: int, device: torch.device) -> Network:
     except RuntimeError as error:
         if devices.is_out_of_memory(error):
             raise
-        # the end of the run: a capture that was broken off leaves an allocator that no later one can use
+        # ends the run: an aborted capture leaves the allocator in a state that no later capture can use
         raise OptionError(
             f"this network cannot be captured as a CUDA graph ({one_line(error)[:200]}); use --latency torch"
         ) from error
@@ -119,9 +186,9 @@ def cuda_graph_backend(model: Any, imgsz: int, device: torch.device) -> Network:
     return Network(run, reads=eager)
 
 
-@latency_backend("onnxruntime")
+@latency_backend("onnxruntime", device="cpu")
 def onnxruntime_backend(model: Any, imgsz: int, device: torch.device) -> Network:
-    """ONNX Runtime on the CPU, fp32, one thread, static shape: what an exported `best.onnx` costs there."""
+    """ONNX Runtime on the CPU, fp32, one thread, static shape: the latency of an exported `best.onnx`."""
     import onnxruntime
 
     fused = deepcopy(model).float().cpu().eval().fuse(verbose=False).requires_grad_(False)

@@ -9,7 +9,7 @@ from torch import nn
 
 from gamsearch.attention.gam import GAM
 from gamsearch.errors import OptionError
-from gamsearch.models.latency.backends import BACKENDS, Network, backend_named, latency_backend, resolved
+from gamsearch.models.latency.backends import BACKENDS, LatencyBackend, Network, backend_named, resolved
 from gamsearch.models.latency.clock import Clock
 from gamsearch.models.latency.measure import _turns, _yardsticks, measure
 
@@ -25,13 +25,12 @@ def busy():
         while time.thread_time() < end:
             pass
 
-    @latency_backend("busy")
     def prepare(model, imgsz, device):
         """Spin."""
         return Network(lambda: spin(model.seconds))
 
-    yield "busy"
-    del BACKENDS["busy"]
+    with BACKENDS.temporarily("busy", LatencyBackend("busy", prepare)):
+        yield "busy"
 
 
 def model(seconds: float) -> nn.Module:

@@ -1,0 +1,107 @@
+"""What is known of an attention module without torch: its name, its options, and where these are legal."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from gamsearch.architecture import Option
+from gamsearch.errors import SpaceError, nearest
+
+Refusal = Callable[[int, Mapping[str, Option]], str | None]
+"""`(channels, options)` to one sentence that says why the module cannot be built so, or None."""
+
+
+@dataclass(frozen=True)
+class AttentionSpec:
+    """The torch-free half of an attention module.
+
+    Attributes:
+        name: What space files, YAML rows and labels call it.
+        title: Its full name.
+        paper: Where it comes from, e.g. `arXiv 2112.05561`.
+        code: `module:Class` that implements it.
+        options: Option names with their defaults, in the order of the constructor's arguments.
+        refuse: Says why a combination of channels and options cannot be built, or returns None.
+        strength: The option that is the ordinal level of a placement (for GAM its reduction rate), or empty.
+        stronger_is_smaller: Whether a smaller value of `strength` is a stronger module.
+        choices: The values that an option is restricted to.
+        presets: Named sets of options.
+        aliases: Names that copied community rows give the module; they are registered beside its own.
+        cls: The class itself where a decorator has seen it; else `code` is imported when it is needed.
+    """
+
+    name: str
+    title: str
+    paper: str
+    code: str
+    options: Mapping[str, Option]
+    refuse: Refusal
+    strength: str = ""
+    stronger_is_smaller: bool = True
+    choices: Mapping[str, tuple[Option, ...]] = field(default_factory=dict)
+    presets: Mapping[str, Mapping[str, Option]] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    cls: type | None = field(default=None, compare=False, repr=False)
+
+    def complete(self, options: Mapping[str, Option]) -> dict[str, Option]:
+        """Fill in defaults.
+
+        Args:
+            options: Some of the module's options.
+
+        Returns:
+            All options in constructor order.
+
+        Raises:
+            SpaceError: An option is unknown, or its value has the wrong type or is not among its choices.
+        """
+        for name, value in options.items():
+            if name not in self.options:
+                known = ", ".join(self.options)
+                raise SpaceError(f"{self.name} has no option '{name}'{nearest(name, self.options)}; it has {known}")
+            if type(value) is not type(self.options[name]):
+                kind = type(self.options[name]).__name__
+                raise SpaceError(f"{self.name} option '{name}' must be of type {kind}, not {value!r}")
+            if name in self.choices and value not in self.choices[name]:
+                offered = ", ".join(map(str, self.choices[name]))
+                raise SpaceError(f"{self.name} option '{name}' must be one of {offered}, not {value!r}")
+        return {**self.options, **options}
+
+    def canonical(self, options: Mapping[str, Option]) -> tuple[tuple[str, Option], ...]:
+        """Bring options into the form in which equal modules compare equal.
+
+        Args:
+            options: Some of the module's options.
+
+        Returns:
+            Sorted pairs of those that differ from their defaults, plus the strength.
+        """
+        complete = self.complete(options)
+        return tuple(sorted((k, v) for k, v in complete.items() if k == self.strength or v != self.options[k]))
+
+    def row_arguments(self, options: Mapping[str, Option]) -> list[Option]:
+        """Write options as the arguments of a YAML row.
+
+        Args:
+            options: Some of the module's options.
+
+        Returns:
+            The positional arguments after the channels, without trailing defaults other than the strength.
+        """
+        pairs = list(self.complete(options).items())
+        while pairs and pairs[-1][0] != self.strength and pairs[-1][1] == self.options[pairs[-1][0]]:
+            pairs.pop()
+        return [value for _, value in pairs]
+
+    def check(self, channels: int, options: Mapping[str, Option]) -> None:
+        """Check that the module can be built.
+
+        Args:
+            channels: Width of the map.
+            options: Some of the module's options.
+
+        Raises:
+            SpaceError: It cannot; the message says why.
+        """
+        reason = self.refuse(channels, self.complete(options))
+        if reason:
+            raise SpaceError(f"{self.name}: {reason}")
