@@ -32,9 +32,9 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     """One process's ratios by label, `[ratio, whole passes]`, and with `--table` the table with its held-out error."""
     from gamsearch.models import device as devices
     from gamsearch.models.candidate import build_candidate
-    from gamsearch.models.environment import quiet_ultralytics
     from gamsearch.models.latency.measure import measure
     from gamsearch.models.latency.table import hold_out, measure_table
+    from gamsearch.models.register import quiet_ultralytics
     from gamsearch.space.search_space import SearchSpace
     from gamsearch.training.baseline import start_model
 

@@ -29,7 +29,7 @@ def record(options: argparse.Namespace) -> None:
     import planted
     import torch
 
-    from gamsearch.models.environment import quiet_ultralytics
+    from gamsearch.models.register import quiet_ultralytics
     from gamsearch.training.baseline import read_baseline, start_model, train_baseline
     from gamsearch.training.dataset import DataSet
     from gamsearch.training.evaluator import TrainingEvaluator

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from gamsearch.architecture import Architecture
 from gamsearch.attention.catalogue import spec_named
 from gamsearch.errors import CandidateFailed, ModelError, RunError, one_line
-from gamsearch.models import register
+from gamsearch.models.build import build, width_by_name
 from gamsearch.models.latency.measure import Latency
 from gamsearch.models.saving import save
 from gamsearch.space.detector import Detector
@@ -94,13 +94,13 @@ def build_candidate(
     `CandidateFailed` if the model cannot be built, if any tensor is not inherited, or if identity-initialised attention
     is not the exact identity.
     """
-    grafted = graft(detector, architecture, explicit_widths=not register.width_by_name())
+    grafted = graft(detector, architecture, explicit_widths=not width_by_name())
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             # attention keeps the strides; the identity check is then the first forward pass
             strides = baseline.stride.tolist() if starts_as_identity(architecture) else None
-            model: Model = register.build(grafted.yaml, nc=baseline.model[-1].nc, strides=strides)
+            model: Model = build(grafted.yaml, nc=baseline.model[-1].nc, strides=strides)
     except ModelError as error:
         raise CandidateFailed("build", f"{architecture.label} cannot be built: {error}") from error
     adopt_rows_of_other_shape(model, baseline, grafted.row_map)

@@ -23,9 +23,10 @@ from gamsearch.architecture import Architecture
 from gamsearch.attention.catalogue import spec_named
 from gamsearch.errors import CandidateFailed, ModelError, OptionError, RunError, nearest, one_line
 from gamsearch.metrics import METRICS
-from gamsearch.models import register
+from gamsearch.models.build import build
 from gamsearch.models.candidate import Model, build_candidate, predictions, read_weights
-from gamsearch.models.environment import quiet_ultralytics
+from gamsearch.models.checkpoint import load_checkpoint
+from gamsearch.models.register import quiet_ultralytics
 from gamsearch.space.detector import Detector
 from gamsearch.space.graft import graft
 from gamsearch.study import store
@@ -122,7 +123,7 @@ def write_yaml(
         form["scales"] = {detector.scale: form["scales"][detector.scale]}
     comments = "".join(f"# {line}\n" for line in _comments(record, row, detector, pick))
     text = comments + _dump(form)
-    built: Model = register.build(pyyaml.safe_load(text), nc=form["nc"])  # before there is a file that others may open
+    built: Model = build(pyyaml.safe_load(text), nc=form["nc"])  # before there is a file that others may open
     path.write_text(text, encoding="utf-8")
     if _shapes(built) != _shapes(model):
         return Exported(path, None, "builds; its class branch is narrower than that of the weights, which came wider")
@@ -163,7 +164,7 @@ def write_weights_files(stem: Path, model: Model, architecture: Architecture, im
     """Checkpoint, ONNX, TorchScript and the stand-alone module, each run and compared with `model`."""
     checkpoint = stem.with_suffix(".pt")
     write_checkpoint(model, checkpoint, {"imgsz": imgsz})
-    reloaded = register.load_checkpoint(checkpoint)
+    reloaded = load_checkpoint(checkpoint)
     files = [Exported(checkpoint, _compare(model, reloaded, (imgsz,), checkpoint), "reloaded")]
     files.append(_onnx(checkpoint, model, imgsz))
     files.append(_torchscript(stem.with_suffix(".torchscript"), model, imgsz))

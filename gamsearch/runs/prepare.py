@@ -10,7 +10,7 @@ from gamsearch.architecture import Architecture
 from gamsearch.errors import ModelError, OptionError, RunError, nearest
 from gamsearch.evaluation import Evaluator, TrialBudget
 from gamsearch.metrics import METRICS
-from gamsearch.models.environment import quiet_ultralytics
+from gamsearch.models.register import quiet_ultralytics
 from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.settings import Settings
 from gamsearch.space.detector import Detector

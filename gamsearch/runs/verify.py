@@ -15,7 +15,7 @@ import pandas as pd
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, OptionError, RunError
 from gamsearch.evaluation import TrialBudget
-from gamsearch.models.environment import quiet_ultralytics
+from gamsearch.models.register import quiet_ultralytics
 from gamsearch.runs.provenance import commit, versions
 from gamsearch.runs.run import command_line, held
 from gamsearch.runs.settings import Settings

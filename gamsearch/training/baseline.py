@@ -14,7 +14,7 @@ import torch
 
 from gamsearch.errors import CandidateFailed, ModelError, RunError, one_line
 from gamsearch.evaluation import TrialBudget
-from gamsearch.models import register
+from gamsearch.models.build import build
 from gamsearch.models.candidate import Model
 from gamsearch.models.checkpoint import open_checkpoint
 from gamsearch.models.saving import save
@@ -84,7 +84,7 @@ def start_model(detector: Detector, weights: Model | None, names: dict[int, str]
     """The stock detector for the data's classes, with a checkpoint's weights loaded as Ultralytics loads them."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: Model = register.build(detector.yaml, nc=len(names))
+        model: Model = build(detector.yaml, nc=len(names))
         model.names = dict(names)
         if weights is not None:
             model.load(deepcopy(weights), verbose=False)

@@ -8,7 +8,7 @@ import torch
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.attention.gam import GAM
 from gamsearch.errors import CandidateFailed, RunError
-from gamsearch.models import register
+from gamsearch.models.build import build
 from gamsearch.models.candidate import audit_against, build_candidate, max_difference, read_weights, write_weights
 from gamsearch.space.detector import Detector
 from gamsearch.training.baseline import read_baseline, start_model, write_checkpoint
@@ -56,7 +56,7 @@ def test_the_audit_counts_a_tensor_that_stands_in_the_wrong_place(baseline):
 
 def test_the_stock_loader_would_have_lost_most_of_it(baseline):
     grafted = build_candidate(YOLOV8N, architecture(gam(2)), baseline, imgsz=64)
-    stock = register.build(grafted.graft.yaml, nc=3)
+    stock = build(grafted.graft.yaml, nc=3)
     stock.load(baseline, verbose=False)
     audit = audit_against(stock, baseline, grafted.graft.row_map)
     assert audit.elements_inherited < 0.02 * audit.elements_expected  # 28 to 99.6 % are lost, most at row 2
@@ -116,7 +116,7 @@ def test_an_attention_module_that_cannot_be_built_fails_the_candidate_with_its_r
     assert build_candidate(YOLOV8N, architecture(broken), baseline, imgsz=64).audit.complete
     yaml = {**YOLOV8N.yaml, "backbone": [[-1, 1, "Conv", [64, 3, 2]], [-1, 1, "NoSuchModule", []]]}
     with pytest.raises(Exception, match="NoSuchModule"):
-        register.build(yaml, nc=3)
+        build(yaml, nc=3)
 
 
 def test_a_candidate_that_is_not_the_identity_is_refused(baseline, monkeypatch):

@@ -16,7 +16,9 @@ from torch import nn
 import gamsearch
 from gamsearch.attention.gam import GAM
 from gamsearch.errors import ModelError
-from gamsearch.models import register
+from gamsearch.models.build import build, width_by_name
+from gamsearch.models.checkpoint import load_checkpoint
+from gamsearch.models.register import register
 
 PROJECT = Path(gamsearch.__file__).parents[1]
 
@@ -74,7 +76,7 @@ def save_yaml(folder: Path, yaml: dict) -> Path:
 
 def save_checkpoint(folder: Path, name: str = "ours.pt") -> Path:
     torch.manual_seed(0)
-    model = register.build(rows(), nc=2)
+    model = build(rows(), nc=2)
     file = folder / name
     torch.save({"model": model.half(), "train_args": {}, "epoch": -1}, file)
     return file
@@ -84,7 +86,10 @@ def save_checkpoint(folder: Path, name: str = "ours.pt") -> Path:
 
 
 def test_importing_gamsearch_loads_neither_torch_nor_ultralytics(tmp_path):
-    code = "import sys, gamsearch.models.register\nprint([m for m in ('torch', 'ultralytics') if m in sys.modules])"
+    code = """
+        import sys, gamsearch.models.build, gamsearch.models.register
+        print([m for m in ("torch", "ultralytics") if m in sys.modules])
+    """
     assert run_python(code, tmp_path).strip() == "[]"
 
 
@@ -165,13 +170,13 @@ def test_a_checkpoint_trains_in_the_stock_yolo_command(tmp_path):
 
 
 def test_the_parser_fills_in_the_scaled_width():
-    assert register.width_by_name() is True
+    assert width_by_name() is True
 
 
 def test_building_leaves_the_yaml_alone_and_starts_as_the_identity():
     yaml = rows()
     before = copy.deepcopy(yaml)
-    model = register.build(yaml, nc=5)
+    model = build(yaml, nc=5)
     model.yaml["backbone"][0][3][0] = 32
     assert yaml == before
     assert model.model[-1].nc == 5
@@ -179,7 +184,7 @@ def test_building_leaves_the_yaml_alone_and_starts_as_the_identity():
     plain = rows()
     for row in (2, 4):
         plain["backbone"][row] = [-1, 1, "nn.Identity", []]
-    stock = register.build(plain, nc=5)
+    stock = build(plain, nc=5)
     stock.load_state_dict(model.state_dict(), strict=False)
     x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -187,7 +192,7 @@ def test_building_leaves_the_yaml_alone_and_starts_as_the_identity():
 
 
 def test_building_for_one_input_channel():
-    assert register.build(rows(), nc=1, ch=1).model[0].conv.in_channels == 1
+    assert build(rows(), nc=1, ch=1).model[0].conv.in_channels == 1
 
 
 @pytest.mark.parametrize("name", ["yolov8n.yaml", "yolo11n.yaml", "yolo26n.yaml"])
@@ -197,9 +202,9 @@ def test_a_model_built_with_known_strides_is_the_one_that_finds_them(name):
 
     yaml = yaml_model_load(name)
     torch.manual_seed(3)
-    finds = register.build(yaml, nc=2)
+    finds = build(yaml, nc=2)
     torch.manual_seed(3)
-    told = register.build(yaml, nc=2, strides=finds.stride.tolist())
+    told = build(yaml, nc=2, strides=finds.stride.tolist())
     assert torch.equal(told.stride, finds.stride)
     assert torch.equal(told.model[-1].stride, finds.stride)
     assert told.training
@@ -208,7 +213,7 @@ def test_a_model_built_with_known_strides_is_the_one_that_finds_them(name):
     assert all(torch.equal(tensor, found[key]) for key, tensor in told.state_dict().items())
     assert "forward" not in vars(DetectionModel)
     twice = [2 * stride for stride in finds.stride.tolist()]
-    assert register.build(yaml, nc=2, strides=twice).stride.tolist() == twice  # no image has told it better
+    assert build(yaml, nc=2, strides=twice).stride.tolist() == twice  # no image has told it better
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -220,16 +225,16 @@ def test_the_default_activation_is_restored_after_a_build(fails):
     if fails:
         yaml["backbone"][2] = [-1, 1, "GAM", [512, 512]]
         with pytest.raises(ModelError):
-            register.build(yaml, nc=2)
+            build(yaml, nc=2)
     else:
-        assert isinstance(register.build(yaml, nc=2).model[0].act, nn.ReLU)
+        assert isinstance(build(yaml, nc=2).model[0].act, nn.ReLU)
     assert Conv.default_act is before
 
 
 @pytest.mark.parametrize("name", ["GAM", "GAM_Attention", "GAMAttention"])
 @pytest.mark.parametrize(("arguments", "rate"), [(["c2"], 4), ([16], 4), (["c2", 8], 8)])
 def test_community_names_and_short_rows_build(name, arguments, rate):
-    module = gams(register.build(with_row([-1, 1, name, arguments]), nc=2))[0]
+    module = gams(build(with_row([-1, 1, name, arguments]), nc=2))[0]
     assert (module.channels, module.rate) == (16, rate)
 
 
@@ -246,13 +251,13 @@ def test_community_names_and_short_rows_build(name, arguments, rate):
 )
 def test_rows_that_cannot_be_built_are_refused_in_one_sentence(row, sentence):
     with pytest.raises(ModelError, match=sentence) as error:
-        register.build(with_row(row), nc=2)
+        build(with_row(row), nc=2)
     assert "\n" not in str(error.value)
 
 
 def test_fusing_the_detector_fuses_our_modules_and_keeps_its_output():
     torch.manual_seed(0)
-    model = register.build(rows(), nc=2)
+    model = build(rows(), nc=2)
     for module in gams(model):
         module.reference_()
     for norm in (m for m in model.modules() if isinstance(m, nn.BatchNorm2d)):
@@ -275,14 +280,14 @@ def test_publishing_again_changes_nothing():
     from ultralytics.nn import tasks
 
     before = tasks.BaseModel.fuse
-    register.register(tasks)
-    register.register(tasks)
+    register(tasks)
+    register(tasks)
     assert tasks.BaseModel.fuse is before
     assert tasks.GAM is tasks.GAM_Attention is tasks.GAMAttention is GAM
 
 
 def test_a_checkpoint_comes_back_in_full_precision(tmp_path):
-    model = register.load_checkpoint(save_checkpoint(tmp_path))
+    model = load_checkpoint(save_checkpoint(tmp_path))
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     assert not model.training
     assert len(gams(model)) == 2
@@ -291,7 +296,7 @@ def test_a_checkpoint_comes_back_in_full_precision(tmp_path):
 def test_a_checkpoint_whose_name_ultralytics_would_fetch_elsewhere_is_read_as_it_is(tmp_path, monkeypatch):
     save_checkpoint(tmp_path, "yolov5n.pt")
     monkeypatch.chdir(tmp_path)
-    assert len(gams(register.load_checkpoint("yolov5n.pt"))) == 2
+    assert len(gams(load_checkpoint("yolov5n.pt"))) == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no checkpoint", b"PK\x03\x04 half an archive"])
@@ -299,7 +304,7 @@ def test_a_corrupt_checkpoint_is_refused_in_one_sentence(tmp_path, content):
     file = tmp_path / "corrupt.pt"
     file.write_bytes(content)
     with pytest.raises(ModelError, match="corrupt.pt cannot be read as an Ultralytics checkpoint") as error:
-        register.load_checkpoint(file)
+        load_checkpoint(file)
     assert "\n" not in str(error.value)
 
 
@@ -307,7 +312,7 @@ def test_a_truncated_checkpoint_is_refused(tmp_path):
     file = save_checkpoint(tmp_path)
     file.write_bytes(file.read_bytes()[:4000])
     with pytest.raises(ModelError, match="cannot be read"):
-        register.load_checkpoint(file)
+        load_checkpoint(file)
 
 
 @pytest.mark.parametrize("name", ["missing.pt", "folder.pt", "weights.onnx"])
@@ -315,7 +320,7 @@ def test_a_missing_checkpoint_is_refused(tmp_path, name):
     (tmp_path / "folder.pt").mkdir()
     (tmp_path / "weights.onnx").touch()
     with pytest.raises(ModelError, match=f"existing .pt file, but .*{name} is not"):
-        register.load_checkpoint(tmp_path / name)
+        load_checkpoint(tmp_path / name)
 
 
 @pytest.mark.parametrize("content", [{"weights": torch.zeros(2)}, {"model": nn.Linear(2, 2)}, [1, 2]])
@@ -323,7 +328,7 @@ def test_a_file_that_holds_no_detector_is_refused(tmp_path, content):
     file = tmp_path / "other.pt"
     torch.save(content, file)
     with pytest.raises(ModelError, match="other.pt"):
-        register.load_checkpoint(file)
+        load_checkpoint(file)
 
 
 def test_a_segmentation_checkpoint_is_refused(tmp_path):
@@ -332,14 +337,14 @@ def test_a_segmentation_checkpoint_is_refused(tmp_path):
     file = tmp_path / "segment.pt"
     torch.save({"model": SegmentationModel("yolov8n-seg.yaml", verbose=False)}, file)
     with pytest.raises(ModelError, match="holds a SegmentationModel: use a detection"):
-        register.load_checkpoint(file)
+        load_checkpoint(file)
 
 
 def test_a_checkpoint_that_needs_a_missing_package_is_refused_and_installs_nothing(tmp_path):
     (tmp_path / "exotic.py").write_text("import torch\nclass Net(torch.nn.Module):\n    pass\n")
     run_python("import torch, exotic\ntorch.save({'model': exotic.Net()}, 'exotic.pt')", tmp_path)
     with pytest.raises(ModelError, match="needs the Python package 'exotic', which is not installed"):
-        register.load_checkpoint(tmp_path / "exotic.pt")
+        load_checkpoint(tmp_path / "exotic.pt")
 
 
 # --- the supported range --------------------------------------------------------------------------------------------
@@ -351,11 +356,13 @@ def test_the_lower_end_is_the_one_that_the_project_states():
 
 CORE = """
     import copy, gamsearch, torch, ultralytics
-    from gamsearch.models import register
+    from gamsearch.models.build import build, width_by_name
+    from gamsearch.models.checkpoint import load_checkpoint
+    from gamsearch.models.register import register
     assert ultralytics.__version__ == {version!r}, ultralytics.__version__
     rows = {rows!r}
-    assert register.width_by_name()
-    model = register.build(rows, nc=2)
+    assert width_by_name()
+    model = build(rows, nc=2)
     modules = [m for m in model.modules() if type(m).__name__ == "GAM"]
     assert [m.channels for m in modules] == [16, 32]
     x = torch.rand(1, 3, 64, 64)
@@ -365,11 +372,11 @@ CORE = """
         assert not any("BatchNorm" in type(m).__name__ for m in fused.modules())
         assert torch.allclose(fused(x)[0], expected, rtol=1e-4, atol=1e-4)
     torch.save({{"model": model.half(), "train_args": {{}}, "epoch": -1}}, "ours.pt")
-    assert len(list(register.load_checkpoint("ours.pt").model)) == 8
+    assert len(list(load_checkpoint("ours.pt").model)) == 8
     for row in ([], [512, 512], [512]):
         rows["backbone"][2] = [-1, 1, "GAM_Attention", row]
         try:
-            register.build(rows, nc=2)
+            build(rows, nc=2)
         except gamsearch.errors.ModelError as error:
             print(error)
         else:

@@ -20,8 +20,8 @@ from support.paths import ROOT
 from gamsearch.cli.main import main
 from gamsearch.errors import ModelError, OptionError, RunError
 from gamsearch.files import refuse_links
-from gamsearch.models import register
-from gamsearch.models.checkpoint import open_checkpoint
+from gamsearch.models.build import build
+from gamsearch.models.checkpoint import load_checkpoint, open_checkpoint
 from gamsearch.reporting.html_page import page
 from gamsearch.reporting.tables import write_csv
 from gamsearch.runs import export
@@ -76,8 +76,8 @@ def test_what_ultralytics_saved_opens_without_trust_and_is_what_ultralytics_open
 
     YOLO(name).save(tmp_path / "stock.pt")
     ours = open_checkpoint(tmp_path / "stock.pt")
-    assert same(ours, register.load_checkpoint(tmp_path / "stock.pt"))
-    assert ours.names[0] == "0" or ours.names == register.load_checkpoint(tmp_path / "stock.pt").names
+    assert same(ours, load_checkpoint(tmp_path / "stock.pt"))
+    assert ours.names[0] == "0" or ours.names == load_checkpoint(tmp_path / "stock.pt").names
 
 
 def test_a_head_that_ultralytics_widened_comes_back_as_wide(tmp_path):
@@ -87,7 +87,7 @@ def test_a_head_that_ultralytics_widened_comes_back_as_wide(tmp_path):
     stock, weights = read_model(str(tmp_path / "eighty.pt"))
     write_checkpoint(start_model(stock, weights, {0: "a", 1: "b"}, 0), tmp_path / "two.pt", {})
     ours = read_baseline(tmp_path / "two.pt")
-    assert same(ours, register.load_checkpoint(tmp_path / "two.pt"))
+    assert same(ours, load_checkpoint(tmp_path / "two.pt"))
     assert ours.names == {0: "a", 1: "b"} and ours.model[-1].nc == 2
 
 
@@ -305,7 +305,7 @@ def small(row: list[Any], **more: Any) -> dict[str, Any]:
 )
 def test_a_model_yaml_neither_fetches_nor_drowns_nor_breaks(offline, yaml, says):
     with pytest.raises(ModelError, match=says):
-        register.build(yaml, nc=1)
+        build(yaml, nc=1)
 
 
 def test_a_checkpoint_whose_modules_stand_twice_in_each_other_is_given_up(tmp_path):

@@ -1,0 +1,202 @@
+"""Build a detector from a model YAML, once its rows are known to be harmless. No torch at import.
+
+The parser evaluates, fetches or allocates whatever a row names, so rows are checked before it sees them.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from copy import deepcopy
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from gamsearch.errors import ModelError
+from gamsearch.models.register import tasks_module
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ACTIVATION = re.compile(r"(torch\.)?nn\.[A-Z]\w*\([\w=., -]*\)")
+"""Ultralytics evaluates the text of a model YAML's `activation`, so only the call of a PyTorch module is allowed."""
+
+MAX_ROWS, MAX_REPEATS, LARGEST = 1000, 100, 65536
+"""Ultralytics' own model YAMLs have up to 60 rows, 12 repeats and widths of 2048."""
+
+LARGEST_FACTORS = {"depth_multiple": 10, "width_multiple": 10, "reg_max": 256, "channels": 64}
+"""Upper limits of the other keys that multiply a detector's size."""
+
+
+def build(yaml: dict[str, Any], nc: int, ch: int = 3, strides: Sequence[float] | None = None) -> "nn.Module":
+    """Build the detector that a model YAML describes.
+
+    Args:
+        yaml: The parsed model YAML; it is not changed.
+        nc: Number of classes.
+        ch: Number of input channels.
+        strides: Strides of the maps that the head reads, if known. Ultralytics' probing forward pass is then skipped,
+            so errors of that pass appear at the first real one.
+
+    Returns:
+        The `DetectionModel` in training mode.
+
+    Raises:
+        ModelError: The YAML fails a check, or Ultralytics or an attention module rejects it.
+    """
+    import torch
+
+    tasks = tasks_module()
+    _check(tasks, yaml, nc)
+    try:
+        with _activation_kept(tasks), _strides_known(tasks, strides), torch.no_grad():
+            model: nn.Module = tasks.DetectionModel({**deepcopy(yaml), "nc": nc}, ch=ch, nc=nc, verbose=False)
+    except KeyError as error:
+        raise ModelError(f"the model YAML names {error}, which Ultralytics does not know: correct the row") from error
+    except Exception as error:  # a layer can raise anything
+        raise ModelError(f"the model YAML cannot be built: {_first_line(error)}") from error
+    return model
+
+
+def is_activation(value: Any) -> bool:
+    """Check whether it is safe to let Ultralytics evaluate a model YAML's `activation`.
+
+    Args:
+        value: The value of the key, or None if it is absent.
+
+    Returns:
+        True for None and for the call of a PyTorch module.
+    """
+    return value is None or (isinstance(value, str) and ACTIVATION.fullmatch(value) is not None)
+
+
+@cache
+def width_by_name() -> bool:
+    """Whether the installed parser resolves `c2` in an attention row to the scaled width of the previous row."""
+    tasks = tasks_module()
+    rows = [[-1, 1, "Conv", [64, 3, 2]], [-1, 1, "GAM", ["c2", 8]], [-1, 1, "Conv", [64, 3, 1]]]
+    probe = {"nc": 1, "scales": {"n": [1.0, 0.25, 1024]}, "scale": "n", "backbone": rows, "head": []}
+    try:
+        with _activation_kept(tasks):
+            layers, _ = tasks.parse_model(probe, ch=3, verbose=False)
+    except (KeyError, ValueError, TypeError):
+        return False
+    return bool(layers[1].channels == 16 and layers[1].rate == 8)
+
+
+# what surrounds Ultralytics' constructor -----------------------------------------------------------------------------
+@contextmanager
+def _strides_known(tasks: Any, strides: Sequence[float] | None) -> Iterator[None]:
+    """Replace the forward pass from which Ultralytics derives its strides by empty maps of the known ones."""
+    if strides is None:
+        yield
+        return
+
+    def forward(self: Any, image: Any) -> dict[str, Any]:
+        maps = {"feats": [image[:, :0, :: int(stride), :1] for stride in strides]}
+        return {**maps, "one2many": maps}
+
+    tasks.DetectionModel.forward = forward
+    try:
+        yield
+    finally:
+        del tasks.DetectionModel.forward
+
+
+@contextmanager
+def _activation_kept(tasks: Any) -> Iterator[None]:
+    """Restore the process-wide default activation, which a YAML may change and a failed build leaves changed."""
+    before = tasks.Conv.default_act
+    try:
+        yield
+    finally:
+        tasks.Conv.default_act = before
+
+
+def _first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its type if it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+# checks before it ----------------------------------------------------------------------------------------------------
+def _check(tasks: Any, yaml: Mapping[str, Any], nc: int) -> None:
+    """Raise `ModelError` for what the parser would execute or download, and for sizes that would exhaust memory."""
+    activation, rows = yaml.get("activation"), [*yaml.get("backbone", ()), *yaml.get("head", ())]
+    if not is_activation(activation):
+        raise ModelError(
+            f"the model YAML's activation must be like torch.nn.SiLU() or nn.LeakyReLU(0.1), not {activation!r}"
+        )
+    if len(rows) > MAX_ROWS or not 1 <= nc <= LARGEST:
+        raise ModelError(
+            f"a model YAML may have up to {MAX_ROWS} rows and from 1 to {LARGEST} classes, "
+            f"but this one has {len(rows)} rows and {nc} classes: correct it"
+        )
+    for name, largest in LARGEST_FACTORS.items():
+        if not all(0 < value <= largest for value in _numbers([yaml.get(name, 1)])):
+            raise ModelError(f"the model YAML's {name} must be above 0 and at most {largest}, not {yaml[name]!r}")
+    for scale in _scales(yaml):
+        if not (len(scale) == 3 and all(0 < v <= top for v, top in zip(scale, (10, 10, LARGEST), strict=True))):
+            raise ModelError(f"the model YAML's scales must be [depth, width, max channels], not {list(scale)}")
+    for number, row in enumerate(rows):
+        problem = _problem(tasks, row)
+        if problem:
+            raise ModelError(f"the model YAML's row {number}, {row}, {problem}; correct the row")
+
+
+def _scales(yaml: Mapping[str, Any]) -> list[tuple[float, ...]]:
+    scales = yaml.get("scales") or {}
+    values = scales.values() if isinstance(scales, Mapping) else []
+    return [tuple(_numbers(value if isinstance(value, (list, tuple)) else [value])) for value in values]
+
+
+def _problem(tasks: Any, row: Any) -> str | None:
+    """Why a row must not reach Ultralytics, or None."""
+    import torch
+
+    if not isinstance(row, (list, tuple)) or len(row) != 4 or not isinstance(row[3], (list, tuple)):
+        return "must be [from, repeats, module, arguments]"
+    _, repeats, name, arguments = row
+    if type(repeats) is not int or not 1 <= repeats <= MAX_REPEATS:
+        return f"must have from 1 to {MAX_REPEATS} repeats"
+    if any(not abs(value) <= LARGEST for value in _numbers(arguments)):
+        return f"has an argument beyond {LARGEST}"
+    module = _module_named(tasks, name)
+    if module is None:
+        return "names a module that Ultralytics does not know"
+    if not (isinstance(module, type) and issubclass(module, torch.nn.Module)) or issubclass(module, tasks.BaseModel):
+        return "names something that is not a layer"
+    if name == "TorchVision":
+        return _download(arguments)
+    return None
+
+
+def _download(arguments: Sequence[Any]) -> str | None:
+    """Why a TorchVision row would download weights, or None."""
+    from torchvision import models
+
+    if len(arguments) < 3 or arguments[2] not in (None, "None"):
+        return "would download weights, which must be None"
+    if arguments[1] not in models.list_models(module=models):  # the others fetch a backbone in any case
+        return "names no classification model of TorchVision"
+    return None
+
+
+def _numbers(values: Any) -> Iterator[float]:
+    """All numbers in a row's arguments, including nested ones and those written as text."""
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            yield from _numbers(value)
+        elif isinstance(value, str):
+            with suppress(ValueError):
+                yield float(value)
+        elif isinstance(value, (int, float)):
+            yield float(value)
+
+
+def _module_named(tasks: Any, name: Any) -> Any:
+    """What Ultralytics' parser resolves a row's module name to, or None."""
+    if not isinstance(name, str):
+        return None
+    for prefix, package in (("nn.", "torch.nn"), ("torchvision.ops.", "torchvision.ops")):
+        if name.startswith(prefix):
+            return getattr(import_module(package), name.removeprefix(prefix), None)
+    return vars(tasks).get(name)
