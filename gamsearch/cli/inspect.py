@@ -1,86 +1,163 @@
-"""What `show` and `list` print: a search space, and what there is to choose from. Heavy imports stay inside."""
+"""The commands that only look: `show` describes a search space, `list` prints what there is to choose from."""
 
+import argparse
 import random
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from gamsearch.cli.parser import Command
+from gamsearch.errors import OptionError, nearest
+
+PIPED_WIDTH = 160
+"""Columns of a table that is not printed on a terminal."""
 
 
-def describe(space_name: str, model: str | None, seed: int) -> Iterator[str]:
-    """The lines of `show`: sites, options, rules and size of a space, and an architecture drawn from it."""
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for title, cells in zip(titles, zip(*rows, strict=True), strict=True):
+        numbers = all(isinstance(cell, int | float) for cell in cells)
+        table.add_column(title, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    return table
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("space", help="a space file or the name of a shipped space")
+    parser.add_argument("--model", help="another detector than the space's own, e.g. yolov8s (default: the space's)")
+    parser.add_argument("--seed", type=int, default=0, help="of the sampled architecture (default: 0)")
+
+
+def _show(options: argparse.Namespace) -> None:
+    """Print sites, options, rules and size of a space, and an architecture sampled from it."""
     from gamsearch.space.detector import Detector
     from gamsearch.space.search_space import SearchSpace
 
-    space = SearchSpace.load(space_name, Detector.load(model) if model else None)
-    yield f"{space.name}: {space.detector.name}, {space.size} architectures, objectives {', '.join(space.objectives)}"
-    yield "\nsite  module  channels  stride  part      placements"
+    space = SearchSpace.load(options.space, Detector.load(options.model) if options.model else None)
+    rows = []
     for site, placements in space.choices.items():
         row = space.detector.rows[site]
-        labels = ", ".join(p.label.split(" ", 1)[-1] for p in placements)
-        yield f"{site:>4}  {row.module:<6}  {row.channels:>8}  {row.stride:>6}  {row.part:<8}  {labels}"
+        labels = ", ".join(p.label.replace(f"@{site}", "") for p in placements)
+        rows.append((site, row.module, row.channels, row.stride, row.part, labels))
+    console = _console()
+    console.print(f"{space.name}: {space.size} architectures of {space.detector.name}", soft_wrap=True)
+    console.print(f"objectives: {', '.join(space.objectives)}", soft_wrap=True)
     for rule in space.rules:
-        yield f"rule   {rule}"
+        console.print(f"rule: {rule.name} {rule.value}", soft_wrap=True)
     for limit in space.limits:
-        yield f"limit  {limit.metric} {limit.text}"
-    yield f"\nanchors: {'; '.join(a.label for a in space.anchors()) or 'none'}"
-    yield f"sampled: {space.draw(random.Random(seed)).label}"
+        console.print(f"limit: {limit.metric} {limit.text}", soft_wrap=True)
+    console.print(_table(("site", "row", "channels", "stride", "part", "placements"), rows))
+    console.print(f"tried first: {'; '.join(a.label for a in space.anchors()) or 'nothing'}", soft_wrap=True)
+    console.print(f"sampled: {space.draw(random.Random(options.seed)).label}", soft_wrap=True)
 
 
-def _list_attention() -> list[str]:
+def _list_attention() -> Table:
     from gamsearch.attention.catalogue import CATALOGUE
 
-    return [
-        f"{s.name}: {s.title} ({s.paper}); options {dict(s.options)}; presets {', '.join(s.presets)}"
+    rows = [
+        (s.name, s.title, s.paper, ", ".join(f"{k} {v}" for k, v in s.options.items()), ", ".join(s.presets))
         for s in CATALOGUE.values()
     ]
+    return _table(("name", "title", "paper", "options and defaults", "presets"), rows)
 
 
-def _list_detectors() -> list[str]:
-    from gamsearch.space.detector import stock_detectors
+def _list_detectors() -> Table:
+    from gamsearch.space.detector import Detector, stock_detectors
 
-    return stock_detectors()
+    found = [Detector.load(name) for name in stock_detectors()]
+    return _table(("name", "rows", "sites"), [(d.name, len(d.rows), len(d.stage_sites or d.sites)) for d in found])
 
 
-def _list_metrics() -> list[str]:
+def _list_metrics() -> Table:
     from gamsearch.metrics import METRICS
 
-    return [f"{m.name} [{m.unit}] {m.direction}, {m.stage}: {m.summary}" for m in METRICS.values()]
+    rows = [(m.name, m.unit, m.direction, m.stage, m.summary) for m in METRICS.values()]
+    return _table(("name", "unit", "direction", "known", "what it is"), rows)
 
 
-def _list_samplers() -> list[str]:
+def _list_samplers() -> Table:
     from gamsearch.strategy.samplers import AUTO, SAMPLERS
 
-    return [AUTO, *SAMPLERS]
+    first = (AUTO, "thaw where the objectives allow it, else gp, or tpe in a long search; the default")
+    return _table(("name", "what it is"), [first, *((name, spec.summary) for name, spec in SAMPLERS.items())])
 
 
-def _list_latency() -> list[str]:
+def _list_latency() -> Table:
     from gamsearch.models.latency.backends import AUTO, BACKENDS
 
-    each = [f"{backend.name}: {backend.summary}" for backend in BACKENDS.values()]
-    return [f"{AUTO}: the default; cudagraph on CUDA, torch elsewhere", *each]
+    rows = [(AUTO, "any", "cudagraph on CUDA, torch elsewhere; the default")]
+    rows += [(b.name, b.device or "any", b.summary) for b in BACKENDS.values()]
+    return _table(("name", "device", "what it measures"), rows)
 
 
-def _list_tables() -> list[str]:
+def _list_rules() -> Table:
+    from gamsearch.plugins.registry import first_line
+    from gamsearch.space.rules import RULES
+
+    return _table(("name", "what it is"), [(name, first_line(spec.refuse)) for name, spec in RULES.items()])
+
+
+def _list_sites() -> Table:
+    from gamsearch.plugins.registry import first_line
+    from gamsearch.space.selectors import SELECTORS
+
+    return _table(("name", "what it is"), [(name, first_line(find)) for name, find in SELECTORS.items()])
+
+
+def _list_tables() -> Table:
     from gamsearch.training.replay import ReplayTable, shipped_tables, table_file
 
     tables = {name: ReplayTable.read(table_file(name)) for name in shipped_tables()}
-    return [
-        f"{name}: {len(t.rows)} architectures of '{t.space}', {t.epochs} epochs at {len(t.seeds)} seeds"
-        for name, t in tables.items()
-    ]
+    rows = [(name, len(t.rows), t.space, t.epochs, len(t.seeds)) for name, t in tables.items()]
+    return _table(("name", "architectures", "space", "epochs", "seeds"), rows)
 
 
-def _list_spaces() -> list[str]:
+def _list_spaces() -> Table:
     from gamsearch.space.search_space import SearchSpace, shipped_spaces
 
     spaces = [SearchSpace.load(name) for name in shipped_spaces()]
-    return [f"{space.name}: {space.size} architectures of {space.detector.name}" for space in spaces]
+    rows = [(s.name, s.size, s.detector.name, ", ".join(m.name for m in s.modules)) for s in spaces]
+    return _table(("name", "architectures", "detector", "modules"), rows)
 
 
-LISTS: dict[str, Callable[[], list[str]]] = {
+LISTS: dict[str, Callable[[], Table]] = {
     "attention": _list_attention,
     "detectors": _list_detectors,
-    "metrics": _list_metrics,
-    "samplers": _list_samplers,
     "latency": _list_latency,
+    "metrics": _list_metrics,
+    "rules": _list_rules,
+    "samplers": _list_samplers,
+    "sites": _list_sites,
     "spaces": _list_spaces,
     "tables": _list_tables,
 }
+
+
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", help=", ".join(LISTS))
+
+
+def _list(options: argparse.Namespace) -> None:
+    if options.what not in LISTS:
+        close = nearest(options.what, LISTS)
+        raise OptionError(f"there is no list of '{options.what}'{close}; there are {', '.join(LISTS)}")
+    _console().print(LISTS[options.what]())
+
+
+COMMANDS = (
+    Command(
+        "show",
+        "describe a search space: its sites, placements and size",
+        ("gam", "gam-neck --model yolov8s"),
+        _add_show,
+        _show,
+    ),
+    Command("list", "list what there is to choose from", ("attention", "samplers"), _add_list, _list),
+)

@@ -1,0 +1,155 @@
+"""The commands that work on finished or running searches: `status`, `report`, `compare`, `verify` and `export`."""
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gamsearch.cli.parser import Command, add_folder, add_trust
+
+if TYPE_CHECKING:
+    from gamsearch.runs.api import Run
+
+
+def show_report(run: "Run") -> None:
+    """Write the report of a run and print its table, its verdict and the files.
+
+    Args:
+        run: The run.
+    """
+    from rich.console import Console
+
+    from gamsearch.reporting import terminal_table
+    from gamsearch.reporting.api import report
+
+    written = report(run)
+    Console().print(terminal_table(run.record))
+    _print_written(written)
+
+
+def _print_written(paths: Iterable[Path]) -> None:
+    from rich.console import Console
+
+    for path in paths:
+        Console().print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _status(options: argparse.Namespace) -> None:
+    """Print how far a run is; nothing is written."""
+    from gamsearch.reporting.status import status
+
+    for line in status(Path(options.folder)):
+        print(line)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from gamsearch.runs.api import load
+
+    show_report(load(options.folder))
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folders", nargs="+", metavar="folder", help="folders of two or more runs")
+    parser.add_argument("--out", help="folder for compare.html and compare.png (default: results/compare-A-B)")
+
+
+def _compare(options: argparse.Namespace) -> None:
+    """Compare several runs; write the page and the picture and print the table."""
+    from rich.console import Console
+
+    from gamsearch.reporting.api import compare
+    from gamsearch.reporting.comparison_page import terminal_table, write
+
+    comparison = compare(options.folders)
+    usual = Path("results") / f"compare-{'-'.join(Path(folder).resolve().name for folder in options.folders)}"[:100]
+    written = write(comparison, Path(options.out) if options.out else usual)
+    Console().print(terminal_table(comparison))
+    _print_written(written)
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    add_folder(parser)
+    parser.add_argument("--top", type=int, default=3, help="largest number of finalists from the front (default: 3)")
+    parser.add_argument("--seeds", type=int, default=5, help="paired seeds; more can be added later (default: 5)")
+    parser.add_argument("--epochs", type=int, default=100, help="of each training, from the original weights (default: 100)")
+    parser.add_argument(
+        "--scale-up",
+        nargs="?",
+        const="next",
+        default="",
+        metavar="MODEL",
+        help="also train the next scale (or MODEL) without attention, to compare with plain growth (default: no)",
+    )
+    parser.add_argument("--train", action="append", metavar="KEY=VALUE", help="Ultralytics arguments besides the run's")
+    parser.add_argument("--device", help="cpu, mps or an index such as 0 (default: the run's)")
+    add_trust(parser)
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from gamsearch.cli.run import training_arguments
+    from gamsearch.runs.api import verify
+
+    show_report(
+        verify(
+            options.folder,
+            seeds=options.seeds,
+            epochs=options.epochs,
+            top=options.top,
+            scale_up=options.scale_up,
+            train=training_arguments(options.train),
+            device=options.device or "",
+            trust_checkpoint=bool(options.trust_checkpoint),
+        )
+    )
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    add_folder(parser)
+    parser.add_argument("--pick", default="knee", help="knee, or an objective for its best on the front (default: knee)")
+    parser.add_argument("--trial", type=int, help="number of the trial to export instead of a pick")
+
+
+def _export(options: argparse.Namespace) -> None:
+    from gamsearch.runs.api import export
+
+    for line in export(options.folder, pick=options.pick, trial=options.trial):
+        print(line)
+
+
+COMMANDS = (
+    Command(
+        "status",
+        "show what a run is doing and how far it is; safe while it runs",
+        ("results/mine", "results/demo"),
+        add_folder,
+        _status,
+    ),
+    Command(
+        "report",
+        "rebuild the table, the plots and the HTML page of a run",
+        ("results/mine", "results/demo"),
+        add_folder,
+        _report,
+    ),
+    Command(
+        "compare",
+        "compare fronts, hypervolumes and settings of several runs",
+        ("results/mine results/other", "results/a results/b --out results/a-or-b"),
+        _add_compare,
+        _compare,
+    ),
+    Command(
+        "verify",
+        "train the finalists and the baseline at full budget over several seeds",
+        ("results/mine --seeds 5 --epochs 100", "results/mine --top 1 --scale-up"),
+        _add_verify,
+        _verify,
+    ),
+    Command(
+        "export",
+        "write YAML, weights, ONNX and TorchScript of one architecture",
+        ("results/mine --pick knee", "results/mine --trial 17"),
+        _add_export,
+        _export,
+    ),
+)

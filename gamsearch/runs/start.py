@@ -1,0 +1,191 @@
+"""From what a caller gives to a run that can begin: defaults, the run's name, the demonstration, worker slots."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from gamsearch.errors import OptionError, nearest
+from gamsearch.runs.manifest import Manifest, space_content, write_yaml
+from gamsearch.runs.processes import Slot, slots
+from gamsearch.runs.repeat import GIVEN, repeated
+from gamsearch.runs.run import RunContext, recorded_settings
+from gamsearch.runs.settings import SMALL_BATCH, SMALL_DATA, Settings, resolve
+from gamsearch.space.search_space import SearchSpace
+from gamsearch.study.artifacts import check_place
+from gamsearch.study.storages import configure_storage
+
+CONTEXT_OPTIONS = ("trust_checkpoint", "storage", "artifacts", "workers")
+"""Options that are not settings: they are recorded nowhere, or without their secrets."""
+MOST_WORKERS = 256
+PT_BASELINE_EPOCHS = 10
+"""Default epochs of the baseline stage where it starts from a `.pt`."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A run that is about to begin or to resume.
+
+    Attributes:
+        settings: All its settings.
+        context: Where its workers run and its study is kept.
+        resumed: Whether the run exists already.
+        notes: Lines to print first.
+        origin: The manifest that it repeats, if it does.
+    """
+
+    settings: Settings
+    context: RunContext
+    resumed: bool
+    notes: tuple[str, ...] = ()
+    origin: Manifest | None = None
+
+
+def start(given: Mapping[str, Any]) -> Start:
+    """Resolve the settings of a new or resumed run.
+
+    Args:
+        given: Settings and context options by name; None where one was not given. `space` may be a `SearchSpace`.
+
+    Returns:
+        The run, ready to be carried out.
+
+    Raises:
+        OptionError: An option is unknown or has a value that it cannot have.
+        RunError: The run exists with other settings.
+    """
+    _refuse_unknown(given)
+    known = {f.name for f in fields(Settings)} | set(CONTEXT_OPTIONS)
+    given = {**dict.fromkeys(known), **given}
+    if given["table"] and not given["evaluator"]:
+        given["evaluator"] = "replay"
+    demonstration = not given["data"] and given["evaluator"] in (None, "training")
+    name = given["name"] or ("demo" if demonstration else _name_from(given))
+    folder = Path(given["out"] or "results") / name
+    context = _context(given, folder)
+    given |= {"device": context.slots[0].device or None, "space": _space_name(given["space"], folder)}
+    recorded = recorded_settings(folder)
+    if demonstration and recorded is None:
+        given, defaults = _demonstration(given, folder)
+    else:
+        defaults = _defaults(given)
+    settings = resolve({**given, "name": name, "out": str(folder.parent)}, recorded, defaults)
+    return Start(settings, context, recorded is not None)
+
+
+def repetition(manifest: Path, given: Mapping[str, Any]) -> Start:
+    """Resolve the settings of a run that repeats another one.
+
+    Args:
+        manifest: The original's `manifest.yaml`, or its folder.
+        given: Options by name; None where one was not given. Only `repeat.GIVEN` and context options may be.
+
+    Returns:
+        The run, ready to be carried out in a folder of its own.
+
+    Raises:
+        OptionError: Another option was given.
+        RunError: The manifest cannot be used, or the folder holds another run.
+    """
+    others = [name for name, value in given.items() if value is not None and name not in (*GIVEN, *CONTEXT_OPTIONS)]
+    if others:
+        flag = "--" + others[0].replace("_", "-")
+        raise OptionError(
+            f"--from repeats a run with its own settings, so {flag} cannot be combined with it; "
+            f"only {', '.join(f'--{name}' for name in GIVEN)} can"
+        )
+    given = {**dict.fromkeys((*GIVEN, *CONTEXT_OPTIONS)), **given}
+    origin = Manifest.read(manifest)
+    slot = _slots(given)[0]
+    settings, notes = repeated(origin, {**given, "device": slot.device or None}, recorded_settings)
+    context = _context(given, settings.folder)
+    return Start(settings, context, recorded_settings(settings.folder) is not None, tuple(notes), origin)
+
+
+def _refuse_unknown(given: Mapping[str, Any]) -> None:
+    known = [*(f.name for f in fields(Settings)), *CONTEXT_OPTIONS]
+    for name in given:
+        if name not in known:
+            raise OptionError(f"there is no option '{name}'{nearest(name, known)}; there are {', '.join(known)}")
+
+
+def _context(given: Mapping[str, Any], folder: Path) -> RunContext:
+    """Where the study is kept and the workers run; the environment of this process becomes that of the first slot."""
+    check_place(given["artifacts"] or "")
+    found = _slots(given)
+    os.environ.update(found[0].environment)
+    url = configure_storage(folder, given["storage"] or "", folder.name)
+    return RunContext(bool(given["trust_checkpoint"]), tuple(found), url, given["artifacts"] or "")
+
+
+def _slots(given: Mapping[str, Any]) -> list[Slot]:
+    workers = given["workers"]
+    if workers is not None and not 1 <= workers <= MOST_WORKERS:
+        raise OptionError(f"--workers must be between 1 and {MOST_WORKERS}, not {workers}")
+    device = given["device"]
+    text = "" if device is None else str(device)
+    return slots(text, workers or 1, os.environ, os.cpu_count() or 1)
+
+
+def _space_name(space: Any, folder: Path) -> str | None:
+    """A space that was built in Python is written into the run's folder, so that the run can be resumed."""
+    if not isinstance(space, SearchSpace):
+        return None if space is None else str(space)
+    into = folder / "space"
+    beside = f"detectors/{space.detector.name}.yaml"
+    write_yaml(into / beside, space.detector.yaml)
+    write_yaml(into / f"{space.name}.yaml", {**space_content(space), "detector": beside})
+    return str(into / f"{space.name}.yaml")
+
+
+def _demonstration(given: dict[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of the demonstration: its data set is made in the run's folder, its sizes suit two CPU cores."""
+    from gamsearch.runs import demo
+
+    size = demo.SIZE
+    data = demo.make(folder / "data", size.train, size.val, size.imgsz)
+    defaults = {
+        "space": "gam-demo",
+        "trials": size.trials,
+        "epochs": size.trial_epochs,
+        "baseline_epochs": size.epochs,
+        "imgsz": size.imgsz,
+        "batch": size.batch,
+        "noise_seeds": 3,
+    }
+    train = {**demo.AUGMENTATION, **(given["train"] or {})}
+    return {**given, "data": str(data), "train": train}, defaults
+
+
+def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults that depend on other options: those of a table, fewer baseline epochs for a `.pt`, a small batch."""
+    if given["evaluator"] == "replay":
+        return _table_defaults(given["table"])
+    defaults: dict[str, Any] = {}
+    if str(given["model"] or "").endswith(".pt"):
+        defaults["baseline_epochs"] = PT_BASELINE_EPOCHS
+    if given["data"] and not given["batch"]:
+        from gamsearch.training.dataset import DataSet
+
+        if len(DataSet.read(given["data"]).train) < SMALL_DATA:
+            defaults["batch"] = SMALL_BATCH
+    return defaults
+
+
+def _table_defaults(name: str | None) -> dict[str, Any]:
+    """What a table was recorded with."""
+    from gamsearch.training.replay import DEFAULT_TABLE, ReplayTable, table_file
+
+    name = name or DEFAULT_TABLE
+    table = ReplayTable.read(table_file(name))
+    return {"table": name, "epochs": table.epochs, **({"space": table.space} if table.space else {})}
+
+
+def _name_from(given: Mapping[str, Any]) -> str:
+    """A run's default name: data set, model and space, e.g. `bccd-yolov8n-gam`."""
+    if given["evaluator"] == "replay":
+        return f"replay-{Path(given['table'] or 'default').stem}"
+    space = given["space"].name if isinstance(given["space"], SearchSpace) else given["space"]
+    parts = (given["data"] or "run", given["model"] or "yolov8n", space or "gam")
+    return "-".join(Path(str(part)).stem for part in parts)
