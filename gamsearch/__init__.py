@@ -4,8 +4,8 @@
     run = gs.search(data="data.yaml", model="yolov8n.pt", space="gam", trials=40, epochs=5, name="mine")
     run.front, run.verdict
 
-`import gamsearch` makes its attention modules known to Ultralytics and imports neither torch nor Ultralytics itself; the
-public names are imported when they are first used.
+`import gamsearch` makes its attention modules known to Ultralytics and imports neither torch nor Ultralytics itself;
+the public names are imported when they are first used.
 """
 
 from importlib import import_module

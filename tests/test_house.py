@@ -170,7 +170,8 @@ def test_the_public_names_are_there_and_are_imported_only_when_used():
     code = (
         "import sys, gamsearch\n"
         "assert 'torch' not in sys.modules\n"
-        "for name in gamsearch.PUBLIC: assert getattr(gamsearch, name).__name__ == name, name\n"
+        "assert set(gamsearch.PUBLIC) | {'errors'} == set(gamsearch.__all__) <= set(dir(gamsearch))\n"
+        "for name in gamsearch.__all__: assert getattr(gamsearch, name) is not None, name\n"
         "try: gamsearch.Gam\n"
         "except AttributeError: print('done')\n"
     )

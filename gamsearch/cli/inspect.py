@@ -2,31 +2,13 @@
 
 import argparse
 import random
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from rich.console import Console
 from rich.table import Table
 
 from gamsearch.cli.parser import Command
+from gamsearch.cli.printing import console, table
 from gamsearch.errors import OptionError, nearest
-
-PIPED_WIDTH = 160
-"""Columns of a table that is not printed on a terminal."""
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
-
-
-def _table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for title, cells in zip(titles, zip(*rows, strict=True), strict=True):
-        numbers = all(isinstance(cell, int | float) for cell in cells)
-        table.add_column(title, justify="right" if numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    return table
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
@@ -46,16 +28,16 @@ def _show(options: argparse.Namespace) -> None:
         row = space.detector.rows[site]
         labels = ", ".join(p.label.replace(f"@{site}", "") for p in placements)
         rows.append((site, row.module, row.channels, row.stride, row.part, labels))
-    console = _console()
-    console.print(f"{space.name}: {space.size} architectures of {space.detector.name}", soft_wrap=True)
-    console.print(f"objectives: {', '.join(space.objectives)}", soft_wrap=True)
+    out = console()
+    out.print(f"{space.name}: {space.size} architectures of {space.detector.name}", soft_wrap=True)
+    out.print(f"objectives: {', '.join(space.objectives)}", soft_wrap=True)
     for rule in space.rules:
-        console.print(f"rule: {rule.name} {rule.value}", soft_wrap=True)
+        out.print(f"rule: {rule.name} {rule.value}", soft_wrap=True)
     for limit in space.limits:
-        console.print(f"limit: {limit.metric} {limit.text}", soft_wrap=True)
-    console.print(_table(("site", "row", "channels", "stride", "part", "placements"), rows))
-    console.print(f"tried first: {'; '.join(a.label for a in space.anchors()) or 'nothing'}", soft_wrap=True)
-    console.print(f"sampled: {space.draw(random.Random(options.seed)).label}", soft_wrap=True)
+        out.print(f"limit: {limit.metric} {limit.text}", soft_wrap=True)
+    out.print(table(("site", "row", "channels", "stride", "part", "placements"), rows))
+    out.print(f"tried first: {'; '.join(a.label for a in space.anchors()) or 'nothing'}", soft_wrap=True)
+    out.print(f"sampled: {space.draw(random.Random(options.seed)).label}", soft_wrap=True)
 
 
 def _list_attention() -> Table:
@@ -65,28 +47,28 @@ def _list_attention() -> Table:
         (s.name, s.title, s.paper, ", ".join(f"{k} {v}" for k, v in s.options.items()), ", ".join(s.presets))
         for s in CATALOGUE.values()
     ]
-    return _table(("name", "title", "paper", "options and defaults", "presets"), rows)
+    return table(("name", "title", "paper", "options and defaults", "presets"), rows)
 
 
 def _list_detectors() -> Table:
     from gamsearch.space.detector import Detector, stock_detectors
 
     found = [Detector.load(name) for name in stock_detectors()]
-    return _table(("name", "rows", "sites"), [(d.name, len(d.rows), len(d.stage_sites or d.sites)) for d in found])
+    return table(("name", "rows", "sites"), [(d.name, len(d.rows), len(d.stage_sites or d.sites)) for d in found])
 
 
 def _list_metrics() -> Table:
     from gamsearch.metrics import METRICS
 
     rows = [(m.name, m.unit, m.direction, m.stage, m.summary) for m in METRICS.values()]
-    return _table(("name", "unit", "direction", "known", "what it is"), rows)
+    return table(("name", "unit", "direction", "known", "what it is"), rows)
 
 
 def _list_samplers() -> Table:
     from gamsearch.strategy.samplers import AUTO, SAMPLERS
 
     first = (AUTO, "thaw where the objectives allow it, else gp, or tpe in a long search; the default")
-    return _table(("name", "what it is"), [first, *((name, spec.summary) for name, spec in SAMPLERS.items())])
+    return table(("name", "what it is"), [first, *((name, spec.summary) for name, spec in SAMPLERS.items())])
 
 
 def _list_latency() -> Table:
@@ -94,21 +76,21 @@ def _list_latency() -> Table:
 
     rows = [(AUTO, "any", "cudagraph on CUDA, torch elsewhere; the default")]
     rows += [(b.name, b.device or "any", b.summary) for b in BACKENDS.values()]
-    return _table(("name", "device", "what it measures"), rows)
+    return table(("name", "device", "what it measures"), rows)
 
 
 def _list_rules() -> Table:
     from gamsearch.plugins.registry import first_line
     from gamsearch.space.rules import RULES
 
-    return _table(("name", "what it is"), [(name, first_line(spec.refuse)) for name, spec in RULES.items()])
+    return table(("name", "what it is"), [(name, first_line(spec.refuse)) for name, spec in RULES.items()])
 
 
 def _list_sites() -> Table:
     from gamsearch.plugins.registry import first_line
     from gamsearch.space.selectors import SELECTORS
 
-    return _table(("name", "what it is"), [(name, first_line(find)) for name, find in SELECTORS.items()])
+    return table(("name", "what it is"), [(name, first_line(find)) for name, find in SELECTORS.items()])
 
 
 def _list_tables() -> Table:
@@ -116,7 +98,7 @@ def _list_tables() -> Table:
 
     tables = {name: ReplayTable.read(table_file(name)) for name in shipped_tables()}
     rows = [(name, len(t.rows), t.space, t.epochs, len(t.seeds)) for name, t in tables.items()]
-    return _table(("name", "architectures", "space", "epochs", "seeds"), rows)
+    return table(("name", "architectures", "space", "epochs", "seeds"), rows)
 
 
 def _list_spaces() -> Table:
@@ -124,7 +106,7 @@ def _list_spaces() -> Table:
 
     spaces = [SearchSpace.load(name) for name in shipped_spaces()]
     rows = [(s.name, s.size, s.detector.name, ", ".join(m.name for m in s.modules)) for s in spaces]
-    return _table(("name", "architectures", "detector", "modules"), rows)
+    return table(("name", "architectures", "detector", "modules"), rows)
 
 
 LISTS: dict[str, Callable[[], Table]] = {
@@ -148,7 +130,7 @@ def _list(options: argparse.Namespace) -> None:
     if options.what not in LISTS:
         close = nearest(options.what, LISTS)
         raise OptionError(f"there is no list of '{options.what}'{close}; there are {', '.join(LISTS)}")
-    _console().print(LISTS[options.what]())
+    console().print(LISTS[options.what]())
 
 
 COMMANDS = (
@@ -158,6 +140,7 @@ COMMANDS = (
         ("gam", "gam-neck --model yolov8s"),
         _add_show,
         _show,
+        "SPACE",
     ),
-    Command("list", "list what there is to choose from", ("attention", "samplers"), _add_list, _list),
+    Command("list", "list what there is to choose from", ("attention", "samplers"), _add_list, _list, "WHAT"),
 )

@@ -25,6 +25,7 @@ class Command:
         examples: Arguments of two typical calls.
         add_options: Adds its options to a parser.
         carry_out: Does what the parsed options say; an exit code other than 0 is returned.
+        arguments: What stands without a flag, for the usage line.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Command:
     examples: tuple[str, ...]
     add_options: Callable[[argparse.ArgumentParser], None]
     carry_out: Callable[[argparse.Namespace], int | None]
+    arguments: str = ""
 
 
 class Formatter(RawDescriptionRichHelpFormatter):
@@ -48,22 +50,26 @@ class Parser(argparse.ArgumentParser):
         """Raise `OptionError` instead of printing the usage and leaving the process."""
         unknown = re.search(r"unrecognized arguments: (\S+)", message)
         if unknown:
-            flags = [flag for action in self._all_actions() for flag in action.option_strings]
+            flags = [flag for action in self._actions for flag in action.option_strings]
             word = unknown[1].partition("=")[0]
-            raise OptionError(f"unknown option '{word}'{nearest(word, flags)}; `{self.prog} --help` lists all")
+            raise OptionError(f"unknown option '{word}'{nearest(word, flags)}; see `{self.prog} --help`")
         wrong = re.search(r"invalid choice: '?(.*?)'? \(choose from", message)
         if wrong:
-            known = self._commands()
+            known = list(self.commands)
             raise OptionError(f"unknown command '{wrong[1]}'{nearest(wrong[1], known)}; there are {', '.join(known)}")
         raise OptionError(f"{message}; see `{self.prog} --help`")
 
-    def _commands(self) -> list[str]:
-        return [name for action in self._actions for name in getattr(action, "choices", None) or ()]
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse unknown options in the command that they were given to, which knows the nearest ones."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
-    def _all_actions(self) -> list[argparse.Action]:
-        """The actions of this parser and of the parsers of its commands."""
-        below = [parser for a in self._actions for parser in (getattr(a, "choices", None) or {}).values()]
-        return [*self._actions, *(action for parser in below for action in parser._actions)]
+    @property
+    def commands(self) -> dict[str, "Parser"]:
+        """The parsers of the commands by name."""
+        return {name: below for a in self._actions for name, below in (getattr(a, "choices", None) or {}).items()}
 
 
 def build_parser(commands: Sequence[Command]) -> Parser:
@@ -90,6 +96,7 @@ def build_parser(commands: Sequence[Command]) -> Parser:
         lines = "\n".join(f"  {PROGRAM} {command.name} {example}".rstrip() for example in command.examples)
         parser = below.add_parser(
             command.name,
+            usage=f"{PROGRAM} {command.name} [options]{f' {command.arguments}' if command.arguments else ''}",
             help=command.summary,
             description=command.summary[0].upper() + command.summary[1:] + ".",
             epilog=f"examples:\n{lines}",
@@ -99,26 +106,3 @@ def build_parser(commands: Sequence[Command]) -> Parser:
         parser.set_defaults(carry_out=command.carry_out)
         command.add_options(parser)
     return whole
-
-
-def add_folder(parser: argparse.ArgumentParser) -> None:
-    """Add the argument that most commands have.
-
-    Args:
-        parser: The command's parser.
-    """
-    parser.add_argument("folder", help="the run's folder, e.g. results/my-search")
-
-
-def add_trust(group: Any) -> None:
-    """Add `--trust-checkpoint`.
-
-    Args:
-        group: A parser or a group of options.
-    """
-    group.add_argument(
-        "--trust-checkpoint",
-        action="store_true",
-        default=None,
-        help="open a .pt that can only be read by running code in it (default: refuse)",
-    )

@@ -1,37 +1,11 @@
 """The commands that work on finished or running searches: `status`, `report`, `compare`, `verify` and `export`."""
 
 import argparse
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from gamsearch.cli.parser import Command, add_folder, add_trust
-
-if TYPE_CHECKING:
-    from gamsearch.runs.api import Run
-
-
-def show_report(run: "Run") -> None:
-    """Write the report of a run and print its table, its verdict and the files.
-
-    Args:
-        run: The run.
-    """
-    from rich.console import Console
-
-    from gamsearch.reporting import terminal_table
-    from gamsearch.reporting.api import report
-
-    written = report(run)
-    Console().print(terminal_table(run.record))
-    _print_written(written)
-
-
-def _print_written(paths: Iterable[Path]) -> None:
-    from rich.console import Console
-
-    for path in paths:
-        Console().print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+from gamsearch.cli.arguments import add_folder, add_trust, training_arguments
+from gamsearch.cli.parser import Command
+from gamsearch.cli.printing import print_written, show_report
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -64,14 +38,16 @@ def _compare(options: argparse.Namespace) -> None:
     usual = Path("results") / f"compare-{'-'.join(Path(folder).resolve().name for folder in options.folders)}"[:100]
     written = write(comparison, Path(options.out) if options.out else usual)
     Console().print(terminal_table(comparison))
-    _print_written(written)
+    print_written(written)
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:
     add_folder(parser)
     parser.add_argument("--top", type=int, default=3, help="largest number of finalists from the front (default: 3)")
     parser.add_argument("--seeds", type=int, default=5, help="paired seeds; more can be added later (default: 5)")
-    parser.add_argument("--epochs", type=int, default=100, help="of each training, from the original weights (default: 100)")
+    parser.add_argument(
+        "--epochs", type=int, default=100, help="of each training, from the original weights (default: 100)"
+    )
     parser.add_argument(
         "--scale-up",
         nargs="?",
@@ -86,7 +62,6 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
-    from gamsearch.cli.run import training_arguments
     from gamsearch.runs.api import verify
 
     show_report(
@@ -105,7 +80,9 @@ def _verify(options: argparse.Namespace) -> None:
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
     add_folder(parser)
-    parser.add_argument("--pick", default="knee", help="knee, or an objective for its best on the front (default: knee)")
+    parser.add_argument(
+        "--pick", default="knee", help="knee, or an objective for its best on the front (default: knee)"
+    )
     parser.add_argument("--trial", type=int, help="number of the trial to export instead of a pick")
 
 
@@ -123,6 +100,7 @@ COMMANDS = (
         ("results/mine", "results/demo"),
         add_folder,
         _status,
+        "FOLDER",
     ),
     Command(
         "report",
@@ -130,6 +108,7 @@ COMMANDS = (
         ("results/mine", "results/demo"),
         add_folder,
         _report,
+        "FOLDER",
     ),
     Command(
         "compare",
@@ -137,6 +116,7 @@ COMMANDS = (
         ("results/mine results/other", "results/a results/b --out results/a-or-b"),
         _add_compare,
         _compare,
+        "FOLDER FOLDER ...",
     ),
     Command(
         "verify",
@@ -144,6 +124,7 @@ COMMANDS = (
         ("results/mine --seeds 5 --epochs 100", "results/mine --top 1 --scale-up"),
         _add_verify,
         _verify,
+        "FOLDER",
     ),
     Command(
         "export",
@@ -151,5 +132,6 @@ COMMANDS = (
         ("results/mine --pick knee", "results/mine --trial 17"),
         _add_export,
         _export,
+        "FOLDER",
     ),
 )

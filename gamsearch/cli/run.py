@@ -4,10 +4,11 @@ import argparse
 import os
 import signal
 from pathlib import Path
-from typing import Any
 
 from gamsearch import __version__
-from gamsearch.cli.parser import Command, add_trust
+from gamsearch.cli.arguments import add_trust, training_arguments
+from gamsearch.cli.parser import Command
+from gamsearch.cli.printing import show_report
 from gamsearch.errors import OptionError
 
 STORAGE = "URL of an Optuna storage for several machines, e.g. postgresql://user@host/database or grpc://host:13000"
@@ -16,7 +17,9 @@ ARTIFACTS = "folder or s3://bucket through which machines without a shared run f
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data and model")
-    data.add_argument("--data", metavar="YAML", help="data YAML of a YOLO detection data set (default: synthetic digits)")
+    data.add_argument(
+        "--data", metavar="YAML", help="data YAML of a YOLO detection data set (default: synthetic digits)"
+    )
     data.add_argument("--model", help="stock YAML (baseline from scratch) or .pt (fine-tuned) (default: yolov8n.yaml)")
     add_trust(data)
 
@@ -26,19 +29,25 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--trials", type=int, help="search budget in full short trainings (default: 40)")
     search.add_argument("--budget", help="search budget instead of --trials: 3h, 90min or 200epochs")
     search.add_argument("--sampler", help="what proposes candidates; see `list samplers` (default: auto)")
-    search.add_argument("--stopping", help="how readily trainings stop early: off, default, aggressive (default: default)")
+    search.add_argument(
+        "--stopping", help="how readily trainings stop early: off, default, aggressive (default: default)"
+    )
     search.add_argument("--noise-seeds", type=int, help="seeds at which the baseline is measured (default: 5)")
     search.add_argument("--seed", type=int, help="of data order, augmentation and sampler (default: 0)")
 
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", type=int, help="short training of each candidate (default: 5)")
-    training.add_argument("--baseline-epochs", type=int, help="of the baseline; 0 takes a .pt as it is (default: 25, .pt: 10)")
+    training.add_argument(
+        "--baseline-epochs", type=int, help="of the baseline; 0 takes a .pt as it is (default: 25, .pt: 10)"
+    )
     training.add_argument("--imgsz", type=int, help="image size in px, a multiple of 32 (default: 640)")
     training.add_argument("--batch", type=int, help="images per batch (default: 16; below 1000 training images 8)")
     training.add_argument("--train", action="append", metavar="KEY=VALUE", help="any Ultralytics training argument")
 
     machine = parser.add_argument_group("device and workers")
-    machine.add_argument("--device", help="cpu, mps, an index such as 0, several such as 0,1 (default: the best there is)")
+    machine.add_argument(
+        "--device", help="cpu, mps, an index such as 0, several such as 0,1 (default: the best there is)"
+    )
     machine.add_argument("--workers", type=int, help="processes that share one device (default: 1)")
     machine.add_argument("--latency", help="latency backend; see `list latency` (default: auto)")
     machine.add_argument("--storage", help=f"{STORAGE} (default: a file in the run's folder)")
@@ -50,7 +59,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     folder.add_argument("--from", dest="manifest", metavar="MANIFEST", help="repeat the run of a manifest.yaml")
 
     replay = parser.add_argument_group("replay")
-    replay.add_argument("--evaluator", help="training, or replay to search a table of recorded trainings (default: training)")
+    replay.add_argument(
+        "--evaluator", help="training, or replay to search a table of recorded trainings (default: training)"
+    )
     replay.add_argument("--table", help="for replay: a JSON table, or a name from `list tables` (default: bccd)")
 
 
@@ -60,9 +71,8 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _run(options: argparse.Namespace) -> None:
     """Search, then write the report and print its table."""
-    from gamsearch.cli.results import show_report
     from gamsearch.runs.api import carry_out
-    from gamsearch.runs.provenance import command_line
+    from gamsearch.runs.run import command_line
     from gamsearch.runs.start import repetition, start
 
     given = {name: value for name, value in vars(options).items() if name not in ("carry_out", "manifest")}
@@ -71,31 +81,14 @@ def _run(options: argparse.Namespace) -> None:
     show_report(carry_out(beginning, command_line()))
 
 
-def training_arguments(pairs: list[str] | None) -> dict[str, Any] | None:
-    """Read `--train`.
-
-    Args:
-        pairs: `key=value` texts, or None.
-
-    Returns:
-        Typed arguments, or None where none were given.
-
-    Raises:
-        OptionError: An argument is unknown, reserved or malformed.
-    """
-    if not pairs:
-        return None
-    from gamsearch.training.recipe import parse_overrides
-
-    return parse_overrides(pairs)
-
-
 def _add_worker(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("run")
     where.add_argument("folder", nargs="?", help="the run's folder, if this machine sees it")
-    where.add_argument("--storage", help=STORAGE)
+    where.add_argument("--storage", help=f"{STORAGE} (default: a file in the folder)")
     where.add_argument("--study", help="the --name of the run in that storage")
-    where.add_argument("--wait", type=float, default=0.0, metavar="MINUTES", help="how long to wait for the run to begin (default: 0)")
+    where.add_argument(
+        "--wait", type=float, default=0.0, metavar="MINUTES", help="how long to wait for the run to begin (default: 0)"
+    )
     here = parser.add_argument_group("this machine")
     here.add_argument("--data", metavar="YAML", help="the run's data set on this machine (default: the run's path)")
     here.add_argument("--device", help="cpu, mps or an index such as 0 (default: the run's)")
@@ -108,7 +101,7 @@ def _worker(options: argparse.Namespace) -> None:
     from gamsearch.runs.processes import PARENT
     from gamsearch.runs.progress import RunProgress
     from gamsearch.runs.settings import NAME
-    from gamsearch.runs.worker import WorkerOptions, run_worker
+    from gamsearch.runs.worker import WorkerOptions, join
     from gamsearch.study.storages import configure_storage
 
     if bool(options.folder) == bool(options.storage and options.study):
@@ -129,11 +122,13 @@ def _worker(options: argparse.Namespace) -> None:
     )
     with RunProgress() as progress:
         progress.say(f"gamsearch {__version__}: worker for {folder}")
-        progress.say(run_worker(chosen, progress))
+        progress.say(join(chosen, progress))
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--storage", required=True, help="e.g. sqlite:///study.db or postgresql://user@host/database")
+    parser.add_argument(
+        "--storage", required=True, help="e.g. sqlite:///study.db or postgresql://user@host/database (required)"
+    )
     parser.add_argument("--host", default="localhost", help="address to listen on (default: localhost)")
     parser.add_argument("--port", type=int, default=13000, help="port to listen on (default: 13000)")
 
@@ -159,6 +154,7 @@ COMMANDS = (
         ("results/mine", "--storage postgresql://me@host/db --study mine --data data.yaml --wait 10"),
         _add_worker,
         _worker,
+        "[FOLDER]",
     ),
     Command(
         "serve",

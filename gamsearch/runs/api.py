@@ -8,11 +8,12 @@ from typing import Any
 import pandas as pd
 
 from gamsearch import __version__
+from gamsearch.errors import OptionError, nearest
 from gamsearch.runs.start import Start, repetition, start
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.study import store
 from gamsearch.study.record import Record
-from gamsearch.study.table import record as record_of
+from gamsearch.study.store import record as record_of
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def search(
         epochs: Epochs of the short training of each candidate.
         device: `cpu`, `mps`, an index, or several such as `0,1`.
         **options: Every other option of `python -m gamsearch run`, with underscores: `baseline_epochs`, `imgsz` (px),
-            `batch`, `budget`, `sampler`, `stopping`, `objectives`, `noise_seeds`, `seed`, `latency`, `train` (a mapping),
+            `batch`, `budget`, `sampler`, `stopping`, `objectives`, `noise_seeds`, `seed`, `latency`, `train` (mapping),
             `evaluator`, `table`, `out`, `workers`, `storage`, `artifacts`, `trust_checkpoint`.
 
     Returns:
@@ -95,7 +96,15 @@ def search(
     Raises:
         GamsearchError: Something in the input cannot be used; the message says what, where and how to fix it.
     """
-    given = {"data": data, "model": model, "name": name, "trials": trials, "epochs": epochs, "device": device, **options}
+    given = {
+        "data": data,
+        "model": model,
+        "name": name,
+        "trials": trials,
+        "epochs": epochs,
+        "device": device,
+        **options,
+    }
     plain = {key: str(value) if isinstance(value, Path) else value for key, value in given.items()}
     command = _call("search", {**plain, "space": getattr(space, "name", space)})
     return carry_out(start({**plain, "space": space}), command)
@@ -182,7 +191,19 @@ def verify(run: Run | str | Path, *, seeds: int = 5, epochs: int = 100, top: int
     from gamsearch.runs import verify as verification
     from gamsearch.runs.progress import RunProgress
 
-    chosen = verification.VerifyOptions.of(seeds=seeds, epochs=epochs, top=top, **options)
+    known = ("scale_up", "train", "device", "trust_checkpoint")
+    for option in options:
+        if option not in known:
+            raise OptionError(f"verify has no option '{option}'{nearest(option, known)}; it has {', '.join(known)}")
+    chosen = verification.VerifyOptions(
+        top=top,
+        seeds=seeds,
+        epochs=epochs,
+        scale_up=options.get("scale_up") or "",
+        train=options.get("train") or {},
+        device=str(options.get("device") or ""),
+        trust=bool(options.get("trust_checkpoint")),
+    )
     found = run if isinstance(run, Run) else load(run)
     with RunProgress() as progress:
         verification.verify(found.folder, chosen, progress.say, progress.epoch)

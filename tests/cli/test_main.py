@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gamsearch.cli.main import LISTS, main
+from gamsearch.cli.inspect import LISTS
+from gamsearch.cli.main import COMMANDS, main, parser
 from gamsearch.metrics import metric_named
 from gamsearch.space.search_space import shipped_spaces
 from gamsearch.study import store
@@ -116,7 +117,7 @@ def test_a_checkpoint_that_is_not_there_says_what_to_do(here, capsys, tiny_data)
         (["--trials", "-3"], "--trials must be at least 1"),
         (["--sampler", "bayes"], "there is no sampler 'bayes'"),
         (["--objectives", "map50_95,speed"], "speed"),
-        (["--latency", "stopwatch"], "no latency backend 'stopwatch'"),
+        (["--latency", "stopwatch"], "there is no latency backend 'stopwatch'"),
         (["--evaluator", "magic"], "there is no evaluator 'magic'"),
         (["--evaluator", "replay", "--table", "none.json"], "--table takes a path or one of"),
         (["--evaluator", "replay", "--epochs", "900"], "so --epochs cannot be 900"),
@@ -163,6 +164,43 @@ def test_a_record_that_is_not_one_is_refused_and_left_as_it_is(here, capsys):
     (here / "broken" / store.JOURNAL).write_text("not a journal\n")
     assert "study.journal" in refused(capsys, "report", "broken")
     assert (here / "broken" / store.JOURNAL).read_text() == "not a journal\n"
+
+
+def test_without_a_command_the_overview_is_printed(capsys):
+    assert main([]) == 0
+    shown = capsys.readouterr().out
+    assert all(command.name in shown and command.summary[:20] in shown for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_the_help_of_a_command_has_two_examples_and_says_every_default(capsys, command):
+    with pytest.raises(SystemExit, match="0"):
+        main([command.name, "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert len(command.examples) == 2
+    assert all(f"python -m gamsearch {command.name} {example}".strip() in shown for example in command.examples)
+    own = parser().commands[command.name]
+    for action in own._actions:
+        if action.option_strings and not action.required and action.option_strings[0] not in NO_DEFAULT:
+            assert "(default: " in (action.help or ""), f"{action.option_strings} says no default"
+
+
+NO_DEFAULT = ("-h", "--budget", "--train", "--from", "--study", "--trial")
+"""Options that have no effect unless they are given."""
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["rnu"], "unknown command 'rnu' (did you mean 'run'?)"),
+        (["run", "--epoch", "3"], "unknown option '--epoch' (did you mean '--epochs'?)"),
+        (["verify", "results/a", "--seed=3"], "unknown option '--seed' (did you mean '--seeds'?)"),
+        (["run", "--epochs", "three"], "argument --epochs: invalid int value: 'three'"),
+        (["report"], "the following arguments are required: folder"),
+    ],
+)
+def test_a_misspelt_command_or_option_is_one_sentence_with_a_suggestion(here, capsys, words, sentence):
+    assert sentence in refused(capsys, *words)
 
 
 @pytest.mark.parametrize("what", sorted(LISTS))

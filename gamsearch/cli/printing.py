@@ -1,0 +1,51 @@
+"""What commands print: tables, the report of a run, the files that were written."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from gamsearch.runs.api import Run
+
+PIPED_WIDTH = 160
+"""Columns of a table that is not printed on a terminal."""
+
+
+def console() -> Console:
+    """A console as wide as the terminal, or wide enough for every table where there is none."""
+    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """A table without lines; columns of numbers are aligned to the right."""
+    made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for title, cells in zip(titles, zip(*rows, strict=True), strict=True):
+        numbers = all(isinstance(cell, int | float) for cell in cells)
+        made.add_column(title, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(str(cell) for cell in row))
+    return made
+
+
+def show_report(run: "Run") -> None:
+    """Write the report of a run and print its table, its verdict and the files.
+
+    Args:
+        run: The run.
+    """
+    from gamsearch.reporting import terminal_table
+    from gamsearch.reporting.api import report
+
+    written = report(run)
+    Console().print(terminal_table(run.record))
+    print_written(written)
+
+
+def print_written(paths: Iterable[Path]) -> None:
+    """Print one line per file, unbroken so that it can be copied."""
+    for path in paths:
+        Console().print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
