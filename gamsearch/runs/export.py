@@ -20,7 +20,7 @@ import yaml as pyyaml
 
 from gamsearch.analysis import pareto
 from gamsearch.architecture import Architecture
-from gamsearch.attention.catalogue import spec_named
+from gamsearch.attention.standalone import standalone_source
 from gamsearch.errors import CandidateFailed, ModelError, OptionError, RunError, nearest, one_line
 from gamsearch.metrics import METRICS
 from gamsearch.models.build import build
@@ -206,42 +206,10 @@ def _torchscript(path: Path, model: Model, imgsz: int) -> Exported:
     return Exported(path, difference, "traced, needs neither gamsearch nor Ultralytics")
 
 
-FOOTER = """
-
-# ── without gamsearch ──────────────────────────────────────────────────────────────────────────────────────────────
-# `import {name}_standalone` before `YOLO("best.pt")` or `YOLO("best.yaml")`: Ultralytics then knows the module, and
-# checkpoints that name gamsearch find it here. With gamsearch installed this file only imports that.
-def _publish() -> None:
-    import sys
-    import types
-
-    from ultralytics.nn import tasks
-
-    try:
-        import gamsearch  # noqa: F401
-
-        return
-    except ModuleNotFoundError:
-        pass
-    for package in ("gamsearch", "gamsearch.attention"):
-        sys.modules.setdefault(package, types.ModuleType(package))
-    sys.modules["{module}"] = sys.modules[__name__]
-    {cls}.__module__ = "{module}"
-    tasks.{cls} = {cls}
-
-
-_publish()
-"""
-
-
 def _standalone(folder: Path, name: str) -> Exported:
-    """The module's source with a footer that publishes it, for people who do not have gamsearch."""
-    import importlib
-
-    module, cls = spec_named(name).code.split(":")
-    source = Path(importlib.import_module(module).__file__ or "").read_text(encoding="utf-8")
+    """The module's source as one file that registers it, for people who do not have gamsearch."""
     path = folder / f"{name.lower()}_standalone.py"
-    path.write_text(source + FOOTER.format(name=name.lower(), module=module, cls=cls), encoding="utf-8")
+    path.write_text(standalone_source(name), encoding="utf-8")
     return Exported(path, None, "import it instead of gamsearch to use or train the .pt and the YAML")
 
 
