@@ -50,9 +50,9 @@ def search(
     placements and opens the study (`opened` is called just before), the others wait for
     that; from there on all do the same.
     """
-    rungs = plan.stopping.rungs(plan.budget.epochs)
+    rungs = plan.stopping.rungs(plan.trial_budget.epochs)
     curve = plan.stopping.on or sampler_named(plan.sampler, plan.space).reads_curves
-    plan = replace(plan, budget=replace(plan.budget, rungs=rungs, curve=curve))
+    plan = replace(plan, trial_budget=replace(plan.trial_budget, rungs=rungs, curve=curve))
     registry = registry or SingleWorker()
     if registry.leads:
         recovery.release_interrupted(study, registry)
@@ -82,10 +82,10 @@ class _Search:
         self.history = History(study)
         surrogates = Surrogates(plan.space)
         self.policy = StoppingPolicy(plan.stopping, self.objectives, surrogates)
-        self.controls = Controls(study, plan.budget, evaluator, self, registry)
+        self.controls = Controls(study, plan.trial_budget, evaluator, self, registry)
         seed = plan.seed + len(store.trials(study))  # a resumed search must not draw the same again
         seed += 0 if registry.leads else int(registry.own, 16) % 10**6  # nor one worker the same as the next
-        rungs, epochs = plan.budget.rungs, plan.budget.epochs
+        rungs, epochs = plan.trial_budget.rungs, plan.trial_budget.epochs
         rng = random.Random(seed)
         self.freeze_thaw = FreezeThaw(
             plan.space, self.objectives, epochs, rungs, evaluator.predict_costs, rng, surrogates
@@ -216,7 +216,7 @@ class _Search:
             "architecture": architecture.to_dict(),
             "key": architecture.key,
             "label": architecture.label,
-            "seed": self.plan.budget.seed,
+            "seed": self.plan.trial_budget.seed,
             "started": round(time.time(), 1),
         }.items():
             trial.set_user_attr(name, value)
@@ -240,7 +240,7 @@ class _Search:
         """Evaluate, recording as it goes; whatever ends it early leaves its reason and its curve in the record."""
         freeze_thaw = self.freeze_thaw if isinstance(self.study.sampler, FreezeThawSampler) else None
         context = TrialContext(
-            *(self.plan.space, self.plan.budget, self.history, self.policy, freeze_thaw, self.progress.epoch),
+            *(self.plan.space, self.plan.trial_budget, self.history, self.policy, freeze_thaw, self.progress.epoch),
             leaving=lambda: self.registry.leaving or (bool(self.registry.own) and self._is_ended(trial.number)),
         )
         reporter = TrialReporter(context, trial, architecture, known)
@@ -301,20 +301,20 @@ class _Search:
         gain = None
         control = self.history.update().baseline
         if trial.state == TrialState.COMPLETE and control is not None:
-            gain = own["measurement"]["metrics"]["map50_95"] - control.curve[self.plan.budget.epochs]["map50_95"]
+            gain = own["measurement"]["metrics"]["map50_95"] - control.curve[self.plan.trial_budget.epochs]["map50_95"]
         self.progress.ended(trial.number, outcome, gain)
 
     @property
     def used(self) -> float:
         """How much of the allowance is used up; a failed candidate counts as a full training."""
-        history, each = self.history.update(), self.plan.budget.epochs
+        history, each = self.history.update(), self.plan.trial_budget.epochs
         return self.plan.search_budget.used(history.charged(each), each, history.seconds)
 
     def reason_to_stop(self, busy: Sequence[FrozenTrial] = ()) -> str | None:
         """Why the search ends now, or None if it goes on; `busy` trials count as if they were trained to the end."""
         if self.errors >= ERRORS_BEFORE_STOP:
             raise RunError(f"{self.errors} candidates in a row failed, the last one with {self.last_error}")
-        each, search_budget = self.plan.budget.epochs, self.plan.search_budget
+        each, search_budget = self.plan.trial_budget.epochs, self.plan.search_budget
         used = self.used + search_budget.used(each * len(busy), each, 0.0)
         begun = [k for k in self.history.candidates if k.curve or k.state == TrialState.FAIL]
         if used >= search_budget.amount:

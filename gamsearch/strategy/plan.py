@@ -27,7 +27,7 @@ class Plan:
     """
 
     space: SearchSpace
-    budget: TrialBudget
+    trial_budget: TrialBudget
     search_budget: SearchBudget
     sampler: str = "auto"
     noise_seeds: int = 3
@@ -37,4 +37,4 @@ class Plan:
     @property
     def trials(self) -> int:
         """About how many full trainings the allowance is worth; a large number where that is not known."""
-        return self.search_budget.full_trainings(self.budget.epochs)
+        return self.search_budget.full_trainings(self.trial_budget.epochs)

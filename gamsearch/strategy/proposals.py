@@ -52,7 +52,7 @@ def enqueue_neighbour(study: optuna.Study, plan: Plan, history: History, number:
 def _front(study: optuna.Study, plan: Plan, history: History) -> list[Architecture]:
     """The architectures that nothing trained to the end dominates."""
     objectives, complete = store.objectives_of(study), [known for known in history.known.values() if known.complete]
-    values = [{**known.built, **known.curve[plan.budget.epochs]} for known in complete]
+    values = [{**known.built, **known.curve[plan.trial_budget.epochs]} for known in complete]
     on_front = pareto.front([[one[m.name] for m in objectives] for one in values], objectives)
     return [known.architecture for known, on in zip(complete, on_front, strict=True) if on]
 
@@ -66,7 +66,7 @@ def enqueue_promoted(study: optuna.Study, plan: Plan, history: History, policy: 
         return
     running = history.update().running
     begun = [t.system_attrs.get("fixed_params") for t in store.trials(study, TrialState.RUNNING)]
-    for rung in reversed(plan.budget.rungs):
+    for rung in reversed(plan.trial_budget.rungs):
         for known in policy.promotable(history, rung):
             answers = plan.space.encode(known.architecture)
             taken_up = known.architecture.key in running or answers in begun  # which may not have set its key yet
