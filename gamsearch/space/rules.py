@@ -134,7 +134,18 @@ class Rule:
     @property
     def named_sites(self) -> frozenset[int]:
         """The sites that the rule treats one by one; all others it can only count."""
-        return frozenset(s for group in self.value for s in group) if isinstance(self.value, tuple) else frozenset()
+        return frozenset(_numbers_in_lists(self.value))
+
+
+def _numbers_in_lists(value: Any) -> Iterator[int]:
+    """The whole numbers in lists at any depth: the sites that a value names."""
+    if isinstance(value, Mapping):
+        value = tuple(v for v in value.values() if isinstance(v, list | tuple | Mapping))
+    for one in value if isinstance(value, list | tuple) else ():
+        if type(one) is int:
+            yield one
+        else:
+            yield from _numbers_in_lists(one)
 
 
 def _frozen(value: Any) -> Any:
