@@ -135,7 +135,10 @@ def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
 
 def space_content(space: SearchSpace) -> dict[str, Any]:
     """The space in the form of a space file that names its detector's YAML beside itself."""
-    modules = {m.name: {m.spec.strength: m.strengths, **dict(m.options)} for m in space.modules}
+    modules = {
+        m.name: {**({m.spec.strength: m.strengths} if m.spec.strength else {}), **dict(m.options)}
+        for m in space.modules
+    }
     content: dict[str, Any] = _plain(
         {
             "detector": f"{space.detector.name}.yaml",
@@ -146,6 +149,7 @@ def space_content(space: SearchSpace) -> dict[str, Any]:
             "rules": {rule.name: rule.value for rule in space.rules},
             "limits": {limit.metric: limit.text for limit in space.limits},
             "objectives": space.objectives,
+            **({"plugins": space.plugins} if space.plugins else {}),
         }
     )
     return content

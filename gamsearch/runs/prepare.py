@@ -239,7 +239,7 @@ def _check_table(name: str, table: "ReplayTable", space: SearchSpace) -> None:
 
 
 def _space(settings: Settings, detector: Detector | None) -> SearchSpace:
-    space = SearchSpace.load(settings.space, detector)
+    space = SearchSpace.load(settings.space, detector, not_below=settings.folder)
     return space.with_objectives(settings.objectives) if settings.objectives else space
 
 

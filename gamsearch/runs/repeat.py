@@ -164,7 +164,7 @@ def _same_space(origin: Manifest) -> bool:
     try:
         replayed = settings["evaluator"] == "replay"
         detector = None if replayed else Detector.from_yaml(recorded["name"], recorded["yaml"])
-        space = SearchSpace.load(settings["space"], detector)
+        space = SearchSpace.load(settings["space"], detector, not_below=origin.path.parent)
         space = space.with_objectives(settings["objectives"]) if settings["objectives"] else space
     except GamsearchError:
         return False

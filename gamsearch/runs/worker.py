@@ -49,7 +49,7 @@ def join(options: WorkerOptions, progress: RunProgress) -> str:
     own = study.user_attrs
     settings = _settings(own, options)
     _refuse_other_versions(own["settings"].get("versions", {}))
-    space = recorded_space(own)
+    space = recorded_space(own, options.folder)
     apart = settings.evaluator == "training" and not (options.folder / BASELINE).exists()
     files = Artifacts(study, asked_for(str(own.get("artifacts", "")), options.artifacts, apart))
     with WorkerRegistry(
@@ -87,7 +87,7 @@ def _work(
         return search(study, plan_of(settings, prepared), started.evaluator, progress, registry)
 
 
-def recorded_space(attributes: Mapping[str, Any]) -> SearchSpace:
+def recorded_space(attributes: Mapping[str, Any], not_below: Path | None = None) -> SearchSpace:
     """The search space as the study holds it: its file need not be on this machine."""
     known, detector = attributes.get("space", {}), attributes.get("detector", {})
     if "content" not in known:
@@ -99,7 +99,7 @@ def recorded_space(attributes: Mapping[str, Any]) -> SearchSpace:
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"{known['name']}.yaml"
         write_yaml(path, {k: v for k, v in known["content"].items() if k != "detector"})
-        space = SearchSpace.load(path, Detector.from_yaml(detector["name"], detector["yaml"]))
+        space = SearchSpace.load(path, Detector.from_yaml(detector["name"], detector["yaml"]), not_below)
     if space.fingerprint != known["fingerprint"]:
         raise RunError("the search space of this study is not what it was recorded to be; start a new run")
     return space

@@ -13,12 +13,13 @@ from gamsearch.attention.catalogue import AttentionSpec, spec_named
 from gamsearch.errors import GamsearchError, SpaceError, nearest
 from gamsearch.files import UnreadableError, read_yaml
 from gamsearch.metrics import METRICS, metric_named
+from gamsearch.plugins.loading import import_plugins
 from gamsearch.space.detector import Detector
-from gamsearch.space.options import ModuleOptions
+from gamsearch.space.options import PRESENT, ModuleOptions
 from gamsearch.space.rules import Rule
 from gamsearch.space.selectors import select
 
-KEYS = ("detector", "sites", "semantics", "attention", "illegal", "rules", "limits", "objectives")
+KEYS = ("detector", "sites", "semantics", "attention", "illegal", "rules", "limits", "objectives", "plugins")
 ILLEGAL = ("refuse", "skip")
 DEFAULT_OBJECTIVES = ("map50_95", "latency_ms")
 
@@ -82,6 +83,26 @@ def at(source: str, key: str) -> Iterator[None]:
         raise SpaceError(f"{source}, key '{key}': {error}") from error
 
 
+def read_plugins(source: str, written: Any, not_below: Path | None) -> tuple[str, ...]:
+    """Import the modules that `plugins:` names, so that their names can be used in the rest of the file.
+
+    Args:
+        source: What to call the file in messages.
+        written: The value of the key: a module name or a list of them.
+        not_below: A folder that may come from somebody else; modules in it are refused.
+
+    Returns:
+        The module names.
+
+    Raises:
+        SpaceError: A module cannot be imported.
+    """
+    names = tuple(written if isinstance(written, list) else [written] if written else ())
+    with at(source, "plugins"):
+        import_plugins(names, not_below)
+    return names
+
+
 def read_detector(source: str, path: Path, written: Any) -> Detector:
     """Load the `detector:` of a space file; a YAML beside the space file is found by its relative path."""
     with at(source, "detector"):
@@ -131,7 +152,8 @@ def _read_module(source: str, name: str, written: Any) -> ModuleOptions:
     spec, key = spec_named(name), f"attention.{name}"
     with at(source, key):
         if not isinstance(written, dict | None):
-            raise SpaceError(f"must map options to lists of values, e.g. {{{spec.strength}: [4, 8]}}, not {written!r}")
+            example = f"{{{spec.strength}: [4, 8]}}" if spec.strength else "{}"
+            raise SpaceError(f"must map options to lists of values, e.g. {example}, not {written!r}")
     given = dict(written or {})
     with at(source, f"{key}.preset"):
         preset = _read_preset(spec, given)
@@ -139,6 +161,8 @@ def _read_module(source: str, name: str, written: Any) -> ModuleOptions:
     for option, values in given.items():
         with at(source, f"{key}.{option}"):
             options[option] = _read_values(spec, option, values)
+    if not spec.strength:
+        return ModuleOptions(name, (PRESENT,), tuple(options.items()))
     strengths = sorted(options.pop(spec.strength, (spec.options[spec.strength],)), reverse=spec.stronger_is_smaller)
     return ModuleOptions(name, tuple(strengths), tuple(options.items()))
 
@@ -180,8 +204,9 @@ def _check_strengths(
         if strength not in legal[site] and not tolerated:
             options = module.spec.complete(next(module.combinations(strength)))
             reason = module.spec.refuse(detector.rows[site].channels, options)
-            with at(source, f"attention.{module.name}.{name}"):
-                raise SpaceError(f"{strength} cannot be built at site {site} of {detector.name}: {reason}")
+            with at(source, f"attention.{module.name}{f'.{name}' if name else ''}"):
+                what = strength if name else module.name
+                raise SpaceError(f"{what} cannot be built at site {site} of {detector.name}: {reason}")
 
 
 def _check_options(source: str, module: ModuleOptions, sites: Sequence[int], detector: Detector) -> None:
@@ -191,7 +216,8 @@ def _check_options(source: str, module: ModuleOptions, sites: Sequence[int], det
         for value in values:
             if not any(options[name] == value for options in built):
                 with at(source, f"attention.{module.name}.{name}"):
-                    raise SpaceError(f"{value} can be built at none of the sites with any {module.spec.strength} given")
+                    level = f" with any {module.spec.strength} given" if module.spec.strength else ""
+                    raise SpaceError(f"{value} can be built at none of the sites{level}")
 
 
 def read_rules(source: str, written: Any, sites: Sequence[int]) -> tuple[Rule, ...]:

@@ -7,10 +7,16 @@ from itertools import product
 from gamsearch.architecture import Option
 from gamsearch.attention.catalogue import AttentionSpec, spec_named
 
+PRESENT: Option = True
+"""The level of a module that has no option for its strength."""
+
 
 @dataclass(frozen=True)
 class ModuleOptions:
-    """One attention module and its candidate values: `strengths` from weak to strong, `options` for the rest."""
+    """One attention module and its candidate values: `strengths` from weak to strong, `options` for the rest.
+
+    A module without a strength has the one level `PRESENT`.
+    """
 
     name: str
     strengths: tuple[Option, ...]
@@ -22,10 +28,10 @@ class ModuleOptions:
 
     def combinations(self, strength: Option, wanted: Mapping[str, Option] | None = None) -> Iterator[dict[str, Option]]:
         """Yield all options for one strength, those in `wanted` first and then the others in the file's order."""
-        wanted = wanted or {}
+        wanted, level = wanted or {}, {self.spec.strength: strength} if self.spec.strength else {}
         values = [_first(wanted.get(name), offered) for name, offered in self.options]
         for choice in product(*values):
-            yield {self.spec.strength: strength, **dict(zip(dict(self.options), choice, strict=True))}
+            yield {**level, **dict(zip(dict(self.options), choice, strict=True))}
 
     def legal(
         self, channels: int, strength: Option, wanted: Mapping[str, Option] | None = None

@@ -27,6 +27,7 @@ from gamsearch.space.loader import (
     read_limits,
     read_modules,
     read_objectives,
+    read_plugins,
     read_rules,
     read_sites,
     read_space_file,
@@ -56,11 +57,27 @@ class SearchSpace:
     rules: tuple[Rule, ...] = ()
     limits: tuple[Limit, ...] = ()
     objectives: tuple[str, ...] = DEFAULT_OBJECTIVES
+    plugins: tuple[str, ...] = ()
 
     @classmethod
-    def load(cls, name_or_path: str | Path, detector: Detector | None = None) -> "SearchSpace":
-        """Read a shipped space by name or any space file; `detector` overrides the file's own."""
+    def load(
+        cls, name_or_path: str | Path, detector: Detector | None = None, not_below: Path | None = None
+    ) -> "SearchSpace":
+        """Read a search space.
+
+        Args:
+            name_or_path: The name of a shipped space, or the path of a space file.
+            detector: Takes the place of the file's own.
+            not_below: A folder that may come from somebody else; plug-ins in it are not imported.
+
+        Returns:
+            The space.
+
+        Raises:
+            SpaceError: The file cannot be read, or something in it cannot be; the message names the key.
+        """
         path, source, written = read_space_file(name_or_path)
+        plugins = read_plugins(source, written.get("plugins"), not_below)
         detector = detector or read_detector(source, path, written.get("detector"))
         semantics = written.get("semantics", "inline")
         sites = read_sites(source, written.get("sites", "stages"), semantics, detector)
@@ -69,7 +86,7 @@ class SearchSpace:
         limits = read_limits(source, written.get("limits"))
         with at(source, "objectives"):
             objectives = read_objectives(written.get("objectives", DEFAULT_OBJECTIVES))
-        return cls(path.stem, detector, sites, semantics, modules, rules, limits, objectives)
+        return cls(path.stem, detector, sites, semantics, modules, rules, limits, objectives, plugins)
 
     def with_objectives(self, names: Sequence[str]) -> "SearchSpace":
         """The same space with other objectives; an unknown or repeated metric is refused."""
@@ -248,8 +265,9 @@ class SearchSpace:
 
     def _usual(self, site: int, module: ModuleOptions) -> Placement:
         """The module with the legal strength nearest to its default and the first other options that go with it."""
-        default = module.spec.options[module.spec.strength]
-        strength = min(self._strengths(site, module), key=lambda s: abs(float(s) - float(default)))
+        strengths = self._strengths(site, module)
+        default = module.spec.options.get(module.spec.strength, strengths[-1])
+        strength = min(strengths, key=lambda s: abs(float(s) - float(default)))
         return self._place(site, module, next(module.legal(self.detector.rows[site].channels, strength)))
 
     @cached_property
