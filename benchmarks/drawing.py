@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from truth import at, quartiles
 
-from gamsearch.reporting import palette
+from gamsearch.reporting import theme
 
 X_TITLE = "epochs spent on candidates"
 Y_TITLE = "hypervolume found (0 baseline only, 1 the whole front)"
@@ -39,12 +39,12 @@ def _write_png(bands: dict[str, Band], epochs: list[int], title: str, path: Path
     """1600 x 1000 pixels."""
     with matplotlib.rc_context({"font.family": "sans-serif", "font.size": 10}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure = Figure(figsize=(10, 6.25), dpi=160, facecolor=palette.PAPER)
+        figure = Figure(figsize=(10, 6.25), dpi=160, facecolor=theme.PAPER)
         FigureCanvasAgg(figure)
         axes = figure.add_axes((0.075, 0.1, 0.9, 0.74))
-        figure.text(0.03, 0.955, title, fontsize=13, fontweight="bold", color=palette.INK, va="center")
+        figure.text(0.03, 0.955, title, fontsize=13, fontweight="bold", color=theme.INK, va="center")
         for index, (arm, (low, middle, high)) in enumerate(bands.items()):
-            color, dash = palette.series(index)
+            color, dash = theme.series(index)
             pen: dict[str, Any] = {
                 "color": color,
                 "linestyle": LINES[dash],
@@ -63,13 +63,13 @@ def _finish(axes: Axes) -> None:
     axes.margins(x=0)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(palette.REST)
-    axes.grid(axis="y", color=palette.HAIRLINE, linewidth=0.8)
+    axes.spines["bottom"].set_color(theme.REST)
+    axes.grid(axis="y", color=theme.HAIRLINE, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=palette.MUTED, length=0)
-    axes.xaxis.label.set_color(palette.MUTED)
-    axes.yaxis.label.set_color(palette.MUTED)
-    look: dict[str, Any] = {"frameon": False, "fontsize": 8.5, "labelcolor": palette.INK, "columnspacing": 1.2}
+    axes.tick_params(colors=theme.MUTED, length=0)
+    axes.xaxis.label.set_color(theme.MUTED)
+    axes.yaxis.label.set_color(theme.MUTED)
+    look: dict[str, Any] = {"frameon": False, "fontsize": 8.5, "labelcolor": theme.INK, "columnspacing": 1.2}
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=9, handlelength=1.8, handletextpad=0.4, **look)
 
 
@@ -77,13 +77,13 @@ def _write_html(bands: dict[str, Band], epochs: list[int], title: str, path: Pat
     """The same with exact figures under the pointer; a curve and its quartiles go together in the legend."""
     figure = go.Figure()
     for index, (arm, (low, middle, high)) in enumerate(bands.items()):
-        color, dash = palette.series(index)
+        color, dash = theme.series(index)
         pen = {"color": color, "dash": dash, "width": 2, "shape": "hv"}
         context = {"x": [*epochs, *epochs[::-1]], "y": [*high, *low[::-1]], "fill": "toself", "fillcolor": color}
         quiet: dict[str, Any] = {"opacity": 0.08, "hoverinfo": "skip", "showlegend": False, "mode": "none"}
         figure.add_scatter(**context, **quiet, legendgroup=arm)
         figure.add_scatter(x=epochs, y=middle, mode="lines", line=pen, name=arm, legendgroup=arm)
-    figure.update_layout(template="none", title=title, height=560, hovermode="x unified", font={"color": palette.INK})
-    figure.update_xaxes(title=X_TITLE, showgrid=False, color=palette.MUTED)
-    figure.update_yaxes(title=Y_TITLE, gridcolor=palette.HAIRLINE, color=palette.MUTED, range=[0, 1.02])
+    figure.update_layout(template="none", title=title, height=560, hovermode="x unified", font={"color": theme.INK})
+    figure.update_xaxes(title=X_TITLE, showgrid=False, color=theme.MUTED)
+    figure.update_yaxes(title=Y_TITLE, gridcolor=theme.HAIRLINE, color=theme.MUTED, range=[0, 1.02])
     path.write_text(figure.to_html(include_plotlyjs="cdn"), encoding="utf-8")

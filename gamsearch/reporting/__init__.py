@@ -1,4 +1,4 @@
-"""A record made readable: trials.csv, report.html, pareto.png, the verdict for pasting, a table for the terminal.
+"""Reports of a run: trials.csv, report.html, pareto.png, the verdict in Markdown and LaTeX, a table for the terminal.
 
 No torch, no optuna.
 """
@@ -17,23 +17,33 @@ __all__ = ["plain_table", "read_csv", "terminal_table", "write"]
 
 
 def write(record: Record, folder: Path) -> list[Path]:
-    """Write `trials.csv`, `report.html`, `pareto.png` into `folder`, and if anything was verified the blocks for
-    pasting, `verdict.md` and `verdict.tex`; return their paths."""
+    """Write `trials.csv`, `report.html`, `pareto.png` and, after a verification, `verdict.md` and `verdict.tex`.
+
+    Args:
+        record: The run.
+        folder: Where to write; its `manifest.yaml`, if any, is read for the environment of the run.
+
+    Returns:
+        The files.
+
+    Raises:
+        RunError: `folder` is not writable.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         html = folder / "report.html"
-        html.write_bytes(page(record, provenance_section.surroundings(folder)).encode("utf-8", errors="replace"))
+        html.write_bytes(page(record, provenance_section.environment(folder)).encode("utf-8", errors="replace"))
         written = [write_csv(record, folder / "trials.csv"), html, write_picture(record, folder / "pareto.png")]
-        return written + _write_blocks(record, folder)
+        return written + _write_verdict(record, folder)
     except OSError as error:
-        raise RunError(f"the report cannot be written into {folder} ({error.strerror}); make it writable") from error
+        raise RunError(f"the report cannot be written to {folder} ({error.strerror}); make it writable") from error
 
 
-def _write_blocks(record: Record, folder: Path) -> list[Path]:
-    """The verdict in Markdown and LaTeX, if there are finalists."""
+def _write_verdict(record: Record, folder: Path) -> list[Path]:
+    """Write the verdict in Markdown and LaTeX if there are finalists."""
     if not record.verification.finalists:
         return []
-    blocks = {"verdict.md": snippets.markdown(record), "verdict.tex": snippets.latex(record)}
-    for name, text in blocks.items():
+    texts = {"verdict.md": snippets.markdown(record), "verdict.tex": snippets.latex(record)}
+    for name, text in texts.items():
         (folder / name).write_bytes(text.encode("utf-8", errors="replace"))
-    return [folder / name for name in blocks]
+    return [folder / name for name in texts]

@@ -4,11 +4,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from gamsearch.reporting import write
+from gamsearch.reporting import comparison, comparison_page, write
+from gamsearch.reporting.compared_run import ComparedRun
 from gamsearch.reporting.comparison import Comparison
-from gamsearch.reporting.comparison import Run as ComparedRun
-from gamsearch.reporting.comparison import compare as compare_runs
-from gamsearch.reporting.comparison_page import write as write_page
 from gamsearch.runs.api import load
 
 
@@ -42,7 +40,7 @@ def compare(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str] 
         OptionError: Fewer than two runs are given.
         RunError: A folder holds no run, or the objectives differ.
     """
-    comparison = compare_runs([ComparedRun.read(Path(run)) for run in runs])
+    compared = comparison.compare([ComparedRun.read(Path(run)) for run in runs])
     if out is not None:
-        write_page(comparison, Path(out))
-    return comparison
+        comparison_page.write(compared, Path(out))
+    return compared

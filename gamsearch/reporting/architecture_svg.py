@@ -1,7 +1,7 @@
-"""A drawing of a detector with its attention: stock rows in columns by part and in bands by stride, as inline SVG.
+"""A drawing of a detector with its attention as inline SVG: rows in columns by part and in bands by stride.
 
-A neck that first goes up and then down again gets one column for each direction, so that nearly all data flows
-vertically within a column and to the right between columns.
+A neck with a top-down and a bottom-up path has one column for each, so that nearly all data flows vertically within a
+column and to the right between columns.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from html import escape
 from math import log2
 
 from gamsearch.architecture import Architecture, Placement
-from gamsearch.reporting import palette
+from gamsearch.reporting import theme
 from gamsearch.space.detector import Detector
 from gamsearch.space.graft import graft
 from gamsearch.space.layers import Row
@@ -21,7 +21,7 @@ FLOW, EDGE = "#8b95a0", "#8b95a0"
 
 @dataclass(frozen=True)
 class Box:
-    """Where one row is drawn: its column, its first and last line, and whether data flows upwards in its column."""
+    """Position of a row: its column, its first and last line, and whether data flows upwards in the column."""
 
     column: int
     line: float
@@ -56,7 +56,7 @@ def drawing(stock: Detector, architecture: Architecture) -> str:
     return (
         f'<svg class="drawing" role="img" viewBox="0 0 {width} {height:.0f}" width="{width}" height="{height:.0f}" '
         f'aria-label="{escape(stock.name)} with {escape(architecture.label)}">{_arrow("flow", FLOW)}'
-        f"{_arrow('attended', palette.ATTENTION)}{''.join(parts)}</svg>"
+        f"{_arrow('attended', theme.ATTENTION)}{''.join(parts)}</svg>"
     )
 
 
@@ -78,7 +78,7 @@ def level(stride: int) -> str:
 
 
 def _columns(rows: Sequence[Row]) -> dict[int, tuple[int, bool]]:
-    """Column of each row and whether it flows upwards: backbone, then one per direction of the neck, then the head."""
+    """Column of each row and whether it flows upwards: backbone, one per direction of the neck, head."""
     columns: dict[int, int] = {}
     flows = {0: 1}
     column, before = 0, rows[0]
@@ -95,7 +95,7 @@ def _columns(rows: Sequence[Row]) -> dict[int, tuple[int, bool]]:
 
 
 def _layout(rows: Sequence[Row]) -> tuple[dict[int, Box], dict[int, int]]:
-    """Boxes by row and the number of lines of each stride's band; the head spans the lines that it reads."""
+    """Boxes by row and the number of lines per stride; the head spans the lines of its inputs."""
     columns = _columns(rows)
     stacks: dict[tuple[int, int], list[int]] = {}
     for row in rows:
@@ -120,18 +120,18 @@ def _layout(rows: Sequence[Row]) -> tuple[dict[int, Box], dict[int, int]]:
 
 
 def _bands(bands: Mapping[int, int], width: float) -> Iterator[str]:
-    """A hairline above each stride's band and its name at the left."""
+    """A hairline above the band of each stride and its name on the left."""
     line = 0
     for stride, lines in bands.items():
         y = TOP + line * PITCH - (PITCH - HEIGHT) / 2
-        yield f'<line x1="0" x2="{width}" y1="{y}" y2="{y}" stroke="{palette.HAIRLINE}"/>'
+        yield f'<line x1="0" x2="{width}" y1="{y}" y2="{y}" stroke="{theme.HAIRLINE}"/>'
         yield f'<text x="0" y="{y + 20}" class="level">{level(stride)}</text>'
         yield f'<text x="0" y="{y + 36}" class="small">stride {stride}</text>'
         line += lines
 
 
 def _headings(rows: Sequence[Row], boxes: Mapping[int, Box]) -> Iterator[str]:
-    """The name of each column, with the direction in a neck that has two."""
+    """The name of each column, with its direction if the neck has two."""
     first: dict[int, Row] = {}
     for row in rows:
         first.setdefault(boxes[row.index].column, row)
@@ -143,18 +143,18 @@ def _headings(rows: Sequence[Row], boxes: Mapping[int, Box]) -> Iterator[str]:
 
 
 def _edges(rows: Sequence[Row], boxes: Mapping[int, Box], attended: set[int]) -> Iterator[str]:
-    """An arrow from every source to its reader; those that leave an attention row are coloured."""
+    """An arrow from each input to its reader, coloured if it leaves an attention row."""
     taken = {(box.column, box.line) for box in boxes.values()}
     for row in rows:
         for source in row.sources:
             if source >= 0:
-                color, kind, pen = (palette.ATTENTION, "attended", 2.2) if source in attended else (FLOW, "flow", 1.4)
+                color, kind, pen = (theme.ATTENTION, "attended", 2.2) if source in attended else (FLOW, "flow", 1.4)
                 path = _path(boxes[source], boxes[row.index], taken)
                 yield f'<path d="{path}" fill="none" stroke="{color}" stroke-width="{pen}" marker-end="url(#{kind})"/>'
 
 
 def _path(a: Box, b: Box, taken: set[tuple[int, float]]) -> str:
-    """Straight between neighbours in a column, a bow beside it past others, a bend and a straight between columns."""
+    """An arrow within a column, or a bend and a straight line between columns."""
     if a.column == b.column:
         return _vertical(a, b, taken)
     x0, x1 = (a.x + WIDTH, b.x - TIP) if b.column > a.column else (a.x, b.x + WIDTH + TIP)
@@ -168,7 +168,7 @@ def _path(a: Box, b: Box, taken: set[tuple[int, float]]) -> str:
 
 
 def _vertical(a: Box, b: Box, taken: set[tuple[int, float]]) -> str:
-    """From box to box within a column."""
+    """A straight arrow between neighbours in a column, else a curve around the boxes between them."""
     low, high = sorted((a.line, b.line))
     if not any(column == a.column and low < line < high for column, line in taken):
         start, end = (a.y + HEIGHT, b.y - TIP) if b.line > a.line else (a.y, b.y + HEIGHT + TIP)
@@ -178,14 +178,14 @@ def _vertical(a: Box, b: Box, taken: set[tuple[int, float]]) -> str:
 
 
 def _row(row: Row, box: Box, stock_row: int | None, placement: Placement | None) -> str:
-    """One box: stock row number, module and channels; an attention box says its options instead of a number."""
+    """One box: row number, module and output channels; an attention box has its site and options."""
     middle = box.y + box.height / 2 + 4.5
     plain = row.module.removeprefix("nn.")
     if placement:
         words = placement.label.replace(f"@{placement.site}", "", 1)
-        name, fill, edge, radius, kind = _short(words, 13), palette.ATTENTION, palette.INK, HEIGHT / 2, "attention"
+        name, fill, edge, radius, kind = _short(words, 13), theme.ATTENTION, theme.INK, HEIGHT / 2, "attention"
     else:
-        name, fill, edge, radius, kind = _short(plain, 12), palette.PAPER, EDGE, 5, "module"
+        name, fill, edge, radius, kind = _short(plain, 12), theme.PAPER, EDGE, 5, "module"
     number = f"@{placement.site}" if placement else f"{stock_row}"
     hover = f"{placement.label}" if placement else f"row {stock_row}: {row.module}"
     return (

@@ -1,181 +1,172 @@
-"""Several runs side by side: one reference point for all fronts, what their settings differ in. No torch, no optuna.
+"""Comparison of several runs: a common reference point for all fronts, and the settings that differ.
 
-mAPs of different data, and latencies of different machines, do not compare. Then each run is held against its own
-baseline instead: what is to be maximised as the difference, what is to be minimised as the ratio to trial 0's.
+mAPs on different data, and latencies on different machines, are not comparable. In that case each run is measured
+relative to its own baseline: maximised objectives as the difference, minimised ones as the ratio. No torch, no optuna.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gamsearch.analysis import pareto
-from gamsearch.errors import GamsearchError, OptionError, RunError
+from gamsearch.errors import OptionError, RunError
 from gamsearch.metrics import Metric
-from gamsearch.study.record import Record, latency_backend
-
-UNIMPORTANT = ("name", "out", "command", "latency_backend")
-"""Settings that differ between any two runs, and what `latency` is shown as."""
-
-SURROUNDINGS = ("versions", "machine", "commit")
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """One run: what it is called here, its record, and the facts about it that the record's settings lack.
-
-    `data` identifies what mAP was measured on and `clock` what latency was measured with (device and backend); an empty
-    text if that was not recorded.
-    """
-
-    name: str
-    record: Record
-    data: str = ""
-    clock: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, folder: Path) -> "Run":
-        """Read a run's folder; `RunError` if it holds none."""
-        from gamsearch.study import store
-
-        study = store.load(folder)
-        record, own = store.record(study, folder.resolve().name), study.user_attrs
-        prints = own.get("fingerprints", {})
-        data = prints.get("data") or record.settings.get("data_fingerprint") or prints.get("table")
-        clock = (prints.get("device") or record.settings.get("hardware"), latency_backend(record.settings))
-        facts = {"detector": record.detector_name, "space fingerprint": own.get("space", {}).get("fingerprint", "")}
-        shown = ", ".join(str(word) for word in clock if word)
-        return cls(record.name, record, str(data or ""), shown, {**facts, **_surroundings(folder)})
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings and facts that are worth holding against another run's."""
-        kept = {name: value for name, value in self.record.settings.items() if name not in UNIMPORTANT}
-        return {**kept, "latency": latency_backend(self.record.settings), **self.facts}
-
-
-def _surroundings(folder: Path) -> dict[str, Any]:
-    """Versions, machine and commit from the run's manifest; nothing where there is none that can be read."""
-    from gamsearch.runs.manifest import FILE, Manifest
-
-    try:
-        content = Manifest.read(folder / FILE).content
-    except GamsearchError:
-        return {}
-    return {name: content[name] for name in SURROUNDINGS if name in content}
+from gamsearch.reporting import formatting
+from gamsearch.reporting.compared_run import ENVIRONMENT, ComparedRun
+from gamsearch.study.record import Record
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Runs with the same objectives, in the order given.
 
-    `relative` says that all is measured against each run's own baseline, and `why` so. `reference_point` (None without
-    any baseline) is the worst of the runs' own per objective, in the same form.
+    Attributes:
+        runs: The runs.
+        objectives: Their objectives.
+        relative: Whether every run is measured relative to its own baseline.
+        why: The reason for this; empty otherwise.
+        reference_point: The worst value per objective of the runs' own reference points, in the same form as the
+            values; None if no run has a baseline.
     """
 
-    runs: tuple[Run, ...]
+    runs: tuple[ComparedRun, ...]
     objectives: tuple[Metric, ...]
     relative: bool
     why: str
     reference_point: tuple[float, ...] | None
 
-    def front(self, run: Run) -> NDArray[np.float64]:
-        """`members x objectives` of a run's Pareto front, best first objective first."""
+    def front(self, run: ComparedRun) -> NDArray[np.float64]:
+        """A run's Pareto front, sorted by the first objective.
+
+        Args:
+            run: One of the runs.
+
+        Returns:
+            The values, `members x objectives`.
+        """
         return self._values(run, run.record.front[[m.name for m in self.objectives]].to_numpy(float))
 
-    def baseline(self, run: Run) -> NDArray[np.float64] | None:
-        """The baseline's objectives, or None while it is not complete."""
+    def baseline(self, run: ComparedRun) -> NDArray[np.float64] | None:
+        """The objectives of a run's baseline.
+
+        Args:
+            run: One of the runs.
+
+        Returns:
+            One value per objective; None while the baseline is not complete.
+        """
         baseline = run.record.baseline
         if baseline is None:
             return None
         return self._values(run, baseline[[m.name for m in self.objectives]].to_numpy(float)[None])[0]
 
-    def hypervolume(self, run: Run) -> float | None:
-        """What the run's front dominates up to the common reference point."""
+    def hypervolume(self, run: ComparedRun) -> float | None:
+        """The hypervolume that a run's front dominates up to the common reference point.
+
+        Args:
+            run: One of the runs.
+
+        Returns:
+            The hypervolume; None if the run has no baseline.
+        """
         if self.reference_point is None or run.record.baseline is None:
             return None
         return pareto.hypervolume(self.front(run), self.reference_point, self.objectives)
 
-    def baseline_hypervolume(self, run: Run) -> float | None:
-        """What the run's baseline alone dominates up to the common reference point."""
+    def baseline_hypervolume(self, run: ComparedRun) -> float | None:
+        """The hypervolume that a run's baseline alone dominates.
+
+        Args:
+            run: One of the runs.
+
+        Returns:
+            The hypervolume; None if the run has no baseline.
+        """
         baseline = self.baseline(run)
         if self.reference_point is None or baseline is None:
             return None
         return pareto.hypervolume(baseline[None], self.reference_point, self.objectives)
 
     def verdict(self) -> str:
-        """Say in one sentence whose front dominates most; single runs, so no interval belongs to it."""
+        """One sentence on whose front has the largest hypervolume, without an interval since these are single runs."""
         volumes = {run.name: self.hypervolume(run) for run in self.runs}
         known = sorted(((v, name) for name, v in volumes.items() if v is not None), key=lambda pair: -pair[0])
         if len(known) < 2:
             return "Fewer than two runs have a complete baseline, so there is nothing to compare yet."
         (most, best), others = known[0], known[1:]
         if most == others[0][0]:
-            level = [name for value, name in known if value == most]
-            return f"The fronts of {', '.join(level[:-1])} and {level[-1]} have the same hypervolume, {most:#.4g}."
-        rest = ", ".join(f"{v:#.4g} of {name} ({100 * (v / most - 1):+.2f}\N{NO-BREAK SPACE}%)" for v, name in others)
-        over = " over its own baseline" if self.relative else ""
-        single = "these are single runs, so small differences may be chance"
-        return f"The front of {best} dominates most{over}: hypervolume {most:#.4g}, against {rest}; {single}."
+            equal = [name for value, name in known if value == most]
+            return f"The fronts of {', '.join(equal[:-1])} and {equal[-1]} have the same hypervolume, {most:#.4g}."
+        rest = ", ".join(f"{v:#.4g} for {name} ({100 * (v / most - 1):+.2f}\N{NO-BREAK SPACE}%)" for v, name in others)
+        relative = " relative to its own baseline" if self.relative else ""
+        caveat = "these are single runs, so small differences may be due to chance"
+        return f"The front of {best} has the largest hypervolume{relative}: {most:#.4g}, against {rest}; {caveat}."
 
     def differing(self) -> list[tuple[str, tuple[str, ...]]]:
-        """`(setting, one text per run)` of the settings that are not the same in all runs; passwords are masked.
+        """The settings that are not the same in all runs, as `(setting, one text per run)`; passwords are masked.
 
-        Of versions, machine and commit only where two runs recorded something different.
+        Versions, machine and commit differ only if two runs recorded different values.
         """
-        from gamsearch.reporting.formatting import flat
-
-        columns = [dict(flat(run.settings)) for run in self.runs]
+        columns = [dict(formatting.flat(run.settings)) for run in self.runs]
         names = dict.fromkeys(name for column in columns for name in column)
         rows = [(name, tuple(column.get(name, "") for column in columns)) for name in names]
         return [(name, texts) for name, texts in rows if len(_different(name, texts)) > 1]
 
-    def _values(self, run: Run, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _values(self, run: ComparedRun, points: NDArray[np.float64]) -> NDArray[np.float64]:
         return against_baseline(run.record, points, self.objectives) if self.relative else points
 
 
-def compare(runs: Sequence[Run]) -> Comparison:
-    """Hold two or more runs against each other; `OptionError` for fewer, `RunError` for other objectives."""
+def compare(runs: Sequence[ComparedRun]) -> Comparison:
+    """Compare two or more runs that have the same objectives.
+
+    Args:
+        runs: The runs; those with the same name get a number.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        OptionError: Fewer than two runs are given.
+        RunError: Their objectives differ.
+    """
     if len(runs) < 2:
-        raise OptionError("compare takes two or more folders of runs, e.g. results/a results/b")
+        raise OptionError("compare needs the folders of two or more runs, e.g. results/a results/b")
     objectives = runs[0].record.objectives
     for run in runs[1:]:
         if {m.name for m in run.record.objectives} != {m.name for m in objectives}:
             raise RunError(
                 f"{runs[0].name} was optimised for {_names(objectives)} and {run.name} for "
-                f"{_names(run.record.objectives)}; only runs with the same objectives compare"
+                f"{_names(run.record.objectives)}; only runs with the same objectives can be compared"
             )
     why = _why_relative(runs)
-    return Comparison(_told_apart(runs), objectives, bool(why), why, _worst(runs, objectives, bool(why)))
+    return Comparison(_uniquely_named(runs), objectives, bool(why), why, _worst(runs, objectives, bool(why)))
 
 
 def against_baseline(record: Record, points: NDArray[np.float64], objectives: Sequence[Metric]) -> NDArray[np.float64]:
-    """The `n x len(objectives)` points as difference (maximised) or ratio (minimised) to trial 0; NaN without one."""
+    """Points (`n x objectives`) as differences (maximised) or ratios (minimised) to the baseline; NaN without one."""
     baseline = record.baseline
-    own = np.full(len(objectives), np.nan)
+    reference = np.full(len(objectives), np.nan)
     if baseline is not None:
-        own = baseline[[m.name for m in objectives]].to_numpy(float)
-    return np.where([m.maximise for m in objectives], points - own, points / own)
+        reference = baseline[[m.name for m in objectives]].to_numpy(float)
+    return np.where([m.maximise for m in objectives], points - reference, points / reference)
 
 
-def _why_relative(runs: Sequence[Run]) -> str:
-    """Why absolute values do not compare, or an empty text if they do."""
+def _why_relative(runs: Sequence[ComparedRun]) -> str:
+    """Why absolute values are not comparable; empty if they are."""
     data, clocks = {run.data for run in runs}, {run.clock for run in runs}
     if "" in data:
-        return "For some run it is not recorded which data it was measured on, so its mAP may not compare with others'."
+        return "For at least one run the data is not recorded, so its mAP may not be comparable."
     if len(data) > 1:
-        return "The runs were measured on different data, and mAPs of different data do not compare."
+        return "The runs used different data, and mAPs on different data are not comparable."
     if len(clocks) > 1:
-        return f"Latency was measured in different ways ({'; '.join(sorted(clocks))}), which does not compare."
+        return f"Latency was measured in different ways ({'; '.join(sorted(clocks))}), so it is not comparable."
     return ""
 
 
-def _told_apart(runs: Sequence[Run]) -> tuple[Run, ...]:
-    """The runs with names that are all different: a number after those that occur again."""
+def _uniquely_named(runs: Sequence[ComparedRun]) -> tuple[ComparedRun, ...]:
+    """The runs with unique names: a number is added to a name that occurs again."""
     names: list[str] = []
     for run in runs:
         number = 2
@@ -186,8 +177,8 @@ def _told_apart(runs: Sequence[Run]) -> tuple[Run, ...]:
     return tuple(replace(run, name=name) for run, name in zip(runs, names, strict=True))
 
 
-def _worst(runs: Sequence[Run], objectives: Sequence[Metric], relative: bool) -> tuple[float, ...] | None:
-    """Of the runs' own reference points the worst value per objective."""
+def _worst(runs: Sequence[ComparedRun], objectives: Sequence[Metric], relative: bool) -> tuple[float, ...] | None:
+    """The worst value per objective among the runs' own reference points."""
     points = []
     for run in runs:
         own = dict(zip((m.name for m in run.record.objectives), run.record.reference_point or (), strict=False))
@@ -201,8 +192,8 @@ def _worst(runs: Sequence[Run], objectives: Sequence[Metric], relative: bool) ->
 
 
 def _different(name: str, texts: Sequence[str]) -> set[str]:
-    """The texts that count as different; older runs did not record versions, machine and commit in full."""
-    return {text for text in texts if text or name.split(".")[0] not in SURROUNDINGS}
+    """The distinct texts; a missing fact about the environment does not count, since older runs lack some."""
+    return {text for text in texts if text or name.split(".")[0] not in ENVIRONMENT}
 
 
 def _names(objectives: Sequence[Metric]) -> str:

@@ -1,39 +1,35 @@
-"""The figure of a comparison, for the page (plotly) and as compare.png (matplotlib), with the same encodings."""
+"""The figure of a comparison: its data and looks, which compare.png shares, and the plotly figure of the page."""
 
-import textwrap
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import plotly.graph_objects as go
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from gamsearch.analysis import pareto
 from gamsearch.metrics import Metric
-from gamsearch.reporting import figures, formatting, palette, pareto_png
-from gamsearch.reporting.comparison import Comparison, Run
+from gamsearch.reporting import formatting, theme
+from gamsearch.reporting.compared_run import ComparedRun
+from gamsearch.reporting.comparison import Comparison
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "pentagon", "hexagon")
-MARKERS = ("o", "s", "D", "^", "P", "X", "p", "h")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-STROKES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (9, 3)), (0, (9, 3, 2, 3)))
-"""Marker and dash besides the colour, in plotly's words and in matplotlib's; 24 runs are told apart."""
+"""Symbols and dashes besides the colours, so that 24 runs look different."""
 
 LONGEST_NAME = 40
 
 
 @dataclass(frozen=True, eq=False)
 class Plotted:
-    """A run's front as it is drawn: members, those of them on the step line (front of two objectives), the baseline.
+    """A run's front in the figure; all arrays are `n x 2`, x and y.
 
-    All are `n x 2` arrays of x and y; `labels` belong to the members.
+    Attributes:
+        name: The run's name, shortened.
+        members: The front; `labels` are the texts of its members.
+        line: The members on the front of the first two objectives, which the step line joins.
+        baseline: The baseline, one row or none.
     """
 
     name: str
@@ -44,12 +40,12 @@ class Plotted:
 
 
 def plotted(comparison: Comparison) -> list[Plotted]:
-    """The runs that have a front that can be drawn, in order, under shortened names."""
+    """The runs that have a front to plot, in order."""
     found = [_plotted(comparison, run) for run in comparison.runs]
     return [run for run in found if len(run.members)]
 
 
-def _plotted(comparison: Comparison, run: Run) -> Plotted:
+def _plotted(comparison: Comparison, run: ComparedRun) -> Plotted:
     values, rows = comparison.front(run), run.record.front
     known = np.flatnonzero(np.isfinite(values).all(axis=1))
     values, rows = values[known], rows.iloc[known]
@@ -63,7 +59,7 @@ def _plotted(comparison: Comparison, run: Run) -> Plotted:
 
 
 def _xy(values: NDArray[np.float64], numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Second objective (or the trial's number) as x, first as y."""
+    """x is the second objective (or the trial number), y the first."""
     x = values[:, 1] if values.shape[1] > 1 else numbers
     return np.column_stack([x, values[:, 0]])
 
@@ -77,7 +73,7 @@ def axis_titles(comparison: Comparison) -> tuple[str, str]:
 
 
 def ranges(runs: Sequence[Plotted]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """`(low, high)` of x and y around all fronts and baselines."""
+    """Axis ranges `(low, high)` of x and y around all fronts and baselines."""
     everything = np.concatenate([part for run in runs for part in (run.members, run.baseline)])
     low, high = everything.min(axis=0), everything.max(axis=0)
     margin = np.where(high > low, 0.08 * (high - low), np.abs(high) * 0.1 + 1e-9)
@@ -86,7 +82,7 @@ def ranges(runs: Sequence[Plotted]) -> tuple[tuple[float, float], tuple[float, f
 
 
 def tails(comparison: Comparison, run: Plotted, runs: Sequence[Plotted]) -> list[NDArray[np.float64]]:
-    """The two pieces that lead the step line out to the edges of the picture; none with a single objective."""
+    """The two segments that extend the step line to the edges of the plot; none with a single objective."""
     if len(comparison.objectives) < 2 or not len(run.line):
         return []
     (left, right), (low, high) = ranges(runs)
@@ -99,17 +95,17 @@ def tails(comparison: Comparison, run: Plotted, runs: Sequence[Plotted]) -> list
 
 
 def fronts_figure(comparison: Comparison) -> go.Figure | None:
-    """All fronts as step lines of their own colour, dash and symbol, each baseline as a star; None without a front."""
+    """All fronts as step lines with distinct colour, dash and symbol; baselines are stars. None without a front."""
     runs = plotted(comparison)
     if not runs:
         return None
     x_title, y_title = axis_titles(comparison)
-    figure = figures.calm(480, x_title, y_title)
+    figure = theme.base_figure(480, x_title, y_title)
     for index, run in enumerate(runs):
         _draw_run(figure, comparison, run, runs, index)
     for index, run in enumerate(runs):
         _draw_star(figure, comparison, run, index, len(runs))
-    star = {"symbol": "star", "size": 14, "color": palette.BASELINE}
+    star = {"symbol": "star", "size": 14, "color": theme.BASELINE}
     figure.add_scatter(x=[None], y=[None], mode="markers", marker=star, name="baseline", hoverinfo="skip")
     x_range, y_range = ranges(runs)
     figure.update_xaxes(range=x_range)
@@ -118,14 +114,19 @@ def fronts_figure(comparison: Comparison) -> go.Figure | None:
 
 
 def _draw_run(figure: go.Figure, comparison: Comparison, run: Plotted, runs: Sequence[Plotted], index: int) -> None:
-    color = palette.series(index)[0]
+    color = theme.series(index)[0]
     pen = {"color": color, "width": 2.2, "dash": DASHES[index % len(DASHES)]}
     shape = "vh" if len(comparison.objectives) > 1 and comparison.objectives[1].maximise else "hv"
-    edge = {"color": palette.PAPER, "width": 1}
-    marker = {"symbol": SYMBOLS[index % len(SYMBOLS)], "size": _size(index, len(runs)), "color": color, "line": edge}
+    edge = {"color": theme.PAPER, "width": 1}
+    marker = {
+        "symbol": SYMBOLS[index % len(SYMBOLS)],
+        "size": marker_size(index, len(runs)),
+        "color": color,
+        "line": edge,
+    }
     for tail in tails(comparison, run, runs):
         figure.add_scatter(x=tail[:, 0], y=tail[:, 1], mode="lines", line=pen, showlegend=False, hoverinfo="skip")
-    name, (x, y) = figures.escape(run.name), run.line.T
+    name, (x, y) = theme.escape(run.name), run.line.T
     look: dict[str, Any] = {"line": pen | {"shape": shape}, "marker": marker, "hoverinfo": "skip"}
     figure.add_scatter(x=x, y=y, mode="lines+markers", name=name, legendgroup=f"run {index}", **look)
     figure.add_scatter(
@@ -143,106 +144,52 @@ def _draw_run(figure: go.Figure, comparison: Comparison, run: Plotted, runs: Seq
 
 
 def _draw_star(figure: go.Figure, comparison: Comparison, run: Plotted, index: int, count: int) -> None:
-    """A star in the run's colour; stars in the same place are drawn within each other."""
-    color = palette.BASELINE if comparison.relative else palette.series(index)[0]
+    """Add the baseline of a run as a star in its colour; overlapping stars are nested."""
+    color = theme.BASELINE if comparison.relative else theme.series(index)[0]
     figure.add_scatter(
         x=run.baseline[:, 0],
         y=run.baseline[:, 1],
         mode="markers",
         marker={
             "symbol": "star",
-            "size": _star(index, count),
+            "size": star_size(index, count),
             "color": color,
-            "line": {"color": palette.INK, "width": 1},
+            "line": {"color": theme.INK, "width": 1},
         },
         showlegend=False,
-        hovertext=[f"<b>baseline of {figures.escape(run.name)}</b>"],
+        hovertext=[f"<b>baseline of {theme.escape(run.name)}</b>"],
         hoverinfo="text",
         cliponaxis=False,
     )
 
 
-def _size(index: int, count: int, largest: float = 13, smallest: float = 8) -> float:
-    """Diameter in px, smaller run by run, so that each of several markers in one place shows."""
+def marker_size(index: int, count: int, largest: float = 13, smallest: float = 8) -> float:
+    """Marker diameter in px, smaller from run to run so that overlapping markers remain visible."""
     return largest - (largest - smallest) * index / max(count - 1, 1)
 
 
-def _star(index: int, count: int) -> float:
-    return _size(index, count, 24, 15)
+def star_size(index: int, count: int) -> float:
+    """As `marker_size`, for the star of a baseline."""
+    return marker_size(index, count, 24, 15)
 
 
 def _hover(comparison: Comparison, run: Plotted, index: int) -> str:
     x_title, y_title = axis_titles(comparison)
     x, y = run.members[index]
-    lines = [f"<b>{figures.escape(run.name)}: {figures.escape(run.labels[index])}</b>"]
-    lines += [f"{figures.escape(y_title)} {y:.4f}", f"{figures.escape(x_title)} {x:.4g}"]
+    lines = [f"<b>{theme.escape(run.name)}: {theme.escape(run.labels[index])}</b>"]
+    lines += [f"{theme.escape(y_title)} {y:.4f}", f"{theme.escape(x_title)} {x:.4g}"]
     return "<br>".join(lines)
 
 
-def write_picture(comparison: Comparison, path: Path) -> Path:
-    """Draw 1600 x 1000 pixels to `path`: the fronts under the verdict."""
-    with matplotlib.rc_context(pareto_png.STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure = Figure(figsize=(10, 6.25), dpi=160, facecolor=palette.PAPER)
-        FigureCanvasAgg(figure)
-        axes = figure.add_axes((0.085, 0.105, 0.885, 0.70))
-        verdict = "\n".join(textwrap.wrap(formatting.typeset(comparison.verdict()), 122)[:3])
-        figure.text(
-            0.03, 0.955, "Pareto fronts compared", fontsize=13, fontweight="bold", color=palette.INK, va="center"
-        )
-        figure.text(0.03, 0.925, verdict, fontsize=10, color=palette.MUTED, va="top", linespacing=1.45)
-        _draw_picture(axes, comparison)
-        figure.savefig(path, metadata={"Software": None})
-    return path
-
-
-def _draw_picture(axes: Axes, comparison: Comparison) -> None:
-    runs = plotted(comparison)
-    if not runs:
-        axes.set_axis_off()
-        return
-    (x_title, y_title), (x_range, y_range) = axis_titles(comparison), ranges(runs)
-    axes.set(xlabel=x_title, ylabel=y_title, xlim=x_range, ylim=y_range)
-    for index, run in enumerate(runs):
-        _draw_steps(axes, comparison, run, runs, index)
-        star: dict[str, Any] = {"marker": "*", "edgecolors": palette.INK, "zorder": 5, "linewidths": 0.7}
-        star["color"] = palette.BASELINE if comparison.relative else palette.series(index)[0]
-        axes.scatter(run.baseline[:, 0], run.baseline[:, 1], s=(0.8 * _star(index, len(runs))) ** 2, **star)
-    axes.plot([], [], marker="*", markersize=11, color=palette.BASELINE, linestyle="", label="baseline")
-    pareto_png.frame(axes)
-    look: dict[str, Any] = {"frameon": False, "fontsize": 8.5, "labelcolor": palette.INK, "handlelength": 3.5}
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=min(len(runs) + 1, 6), **look)
-
-
-def _draw_steps(axes: Axes, comparison: Comparison, run: Plotted, runs: Sequence[Plotted], index: int) -> None:
-    """One front: the step line out to the edges, its members, and its entry in the legend."""
-    color, marker = palette.series(index)[0], MARKERS[index % len(MARKERS)]
-    pen: dict[str, Any] = {"color": color, "linewidth": 1.8, "linestyle": STROKES[index % len(STROKES)], "zorder": 2}
-    for tail in tails(comparison, run, runs):
-        axes.plot(*tail.T, **pen)
-    ahead = len(comparison.objectives) > 1 and comparison.objectives[1].maximise
-    axes.plot(*run.line.T, drawstyle="steps-pre" if ahead else "steps-post", **pen)
-    axes.scatter(
-        run.members[:, 0],
-        run.members[:, 1],
-        s=(0.7 * _size(index, len(runs))) ** 2,
-        marker=marker,
-        color=color,
-        edgecolors=palette.PAPER,
-        zorder=3,
-        linewidths=0.7,
-    )
-    axes.plot([], [], marker=marker, markersize=6, label=run.name, **pen)
-
-
 def heading(comparison: Comparison, metric: Metric) -> str:
-    """A metric's name with its unit, or with what it is relative to."""
+    """Name of a metric with its unit, or with the baseline that it is relative to."""
     if not comparison.relative:
         return formatting.heading(metric)
-    return f"{formatting.title(metric)}, {'gain over' if metric.maximise else 'ratio to'} own baseline"
+    return f"{formatting.title(metric)} {'gain over' if metric.maximise else 'ratio to'} own baseline"
 
 
-def written(comparison: Comparison, metric: Metric, value: float) -> str:
+def value_text(comparison: Comparison, metric: Metric, value: float) -> str:
+    """A value of a metric in the form that the comparison uses."""
     if not comparison.relative:
         return formatting.value(metric, value)
     return formatting.signed(value) if metric.maximise else formatting.plain(value, 3)

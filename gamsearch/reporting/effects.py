@@ -1,8 +1,8 @@
-"""Which sites and which rates help: means with and without, and a small linear model over the trials.
+"""Which sites and rates help: means with and without them, and a linear model over the trials.
 
-The model is ordinary least squares of the paired gain on an intercept and one column per site (or per rate: how often
-it was placed), the baseline being one observation with gain 0. It has no interactions; a coefficient that the trials
-cannot tell from others gets no value, and with fewer than three residual degrees of freedom there is no interval.
+The model is an ordinary least squares fit of the paired gain on an intercept and one column per site (or per rate: its
+number of placements); the baseline is one observation with gain 0. It has no interactions. A coefficient that the
+trials do not identify has no value, and with fewer than three residual degrees of freedom there is no interval.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,16 +16,19 @@ from scipy import stats
 from gamsearch.attention.catalogue import CATALOGUE
 from gamsearch.study.record import Record
 
-FEWEST_DEGREES_OF_FREEDOM = 3
+MIN_DEGREES_OF_FREEDOM = 3
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What one site or rate does to map50_95.
+    """The effect of one site or rate on map50_95.
 
-    `mean_with` and `mean_without` are plain means of the paired gain over `count` and `count_without` trials; `effect`
-    is the coefficient of the linear model with the half-width of its 95 % interval, each None where the trials do not
-    determine it.
+    Attributes:
+        level: The site's number, or the module and its rate.
+        count: Number of trials with it; `count_without` those without it.
+        mean_with: Mean paired gain of these trials; `mean_without` that of the others.
+        effect: Coefficient of the linear model; None if the trials do not identify it.
+        half_width: Half-width of its 95 % interval; None if there is none.
     """
 
     level: Any
@@ -37,18 +40,18 @@ class Effect:
     half_width: float | None
 
     @property
-    def shown(self) -> float:
-        """The model's effect, else the plain difference of the means."""
+    def estimate(self) -> float:
+        """The coefficient, else the difference of the means."""
         return self.mean_with - self.mean_without if self.effect is None else self.effect
 
 
 def site_effects(record: Record) -> list[Effect]:
-    """The effect of attention after each site that was tried, by site number."""
+    """The effect of attention at each site that was tried, by site number."""
     return _effects(record, lambda placement: placement["site"])
 
 
 def rate_effects(record: Record) -> list[Effect]:
-    """The effect per placement of each module at each strength that was tried, e.g. `GAM r8`, weakest rate last."""
+    """The effect per placement of each module at each rate that was tried, e.g. `GAM r8`, largest rate last."""
     return _effects(record, _strength)
 
 
@@ -59,13 +62,13 @@ def rate_name(level: tuple[str, Any]) -> str:
 
 
 def _strength(placement: dict[str, Any]) -> tuple[str, Any]:
-    """The module and the value of the option that is its strength."""
+    """The module and the value of its ordinal option."""
     spec = CATALOGUE.get(placement["module"])
     return placement["module"], placement["options"].get(spec.strength if spec else "rate")
 
 
 def _effects(record: Record, level_of: Callable[[dict[str, Any]], Any]) -> list[Effect]:
-    """Fit the gains of all candidates and the baseline on the levels of their placements."""
+    """Fit the gains of the baseline and all candidates to the levels of their placements."""
     rows = [(trial["architecture"], float(trial["map50_95_gain"])) for _, trial in record.candidates.iterrows()]
     if record.baseline is not None:
         rows.append(({"placements": []}, 0.0))
@@ -97,7 +100,7 @@ def _fit(counts: NDArray[np.float64], gains: NDArray[np.float64]) -> Sequence[tu
     coefficients = inverse @ gains
     determined = np.isclose(np.diag(inverse @ design), 1.0)
     degrees = len(gains) - int(np.linalg.matrix_rank(design))
-    if degrees < FEWEST_DEGREES_OF_FREEDOM:
+    if degrees < MIN_DEGREES_OF_FREEDOM:
         widths = np.full(len(coefficients), np.nan)
     else:
         variance = float(np.sum((gains - design @ coefficients) ** 2)) / degrees
@@ -109,7 +112,7 @@ def _fit(counts: NDArray[np.float64], gains: NDArray[np.float64]) -> Sequence[tu
 
 
 def span(effects: Sequence[Effect]) -> tuple[float, float]:
-    """`(low, high)` that shows zero and all effects with their intervals, with a margin."""
-    ends = [0.0, *(e.shown + sign * (e.half_width or 0.0) for e in effects for sign in (-1, 1))]
+    """Axis range `(low, high)` of zero and all effects with their intervals, with a margin."""
+    ends = [0.0, *(e.estimate + sign * (e.half_width or 0.0) for e in effects for sign in (-1, 1))]
     margin = 0.06 * (max(ends) - min(ends)) or 0.001
     return min(ends) - margin, max(ends) + margin

@@ -1,4 +1,4 @@
-"""The points of the Pareto picture, shared by the page and the PNG so that both encode the same things."""
+"""The data of the Pareto plot, shared by the page and the PNG so that both show the same."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,13 @@ from gamsearch.metrics import Metric
 from gamsearch.reporting import formatting
 from gamsearch.study.record import BASELINE, Record
 
-KINDS = ("candidate", "hand placement", "beyond a limit")
+KINDS = ("candidate", formatting.HAND_DESIGNED, formatting.EXCEEDS_LIMIT)
+NOISE = "noise of one run (95 %)"
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A column of the trials with its title; `maximise` is None where no direction is better."""
+    """A column of the trials with its title; `maximise` is None if the column is not an objective."""
 
     column: str
     title: str
@@ -34,20 +35,20 @@ def axes(record: Record) -> tuple[Axis, Axis]:
 
 
 def plotted(record: Record) -> pd.DataFrame:
-    """Complete trials with both coordinates, with `kind` (one of `KINDS` or `baseline`)."""
+    """Complete trials with both coordinates and their `kind` (one of `KINDS`, or `baseline`)."""
     x, y = axes(record)
     rows = record.complete
     rows = rows[rows[x.column].notna() & rows[y.column].notna()]
     kinds = np.select(
         [rows["label"] == BASELINE, ~rows["feasible"], rows["anchor"]],
-        ["baseline", KINDS[2], KINDS[1]],
+        [BASELINE, KINDS[2], KINDS[1]],
         default=KINDS[0],
     )
     return rows.assign(kind=kinds)
 
 
 def ranges(record: Record) -> tuple[tuple[float, float], tuple[float, float]]:
-    """`(low, high)` of x and y with a margin; the noise band is kept in view unless it would dwarf the points."""
+    """`(low, high)` of x and y with a margin; includes the noise band unless that would dwarf the points."""
     rows = plotted(record)
     limits = []
     for axis in axes(record):
@@ -63,7 +64,7 @@ def ranges(record: Record) -> tuple[tuple[float, float], tuple[float, float]]:
 
 
 def noise_band(record: Record) -> tuple[float, float] | None:
-    """Between which values of map50_95 one run cannot be told from the baseline (95 %, one comparison)."""
+    """`(low, high)` of map50_95 between which one run is not distinguishable from the baseline (95 %, uncorrected)."""
     noise, baseline = record.noise, record.baseline
     if noise is None or baseline is None:
         return None
@@ -71,9 +72,9 @@ def noise_band(record: Record) -> tuple[float, float] | None:
 
 
 def front_line(record: Record) -> tuple[list[float], list[float]]:
-    """Corners of the step line along the front, out to the edges of the picture; empty with fewer than two objectives.
+    """x and y of the step line along the front of the first two objectives, extended to the edges of the plot.
 
-    With more than two objectives it is the front of the first two.
+    Empty with fewer than two objectives.
     """
     x, y = axes(record)
     rows = plotted(record)
@@ -91,7 +92,7 @@ def front_line(record: Record) -> tuple[list[float], list[float]]:
 
 
 def _steps(corners: Sequence[tuple[float, float]], ahead: bool) -> tuple[list[float], list[float]]:
-    """Join corners by horizontal and vertical pieces; `ahead` steps in y before x."""
+    """Join corners by horizontal and vertical segments, the vertical one first if `ahead`."""
     xs, ys = [corners[0][0]], [corners[0][1]]
     for (x0, y0), (x1, y1) in zip(corners, corners[1:], strict=False):
         xs += [x0 if ahead else x1, x1]
@@ -100,7 +101,7 @@ def _steps(corners: Sequence[tuple[float, float]], ahead: bool) -> tuple[list[fl
 
 
 def sizes(record: Record, smallest: float = 8.0, largest: float = 22.0) -> pd.Series:
-    """Marker diameters in px: the third objective where there is one, else all alike."""
+    """Marker diameters in px: by the third objective if there is one, else equal."""
     rows = plotted(record)
     if len(record.objectives) < 3:
         return pd.Series(11.0, index=rows.index)
@@ -110,7 +111,7 @@ def sizes(record: Record, smallest: float = 8.0, largest: float = 22.0) -> pd.Se
 
 
 def size_note(objectives: Sequence[Metric]) -> str:
-    """Say what the sizes mean, or nothing."""
+    """What the marker sizes mean; empty with fewer than three objectives."""
     if len(objectives) < 3:
         return ""
-    return f"Larger markers have more {formatting.title(objectives[2])}; numbers mark the front of all objectives."
+    return f"Larger markers mean more {formatting.title(objectives[2])}; numbers mark the front of all objectives."

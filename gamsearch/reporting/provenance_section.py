@@ -1,4 +1,4 @@
-"""The section of the page that says how to repeat a run: commands, versions, hardware, data, seeds, commit."""
+"""The section of the page on reproducing a run: commands, settings, versions, hardware, data, seeds, commit."""
 
 import math
 import shlex
@@ -23,8 +23,8 @@ PAIR = [
 FROM_MANIFEST = ("commit", "written", "seeds", "fingerprints", "machine", "versions", "repeats")
 
 
-def surroundings(folder: Path) -> dict[str, Any]:
-    """Where the run in this folder took place, from its manifest; empty where that cannot be read."""
+def environment(folder: Path) -> dict[str, Any]:
+    """Machine, software, data and seeds of the run in `folder`, from its manifest; empty if that cannot be read."""
     try:
         content = read_yaml(folder / MANIFEST)
     except (OSError, UnreadableError):
@@ -33,7 +33,7 @@ def surroundings(folder: Path) -> dict[str, Any]:
 
 
 def section(record: Record, manifest: Mapping[str, Any]) -> str:
-    """The commands, the settings of the search and of the verification, the baseline's seeds."""
+    """The commands, the settings of search and verification, the environment, the baseline at each seed."""
     settings = dict(record.settings)
     commands = [masked(str(settings.pop("command", "")))]
     if manifest:
@@ -45,13 +45,13 @@ def section(record: Record, manifest: Mapping[str, Any]) -> str:
         parts.append(f'<pre tabindex="0"><code>{escape(chr(10).join(filter(None, commands)))}</code></pre>')
     if manifest:
         parts.append(
-            '<p class="note">The command with <code>--from</code> repeats this run from its manifest: same settings, '
-            "same seeds, and a word on every version or machine that differs.</p>"
+            '<p class="note">The command with <code>--from</code> repeats this run from its manifest, with the same '
+            "settings and seeds, and reports every difference in software or hardware.</p>"
         )
-    pairs = [*formatting.flat(settings), *formatting.flat(record.baseline_stage, "baseline stage: ")]
+    pairs = [*formatting.flat(settings), *formatting.flat(record.baseline_stage, "baseline training: ")]
     parts.append(_settings(pairs, "Settings of this run"))
     parts.append(_settings([*formatting.flat(record.verification.settings)], "Settings of the verification"))
-    parts.append(_settings([*formatting.flat(manifest)], "Where the run took place"))
+    parts.append(_settings([*formatting.flat(manifest)], "Environment of this run"))
     return "".join([*parts, _seeds(record)])
 
 
@@ -60,12 +60,12 @@ def _settings(pairs: list[tuple[str, str]], caption: str) -> str:
 
 
 def place(record: Record) -> str:
-    """The run's folder as the commands name it."""
+    """The run's folder as it appears in commands."""
     return f"{record.settings.get('out') or 'results'}/{record.name}"
 
 
 def verify_command(record: Record) -> str:
-    """The command that made the verification, as recorded, else worked out from what was recorded of it."""
+    """The command of the verification as recorded, else reconstructed from its settings."""
     settings = record.verification.settings
     if settings.get("command"):
         return masked(str(settings["command"]))
@@ -81,12 +81,12 @@ def verify_command(record: Record) -> str:
 
 
 def _seeds(record: Record) -> str:
-    """The baseline of the search at each of its seeds."""
+    """The table of the baseline at each seed of the search."""
     if not record.baseline_seeds:
         return ""
     names = list(dict.fromkeys(name for seed in record.baseline_seeds for name in seed))
     columns = [Column(_seed_title(n), partial(_seed_cell, n)) for n in names]
-    return html_table(columns, record.baseline_seeds, "The baseline at each seed, same extra epochs")
+    return html_table(columns, record.baseline_seeds, "The baseline at each seed, after the same short training")
 
 
 def _seed_title(name: str) -> str:
@@ -94,6 +94,6 @@ def _seed_title(name: str) -> str:
 
 
 def _seed_cell(name: str, seed: Mapping[str, Any]) -> str:
-    """One figure of one baseline run, with its metric's decimals."""
+    """One number of one baseline training, with the decimals of its metric."""
     number = seed.get(name, math.nan)
     return formatting.value(METRICS[name], number) if name in METRICS else f"{number:.6g}"

@@ -1,4 +1,4 @@
-"""The trials as tables: CSV for programs, a table for the terminal, HTML for the page."""
+"""Tables of trials as CSV and HTML, and the columns that the page and the terminal share."""
 
 import json
 import math
@@ -21,7 +21,7 @@ TEXT_COLUMNS = ("key", "label", "reason", "retried", "state")
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table: its title, how a row is written in it, and whether it holds numbers."""
+    """One column of a table: its title, the text of a row in it, and whether it holds numbers."""
 
     title: str
     text: Callable[[Any], str]
@@ -29,7 +29,15 @@ class Column:
 
 
 def write_csv(record: Record, path: Path) -> Path:
-    """Write all trials; `architecture` and `curve` are JSON text, unknown figures empty."""
+    """Write all trials as CSV; `architecture` and `curve` are JSON, unknown numbers are empty.
+
+    Args:
+        record: The run.
+        path: The file to write.
+
+    Returns:
+        `path`.
+    """
     table = record.trials.copy()
     for column in JSON_COLUMNS:
         table[column] = [json.dumps(_without_nan(value), default=float) for value in table[column]]
@@ -38,7 +46,14 @@ def write_csv(record: Record, path: Path) -> Path:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """Read what `write_csv` wrote; keys stay text although some look like numbers."""
+    """Read a `trials.csv`; keys remain text even if they look like numbers.
+
+    Args:
+        path: A file that `write_csv` wrote.
+
+    Returns:
+        One row per trial, as in `Record.trials`.
+    """
     texts = dict.fromkeys(TEXT_COLUMNS, str)
     table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values={c: [""] for c in _figures(path)})
     for column in JSON_COLUMNS:
@@ -47,12 +62,13 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 
 def _figures(path: Path) -> list[str]:
+    """The columns that hold numbers or flags."""
     columns = pd.read_csv(path, nrows=0).columns
     return [c for c in columns if c not in (*JSON_COLUMNS, *TEXT_COLUMNS)]
 
 
 def _without_nan(value: Any) -> Any:
-    """Turn figures that JSON does not know into null."""
+    """The value with NaN and infinities, which JSON lacks, as None."""
     if isinstance(value, dict):
         return {k: _without_nan(v) for k, v in value.items()}
     if isinstance(value, list):
@@ -61,7 +77,7 @@ def _without_nan(value: Any) -> Any:
 
 
 def trial_columns(record: Record) -> list[Column]:
-    """The columns of a table of trials: number, architecture, gain, all known metrics, cost and note."""
+    """The columns of a table of trials: number, architecture, metrics with the gain, cost and note."""
     metrics = formatting.known_metrics(record.trials, record.objectives)
     figures = [Column(formatting.heading(m), partial(_figure, m)) for m in metrics]
     figures.insert(1, Column("gain", _gain))
@@ -82,7 +98,7 @@ def _figure(metric: Metric, trial: pd.Series) -> str:
 
 
 def _gain(trial: pd.Series) -> str:
-    """The paired gain in map50_95; that of the baseline to itself says nothing."""
+    """The paired gain in map50_95; empty for the baseline."""
     return "" if trial["label"] == BASELINE else formatting.signed(trial["map50_95_gain"])
 
 
@@ -93,9 +109,17 @@ def html_table(
     kind: Callable[[Any], str] = lambda row: "",
     name: str = "",
 ) -> str:
-    """An HTML table that scrolls in its own container; every text is escaped, `kind` gives the class of a row.
+    """An HTML table in a container of its own that scrolls; all texts are escaped, empty columns are left out.
 
-    Columns without any text are left out.
+    Args:
+        columns: The columns.
+        rows: One value per row, as the columns' `text` takes it.
+        caption: Title of the table.
+        kind: CSS class of a row.
+        name: CSS class of the table.
+
+    Returns:
+        The HTML.
     """
     rows = list(rows)
     columns = [c for c in columns if any(map(c.text, rows))]
@@ -114,9 +138,11 @@ def html_table(
 
 
 def _cell(column: Column, row: Any) -> str:
+    """The escaped text of a cell; numbers are typeset."""
     text = escape(column.text(row))
     return formatting.typeset(text) if column.numeric else text
 
 
 def rows_of(trials: pd.DataFrame) -> list[pd.Series]:
+    """The rows of a table as a list."""
     return [row for _, row in trials.iterrows()]

@@ -1,6 +1,8 @@
-"""The tables for the terminal: the verdict, the verified finalists, the best trials."""
+"""The report in the terminal: the verdict, the verified finalists, the best trials."""
 
+from collections.abc import Iterable
 from io import StringIO
+from math import isfinite
 from typing import Any, Literal
 
 import pandas as pd
@@ -13,20 +15,29 @@ from gamsearch.reporting import formatting, verification_rows
 from gamsearch.reporting.tables import Column, rows_of, trial_columns
 from gamsearch.study.record import Record
 
-WIDE = ("mAP50 difference", "seeds needed")
-"""Columns of the verified table that a terminal has no room for."""
+LONGEST_WORD = 15
+OMITTED = ("mAP50 difference", "p (Holm)", "seeds", "seeds needed")
+"""Columns of the verification table that do not fit a terminal of 80 characters."""
+LATENCY = Column("latency", lambda row: _times(row.compared.latency.mean) if row.compared else "")
+"""The latency ratio without its interval, which does not fit either."""
 
 
 def terminal_table(record: Record, limit: int = 15) -> Group:
-    """The verdict and the best `limit` trials, front first, for `rich.print`; without a terminal it is plain text."""
+    """The verdict and the best trials, front first.
+
+    Args:
+        record: The run.
+        limit: Largest number of trials.
+
+    Returns:
+        A renderable for `rich`; plain text where there is no terminal.
+    """
     shown = _ranked(record).head(limit)
     columns = [c for c in trial_columns(record) if c.title in _terminal_titles(record)]
     columns.append(Column("note", _plain_note, numeric=False))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        right: Literal["right", "left"] = "right" if column.numeric else "left"
-        least = max(len(column.title), 8 if not column.numeric else 1)
-        table.add_column(Text(column.title), justify=right, no_wrap=column.numeric, min_width=least, overflow="fold")
+        _add_column(table, column, rows_of(shown))
     for trial in rows_of(shown):
         style = "bold" if trial["on_front"] else "dim" if trial["state"] != "complete" else ""
         table.add_row(*(Text(column.text(trial)) for column in columns), style=style)
@@ -41,7 +52,7 @@ def terminal_table(record: Record, limit: int = 15) -> Group:
 
 
 def _verdicts(record: Record) -> list[Any]:
-    """The verdict and, if finalists were verified, their table and what the search had said."""
+    """The verdict and, if there are finalists, their table and the search result."""
     parts: list[Any] = [Text(record.verdict(), style="bold")]
     if not record.verification.finalists:
         return parts
@@ -51,7 +62,7 @@ def _verdicts(record: Record) -> list[Any]:
     if left := verification_rows.missing(record.verification):
         parts.append(Text(f"Still missing: {'; '.join(left)}"))
     if record.verified:
-        parts.append(Text(f"The search alone, in brief training: {record.search_verdict()}"))
+        parts.append(Text(f"Search result, from short trainings only: {record.search_verdict()}"))
     return parts
 
 
@@ -59,17 +70,41 @@ def _verified_table(record: Record) -> Table:
     """The finalists and the controls at full budget."""
     rows = verification_rows.rows(record.verification)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    columns = [c for c in verification_rows.columns() if c.title not in WIDE and any(map(c.text, rows))]
+    columns = [
+        LATENCY if c.title == "latency ratio" else c for c in verification_rows.columns() if c.title not in OMITTED
+    ]
+    columns = [c for c in columns if any(map(c.text, rows))]
     for column in columns:
-        right: Literal["right", "left"] = "right" if column.numeric else "left"
-        table.add_column(Text(column.title), justify=right, no_wrap=column.numeric, overflow="fold")
+        _add_column(table, column, rows)
     for row in rows:
         table.add_row(*(Text(column.text(row)) for column in columns))
     return table
 
 
+def _times(ratio: float) -> str:
+    """E.g. `1.225×`; empty if unknown."""
+    return f"{ratio:.3f}×" if isfinite(ratio) else ""
+
+
+def _add_column(table: Table, column: Column, rows: Iterable[Any]) -> None:
+    """Add a column: numbers are right-aligned on one line, text wraps between words of up to `LONGEST_WORD`."""
+    side: Literal["right", "left"] = "right" if column.numeric else "left"
+    words = [] if column.numeric else [len(word) for row in rows for word in column.text(row).split(" ")]
+    narrowest = max(len(column.title), min(max(words, default=0), LONGEST_WORD))
+    table.add_column(Text(column.title), justify=side, no_wrap=column.numeric, min_width=narrowest, overflow="fold")
+
+
 def plain_table(record: Record, limit: int = 15, width: int = 120) -> str:
-    """`terminal_table` as text without colours, `width` characters wide."""
+    """`terminal_table` as text without colours.
+
+    Args:
+        record: The run.
+        limit: Largest number of trials.
+        width: Characters per line.
+
+    Returns:
+        The text, lines without trailing spaces.
+    """
     console = Console(file=StringIO(), width=width, color_system=None, force_terminal=False)
     with console.capture() as capture:
         console.print(terminal_table(record, limit))
@@ -81,12 +116,12 @@ def _terminal_titles(record: Record) -> set[str]:
 
 
 def _plain_note(trial: pd.Series) -> str:
-    """The note, after a word for members of the front, which a terminal may not show in bold."""
+    """The note, starting with `on the front` for its members, since a terminal may not show bold text."""
     return ", ".join(filter(None, ["on the front" if trial["on_front"] else "", formatting.note(trial)]))
 
 
 def _ranked(record: Record) -> pd.DataFrame:
-    """The front by first objective, then the other complete trials likewise, then the rest in order."""
+    """The front by first objective, then the other complete trials by first objective, then the rest in order."""
     first = record.objectives[0]
     rows = record.shown
     table = rows.assign(

@@ -1,4 +1,4 @@
-"""The rows and columns of the verified table, shared by the page, the terminal and the blocks for pasting."""
+"""Rows and columns of the verification table, shared by the page, the terminal, verdict.md and verdict.tex."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ SMALLEST_P = 1e-4
 
 @dataclass(frozen=True)
 class Row:
-    """One side of the verification: its name, its mean map50_95 over `seeds`, and how it compares to the baseline."""
+    """One arm of the verification: its mean map50_95 over `seeds` and its comparison with the baseline."""
 
     key: str
     name: str
@@ -28,16 +28,16 @@ class Row:
 
 
 def rows(verification: Verification) -> list[Row]:
-    """The baseline, the finalists with the largest verified gain first, the scale-up control."""
-    grown = [verification.scale_up] if verification.scale_up else []
+    """The baseline, the finalists by verified gain, the scale-up control."""
+    control = [verification.scale_up] if verification.scale_up else []
     return [
         _row(verification, BASELINE, None),
-        *(_row(verification, c.key, c) for c in [*ranked(verification), *grown]),
+        *(_row(verification, c.key, c) for c in [*ranked(verification), *control]),
     ]
 
 
 def ranked(verification: Verification) -> list[Compared]:
-    """The finalists with the largest verified gain first, those without any last."""
+    """The finalists by verified gain, largest first; those without a gain come last."""
     return sorted(verification.finalists, key=lambda f: -f.gain.mean if isfinite(f.gain.mean) else inf)
 
 
@@ -55,12 +55,12 @@ def name(finalist: Compared) -> str:
 
 
 def plain_name(row: Row) -> str:
-    """The name without the number of the trial."""
+    """The name without the trial's number."""
     return row.name if row.compared is None or row.key == SCALE_UP else row.compared.label
 
 
 def columns() -> list[Column]:
-    """The columns of the verified table; a finalist's figure that is not known yet stays empty."""
+    """The columns of the table; values that are not known yet are empty."""
     return [
         Column("finalist", lambda row: row.name, numeric=False),
         Column("mAP50-95", lambda row: formatting.plain(row.map50_95.mean, 4)),
@@ -75,11 +75,12 @@ def columns() -> list[Column]:
 
 
 def _of(text: Callable[[Compared], str], row: Row) -> str:
+    """A text about the comparison of a row; empty for the baseline."""
     return "" if row.compared is None else text(row.compared)
 
 
 def spread(found: Estimate) -> str:
-    """E.g. `+0.0123 ± 0.0045`, without a half-width where the noise is not known."""
+    """E.g. `+0.0123 ± 0.0045`, without the half-width if the noise is unknown."""
     half = formatting.plain(found.half_width, 4)
     return formatting.signed(found.mean) + (f" ± {half}" if half else "")
 
@@ -91,19 +92,19 @@ def bounds(ratio: Estimate) -> str:
 
 
 def p_text(gain: PairedTest) -> str:
-    """The adjusted p-value, or nothing where nothing can be tested."""
+    """The adjusted p-value; empty if there is no test."""
     if gain.claim == UNKNOWN:
         return ""
     return f"<{SMALLEST_P}" if gain.p_holm < SMALLEST_P else f"{gain.p_holm:.4f}"
 
 
 def claim(gain: PairedTest) -> str:
-    """The claim, in place of `unknown` what stands in its way."""
+    """The claim, or the reason why it is unknown."""
     return gain.reason if gain.claim == UNKNOWN else gain.claim
 
 
 def conditions(record: Record) -> str:
-    """What the finalists were trained on and for how long, e.g. for a caption; only what is recorded."""
+    """How the finalists were trained: data, seeds, epochs, image size, batch and weights, as far as recorded."""
     settings = record.verification.settings
     data = "/".join(str(record.settings.get("data", "")).replace("\\", "/").split("/")[-2:])
     known = [
@@ -115,40 +116,40 @@ def conditions(record: Record) -> str:
         (f"batch {settings.get('batch')}", settings.get("batch")),
         (f"started from {masked(str(settings.get('model')))}", settings.get("model")),
     ]
-    return ", ".join(text for text, there in known if there)
+    return ", ".join(text for text, recorded in known if recorded)
 
 
 def seeds_text(record: Record) -> str:
     """E.g. `5 paired seeds (0 to 4)`."""
     verification = record.verification
     seeds = sorted({seed for done in verification.trainings.values() for seed in done})
-    where = f" ({seeds[0]} to {seeds[-1]})" if len(seeds) > 1 else ""
+    span = f" ({seeds[0]} to {seeds[-1]})" if len(seeds) > 1 else ""
     planned = verification.settings.get("seeds")
     done = f"{verification.seeds_done}"
-    return f"{done if verification.complete else f'{done} of {planned}'} paired seeds{where}"
+    return f"{done if verification.complete else f'{done} of {planned}'} paired seeds{span}"
 
 
 def statistics(record: Record) -> str:
-    """How the intervals and the p-values were made."""
+    """The statistical methods behind the intervals and p-values."""
     count = len(record.verification.finalists)
     pooled = any(finalist.gain.rows > 1 for finalist in record.verification.finalists)
-    together = " with the noise of all finalists, seeds as blocks" if pooled else ""
-    holm = f", Holm-corrected for {count} finalists within each metric" if count > 1 else ""
-    grown = record.verification.scale_up
-    control = f"; {grown.label} is a control of its own and not corrected" if grown and count > 1 else ""
+    method = "Student's t with the noise pooled over all finalists, seeds as blocks" if pooled else "Student's t"
+    holm = f"; Holm-corrected for {count} finalists within each metric" if count > 1 else ""
+    larger = record.verification.scale_up
+    control = f"; {larger.label} is a separate control and not corrected" if larger and count > 1 else ""
     return (
-        f"Differences to the baseline at the same seed with {100 * (1 - ALPHA):.0f} % intervals "
-        f"(Student's t{together}{holm}{control}); latency as the ratio to the baseline's."
+        f"Differences to the baseline at the same seed, with {100 * (1 - ALPHA):.0f} % intervals "
+        f"({method}{holm}{control}). Latency is the ratio to the baseline."
     )
 
 
 def needed() -> str:
-    """What the column of that name says."""
-    return f"Seeds needed: paired seeds that show a true difference of {EFFECT} with {100 * POWER:.0f} % probability."
+    """The meaning of the column `seeds needed`."""
+    return f"Seeds needed: paired seeds to detect a true difference of {EFFECT} with {100 * POWER:.0f} % power."
 
 
 def missing(verification: Verification) -> Sequence[str]:
-    """What is still to be trained, e.g. `#4 GAM@9 r8: 2 of 5 seeds`; empty if nothing is."""
+    """The trainings that are still to be done, e.g. `#4 GAM@9 r8: 2 of 5 seeds`."""
     planned = int(verification.settings.get("seeds") or 0)
     return [
         f"{row.name}: {planned - row.seeds} of {planned} seeds" for row in rows(verification) if row.seeds < planned

@@ -1,4 +1,4 @@
-"""The page in a real browser without network: figures hold the record's numbers, nothing fails, nothing overflows.
+"""The page in a real browser without network: figures have the record's numbers, nothing fails, nothing overflows.
 
 A browser window cannot be as narrow as a phone, so the page is shown in two frames, one as wide as a phone.
 A script that is added to the frames' copy of the page sends what it sees to the page around them, whose document the
@@ -126,7 +126,7 @@ def test_the_verified_front_holds_latency_and_level(looks, name):
     dots = sorted(
         (x, y - baseline["y"][0])
         for trace in traces
-        if trace["name"] not in ("baseline", "growth")
+        if trace["name"] not in ("baseline", "scaling up")
         for x, y in zip(trace["x"], trace["y"], strict=True)
     )
     expected = sorted((one.latency.mean, one.gain.mean) for one in verification_figures.entries(verification))

@@ -1,4 +1,4 @@
-"""Several runs held against each other: values, page, picture and command."""
+"""Comparison of several runs: values, page, image and command."""
 
 import json
 import re
@@ -15,19 +15,20 @@ from gamsearch.cli.main import main
 from gamsearch.errors import OptionError, RunError
 from gamsearch.metrics import METRICS, metric_named
 from gamsearch.reporting import comparison_figures, comparison_page
-from gamsearch.reporting.comparison import Comparison, Run, compare
+from gamsearch.reporting.compared_run import ComparedRun
+from gamsearch.reporting.comparison import Comparison, compare
 from gamsearch.reporting.formatting import axis_title
-from gamsearch.reporting.html_page import POLICY
+from gamsearch.reporting.theme import POLICY
 from gamsearch.study import store
 from gamsearch.study.record import Record
 
 
-def run(name: str, made: Record | None = None, data: str = "data", clock: str = "cpu", **more: Any) -> Run:
-    return Run(name, made or rich_record(), data, clock, **more)
+def run(name: str, made: Record | None = None, data: str = "data", clock: str = "cpu", **more: Any) -> ComparedRun:
+    return ComparedRun(name, made or rich_record(), data, clock, **more)
 
 
 def simple(baseline: float, latency: float, *candidates: tuple[float, float], **more: Any) -> Record:
-    """A record of a baseline and candidates, each as `(map50_95, latency_ms)`; its reference point as in a run."""
+    """A record of a baseline and candidates, each `(map50_95, latency_ms)`, with the reference point of a run."""
     rows = [trial(0, gam(), baseline, latency_ms=latency)]
     rows += [trial(n, gam((4, 2**n)), m, latency_ms=ms) for n, (m, ms) in enumerate(candidates, 2)]
     return record(rows, **({"reference_point": (0.0, 2 * latency)} | more))
@@ -36,36 +37,36 @@ def simple(baseline: float, latency: float, *candidates: tuple[float, float], **
 # -- the values ---------------------------------------------------------------------------------------------------
 
 
-def test_the_common_reference_point_is_the_worst_of_all_and_the_volumes_are_measured_from_it():
-    # a: two rectangles up to latency 12, b: one
+def test_the_common_reference_point_is_the_worst_of_all_and_the_hypervolumes_use_it():
+    # a: two rectangles up to latency 12; b: one
     first, second = simple(0.2, 5.0, (0.3, 6.0)), simple(0.2, 6.0)
     held = compare([run("a", first), run("b", second)])
     assert not held.relative and held.reference_point == (0.0, 12.0)
     assert held.hypervolume(held.runs[0]) == pytest.approx(0.2 * 7 + 0.1 * 6)
     assert held.hypervolume(held.runs[1]) == held.baseline_hypervolume(held.runs[1]) == pytest.approx(0.2 * 6)
     assert held.baseline_hypervolume(held.runs[0]) == pytest.approx(0.2 * 7)
-    assert held.verdict().startswith("The front of a dominates most: hypervolume 2.000, against 1.200 of b (-40.00")
+    assert held.verdict().startswith("The front of a has the largest hypervolume: 2.000, against 1.200 for b (-40.00")
 
 
-def test_other_data_is_held_against_each_runs_own_baseline():
+def test_runs_on_different_data_are_measured_relative_to_their_own_baselines():
     held = compare([run("a", simple(0.2, 5.0, (0.3, 6.0)), "x"), run("b", simple(0.5, 10.0, (0.55, 11.0)), "y")])
     assert held.relative and "different data" in held.why
     assert held.front(held.runs[0]) == pytest.approx(np.array([[0.1, 1.2], [0.0, 1.0]]))
     assert held.front(held.runs[1]) == pytest.approx(np.array([[0.05, 1.1], [0.0, 1.0]]))
     assert held.reference_point == pytest.approx((-0.5, 2.0))
     assert held.hypervolume(held.runs[0]) == pytest.approx(0.5 * 1.0 + 0.1 * 0.8)
-    assert "over its own baseline" in held.verdict()
+    assert "relative to its own baseline" in held.verdict()
 
 
 @pytest.mark.parametrize(
     ("others", "why"),
     [({"clock": "gpu"}, "Latency was measured in different ways (cpu; gpu)"), ({"data": ""}, "not recorded")],
 )
-def test_other_clocks_and_unknown_data_do_not_compare_absolutely(others: dict[str, str], why: str):
+def test_different_clocks_or_unknown_data_prevent_an_absolute_comparison(others: dict[str, str], why: str):
     assert why in compare([run("a"), run("b", **others)]).why
 
 
-def test_other_objectives_are_refused_and_another_order_is_not():
+def test_different_objectives_are_refused_but_a_different_order_is_not():
     by_size = (METRICS["map50_95"], METRICS["params_m"])
     with pytest.raises(RunError, match="a was optimised for map50_95, latency_ms and b for map50_95, params_m"):
         compare([run("a"), run("b", rich_record(objectives=by_size))])
@@ -81,21 +82,21 @@ def test_one_run_is_not_enough():
         compare([run("a")])
 
 
-def test_runs_of_the_same_name_are_told_apart():
+def test_runs_with_the_same_name_get_numbers():
     assert [r.name for r in compare([run("a"), run("a"), run("a")]).runs] == ["a", "a (2)", "a (3)"]
 
 
-def test_only_what_differs_is_listed_and_passwords_are_masked():
+def test_only_differing_settings_are_listed_and_passwords_are_masked():
     other = {**SETTINGS, "train": {"lr0": 0.001, "mosaic": 0.0}, "storage": "postgresql://bob:secret@db/gamsearch"}
     held = compare([run("a"), run("b", rich_record(settings=other), facts={"versions": {"torch": "1", "scipy": "2"}})])
     rows = dict(held.differing())
     assert rows["train.lr0"] == ("0.0002", "0.001") and rows["versions.torch"] == ("2.14.1", "1")
     assert "train.mosaic" not in rows and "command" not in rows
-    assert "versions.scipy" not in rows  # not recorded is no difference
+    assert "versions.scipy" not in rows  # a fact that is not recorded does not differ
     assert rows["storage"] == ("postgresql://ada:***@db/gamsearch", "postgresql://bob:***@db/gamsearch")
 
 
-def test_what_auto_stood_for_is_no_difference_and_a_replay_measured_with_nothing():
+def test_the_backend_that_auto_selected_is_compared_and_a_replay_has_none():
     auto = {**SETTINGS, "latency": "auto", "latency_backend": "torch"}
     rows = dict(compare([run("a"), run("b", rich_record(settings=auto))]).differing())
     assert not {"latency", "latency_backend"} & set(rows)
@@ -109,7 +110,7 @@ def test_what_auto_stood_for_is_no_difference_and_a_replay_measured_with_nothing
     assert "cudagraph" in measured and "cudagraph" not in replayed
 
 
-def test_a_run_without_a_baseline_has_no_volume_and_is_not_in_the_way():
+def test_a_run_without_a_baseline_has_no_hypervolume_and_does_not_affect_the_others():
     held = compare([run("a"), run("b"), run("empty", record([]))])
     assert held.hypervolume(held.runs[2]) is None and held.reference_point == (0.0, 10.2)
     assert "The fronts of a and b have the same hypervolume" in held.verdict()
@@ -117,7 +118,7 @@ def test_a_run_without_a_baseline_has_no_volume_and_is_not_in_the_way():
     assert nothing.reference_point is None and "nothing to compare yet" in nothing.verdict()
 
 
-# -- the page and the picture -------------------------------------------------------------------------------------
+# -- the page and the image -------------------------------------------------------------------------------------
 
 
 def cases() -> dict[str, Comparison]:
@@ -149,14 +150,14 @@ def test_every_comparison_gives_a_page_a_picture_and_a_table(name: str, tmp_path
     assert " ".join(held.verdict().split()) in text
 
 
-def test_the_figure_has_a_line_and_a_star_for_every_run_and_no_two_look_alike():
+def test_the_figure_has_a_line_and_a_star_for_every_run_and_all_look_different():
     held = cases()["many"]
     figure = comparison_figures.fronts_figure(held)
     assert figure is not None
     lines = [trace for trace in figure.data if trace.showlegend is None and trace.mode == "lines+markers"]
     assert len(lines) == 14 and len({(t.line.color, t.line.dash, t.marker.symbol) for t in lines}) == 14
     assert sum(trace.marker.symbol == "star" and len(trace.x) == 1 for trace in figure.data) == 14 + 1
-    for kind in ("dash", "symbol"):  # told apart without colours
+    for kind in ("dash", "symbol"):  # distinct without colours
         looks = [t.line.dash if kind == "dash" else t.marker.symbol for t in lines[:6]]
         assert len(set(looks)) == 6
 
@@ -170,11 +171,11 @@ def test_the_step_line_touches_every_member_of_a_front_of_two_objectives():
     assert tails[0].tolist() == [[5.0, low], [5.0, 0.2]] and tails[1].tolist() == [[6.0, 0.3], [right, 0.3]]
 
 
-def test_the_page_says_what_is_compared_and_needs_nothing_but_itself():
+def test_the_page_states_what_is_compared_and_is_self_contained():
     page = comparison_page.comparison_page(cases()["other data"])
     seen = " ".join(" ".join(Elements(page).words).split())
-    assert "mAPs of different data do not compare" in seen
-    assert "common reference point: mAP50-95, gain over own baseline \N{MINUS SIGN}0.2762" in seen
+    assert "mAPs on different data are not comparable" in seen
+    assert "one reference point (mAP50-95 gain over own baseline \N{MINUS SIGN}0.2762" in seen
     assert re.findall(r"<h2>(.*?)</h2>", page) == [
         "Pareto fronts",
         "Each run's verdict",
@@ -210,21 +211,21 @@ def here(tmp_path: Path, monkeypatch) -> Path:
     return tmp_path
 
 
-def test_compare_of_two_replays_writes_page_and_picture(here: Path, capsys):
+def test_compare_of_two_replays_writes_page_and_image(here: Path, capsys):
     words = ["run", "--evaluator", "replay", "--trials", "4"]
     assert main([*words, "--sampler", "tpe", "--name", "a"]) == 0
     assert main([*words, "--sampler", "random", "--name", "b", "--epochs", "10"]) == 0
     capsys.readouterr()
     assert main(["compare", "results/a", "results/b"]) == 0
     said = capsys.readouterr().out
-    assert "common reference point" in said and re.search(r"sampler +tpe +random", said)
+    assert "one reference point" in said and re.search(r"sampler +tpe +random", said)
     assert "wrote results/compare-a-b/compare.html" in said
     assert (here / "results" / "compare-a-b" / "compare.png").is_file()
     assert main(["compare", "results/a", "results/b", "--out", "elsewhere"]) == 0
     assert (here / "elsewhere" / "compare.html").is_file()
 
 
-def test_replays_of_different_tables_are_held_against_their_own_baselines(here: Path):
+def test_replays_of_different_tables_are_measured_relative_to_their_own_baselines(here: Path):
     from gamsearch.training.replay import table_file
 
     table = json.loads(table_file("bccd").read_text(encoding="utf-8"))
@@ -233,14 +234,14 @@ def test_replays_of_different_tables_are_held_against_their_own_baselines(here: 
     words = ["run", "--evaluator", "replay", "--trials", "2", "--sampler", "random"]
     assert main([*words, "--name", "a"]) == 0
     assert main([*words, "--table", "other.json", "--name", "b"]) == 0
-    assert compare([Run.read(here / "results" / name) for name in "ab"]).relative
+    assert compare([ComparedRun.read(here / "results" / name) for name in "ab"]).relative
 
 
 @pytest.mark.parametrize(
     ("folders", "said"),
-    [(["a"], "two or more"), (["a", "none"], "holds no run"), (["a", "b"], "with the same objectives compare")],
+    [(["a"], "two or more"), (["a", "none"], "holds no run"), (["a", "b"], "with the same objectives can be compared")],
 )
-def test_what_cannot_be_compared_is_refused(here: Path, capsys, folders: list[str], said: str):
+def test_runs_that_are_not_comparable_are_refused(here: Path, capsys, folders: list[str], said: str):
     for name, second in (("a", "latency_ms"), ("b", "params_m")):
         (here / name).mkdir()
         store.create(here / name, [metric_named("map50_95"), metric_named(second)], {})
@@ -255,4 +256,4 @@ def test_a_folder_that_cannot_be_written_is_refused(here: Path, capsys):
         store.create(here / name, [metric_named("map50_95"), metric_named("latency_ms")], {})
     (here / "file").write_text("")
     assert main(["compare", "a", "b", "--out", "file"]) == 2
-    assert "give another --out" in capsys.readouterr().err
+    assert "choose another --out" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The report: from one record to CSV, HTML, PNG and a terminal table."""
+"""The report: CSV, HTML, PNG and terminal table from one record."""
 
 import io
 import math
@@ -20,7 +20,17 @@ from support.records import HOSTILE, OBJECTIVES, STOCK, confirmed, gam, record, 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import RunError
 from gamsearch.metrics import METRICS
-from gamsearch.reporting import effects, figures, formatting, plain_table, plot_data, read_csv, terminal_table, write
+from gamsearch.reporting import (
+    effects,
+    figures,
+    formatting,
+    learning_curves,
+    plain_table,
+    plot_data,
+    read_csv,
+    terminal_table,
+    write,
+)
 from gamsearch.reporting.architecture_svg import drawing
 from gamsearch.reporting.html_page import page
 from gamsearch.space.detector import Detector
@@ -41,7 +51,7 @@ def rich_page(rich: Record) -> str:
 # -- the record ---------------------------------------------------------------------------------------------------
 
 
-def test_a_trial_that_was_tried_again_otherwise_says_so():
+def test_the_note_of_a_retried_trial_states_what_was_changed():
     made = record([trial(0, gam(), 0.2), trial(1, gam((4, 4)), 0.21, retried="batch halved to 4, not paired")])
     assert formatting.note(made.trials.iloc[1]) == "batch halved to 4, not paired"
     assert formatting.note(made.trials.iloc[0]) == ""
@@ -56,7 +66,7 @@ def test_the_noise_is_students_interval_for_the_difference_of_two_runs():
 
 
 @pytest.mark.parametrize("values", [[], [0.2], [0.2, math.nan], [0.2, 0.2, 0.2]])
-def test_no_noise_is_claimed_where_the_seeds_do_not_show_any(values: list[float]):
+def test_there_is_no_noise_estimate_where_the_seeds_show_none(values: list[float]):
     assert record([trial(0, gam(), 0.2)], baseline_seeds=tuple({"map50_95": v} for v in values)).noise is None
 
 
@@ -67,7 +77,7 @@ def test_a_small_gain_is_called_noise_and_the_correction_is_named(rich: Record):
     )
 
 
-def test_a_gain_beyond_the_corrected_noise_is_said_to_beat_the_baseline():
+def test_a_gain_beyond_the_corrected_noise_beats_the_baseline():
     seeds = tuple({"map50_95": v} for v in (0.2000, 0.2004, 0.1997))
     rows = [trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.26), trial(2, gam((4, 8)), 0.201)]
     text = record(rows, baseline_seeds=seeds).verdict()
@@ -83,18 +93,18 @@ def test_a_gain_between_the_plain_and_the_corrected_noise_does_not_count():
     assert record(rows, baseline_seeds=seeds).verdict().startswith("No placement beats the baseline beyond the noise")
 
 
-def test_where_no_possible_gain_could_exceed_the_noise_nothing_is_called_noise():
+def test_no_gain_is_called_noise_where_none_could_exceed_it():
     rows = [trial(0, gam(), 0.2), *(trial(n, gam((9, n)), 0.2 + 0.3 * (n == 1)) for n in range(1, 24))]
     few = tuple({"map50_95": v} for v in (0.200, 0.204))
     noise = record(rows, baseline_seeds=few).noise
-    assert noise is not None and noise.half_width(23) > 0.8  # as much as 0.2 could gain
+    assert noise is not None and noise.half_width(23) > 0.8  # the most that 0.2 could gain
     assert record(rows, baseline_seeds=few).verdict() == (
         "Whether a placement beats the baseline cannot be told: the best gain is +0.3000 (GAM@9 r1), but 2 baseline "
         "seeds are too few for 23 candidates (no gain could exceed their noise, 95 %)."
     )
 
 
-def test_one_seed_means_that_the_noise_was_not_measured():
+def test_with_one_seed_the_noise_is_not_measured():
     rows = [trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.3)]
     text = record(rows, baseline_seeds=({"map50_95": 0.2},)).verdict()
     assert "can be said to beat" in text
@@ -147,7 +157,7 @@ def test_the_hypervolume_never_falls_and_starts_with_the_baseline(rich: Record):
     assert volumes[-1] > volumes[0]
 
 
-def test_columns_that_a_table_of_trials_lacks_are_unknown_not_an_error():
+def test_missing_columns_of_the_trials_are_unknown_and_not_an_error():
     bare = Record(
         "x", {}, OBJECTIVES, None, {}, "yolov8n", trials=pd.DataFrame({"state": ["complete"], "label": ["baseline"]})
     )
@@ -159,7 +169,7 @@ def test_columns_that_a_table_of_trials_lacks_are_unknown_not_an_error():
 # -- effects ------------------------------------------------------------------------------------------------------
 
 
-def test_additive_sites_are_found_again_by_the_linear_model():
+def test_the_linear_model_recovers_additive_effects_of_sites():
     true = {4: 0.010, 9: 0.020, 15: -0.005}
     sites = [(4,), (9,), (15,), (4, 9), (4, 15), (9, 15), (4, 9, 15)]
     rows = [trial(0, gam(), 0.2)]
@@ -176,7 +186,7 @@ def test_sites_that_only_occur_together_get_no_effect_of_their_own():
     found = {e.level: e for e in effects.site_effects(record(rows))}
     assert found[2].effect is not None
     assert found[4].effect is None
-    assert found[4].shown == pytest.approx(found[4].mean_with - found[4].mean_without)
+    assert found[4].estimate == pytest.approx(found[4].mean_with - found[4].mean_without)
 
 
 def test_too_few_trials_give_no_interval():
@@ -184,7 +194,7 @@ def test_too_few_trials_give_no_interval():
     assert [e.half_width for e in effects.site_effects(record(rows))] == [None, None]
 
 
-def test_rates_are_told_apart_by_module_and_strength(rich: Record):
+def test_rates_are_distinguished_by_module_and_value(rich: Record):
     assert [effects.rate_name(e.level) for e in effects.rate_effects(rich)] == [
         "GAM r4",
         "GAM r8",
@@ -212,7 +222,7 @@ def test_the_page_begins_with_the_verdict_and_has_every_section(rich: Record, ri
     assert all(f'id="figure-{n}"' in rich_page for n in ("pareto", "site", "rate", "curves", "hypervolume"))
 
 
-def test_the_page_loads_nothing_from_anywhere(rich_page: str):
+def test_the_page_loads_nothing(rich_page: str):
     elements = Elements(rich_page)
     assert not elements.named("link") + elements.named("img") + elements.named("iframe") + elements.named("a")
     assert not [a for _, a in elements.tags if {"src", "href", "srcset", "data", "action"} & a.keys()]
@@ -226,7 +236,7 @@ def test_plotly_is_in_the_page_once(rich_page: str):
     assert rich_page.count("plotly.js v") == 1
 
 
-def test_hostile_text_stays_text(tmp_path: Path, rich_page: str):
+def test_hostile_text_is_escaped(tmp_path: Path, rich_page: str):
     rows = [trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.3, label=HOSTILE), trial(2, gam((4, 8)), 0.1, label=HOSTILE)]
     rows += [unmeasured(3, gam((4, 4)), "failed", HOSTILE, label=HOSTILE)]
     settings = {"command": HOSTILE, HOSTILE: {HOSTILE: [HOSTILE]}, "device": HOSTILE}
@@ -244,7 +254,7 @@ def test_hostile_text_stays_text(tmp_path: Path, rich_page: str):
 def test_no_figure_shows_markup_of_the_study():
     rows = [trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.3, label=HOSTILE), trial(2, gam((4, 8)), 0.1, label=HOSTILE)]
     made = record(rows, settings={"device": HOSTILE, "latency": HOSTILE})
-    drawn = [figures.pareto_figure(made), figures.curves_figure(made)]
+    drawn = [figures.pareto_figure(made), learning_curves.curves_figure(made)]
     drawn.append(figures.effects_figure(effects.site_effects(made), lambda level: HOSTILE, (-1, 1)))
     for figure in drawn:
         assert figure is not None
@@ -252,8 +262,8 @@ def test_no_figure_shows_markup_of_the_study():
         assert "&lt;script" in repr(figure.to_dict())
 
 
-def test_the_front_is_drawn_as_steps_that_never_promise_more_than_a_trial_gave():
-    """Accuracy is to be high and latency low: from a trial the line goes right, and up only at the next one."""
+def test_the_steps_of_the_front_never_show_more_than_a_trial_achieved():
+    """With accuracy maximised and latency minimised, the line goes right from a trial and up only at the next one."""
     made = record([trial(0, gam(), 0.2, latency_ms=5.0), trial(1, gam((9, 8)), 0.3, latency_ms=6.0)])
     xs, ys = plot_data.front_line(made)
     assert list(zip(xs, ys, strict=True))[2:-1] == [(5.0, 0.2), (6.0, 0.2), (6.0, 0.3), (xs[-1], 0.3)]
@@ -269,12 +279,12 @@ def test_numbers_of_trials_that_nearly_coincide_do_not_cover_each_other():
     measured = ((1, 4, 0.38, 7.0), (2, 6, 0.30, 5.0), (3, 9, 0.304, 5.05), (4, 12, 0.308, 5.1))
     rows = [trial(n, gam((site, 4)), map50_95, latency_ms=ms) for n, site, map50_95, ms in measured]
     rows = [trial(0, Architecture("yolov8n"), 0.20, latency_ms=4.0), *rows]
-    (drawn,) = [t for t in figures.pareto_figure(record(rows)).data if t.name == "candidate on the front"]
-    assert list(drawn.text) == ["#2", "#3", "", "#1"]  # a third one there is told by hovering
+    (drawn,) = [t for t in figures.pareto_figure(record(rows)).data if t.name == "candidate, on the front"]
+    assert list(drawn.text) == ["#2", "#3", "", "#1"]  # a third number there appears on hovering
     assert list(drawn.textposition)[:2] == ["top left", "bottom right"] and drawn.textposition[3] == "top left"
 
 
-def test_text_with_dollars_backslashes_and_other_scripts_can_be_drawn(tmp_path: Path):
+def test_text_with_dollars_backslashes_and_other_scripts_can_be_plotted(tmp_path: Path):
     rows = [trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.3, label=r"$\frac{$ 漢字 ☃")]
     assert write(record(rows, name="$x_{$", settings={"data": "caf\udce9.yaml"}), tmp_path)
 
@@ -291,17 +301,17 @@ def test_the_same_record_gives_the_same_page(rich: Record, rich_page: str):
 def test_all_trials_are_in_the_page_with_their_reasons(rich_page: str):
     seen = " ".join(Elements(rich_page).words)
     assert "failed: nan: loss is NaN at epoch 2, also in fp32" in seen
-    assert "pruned, beyond a limit: params_m 3.69 is above the limit 3.61 (+20%)" in seen
+    assert "pruned, exceeds a limit: params_m 3.69 is above the limit 3.61 (+20%)" in seen
     assert "repeat of #6" in seen
 
 
-def test_one_objective_and_three_objectives_can_be_drawn(tmp_path: Path):
+def test_one_objective_and_three_objectives_can_be_plotted(tmp_path: Path):
     one = rich_record(objectives=OBJECTIVES[:1], reference_point=(0.0,))
     three = rich_record(objectives=(*OBJECTIVES, METRICS["params_m"]), reference_point=(0.0, 10.2, 6.0))
     swapped = rich_record(objectives=OBJECTIVES[::-1], reference_point=(10.2, 0.0))
     for number, made in enumerate((one, three, swapped)):
         assert len(write(made, tmp_path / str(number))) == 3
-    assert "Larger markers have more params" in (tmp_path / "1" / "report.html").read_text(encoding="utf-8")
+    assert "Larger markers mean more params" in (tmp_path / "1" / "report.html").read_text(encoding="utf-8")
 
 
 # -- the drawing --------------------------------------------------------------------------------------------------
@@ -333,7 +343,7 @@ def test_a_drawing_has_a_box_for_every_row_an_arrow_for_every_source_and_no_boxe
     assert attended == ["GAM r4", "GAM r4"]
 
 
-def test_every_reader_of_the_attended_map_gets_a_coloured_arrow():
+def test_every_arrow_from_an_attention_row_is_coloured():
     svg = ElementTree.fromstring(drawing(STOCK, gam((9, 16))))  # rows 10 and 20 read SPPF
     assert len([p for p in svg.iter("path") if p.get("marker-end") == "url(#attended)"]) == 2
 
@@ -355,7 +365,7 @@ def test_trials_csv_reads_back_as_it_was_written(tmp_path: Path):
     pd.testing.assert_frame_equal(read_csv(tmp_path / "trials.csv"), made.trials, check_dtype=False)
 
 
-def test_the_picture_is_sixteen_hundred_by_a_thousand(rich: Record, tmp_path: Path):
+def test_the_image_is_sixteen_hundred_by_a_thousand(rich: Record, tmp_path: Path):
     png = write(rich, tmp_path)[2].read_bytes()
     assert struct.unpack(">II", png[16:24]) == (1600, 1000)
 
@@ -369,16 +379,16 @@ def test_the_terminal_table_is_plain_text_where_there_is_no_terminal(rich: Recor
     assert "... and 22 more in trials.csv" in text
 
 
-def test_markup_in_labels_is_printed_not_obeyed():
+def test_markup_in_labels_is_printed_and_not_interpreted():
     rows = [trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.3, label="[red]x[/nothing]")]
     console = Console(file=io.StringIO(), width=100)
     console.print(terminal_table(record(rows)))
     assert "[red]x[/nothing]" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(rich: Record, tmp_path: Path):
+def test_an_unwritable_folder_gives_a_one_line_error(rich: Record, tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="the report cannot be written into .*; make it writable"):
+    with pytest.raises(RunError, match="the report cannot be written to .*; make it writable"):
         write(rich, tmp_path / "file")
 
 
@@ -405,7 +415,7 @@ def test_the_report_needs_neither_torch_nor_optuna():
         ),
     ],
 )
-def test_the_verdict_follows_the_paired_gains_at_seeds_at_which_the_best_was_not_chosen(gains, beginning):
+def test_the_verdict_uses_the_paired_gains_at_seeds_other_than_the_one_of_selection(gains, beginning):
     assert confirmed(gains).verdict().startswith(beginning)
 
 
@@ -421,10 +431,10 @@ def test_the_interval_is_students_t_over_the_paired_gains():
 
 
 def test_the_page_shows_the_gain_at_the_other_seeds():
-    assert "Same, at other seeds" in page(confirmed([0.010, 0.012])) and "2 paired seeds" in page(
+    assert "Its gain at other seeds" in page(confirmed([0.010, 0.012])) and "2 paired seeds" in page(
         confirmed([0.01, 0.02])
     )
-    assert "Same, at other seeds" not in page(confirmed([0.010]))
+    assert "Its gain at other seeds" not in page(confirmed([0.010]))
 
 
 def test_one_other_seed_confirms_nothing():

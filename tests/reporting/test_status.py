@@ -1,4 +1,4 @@
-"""What `status` says of runs that are finished, killed, at work or not there, and that it changes nothing."""
+"""`status` of runs that are finished, killed, running or missing; it changes nothing."""
 
 import os
 import re
@@ -32,7 +32,7 @@ def finished(tmp_path_factory) -> Path:
 
 
 def lines(folder: Path, **more) -> dict[str, str]:
-    """What is said, by the first word of each line."""
+    """The lines by their first word."""
     said = status(folder, **more)
     return {"state": said[0].split(": ", 1)[1]} | {line.split()[0]: line[10:] for line in said[1:]}
 
@@ -41,7 +41,7 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir() if p.is_file() and p.name != LOCK}
 
 
-def test_a_finished_run_says_so_and_what_it_found(finished):
+def test_a_finished_run_is_reported_as_finished_with_its_best_candidate(finished):
     before = contents(finished)
     said = lines(finished)
     assert said["state"].startswith("finished (4 candidates were evaluated")
@@ -54,24 +54,24 @@ def test_a_finished_run_says_so_and_what_it_found(finished):
     assert contents(finished) == before
 
 
-def test_a_torn_last_line_is_left_as_it_is(finished, tmp_path):
-    torn = (finished / store.JOURNAL).read_bytes() + b'{"op_code": 5, "worker_id": "'
-    (tmp_path / store.JOURNAL).write_bytes(torn)
+def test_a_truncated_last_line_is_left_as_it_is(finished, tmp_path):
+    truncated = (finished / store.JOURNAL).read_bytes() + b'{"op_code": 5, "worker_id": "'
+    (tmp_path / store.JOURNAL).write_bytes(truncated)
     assert "5 complete" in lines(tmp_path)["trials"]
-    assert (tmp_path / store.JOURNAL).read_bytes() == torn
+    assert (tmp_path / store.JOURNAL).read_bytes() == truncated
     assert [p.name for p in tmp_path.iterdir()] == [store.JOURNAL]
 
 
-def test_a_run_that_was_cut_off_is_interrupted(finished, tmp_path):
+def test_a_run_without_its_end_is_interrupted(finished, tmp_path):
     whole = (finished / store.JOURNAL).read_text().splitlines(keepends=True)
     ends = [i for i, line in enumerate(whole) if '"state":1' in line]
     (tmp_path / store.JOURNAL).write_text("".join(whole[: ends[2] + 1]))
     said = lines(tmp_path)
-    assert said["state"] == "interrupted; the same command goes on from here"
+    assert said["state"] == "interrupted; the same command resumes it"
     assert said["used"] == "2 of 4 trainings"
 
 
-def test_who_is_at_work_is_told_while_the_folder_is_held(finished, tmp_path):
+def test_the_process_that_holds_the_folder_is_named(finished, tmp_path):
     (tmp_path / store.JOURNAL).write_bytes((finished / store.JOURNAL).read_bytes())
     with FileLock(tmp_path / LOCK), announced(tmp_path, "verification"):
         said = lines(tmp_path)
@@ -80,7 +80,7 @@ def test_who_is_at_work_is_told_while_the_folder_is_held(finished, tmp_path):
     assert not at_work(tmp_path) and lines(tmp_path)["state"].startswith("finished")
 
 
-def test_looking_does_not_take_the_lock(tmp_path):
+def test_status_does_not_take_the_lock(tmp_path):
     lock = FileLock(tmp_path / LOCK)
     with lock:
         pass
@@ -89,7 +89,7 @@ def test_looking_does_not_take_the_lock(tmp_path):
         assert at_work(tmp_path)
 
 
-def test_the_rate_counts_the_last_hour_alone(finished, tmp_path):
+def test_the_rate_covers_only_the_last_hour(finished, tmp_path):
     (tmp_path / store.JOURNAL).write_bytes((finished / store.JOURNAL).read_bytes())
     with FileLock(tmp_path / LOCK):
         later = datetime.now() + timedelta(hours=2)
@@ -99,14 +99,14 @@ def test_the_rate_counts_the_last_hour_alone(finished, tmp_path):
     assert epochs == pytest.approx(5 * trials, rel=0.01) and 5 < trials < 12
 
 
-def test_a_run_that_has_just_begun_has_no_record_yet(tmp_path):
+def test_a_run_that_has_just_started_has_no_record_yet(tmp_path):
     with FileLock(tmp_path / LOCK), announced(tmp_path, "search"):
-        assert "just begun" in status(tmp_path)[1]
+        assert "just started" in status(tmp_path)[1]
     with pytest.raises(RunError, match="holds no run"):
         status(tmp_path)
 
 
-def test_a_run_in_its_baseline_stage_and_at_work_is_told_while_it_writes(tiny_data, tmp_path):
+def test_a_run_that_trains_its_baseline_is_reported_while_it_writes(tiny_data, tmp_path):
     small = ["--epochs", "1", "--baseline-epochs", "40", "--imgsz", "64", "--batch", "4", "--noise-seeds", "1"]
     words = ["run", "--data", str(tiny_data), "--space", "gam-demo", "--trials", "1", *small, "--name", "live"]
     command = [sys.executable, "-m", "gamsearch", *words]
@@ -123,12 +123,12 @@ def test_a_run_in_its_baseline_stage_and_at_work_is_told_while_it_writes(tiny_da
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert f"by process {process.pid}" in said["state"]
-    assert said["now"] == "baseline stage of 40 epochs" and said["trials"] == "none yet"
-    assert lines(folder)["state"] == "interrupted; the same command goes on from here"
+    assert said["now"] == "training the baseline for 40 epochs" and said["trials"] == "none yet"
+    assert lines(folder)["state"] == "interrupted; the same command resumes it"
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "."])
-def test_a_folder_without_a_run_gives_one_sentence(tmp_path, monkeypatch, capsys, folder):
+def test_a_folder_without_a_run_gives_a_one_line_error(tmp_path, monkeypatch, capsys, folder):
     monkeypatch.chdir(tmp_path)
     assert main(["status", folder]) == 2
     said = capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The verification in the report: its place, its table, its figures, the blocks for pasting, how to reproduce it."""
+"""The verification in the report: position, table, figures, Markdown and LaTeX, and the command to reproduce it."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ from gamsearch.reporting.html_page import page
 from gamsearch.reporting.provenance_section import verify_command
 from gamsearch.study.record import Record
 
-SEARCHED = "The search alone, in brief training: No placement beats the baseline beyond the noise"
+SEARCHED = "Search result, from short trainings only: No placement beats the baseline beyond the noise"
 
 
 def words(record: Record) -> str:
@@ -34,7 +34,7 @@ def changed(record: Record, **more: Any) -> Record:
 
 
 @pytest.mark.parametrize("make", [complete, incomplete, single, all_worse])
-def test_the_verdict_of_the_verification_comes_first_and_that_of_the_search_stands_below(make):
+def test_the_verdict_of_the_verification_precedes_that_of_the_search(make):
     record = make()
     seen = words(record)
     assert record.verdict() == record.verification.verdict() != record.search_verdict()
@@ -52,21 +52,21 @@ def test_a_record_without_a_verification_is_reported_as_before(verification, tmp
     assert [path.name for path in write(record, tmp_path)] == ["trials.csv", "report.html", "pareto.png"]
 
 
-def test_one_pair_of_seeds_leaves_the_verdict_to_the_search():
+def test_with_one_pair_of_seeds_the_verdict_is_that_of_the_search():
     record = barely_begun()
     assert not record.verified and record.verdict() == record.search_verdict()
     seen = words(record)
     assert "Still missing" in seen and "#12 GAM@9 r8 + GAM@18 r32: 5 of 5 seeds" in seen
 
 
-def test_what_is_missing_is_listed_and_only_then():
+def test_missing_trainings_are_listed_only_if_there_are_any():
     seen = words(incomplete())
     assert "#12 GAM@9 r8 + GAM@18 r32: 4 of 5 seeds" in seen and "yolov8s, no attention: 4 of 5 seeds" in seen
     assert "Still missing: #12" in " ".join(plain_table(incomplete(), width=200).split())
     assert "Incomplete." not in words(complete()) and "Still missing" not in plain_table(complete())
 
 
-def test_the_table_has_what_decides_and_the_best_gain_first():
+def test_the_table_has_the_test_results_with_the_best_gain_first():
     rows = verification_rows.rows(complete().verification)
     texts = {column.title: [column.text(row) for row in rows] for column in verification_rows.columns()}
     best = rows[1].compared
@@ -85,14 +85,14 @@ def test_the_table_has_what_decides_and_the_best_gain_first():
     assert texts["mAP50-95"][0] == "0.3997" and texts["seeds"] == ["5"] * 5
 
 
-def test_a_finalist_with_one_seed_gets_neither_interval_nor_claim():
+def test_a_finalist_with_one_seed_has_neither_interval_nor_claim():
     row = verification_rows.rows(incomplete().verification)[2]
     texts = {column.title: column.text(row) for column in verification_rows.columns()}
     assert "±" not in texts["mAP50-95 difference"] and texts["p (Holm)"] == texts["seeds needed"] == ""
     assert texts["claim"] == "fewer than two paired seeds"
 
 
-def test_classes_and_sizes_are_folded_away_and_said_to_be_exploratory():
+def test_classes_and_sizes_are_folded_and_marked_as_exploratory():
     record = complete()
     text = page(record)
     folded = re.search(r"<details><summary>By class.*?</details>", text, re.DOTALL)[0]
@@ -100,14 +100,15 @@ def test_classes_and_sizes_are_folded_away_and_said_to_be_exploratory():
     best = record.verification.finalists[0]
     for found in (best.per_class["Platelets"]["map50_95"], best.per_size["large"]):
         assert verification_rows.spread(found) in seen
-    assert "Nothing here is corrected" in seen and "small" not in seen
+    assert "not corrected for multiple comparisons" in seen and "small" not in seen
     assert "1000 resamples" in text
 
 
-def test_kendalls_tau_is_told_from_three_finalists_on():
+def test_kendalls_tau_is_reported_with_three_or_more_finalists():
     record = complete()
-    assert f"Kendall's tau between brief and verified gains is {record.verification.agreement.tau:+.2f}" in words(
-        record
+    assert (
+        f"Kendall's tau between short-training and verified gains is {record.verification.agreement.tau:+.2f}"
+        in words(record)
     )
     assert "needs three verified finalists; there are 2 so far" in words(incomplete())
     assert "needs three verified finalists; there is 1 so far" in words(single())
@@ -121,7 +122,7 @@ def test_the_winner_is_drawn_and_can_be_exported():
     assert "Best mAP50-95 on the front: trial 10" in words(barely_begun())
 
 
-def test_figures_have_text_that_says_what_they_show():
+def test_figures_have_alternative_text_with_their_content():
     labels = [attributes["aria-label"] for attributes in Elements(page(complete())).named("figure")]
     assert all(labels) and len(set(labels)) == len(labels)
     (forest,) = [label for label in labels if label.startswith("Forest plot")]
@@ -129,10 +130,10 @@ def test_figures_have_text_that_says_what_they_show():
         assert f"{verification_rows.name(one)} {verification_rows.spread(one.gain)}, {one.gain.claim}" in forest
 
 
-# -- blocks for pasting -------------------------------------------------------------------------------------------
+# -- verdict.md and verdict.tex --------------------------------------------------------------------------------------
 
 
-def test_the_blocks_are_written_beside_the_page_and_are_the_same_in_it(tmp_path: Path):
+def test_the_verdict_files_are_written_and_have_the_same_text_in_the_page(tmp_path: Path):
     record = complete()
     written = {path.name: path for path in write(record, tmp_path)}
     assert list(written) == ["trials.csv", "report.html", "pareto.png", "verdict.md", "verdict.tex"]
@@ -161,7 +162,7 @@ def test_the_caption_states_seeds_epochs_size_data_and_correction():
     for text in (snippets.markdown(complete()), snippets.latex(complete()).replace(r"\%", "%")):
         for fact in ("5 paired seeds (0 to 4)", "100 epochs", "160 px", "bccd/data.yaml", "5e0d3a07c1b9"):
             assert fact in text
-        assert "Holm-corrected for 3 finalists" in text and "yolov8s is a control of its own and not corrected" in text
+        assert "Holm-corrected for 3 finalists" in text and "yolov8s is a separate control and not corrected" in text
     assert "1 of 5 paired seeds" in snippets.markdown(incomplete())
 
 
@@ -199,7 +200,7 @@ def test_latex_accepts_the_table(tmp_path: Path):
 # -- hostile and broken records -----------------------------------------------------------------------------------
 
 
-def test_hostile_text_in_a_verification_stays_text():
+def test_hostile_text_in_a_verification_is_escaped():
     record = complete()
     chosen = tuple({**one, "label": HOSTILE} for one in record.verification.chosen)
     trainings = {
@@ -221,7 +222,7 @@ FIGURES = (verification_figures.forest_figure, verification_figures.front_figure
 
 
 @pytest.mark.parametrize("missing", ["latency_ratio", "latency_interval", "per_class", "per_size", "map50", "map50_95"])
-def test_a_figure_that_no_training_has_is_left_out(missing, tmp_path: Path):
+def test_a_metric_that_no_training_has_is_left_out(missing, tmp_path: Path):
     record = complete()
     trainings = {
         key: {seed: {k: v for k, v in done.items() if k != missing} for seed, done in listed.items()}
@@ -233,7 +234,7 @@ def test_a_figure_that_no_training_has_is_left_out(missing, tmp_path: Path):
     assert "nan" not in words(bare).replace("nan: loss is NaN", "").replace("(1 nan", "").lower().replace("nan:", "")
 
 
-def test_a_verification_of_which_nothing_is_trained_yet_can_be_reported(tmp_path: Path):
+def test_a_verification_without_trainings_can_be_reported(tmp_path: Path):
     record = changed(complete(), trainings={}, bootstrap={})
     assert len(write(record, tmp_path)) == 5
     assert "figure-forest" not in page(record) and "baseline: 5 of 5 seeds" in words(record)
@@ -248,7 +249,7 @@ def test_a_confirmed_search_keeps_its_own_sentence_below():
 # -- how to reproduce ---------------------------------------------------------------------------------------------
 
 
-def test_the_command_of_the_verification_names_all_that_was_chosen():
+def test_the_command_of_the_verification_has_all_chosen_options():
     assert verify_command(complete()) == (
         "python -m gamsearch verify results/bccd-yolov8n --top 3 --seeds 5 --epochs 100 --scale-up yolov8s.yaml "
         "--train mosaic=0.5"
@@ -258,7 +259,7 @@ def test_the_command_of_the_verification_names_all_that_was_chosen():
     assert verify_command(complete()) in words(complete())
 
 
-def test_the_page_says_where_the_run_took_place(tmp_path: Path):
+def test_the_page_shows_the_environment_of_the_run(tmp_path: Path):
     manifest = {
         "commit": "2809c91e0b6e",
         "machine": {"cpu": "AMD EPYC", "threads": 1},
@@ -276,7 +277,7 @@ def test_the_page_says_where_the_run_took_place(tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", [None, "[", "- a list", "\x00", "", "machine: " + "[" * 5000])
-def test_without_a_readable_manifest_the_page_does_not_speak_of_one(content, tmp_path: Path):
+def test_without_a_readable_manifest_the_page_does_not_mention_one(content, tmp_path: Path):
     if content is not None:
         (tmp_path / "manifest.yaml").write_text(content, encoding="utf-8")
     write(complete(), tmp_path)

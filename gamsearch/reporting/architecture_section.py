@@ -1,0 +1,66 @@
+"""The section of the page on the best architecture: a drawing, its placements, and the command that exports it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from gamsearch.architecture import Architecture
+from gamsearch.errors import GamsearchError
+from gamsearch.reporting import architecture_svg, formatting, provenance_section, verification_rows
+from gamsearch.space.detector import Detector
+from gamsearch.study.record import Record
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best architecture (`Architecture.to_dict` form), its trial, its label, and the criterion it is best by."""
+
+    form: Mapping[str, Any]
+    number: int | None
+    label: str
+    criterion: str
+
+
+def section(record: Record) -> str:
+    """The drawing and the placements of the best architecture; empty if there is none or it cannot be read."""
+    winner, detector = _winner(record), stock_detector(record)
+    if winner is None or detector is None:
+        return ""
+    try:
+        architecture = Architecture.from_dict(winner.form)
+        svg = architecture_svg.drawing(detector, architecture)
+        lines = architecture_svg.descriptions(detector, architecture)
+    except (GamsearchError, KeyError):
+        return ""
+    label = "the baseline itself, without attention" if architecture.is_baseline else winner.label
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    export = f"python -m gamsearch export {provenance_section.place(record)} --trial {winner.number}"
+    return (
+        f"<h2>The best architecture</h2><p>{formatting.typeset(escape(winner.criterion))}: trial {winner.number}, "
+        f"{escape(label)}.</p>{f'<ul>{items}</ul>' if items else ''}"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Drawing of the architecture">{svg}</div>'
+        '<p class="note">Stock rows keep their numbers; the number on the right of a box is its output channels. '
+        f"To export this architecture: <code>{escape(export)}</code></p>"
+    )
+
+
+def stock_detector(record: Record) -> Detector | None:
+    """The stock detector, or None if the record's YAML cannot be read; the rest of the report works without it."""
+    try:
+        return Detector.from_yaml(record.detector_name, record.detector_yaml)
+    except GamsearchError:
+        return None
+
+
+def _winner(record: Record) -> Winner | None:
+    """The best finalist of the verification, else the best trial of the search."""
+    finalist, best = record.verification.best, record.best
+    if finalist is not None:
+        gain, claim = verification_rows.spread(finalist.gain), verification_rows.claim(finalist.gain)
+        criterion = f"Largest verified gain in mAP50-95 ({gain}, {claim})"
+        return Winner(finalist.architecture, finalist.number, finalist.label, criterion)
+    if best is None:
+        return None
+    criterion = f"Best {formatting.title(record.objectives[0])} on the front"
+    return Winner(best["architecture"], best["number"], best["label"], criterion)
