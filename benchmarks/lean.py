@@ -55,6 +55,7 @@ from gamsearch.training.baseline import read_baseline, start_model, train_baseli
 from gamsearch.training.dataset import DataSet
 from gamsearch.training.evaluator import TrainingEvaluator
 from gamsearch.training.recipe import SHORT_TRAINING, arguments
+from gamsearch.training.setup import Folders
 from gamsearch.training.trainer import LeanTrainer, start_streams
 
 TARGETS = {96: 0.5, 160: 0.7}
@@ -297,8 +298,8 @@ def memory_is_flat(setting: Setting, trials: int) -> bool:
     """
     scratch, kept = setting.folder / "scratch", setting.folder / "weights"
     kept.mkdir(exist_ok=True)
-    given = (setting.detector, setting.baseline, setting.data, setting.device, scratch)
-    evaluator = TrainingEvaluator(*given, keep_in=kept)
+    given = (setting.detector, setting.baseline, setting.data, setting.device)
+    evaluator = TrainingEvaluator(*given, Folders(scratch, kept))
     architectures = [a for a in SearchSpace.load("gam-small", setting.detector).enumerate() if not a.is_baseline]
     sizes = []
     for number in range(trials):

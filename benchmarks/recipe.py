@@ -18,6 +18,7 @@ from gamsearch.space.detector import Detector
 from gamsearch.training.baseline import read_baseline, start_model, train_baseline
 from gamsearch.training.dataset import DataSet
 from gamsearch.training.evaluator import TrainingEvaluator
+from gamsearch.training.setup import Folders, Recipe
 
 SITES = {"baseline": (), "GAM@4": (4,), "GAM@9": (9,), "GAM@15+18+21": (15, 18, 21)}
 CPU = torch.device("cpu")
@@ -40,7 +41,12 @@ def main() -> None:
     for lr0 in options.lr0:
         arguments = {"lr0": lr0, "lrf": options.lrf}
         evaluator = TrainingEvaluator(
-            detector, read_baseline(path), data.yaml.resolve(), CPU, options.out / "scratch", user_arguments=arguments
+            detector,
+            read_baseline(path),
+            data.yaml.resolve(),
+            CPU,
+            Folders(options.out / "scratch"),
+            Recipe(user=arguments),
         )
         for seed in options.seeds:
             for name, sites in SITES.items():

@@ -34,6 +34,7 @@ def record(options: argparse.Namespace) -> None:
     from gamsearch.training.dataset import DataSet
     from gamsearch.training.evaluator import TrainingEvaluator
     from gamsearch.training.recipe import parse_overrides
+    from gamsearch.training.setup import Folders, Recipe
 
     quiet_ultralytics()
     device = torch.device(options.device)
@@ -72,9 +73,8 @@ def record(options: argparse.Namespace) -> None:
         read_baseline(path),
         data.yaml.resolve(),
         device,
-        options.out / f"scratch-{'-'.join(map(str, options.seeds))}",
-        user_arguments=user,
-        fresh_lr_factor=options.fresh_lr_factor,
+        Folders(options.out / f"scratch-{'-'.join(map(str, options.seeds))}"),
+        Recipe(user=user, fresh_lr_factor=options.fresh_lr_factor),
     )
     for architecture in _in_order(space):
         for seed in options.seeds:

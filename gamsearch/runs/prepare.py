@@ -73,6 +73,7 @@ def prepare_training(
     from gamsearch.training.baseline import read_baseline, read_model
     from gamsearch.training.evaluator import TrainingEvaluator
     from gamsearch.training.recipe import SHORT_TRAINING
+    from gamsearch.training.setup import CostSettings, Folders, Recipe
     from gamsearch.training.trainer import FRESH_LR_FACTOR
 
     device = devices.select(settings.device)
@@ -98,16 +99,20 @@ def prepare_training(
             baseline,
             data.yaml.resolve(),
             device,
-            settings.folder / "baseline" / ("scratch" if context is None else f"scratch-{context.worker}"),
-            user_arguments=settings.train,
-            reference_ms=reference_ms,
-            latency_backend=backend,
-            keep_in=settings.folder / "weights",
-            paused_in=settings.folder / "paused",
-            predict=_latencies(settings, space, baseline, device, backend, progress),
-            predicted=_predicted_metrics(space),
-            imgsz=settings.imgsz,
-            files=files,
+            Folders(
+                scratch=settings.folder / "baseline" / ("scratch" if context is None else f"scratch-{context.worker}"),
+                weights=settings.folder / "weights",
+                paused=settings.folder / "paused",
+                artifacts=files,
+            ),
+            Recipe(user=settings.train),
+            CostSettings(
+                backend=backend,
+                reference_ms=reference_ms,
+                latency_ratio=_latencies(settings, space, baseline, device, backend, progress),
+                predicted=_predicted_metrics(space),
+                imgsz=settings.imgsz,
+            ),
         )
         return ReadyEvaluator(evaluator, {"baseline weights": _digest(path)}, stage)
 

@@ -194,6 +194,7 @@ class _Verification:
         from gamsearch.training.details import DetailedTrainer
         from gamsearch.training.evaluator import TrainingEvaluator
         from gamsearch.training.recipe import FINE_TUNE, FROM_SCRATCH
+        from gamsearch.training.setup import CostSettings, Folders, Recipe
 
         self.say(f"verify: {arm.label}, seed {seed}, {self.options.epochs} epochs")
         start = start_model(arm.detector, arm.weights, self.data.names, seed)
@@ -203,15 +204,15 @@ class _Verification:
             start,
             self.data.yaml.resolve(),
             self.device,
-            scratch,
-            user_arguments=self.state["settings"]["train"],
-            latency_backend=self.backend,
-            keep_in=place / "weights",
-            paused_in=place / "paused",
-            recipe=FROM_SCRATCH if arm.weights is None else FINE_TUNE,
-            fresh_lr_factor=1.0,
-            trainer=DetailedTrainer,
-            halve=False,
+            Folders(scratch, place / "weights", place / "paused"),
+            Recipe(
+                arguments=FROM_SCRATCH if arm.weights is None else FINE_TUNE,
+                user=self.state["settings"]["train"],
+                fresh_lr_factor=1.0,
+                trainer=DetailedTrainer,
+                halve_batch=False,
+            ),
+            CostSettings(backend=self.backend),
         )
         budget = TrialBudget(self.options.epochs, self.settings.imgsz, self.settings.batch, seed, curve=False)
 

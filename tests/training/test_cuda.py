@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.devices import DEVICE
+from support.evaluators import training_evaluator
 from torch import nn
 
 from gamsearch.architecture import Architecture, Placement
@@ -21,7 +22,6 @@ from gamsearch.space.search_space import SearchSpace
 from gamsearch.training import batches
 from gamsearch.training.baseline import read_baseline, start_model, train_baseline
 from gamsearch.training.dataset import DataSet
-from gamsearch.training.evaluator import TrainingEvaluator
 from gamsearch.training.recipe import SHORT_TRAINING, arguments
 from gamsearch.training.trainer import LeanTrainer
 
@@ -52,7 +52,7 @@ def baseline(tiny_data: Path, gpu, tmp_path_factory) -> nn.Module:
 @pytest.fixture
 def evaluator(baseline, tiny_data, gpu, tmp_path):
     def build(model=baseline, **options):
-        return TrainingEvaluator(YOLOV8N, model, tiny_data, gpu, tmp_path / "scratch", **options)
+        return training_evaluator(YOLOV8N, model, tiny_data, gpu, tmp_path / "scratch", **options)
 
     return build
 

@@ -10,6 +10,7 @@ import optuna
 import pytest
 import torch
 from support.devices import DEVICE
+from support.evaluators import training_evaluator
 from torch import nn
 
 import gamsearch
@@ -18,11 +19,10 @@ from gamsearch.errors import CandidateFailed
 from gamsearch.evaluation import Paused, TrialBudget
 from gamsearch.models.candidate import build_candidate, fresh_parameters
 from gamsearch.space.detector import Detector
-from gamsearch.training import evaluator as training
+from gamsearch.training import evaluator as evaluator_module
 from gamsearch.training.baseline import kept_in, read_baseline, start_model, train_baseline
 from gamsearch.training.batch_norm import reestimate_statistics
 from gamsearch.training.dataset import DataSet
-from gamsearch.training.evaluator import TrainingEvaluator
 from gamsearch.training.recipe import SHORT_TRAINING, arguments
 from gamsearch.training.trainer import FRESH_LR_FACTOR, LeanTrainer
 
@@ -47,8 +47,8 @@ def baseline(tiny_data: Path, folder: Path) -> nn.Module:
     return read_baseline(path)
 
 
-def evaluator(baseline: nn.Module, data: Path, folder: Path, **options) -> TrainingEvaluator:
-    return TrainingEvaluator(YOLOV8N, baseline, data, DEVICE, folder / "scratch", reference_ms=10.0, **options)
+def evaluator(baseline: nn.Module, data: Path, folder: Path, **options):
+    return training_evaluator(YOLOV8N, baseline, data, DEVICE, folder / "scratch", reference_ms=10.0, **options)
 
 
 def trainer(baseline, data, folder, architecture=GAM4, budget=BUDGET, **options) -> LeanTrainer:
@@ -60,7 +60,7 @@ def trainer(baseline, data, folder, architecture=GAM4, budget=BUDGET, **options)
 def test_a_training_reports_costs_before_and_accuracy_after_each_epoch(baseline, tiny_data, folder):
     reports = []
     budget = TrialBudget(epochs=2, imgsz=64, batch=4, seed=0)
-    measured = evaluator(baseline, tiny_data, folder, keep_in=folder / "weights").evaluate(
+    measured = evaluator(baseline, tiny_data, folder, weights=folder / "weights").evaluate(
         GAM4, budget, lambda epoch, metrics: reports.append((epoch, dict(metrics)))
     )
     assert [epoch for epoch, _ in reports] == [0, 1, 2]
@@ -180,7 +180,7 @@ def test_a_set_up_that_loses_the_inherited_weights_fails_the_candidate(baseline,
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_training_that_diverges_is_a_recorded_failure_not_a_silent_nan(baseline, tiny_data, folder):
     with pytest.raises(CandidateFailed) as failure:
-        evaluator(baseline, tiny_data, folder, user_arguments={"cls": 1e38}).evaluate(GAM4, BUDGET, silent)
+        evaluator(baseline, tiny_data, folder, user={"cls": 1e38}).evaluate(GAM4, BUDGET, silent)
     assert failure.value.reason == "nan"
 
 
@@ -319,7 +319,7 @@ def uninterrupted(baseline, tiny_data, folder):
     """Three epochs of GAM@4 in one piece: what was reported, and the final weights."""
     reports: list = []
     budget = TrialBudget(epochs=3, imgsz=64, batch=4, seed=0, rungs=(1, 2))
-    whole = evaluator(baseline, tiny_data, folder, keep_in=folder / "whole")
+    whole = evaluator(baseline, tiny_data, folder, weights=folder / "whole")
     whole.evaluate(GAM4, budget, lambda *report: reports.append(report))
     return reports[1:], torch.load(folder / "whole" / f"{GAM4.key}-seed0.pt", weights_only=True)
 
@@ -328,7 +328,7 @@ def test_a_paused_training_equals_the_uninterrupted_one_bit_for_bit(baseline, ti
     parts: list = []
     for done in (0, 1, 2):
         budget = TrialBudget(epochs=3, imgsz=64, batch=4, seed=0, rungs=(1, 2), done=done)
-        again = evaluator(baseline, tiny_data, folder, keep_in=folder / "parts", paused_in=folder / "paused")
+        again = evaluator(baseline, tiny_data, folder, weights=folder / "parts", paused=folder / "paused")
         reports: list = []
         try:
             measured = again.evaluate(GAM4, budget, pausing_after(done + 1, reports))
@@ -348,16 +348,16 @@ def test_a_training_whose_kept_state_is_lost_or_damaged_begins_again(baseline, t
     (paused_in / f"{GAM4.key}-seed0.pt").write_bytes(b"no checkpoint")
     reports: list = []
     budget = TrialBudget(epochs=3, imgsz=64, batch=4, seed=0, rungs=(1, 2), done=2)
-    evaluator(baseline, tiny_data, folder, paused_in=paused_in).evaluate(GAM4, budget, lambda *r: reports.append(r))
+    evaluator(baseline, tiny_data, folder, paused=paused_in).evaluate(GAM4, budget, lambda *r: reports.append(r))
     assert reports[1:] == uninterrupted[0]
 
 
 def test_an_interrupted_training_goes_on_from_its_last_kept_epoch_bit_for_bit(
     baseline, tiny_data, folder, uninterrupted, monkeypatch
 ):
-    monkeypatch.setattr(training, "KEEP_EVERY_S", 0.0)
+    monkeypatch.setattr(evaluator_module, "KEEP_EVERY_S", 0.0)
     budget = TrialBudget(epochs=3, imgsz=64, batch=4, seed=0)
-    places = {"keep_in": folder / "went-on", "paused_in": folder / "under-way"}
+    places = {"weights": folder / "went-on", "paused": folder / "under-way"}
 
     def interrupting(epoch, metrics):
         if epoch == 3:
@@ -379,7 +379,7 @@ def test_an_interrupted_training_goes_on_from_its_last_kept_epoch_bit_for_bit(
 
 
 def test_a_training_that_is_stopped_for_good_leaves_nothing_to_go_on_from(baseline, tiny_data, folder, monkeypatch):
-    monkeypatch.setattr(training, "KEEP_EVERY_S", 0.0)
+    monkeypatch.setattr(evaluator_module, "KEEP_EVERY_S", 0.0)
     seen = []
 
     def stopping(epoch, metrics):
@@ -388,7 +388,7 @@ def test_a_training_that_is_stopped_for_good_leaves_nothing_to_go_on_from(baseli
             raise optuna.TrialPruned
 
     with pytest.raises(optuna.TrialPruned):
-        stopped = evaluator(baseline, tiny_data, folder, paused_in=folder / "stopped")
+        stopped = evaluator(baseline, tiny_data, folder, paused=folder / "stopped")
         stopped.evaluate(GAM4, TrialBudget(epochs=3, imgsz=64, batch=4, seed=0), stopping)
     assert seen[-1] and not list((folder / "stopped").glob("*.pt"))
 
@@ -396,7 +396,7 @@ def test_a_training_that_is_stopped_for_good_leaves_nothing_to_go_on_from(baseli
 def test_parameters_and_flops_are_foreseen_exactly_before_anything_is_built(baseline, tiny_data, folder):
     both = Architecture.of("yolov8n", [*GAM4.placements, Placement(9, "GAM", (("rate", 8),))])
     foreseeing = evaluator(
-        baseline, tiny_data, folder, predict=lambda a: 1.05, predicted=("params_m", "gflops"), imgsz=64
+        baseline, tiny_data, folder, latency_ratio=lambda a: 1.05, predicted=("params_m", "gflops"), imgsz=64
     )
     candidate = build_candidate(YOLOV8N, both, baseline, 64)
     truth = {"params_m": candidate.params_m(), "gflops": candidate.gflops()}

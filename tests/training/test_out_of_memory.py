@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.devices import DEVICE
+from support.evaluators import training_evaluator
 from torch import nn
 
 from gamsearch.architecture import Architecture, Placement
@@ -17,7 +18,6 @@ from gamsearch.models.latency.backends import BACKENDS, LatencyBackend, torch_ba
 from gamsearch.space.detector import Detector
 from gamsearch.training.baseline import start_model
 from gamsearch.training.dataset import DataSet
-from gamsearch.training.evaluator import TrainingEvaluator
 from gamsearch.training.trainer import LeanTrainer
 
 YOLOV8N = Detector.load("yolov8n")
@@ -41,8 +41,8 @@ def baseline(tiny_data: Path) -> nn.Module:
 @pytest.fixture
 def evaluator(baseline, tiny_data, tmp_path):
     def build(trainer, **options):
-        options = {"reference_ms": 10.0, "trainer": trainer, "paused_in": tmp_path / "paused", **options}
-        return TrainingEvaluator(YOLOV8N, baseline, tiny_data, DEVICE, tmp_path / "scratch", **options)
+        options = {"reference_ms": 10.0, "trainer": trainer, "paused": tmp_path / "paused", **options}
+        return training_evaluator(YOLOV8N, baseline, tiny_data, DEVICE, tmp_path / "scratch", **options)
 
     return build
 
@@ -110,7 +110,7 @@ def test_a_training_that_does_not_fit_anyway_fails_for_want_of_memory(evaluator,
 
 @pytest.mark.parametrize(
     ("architecture", "options"),
-    [(Architecture.of("yolov8n", []), {}), (GAM4, {"halve": False})],
+    [(Architecture.of("yolov8n", []), {}), (GAM4, {"halve_batch": False})],
     ids=["baseline", "verify"],
 )
 def test_what_others_are_compared_with_is_never_trained_at_half_the_batch(evaluator, architecture, options):
@@ -181,7 +181,7 @@ def test_a_latency_measurement_that_runs_out_of_memory_is_tried_again(evaluator)
 
     roomy = trainer_that_fits(4)
     with BACKENDS.temporarily("full", LatencyBackend("full", full_at_first)):
-        measured = evaluator(roomy, latency_backend="full").evaluate(GAM4, BUDGET, lambda e, m: reports.append(e))
+        measured = evaluator(roomy, backend="full").evaluate(GAM4, BUDGET, lambda e, m: reports.append(e))
     assert roomy.batches == [2] and reports == [0, 1, 2]
     assert "CUBLAS_STATUS_ALLOC_FAILED" in measured.provenance["notes"][0]
 

@@ -11,6 +11,7 @@ import psutil
 import pytest
 import torch
 from support.devices import DEVICE
+from support.evaluators import training_evaluator
 from torch import nn
 
 from gamsearch.architecture import Architecture, Placement
@@ -23,7 +24,6 @@ from gamsearch.space.detector import Detector
 from gamsearch.training import batches
 from gamsearch.training.baseline import read_baseline, start_model, train_baseline
 from gamsearch.training.dataset import DataSet
-from gamsearch.training.evaluator import TrainingEvaluator
 from gamsearch.training.recipe import SHORT_TRAINING, arguments, parse_overrides
 from gamsearch.training.trainer import LeanTrainer, start_streams
 
@@ -222,8 +222,8 @@ def test_an_evaluated_candidate_is_gone_without_the_garbage_collector(baseline, 
             validated.append(weakref.ref(next(self.validated.parameters())))
             super().close()
 
-    options = {"reference_ms": 10.0, "trainer": Watched, "keep_in": tmp_path / "weights", "paused_in": tmp_path}
-    evaluator = TrainingEvaluator(YOLOV8N, baseline, data, DEVICE, tmp_path / "scratch", **options)
+    options = {"reference_ms": 10.0, "trainer": Watched, "weights": tmp_path / "weights", "paused": tmp_path}
+    evaluator = training_evaluator(YOLOV8N, baseline, data, DEVICE, tmp_path / "scratch", **options)
     evaluator.evaluate(GAM4, TrialBudget(1, 64, 8), lambda epoch, metrics: None)
     gc.collect()
     gc.disable()
