@@ -37,7 +37,7 @@ def _show(options: argparse.Namespace) -> None:
         out.print(f"limit: {limit.metric} {limit.text}", soft_wrap=True)
     out.print(table(("site", "row", "channels", "stride", "part", "placements"), rows))
     out.print(f"tried first: {'; '.join(a.label for a in space.anchors()) or 'nothing'}", soft_wrap=True)
-    out.print(f"sampled: {space.draw(random.Random(options.seed)).label}", soft_wrap=True)
+    out.print(f"sampled: {space.sample_random(random.Random(options.seed)).label}", soft_wrap=True)
 
 
 def _list_attention() -> Table:

@@ -1,53 +1,48 @@
-"""The search space: all architectures that may be proposed, and the one static encoding of them. No torch, no Optuna.
-
-Every parameter is always asked for: per site an ordinal `site4.strength` (0: nothing there, then weak to strong), one
-ordinal per further option with several values (`site4.groups`), and `site4.module` where several modules are offered.
-Strengths that a site's channels do not allow are not counted there; another option's value that cannot be built gives
-way to the first that can, so several encodings may mean one architecture; architectures themselves are canonical.
-"""
+"""The search space: all architectures that may be proposed. No torch, no Optuna."""
 
 import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
 
-from gamsearch.architecture import Architecture, Option, Placement
+from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import SpaceError
+from gamsearch.space import loader
+from gamsearch.space.attention_keys import read_modules
 from gamsearch.space.detector import Detector
-from gamsearch.space.loader import (
-    DEFAULT_OBJECTIVES,
-    Limit,
-    at,
-    read_detector,
-    read_limits,
-    read_modules,
-    read_objectives,
-    read_plugins,
-    read_rules,
-    read_sites,
-    read_space_file,
-    shipped_spaces,
-)
+from gamsearch.space.encoding import Choose, Encoding
+from gamsearch.space.file_errors import at
+from gamsearch.space.loader import DEFAULT_OBJECTIVES, Limit, shipped_spaces
 from gamsearch.space.options import ModuleOptions
 from gamsearch.space.rules import Rule, admissible_subsets, count_admissible, first_refusal
 
-__all__ = ["Choose", "Limit", "ModuleOptions", "SearchSpace", "shipped_spaces"]
-
-Choose = Callable[[str, int, int], int]
-"""Asked with a parameter's name, its lowest and its highest value; answers with an integer between them."""
+__all__ = ["TYPICAL_MODULES", "Choose", "Limit", "ModuleOptions", "SearchSpace", "shipped_spaces"]
 
 TRIES = 1000
 TYPICAL_MODULES = 1.5
+"""Expected number of modules in a random architecture."""
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A detector, the sites and modules on offer, the rules that architectures obey, and what is to be optimised."""
+    """All architectures that may be proposed for one detector.
+
+    Attributes:
+        name: The name of its file.
+        detector: The stock detector.
+        sites: Rows of the stock YAML that attention may follow.
+        semantics: `inline`: every consumer of a site reads the attended map; `branch`: only the head does.
+        modules: The attention modules with the values of their options.
+        rules: Sets of sites that are refused.
+        limits: Upper bounds on metrics that are known before training.
+        objectives: Names of the metrics that are optimised.
+        plugins: Modules that were imported for it.
+    """
 
     name: str
     detector: Detector
@@ -67,139 +62,127 @@ class SearchSpace:
 
         Args:
             name_or_path: The name of a shipped space, or the path of a space file.
-            detector: Takes the place of the file's own.
+            detector: Replaces the file's own.
             not_below: A folder that may come from somebody else; plug-ins in it are not imported.
 
         Returns:
             The space.
 
         Raises:
-            SpaceError: The file cannot be read, or something in it cannot be; the message names the key.
+            SpaceError: The file cannot be read, or a value in it is not admissible; the message names file and key.
         """
-        path, source, written = read_space_file(name_or_path)
-        plugins = read_plugins(source, written.get("plugins"), not_below)
-        detector = detector or read_detector(source, path, written.get("detector"))
+        path, source, written = loader.read_space_file(name_or_path)
+        plugins = loader.read_plugins(source, written.get("plugins"), not_below)
+        detector = detector or loader.read_detector(source, path, written.get("detector"))
         semantics = written.get("semantics", "inline")
-        sites = read_sites(source, written.get("sites", "stages"), semantics, detector)
-        modules = read_modules(source, written.get("attention"), written.get("illegal", "refuse"), sites, detector)
-        rules = read_rules(source, written.get("rules"), sites)
-        limits = read_limits(source, written.get("limits"))
+        sites = loader.read_sites(source, written.get("sites", "stages"), semantics, detector)
+        illegal = written.get("illegal", "refuse")
+        modules = read_modules(source, written.get("attention"), illegal, sites, detector)
+        rules = loader.read_rules(source, written.get("rules"), sites)
+        limits = loader.read_limits(source, written.get("limits"))
         with at(source, "objectives"):
-            objectives = read_objectives(written.get("objectives", DEFAULT_OBJECTIVES))
+            objectives = loader.read_objectives(written.get("objectives", DEFAULT_OBJECTIVES))
         return cls(path.stem, detector, sites, semantics, modules, rules, limits, objectives, plugins)
 
     def with_objectives(self, names: Sequence[str]) -> "SearchSpace":
-        """The same space with other objectives; an unknown or repeated metric is refused."""
-        return replace(self, objectives=read_objectives(list(names)))
+        """Replace the objectives.
+
+        Args:
+            names: Names of one or more different metrics.
+
+        Returns:
+            The same space with these objectives.
+
+        Raises:
+            GamsearchError: A metric is unknown or repeated.
+        """
+        return replace(self, objectives=loader.read_objectives(list(names)))
 
     @property
     def baseline(self) -> Architecture:
         """The detector without any attention."""
         return Architecture.of(self.detector.name)
 
+    # the encoding ----------------------------------------------------------------------------------------------------
     @cached_property
+    def encoding(self) -> Encoding:
+        """Architectures as ordinal parameters."""
+        return Encoding(self.detector, self.sites, self.semantics, self.modules)
+
+    @property
     def parameters(self) -> dict[str, tuple[int, int]]:
         """Every parameter with its lowest and highest value, both included."""
-        return {
-            f"site{site}.{dial}": (0, high) for site in self.sites for dial, high in self._parameters_at(site).items()
-        }
+        return self.encoding.parameters
 
-    def _parameters_at(self, site: int) -> dict[str, int]:
-        """What is asked at a site, with its highest answer: strength, module if several, options if several."""
-        return self._parameters_by_site.get(site, {})
-
-    @cached_property
-    def _parameters_by_site(self) -> dict[int, dict[str, int]]:
-        return {site: self._read_parameters(site) for site in self.sites}
-
-    def _read_parameters(self, site: int) -> dict[str, int]:
-        options = {"strength": max(len(self._strengths(site, module)) for module in self.modules)}
-        if len(self.modules) > 1:
-            options["module"] = len(self.modules) - 1
-        for module in self.modules:
-            for name, values in module.options:
-                if len(values) > 1:
-                    options[name] = max(options.get(name, 0), len(values) - 1)
-        return options
-
-    def _strengths(self, site: int, module: ModuleOptions) -> tuple[Option, ...]:
-        """The strengths that the channels of a site allow, weak to strong."""
-        return module.strengths_on(self.detector.rows[site].channels)
-
-    def sample(self, choose: Choose) -> Architecture:
-        """Ask `choose` for every parameter in a fixed order and return the architecture that the answers mean."""
-        answers = {name: choose(name, low, high) for name, (low, high) in self.parameters.items()}
-        return self.decode(answers)
-
-    def decode(self, answers: Mapping[str, int]) -> Architecture:
-        """The canonical architecture that parameter values mean."""
-        placements = []
-        for site in self.sites:
-            asked = {dial: answers[f"site{site}.{dial}"] for dial in self._parameters_at(site)}
-            if asked["strength"] > 0:
-                placements.append(self._decode_site(site, asked))
-        return Architecture.of(self.detector.name, placements)
-
-    def _decode_site(self, site: int, asked: Mapping[str, int]) -> Placement:
-        module = self.modules[asked.get("module", 0)]
-        strength = _clamped(self._strengths(site, module), asked["strength"] - 1)
-        wanted = {name: _clamped(values, asked.get(name, 0)) for name, values in module.options}
-        return self._place(site, module, next(module.legal(self.detector.rows[site].channels, strength, wanted)))
-
-    def _place(self, site: int, module: ModuleOptions, options: Mapping[str, Option]) -> Placement:
-        """The canonical placement; where the head is the only reader of a site, `branch` is `inline`."""
-        canonical, head = module.spec.canonical(options), len(self.detector.rows) - 1
-        if self.semantics == "inline" or self.detector.readers(site) == (head,):
-            return Placement(site, module.name, canonical)
-        return Placement(site, module.name, canonical, "branch", (head,))
-
-    def encode(self, architecture: Architecture) -> dict[str, int]:
-        """Parameter values that mean the architecture; `SpaceError` if the space cannot express it."""
-        answers = dict.fromkeys(self.parameters, 0)
-        for placement in architecture.placements:
-            for dial, value in self._encode_site(placement).items():
-                answers[f"site{placement.site}.{dial}"] = value
-        if self.decode(answers) != architecture:
-            raise SpaceError(f"{architecture.label} on {architecture.detector} is not in the space '{self.name}'")
-        return answers
-
-    def _encode_site(self, placement: Placement) -> dict[str, int]:
-        """The first parameter values that mean this placement at its site."""
-        if placement in self._answers:
-            return self._answers[placement]
-        raise SpaceError(f"{placement.label} is not in the space '{self.name}' on {self.detector.name}")
-
-    @cached_property
-    def _answers(self) -> dict[Placement, dict[str, int]]:
-        """For every placement of the space the first parameter values that mean it."""
-        found: dict[Placement, dict[str, int]] = {}
-        for site in self.sites:
-            highest = self._parameters_at(site)
-            for values in product(*(range(high + 1) for high in highest.values())):
-                asked = dict(zip(highest, values, strict=True))
-                if asked["strength"]:
-                    found.setdefault(self._decode_site(site, asked), asked)
-        return found
-
-    @cached_property
+    @property
     def choices(self) -> dict[int, tuple[Placement, ...]]:
         """All distinct placements at each site, weak to strong within each module."""
-        return {site: tuple(dict.fromkeys(self._placements_at(site))) for site in self.sites}
+        return self.encoding.placements
 
-    def _placements_at(self, site: int) -> Iterator[Placement]:
-        channels = self.detector.rows[site].channels
-        for module in self.modules:
-            for strength in self._strengths(site, module):
-                for options in module.legal(channels, strength):
-                    yield self._place(site, module, options)
+    def sample(self, choose: Choose) -> Architecture:
+        """Build an architecture by asking for every parameter in a fixed order.
 
+        Args:
+            choose: Called with a parameter's name, its lowest and its highest value; returns an integer between them.
+
+        Returns:
+            The architecture that the answers mean.
+        """
+        return self.decode({name: choose(name, low, high) for name, (low, high) in self.parameters.items()})
+
+    def decode(self, answers: Mapping[str, int]) -> Architecture:
+        """Decode parameter values.
+
+        Args:
+            answers: A value for every parameter.
+
+        Returns:
+            The canonical architecture that they mean.
+        """
+        return self.encoding.decode(answers)
+
+    def encode(self, architecture: Architecture) -> dict[str, int]:
+        """Encode an architecture.
+
+        Args:
+            architecture: An architecture of this space.
+
+        Returns:
+            Parameter values that mean it.
+
+        Raises:
+            SpaceError: The space cannot express it.
+        """
+        try:
+            return self.encoding.encode(architecture)
+        except SpaceError as error:
+            raise SpaceError(str(error).replace("in the space", f"in the space '{self.name}'", 1)) from error
+
+    # what is admissible ----------------------------------------------------------------------------------------------
     def refusal(self, architecture: Architecture) -> str | None:
-        """The sentence of the first rule that refuses the architecture, or None."""
+        """Check the rules.
+
+        Args:
+            architecture: Any architecture.
+
+        Returns:
+            The sentence of the first rule that refuses it, or None.
+        """
         refused = first_refusal([p.site for p in architecture.placements], self.rules)
         return refused[1] if refused else None
 
-    def draw(self, rng: random.Random) -> Architecture:
-        """A random admissible architecture with typically one or two modules, never the baseline."""
+    def sample_random(self, rng: random.Random) -> Architecture:
+        """Sample a random admissible architecture, typically with one or two modules, never the baseline.
+
+        Args:
+            rng: The source of random numbers.
+
+        Returns:
+            The architecture.
+
+        Raises:
+            SpaceError: None was found in `TRIES` attempts; the message names the rule that refused most.
+        """
         occupied = min(0.5, TYPICAL_MODULES / len(self.sites))
         refusals: Counter[str] = Counter()
 
@@ -217,29 +200,6 @@ class SearchSpace:
         name, count = refusals.most_common(1)[0]
         raise SpaceError(f"none of {TRIES} random architectures was admissible; '{name}' refused {count}; loosen it")
 
-    def neighbour(self, architecture: Architecture, rng: random.Random) -> Architecture:
-        """A random one of `neighbours`: as often one that is changed or removed as one that is added."""
-        here = len(architecture.placements)
-        found = self.neighbours(architecture)
-        added = [a for a in found if len(a.placements) > here]
-        changed = [a for a in found if len(a.placements) <= here]
-        kinds = [kind for kind in (changed, added) if kind]
-        if not kinds:
-            raise SpaceError(f"{architecture.label} has no admissible neighbour in the space '{self.name}'")
-        return rng.choice(rng.choice(kinds))
-
-    def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """Every admissible architecture that differs at one site: changed, removed or added; never the baseline."""
-        here = {p.site: p for p in architecture.placements}
-        found = []
-        for site, placements in self.choices.items():
-            others = [p for s, p in here.items() if s != site]
-            for new in (*placements, None):
-                candidate = Architecture.of(self.detector.name, [*others, new] if new else others)
-                if candidate != architecture and not candidate.is_baseline and self.refusal(candidate) is None:
-                    found.append(candidate)
-        return found
-
     def enumerate(self) -> Iterator[Architecture]:
         """Every admissible architecture once: the baseline, then by number of modules."""
         for subset in admissible_subsets(self.sites, self.rules):
@@ -248,7 +208,7 @@ class SearchSpace:
 
     @cached_property
     def size(self) -> int:
-        """The number of admissible architectures, the baseline included; exact, without listing them."""
+        """The exact number of admissible architectures, the baseline included."""
         return count_admissible({site: len(placements) for site, placements in self.choices.items()}, self.rules)
 
     def anchors(self) -> list[Architecture]:
@@ -259,21 +219,14 @@ class SearchSpace:
         for module in self.modules:
             for sites in (*([s] for s in stages), neck):
                 if sites and set(sites) <= set(self.sites) and first_refusal(sites, self.rules) is None:
-                    placements = [self._usual(site, module) for site in sites]
+                    placements = [self.encoding.usual(site, module) for site in sites]
                     anchors.append(Architecture.of(self.detector.name, placements))
         return anchors
-
-    def _usual(self, site: int, module: ModuleOptions) -> Placement:
-        """The module with the legal strength nearest to its default and the first other options that go with it."""
-        strengths = self._strengths(site, module)
-        default = module.spec.options.get(module.spec.strength, strengths[-1])
-        strength = min(strengths, key=lambda s: abs(float(s) - float(default)))
-        return self._place(site, module, next(module.legal(self.detector.rows[site].channels, strength)))
 
     @cached_property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits of all but the name: detector rows, sites, options, rules, limits, objectives."""
-        resolved = {  # the names that were used when the first runs were recorded
+        resolved = {  # the keys are those of the first recorded runs
             "name": "",
             "detector": [self.detector.name, [asdict(row) for row in self.detector.rows]],
             "sites": self.sites,
@@ -284,8 +237,3 @@ class SearchSpace:
             "objectives": self.objectives,
         }
         return hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _clamped(values: Sequence[Option], index: int) -> Option:
-    """The value at `index`, or the last where another module has more values than this one."""
-    return values[min(index, len(values) - 1)]

@@ -21,6 +21,7 @@ from scipy import stats
 from gamsearch.analysis import pareto
 from gamsearch.architecture import Architecture
 from gamsearch.metrics import METRICS, Metric
+from gamsearch.space.neighbours import neighbours
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.stopping import StopDecision, observations
 from gamsearch.strategy.surrogate import Surrogate, Surrogates
@@ -107,8 +108,8 @@ class FreezeThaw:
         best = sorted(history.candidates, key=lambda k: -(history.gain(k, k.epochs) or 0.0))[:PARENTS]
         near: dict[str, Architecture] = {}
         for known in best:
-            neighbours = self.space.neighbours(known.architecture)
-            for one in self.rng.sample(neighbours, min(len(neighbours), DRAWN // PARENTS)):
+            around = neighbours(self.space, known.architecture)
+            for one in self.rng.sample(around, min(len(around), DRAWN // PARENTS)):
                 near[one.key] = one
         return [*self._random, *(one for key, one in near.items() if key not in self._random_keys)]
 
@@ -117,7 +118,7 @@ class FreezeThaw:
         """`DRAWN` random architectures at most, drawn once per search."""
         drawn: dict[str, Architecture] = {}
         for _ in range(DRAWN):
-            one = self.space.draw(self.rng)
+            one = self.space.sample_random(self.rng)
             drawn[one.key] = one
         return list(drawn.values())
 

@@ -8,6 +8,7 @@ from optuna.trial import TrialState
 from gamsearch.analysis import pareto
 from gamsearch.architecture import Architecture
 from gamsearch.errors import SpaceError
+from gamsearch.space.neighbours import random_neighbour
 from gamsearch.strategy.plan import Plan
 from gamsearch.strategy.samplers import STARTUP_TRIALS, sampler_named
 from gamsearch.strategy.stopping import StoppingPolicy
@@ -28,7 +29,7 @@ def enqueue_anchors(study: optuna.Study, plan: Plan) -> None:
     if sampler_named(plan.sampler, plan.space).needs_start:
         rng, known = random.Random(plan.seed), {a.key for a in anchors}
         for _ in range(STARTUP_TRIALS - len(anchors)):
-            architecture = space.draw(rng)
+            architecture = space.sample_random(rng)
             if architecture.key not in known:
                 study.enqueue_trial(space.encode(architecture))
                 known.add(architecture.key)
@@ -41,7 +42,7 @@ def enqueue_neighbour(study: optuna.Study, plan: Plan, history: History, number:
     rng = random.Random(plan.seed * 1_000_003 + number)
     for _ in range(DRAWS):
         try:
-            architecture = plan.space.neighbour(rng.choice(members), rng)
+            architecture = random_neighbour(plan.space, rng.choice(members), rng)
         except SpaceError:
             return
         if architecture.key not in history.known:

@@ -76,7 +76,7 @@ def test_a_module_without_a_strength_is_there_or_not(plugin, tmp_path):
     assert all(space.decode(space.encode(a)) == a for a in every)
     rows = [row for row in graft(space.detector, every[-1]).yaml["backbone"] if row[2] == "PlainGate"]
     assert rows == [[-1, 1, "PlainGate", ["c2"]]] * 2
-    assert space.anchors() and not space.draw(random.Random(0)).is_baseline
+    assert space.anchors() and not space.sample_random(random.Random(0)).is_baseline
 
 
 @pytest.mark.parametrize(

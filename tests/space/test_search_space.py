@@ -16,6 +16,7 @@ from gamsearch.attention.spec import AttentionSpec
 from gamsearch.errors import GamsearchError, SpaceError
 from gamsearch.space.detector import Detector, stock_detectors
 from gamsearch.space.graft import graft
+from gamsearch.space.neighbours import random_neighbour
 from gamsearch.space.rules import RULES, RuleSpec
 from gamsearch.space.search_space import Limit, SearchSpace, shipped_spaces
 from gamsearch.space.selectors import SELECTORS
@@ -43,7 +44,7 @@ def write(tmp_path: Path):
 def test_every_shipped_space_loads_draws_and_grafts(name: str) -> None:
     space = SearchSpace.load(name)
     rng = random.Random(0)
-    for architecture in [*space.anchors(), *(space.draw(rng) for _ in range(20))]:
+    for architecture in [*space.anchors(), *(space.sample_random(rng) for _ in range(20))]:
         graft(space.detector, architecture)
         assert space.refusal(architecture) is None
         assert space.decode(space.encode(architecture)) == architecture
@@ -218,13 +219,13 @@ def test_the_size_of_the_largest_space_is_counted_and_not_listed(write) -> None:
 def test_random_architectures_are_sparse_admissible_and_never_the_baseline() -> None:
     space = SearchSpace.load("gam")
     rng = random.Random(1)
-    drawn = [space.draw(rng) for _ in range(400)]
+    drawn = [space.sample_random(rng) for _ in range(400)]
     modules = Counter(len(a.placements) for a in drawn)
     assert set(modules) <= {1, 2, 3, 4}
     assert modules[1] + modules[2] > 300 and modules[1] > modules[2]
     assert {p.site for a in drawn for p in a.placements} == set(space.sites)
     again = random.Random(1)
-    assert drawn == [space.draw(again) for _ in range(400)]
+    assert drawn == [space.sample_random(again) for _ in range(400)]
 
 
 def test_a_space_in_which_nothing_is_admissible_names_the_rule_that_refused(write) -> None:
@@ -233,9 +234,9 @@ def test_a_space_in_which_nothing_is_admissible_names_the_rule_that_refused(writ
     with RULES.temporarily("max_modules", strict):
         expected = r"none of 1000 random architectures was admissible; 'max_modules' refused"
         with pytest.raises(SpaceError, match=expected):
-            space.draw(random.Random(0))
+            space.sample_random(random.Random(0))
         with pytest.raises(SpaceError, match="has no admissible neighbour"):
-            space.neighbour(space.baseline, random.Random(0))
+            random_neighbour(space, space.baseline, random.Random(0))
 
 
 def test_a_neighbour_differs_at_one_site_and_is_admissible() -> None:
@@ -243,7 +244,7 @@ def test_a_neighbour_differs_at_one_site_and_is_admissible() -> None:
     rng = random.Random(2)
     architecture, sizes = space.baseline, Counter()
     for _ in range(200):
-        neighbour = space.neighbour(architecture, rng)
+        neighbour = random_neighbour(space, architecture, rng)
         assert len({p.site for p in set(neighbour.placements) ^ set(architecture.placements)}) == 1
         assert space.refusal(neighbour) is None and not neighbour.is_baseline
         sizes[len(neighbour.placements) - len(architecture.placements)] += 1
@@ -255,7 +256,7 @@ def test_neighbours_change_what_is_there_as_often_as_they_add_to_it() -> None:
     space = SearchSpace.load("gam")
     single = space.anchors()[0]
     rng = random.Random(3)
-    modules = Counter(len(space.neighbour(single, rng).placements) for _ in range(200))
+    modules = Counter(len(random_neighbour(space, single, rng).placements) for _ in range(200))
     assert set(modules) == {1, 2} and min(modules.values()) > 60
 
 

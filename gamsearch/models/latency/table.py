@@ -228,7 +228,7 @@ def _several_modules(space: SearchSpace, count: int, seed: int) -> Iterator[Arch
     for _ in range(DRAWS):
         if len(seen) == count:
             return
-        architecture = space.draw(rng)
+        architecture = space.sample_random(rng)
         if len(architecture.placements) > 1 and architecture not in seen:
             seen.add(architecture)
             yield architecture

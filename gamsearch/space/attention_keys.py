@@ -1,0 +1,106 @@
+"""The `attention:` and `illegal:` keys of a space file: modules, their options, and where these can be built."""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+from gamsearch.architecture import Option
+from gamsearch.attention.catalogue import spec_named
+from gamsearch.attention.spec import AttentionSpec
+from gamsearch.errors import SpaceError, nearest
+from gamsearch.space.detector import Detector
+from gamsearch.space.file_errors import at
+from gamsearch.space.options import PRESENT, ModuleOptions
+
+ILLEGAL = ("refuse", "skip")
+
+
+def read_modules(
+    source: str, written: Any, illegal: Any, sites: Sequence[int], detector: Detector
+) -> tuple[ModuleOptions, ...]:
+    """Read `attention:` and check what can be built: with `illegal: refuse` every strength at every site."""
+    with at(source, "illegal"):
+        if illegal not in ILLEGAL:
+            raise SpaceError(f"must be {' or '.join(ILLEGAL)}, not {illegal!r}{nearest(str(illegal), ILLEGAL)}")
+    with at(source, "attention"):
+        if not isinstance(written, dict) or not written:
+            raise SpaceError(f"must map module names to their options, e.g. GAM: {{rate: [4, 8]}}, not {written!r}")
+        for name in written:
+            spec_named(name)
+    modules = tuple(_read_module(source, name, options) for name, options in written.items())
+    for module in modules:
+        _check_strengths(source, module, illegal, sites, detector)
+        _check_options(source, module, sites, detector)
+    return modules
+
+
+def _read_module(source: str, name: str, written: Any) -> ModuleOptions:
+    spec, key = spec_named(name), f"attention.{name}"
+    with at(source, key):
+        if not isinstance(written, dict | None):
+            example = f"{{{spec.strength}: [4, 8]}}" if spec.strength else "{}"
+            raise SpaceError(f"must map options to lists of values, e.g. {example}, not {written!r}")
+    given = dict(written or {})
+    with at(source, f"{key}.preset"):
+        preset = _read_preset(spec, given)
+    options: dict[str, tuple[Option, ...]] = {option: (value,) for option, value in preset.items()}
+    for option, values in given.items():
+        with at(source, f"{key}.{option}"):
+            options[option] = _read_values(spec, option, values)
+    if not spec.strength:
+        return ModuleOptions(name, (PRESENT,), tuple(options.items()))
+    strengths = sorted(options.pop(spec.strength, (spec.options[spec.strength],)), reverse=spec.stronger_is_smaller)
+    return ModuleOptions(name, tuple(strengths), tuple(options.items()))
+
+
+def _read_preset(spec: AttentionSpec, given: dict[str, Any]) -> dict[str, Option]:
+    """Take `preset:` out of the options given and return what it sets; no option may be set by both."""
+    if "preset" not in given:
+        return {}
+    name = given.pop("preset")
+    if not isinstance(name, str) or name not in spec.presets:
+        raise SpaceError(f"must be one of {', '.join(spec.presets)}, not {name!r}{nearest(str(name), spec.presets)}")
+    preset = dict(spec.presets[name])
+    both = [option for option in preset if option in given]
+    if both:
+        raise SpaceError(f"'{name}' sets {both[0]} to {preset[both[0]]}, and {both[0]} is given as well; leave out one")
+    return preset
+
+
+def _read_values(spec: AttentionSpec, name: str, written: Any) -> tuple[Option, ...]:
+    """Read the value or list of values of one option, each once and of the right type."""
+    values = written if isinstance(written, list) else [written]
+    if not values:
+        raise SpaceError("must offer at least one value; leave the key out for the default")
+    for i, value in enumerate(values):
+        spec.complete({name: value})
+        if value in values[:i]:
+            raise SpaceError(f"{value} is given twice; give it once")
+    return tuple(values)
+
+
+def _check_strengths(
+    source: str, module: ModuleOptions, illegal: str, sites: Sequence[int], detector: Detector
+) -> None:
+    """Each strength must be legal at each site; where illegal ones are skipped, at one, and each site must have one."""
+    name = module.spec.strength
+    legal = {site: module.strengths_on(detector.rows[site].channels) for site in sites}
+    for strength, site in product(module.strengths, sites):
+        tolerated = illegal == "skip" and legal[site] and any(strength in values for values in legal.values())
+        if strength not in legal[site] and not tolerated:
+            options = module.spec.complete(next(module.combinations(strength)))
+            reason = module.spec.refuse(detector.rows[site].channels, options)
+            with at(source, f"attention.{module.name}{f'.{name}' if name else ''}"):
+                what = strength if name else module.name
+                raise SpaceError(f"{what} cannot be built at site {site} of {detector.name}: {reason}")
+
+
+def _check_options(source: str, module: ModuleOptions, sites: Sequence[int], detector: Detector) -> None:
+    """Every value of the other options must be legal somewhere."""
+    built = [o for site in sites for s in module.strengths for o in module.legal(detector.rows[site].channels, s)]
+    for name, values in module.options:
+        for value in values:
+            if not any(options[name] == value for options in built):
+                with at(source, f"attention.{module.name}.{name}"):
+                    level = f" with any {module.spec.strength} given" if module.spec.strength else ""
+                    raise SpaceError(f"{value} can be built at none of the sites{level}")
