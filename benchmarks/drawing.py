@@ -1,4 +1,4 @@
-"""The benchmark's picture, as PNG and as HTML: share of the hypervolume found against epochs, one curve per arm."""
+"""The plot of the search benchmark as PNG and HTML: hypervolume found over epochs, one curve per arm."""
 
 import warnings
 from pathlib import Path
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from truth import at, quartiles
 
 from gamsearch.reporting import theme
+from gamsearch.reporting.pareto_png import frame
 
 X_TITLE = "epochs spent on candidates"
 Y_TITLE = "hypervolume found (0 baseline only, 1 the whole front)"
@@ -21,7 +22,7 @@ Band = tuple[list[float], list[float], list[float]]
 
 
 def draw(runs: list[dict[str, Any]], title: str, path: Path) -> None:
-    """Write `path`.png and `path`.html: medians over seeds with their quartiles as bands."""
+    """Write `path`.png and `path`.html: medians over seeds, with bands between the quartiles."""
     epochs = [int(e) for e in np.linspace(0, max(run["trace"][-1][0] for run in runs), 400)]
     bands = {arm: band(runs, arm, epochs) for arm in dict.fromkeys(run["arm"] for run in runs)}
     _write_png(bands, epochs, title, path.with_suffix(".png"))
@@ -29,14 +30,14 @@ def draw(runs: list[dict[str, Any]], title: str, path: Path) -> None:
 
 
 def band(runs: list[dict[str, Any]], arm: str, epochs: list[int]) -> Band:
-    """Lower quartile, median and upper quartile over seeds of the share found by each of `epochs`."""
+    """Lower quartile, median and upper quartile, over seeds, of the share found after each of `epochs`."""
     traces = [run["trace"] for run in runs if run["arm"] == arm]
     low, middle, high = zip(*(quartiles([at(trace, e) for trace in traces]) for e in epochs), strict=True)
     return list(low), list(middle), list(high)
 
 
 def _write_png(bands: dict[str, Band], epochs: list[int], title: str, path: Path) -> None:
-    """1600 x 1000 pixels."""
+    """Write 1600 x 1000 pixels."""
     with matplotlib.rc_context({"font.family": "sans-serif", "font.size": 10}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = Figure(figsize=(10, 6.25), dpi=160, facecolor=theme.PAPER)
@@ -58,23 +59,16 @@ def _write_png(bands: dict[str, Band], epochs: list[int], title: str, path: Path
 
 
 def _finish(axes: Axes) -> None:
-    """Hairline grid, no frame, legend in one line below the title."""
+    """The look of the report, and the legend in one line below the title."""
     axes.set(xlabel=X_TITLE, ylabel=Y_TITLE, ylim=(0, 1.02))
     axes.margins(x=0)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(theme.REST)
-    axes.grid(axis="y", color=theme.HAIRLINE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=theme.MUTED, length=0)
-    axes.xaxis.label.set_color(theme.MUTED)
-    axes.yaxis.label.set_color(theme.MUTED)
+    frame(axes)
     look: dict[str, Any] = {"frameon": False, "fontsize": 8.5, "labelcolor": theme.INK, "columnspacing": 1.2}
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=9, handlelength=1.8, handletextpad=0.4, **look)
 
 
 def _write_html(bands: dict[str, Band], epochs: list[int], title: str, path: Path) -> None:
-    """The same with exact figures under the pointer; a curve and its quartiles go together in the legend."""
+    """Write the interactive version; the legend toggles a curve together with its band."""
     figure = go.Figure()
     for index, (arm, (low, middle, high)) in enumerate(bands.items()):
         color, dash = theme.series(index)

@@ -1,15 +1,15 @@
-"""Deployment form of GAM against the reference form on CPU: one thread, paired, interleaved.
+"""Speed of the fused form of GAM against its reference form on a CPU: one thread, paired, interleaved.
 
     python benchmarks/gam_speed.py
     python benchmarks/gam_speed.py --channels 64 --rounds 500
 
-Both forms hold the same weights and run in eval mode without gradients. The reference form is the published one:
-permute, two linear layers, permute, 7x7 convolutions that pad by replication themselves, batch norms left in place.
-Each round times both, in random order, in CPU time of this thread; the figure is the median of the rounds' ratios
-(reference / fused, so more is faster) with its quartiles. Wall time is not used: it follows the machine's load. Before
-each call eight megabytes are touched and the input is copied, so that the caches are as they are inside a network.
-Freed memory is kept by the process (glibc), or page faults hit one form or the other by chance.
-Exit code 1 when a target is missed.
+Both forms have the same weights and run in eval mode without gradients. The reference form is the published one:
+permute, two linear layers, permute, 7x7 convolutions that pad by replication, batch norms as layers of their own.
+Each round times both in random order, in CPU time of this thread. The result is the median over rounds of the ratio
+reference / fused (larger is faster), with quartiles. Wall time is not used since it depends on the load of the machine.
+Before each call eight megabytes are written and the input is copied, so that the caches are in the state they have
+inside a network. The process keeps freed memory (glibc); otherwise page faults would affect one form at random.
+The exit code is 1 if a target is missed.
 """
 
 import argparse
@@ -32,7 +32,7 @@ TARGETS = {32: 1.2, 64: 1.2, 256: 1.0}
 
 
 def trained_like(channels: int, rate: int) -> GAM:
-    """A GAM with the reference initialisation and batch norms as training leaves them, in eval mode."""
+    """A GAM in eval mode with the reference initialisation and batch-norm statistics like those after training."""
     gam = GAM(channels, rate, init="reference")
     for norm in (gam.norm1, gam.norm2):
         norm.eps = 1e-3
@@ -43,9 +43,9 @@ def trained_like(channels: int, rate: int) -> GAM:
     return gam.eval()
 
 
-def thread_ms(module: nn.Module, x: torch.Tensor, elsewhere: torch.Tensor) -> float:
-    """CPU milliseconds of this thread for one forward of a new copy of `x`."""
-    elsewhere.add_(1)
+def thread_ms(module: nn.Module, x: torch.Tensor, scratch: torch.Tensor) -> float:
+    """CPU milliseconds of this thread for one forward pass of a fresh copy of `x`."""
+    scratch.add_(1)  # evicts the caches
     x = x.clone()
     start = time.thread_time_ns()
     module(x)
@@ -53,22 +53,22 @@ def thread_ms(module: nn.Module, x: torch.Tensor, elsewhere: torch.Tensor) -> fl
 
 
 def paired(channels: int, side: int, rate: int, rounds: int) -> tuple[list[float], list[float], float]:
-    """Milliseconds of the reference form and of the fused form per round, and their largest difference."""
+    """Milliseconds per round of the reference and of the fused form, and the largest difference of their outputs."""
     reference = trained_like(channels, rate)
     forms = {"reference": reference, "fused": copy.deepcopy(reference).fuse()}
     x = torch.randn(1, channels, side, side)
     difference = (forms["reference"](x) - forms["fused"](x)).abs().max().item()
-    elsewhere = torch.zeros(2 << 20)
+    scratch = torch.zeros(2 << 20)
     times: dict[str, list[float]] = {name: [] for name in forms}
     for _ in range(rounds + 3):
         for name in random.sample(sorted(forms), len(forms)):
-            times[name].append(thread_ms(forms[name], x, elsewhere))
+            times[name].append(thread_ms(forms[name], x, scratch))
     times = {name: values[3:] for name, values in times.items()}
     return times["reference"], times["fused"], difference
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc, where there is one, to return no memory to the system (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD)."""
+    """Make glibc, if present, return no memory to the system (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD)."""
     if platform.system() == "Linux" and platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         libc.mallopt(-1, 1 << 30)
@@ -76,7 +76,7 @@ def keep_freed_memory() -> None:
 
 
 def processor() -> str:
-    """The processor's name as the system gives it."""
+    """The name of the processor as the system reports it."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -84,7 +84,7 @@ def processor() -> str:
 
 
 def measure(channels: int, rate: int, rounds: int) -> bool:
-    """Measure one width, print its line and return whether its target holds."""
+    """Measure one width, print its line and return whether the target is met."""
     side = SIDES[channels]
     reference, fused, difference = paired(channels, side, rate, rounds)
     low, middle, high = statistics.quantiles([r / f for r, f in zip(reference, fused, strict=True)], n=4)

@@ -1,14 +1,14 @@
-"""Can the latency be believed? Ratios of independent processes beside each other, and the table against them.
+"""Repeatability of latency: ratios from independent processes, and the predictions of the latency table.
 
     python benchmarks/latency.py
     python benchmarks/latency.py --imgsz 320 --processes 3 --busy 2
     python benchmarks/latency.py --imgsz 640 --device 0 --backend cudagraph --placed 2:4 9:4 9:16 4:4+15:16
 
-Each process builds yolov8n and the architectures anew and measures their ratio to the baseline as a search does. The
-spread is the largest ratio over the smallest, less one: `ratio` is what is recorded (each pass by its own yardstick
-rows), `whole passes` what the same passes give without it. The first process also measures the table of the space's
-increments and a few held-out architectures. `--busy` keeps so many processes computing meanwhile. Exit code 1 when a
-spread of the recorded ratio is above 2 %.
+Each process builds yolov8n and the architectures and measures their latency ratio to the baseline as a search does. The
+spread is the largest ratio divided by the smallest, minus one. `ratio` is the recorded value (each pass normalised by
+its own reference rows); `whole passes` is the value of the same passes without this normalisation. The first process
+also measures the table of the space's increments and a few held-out architectures. `--busy N` runs N competing
+processes meanwhile. The exit code is 1 if a spread of the recorded ratio is above 2 %.
 """
 
 import argparse
@@ -29,7 +29,7 @@ BUSY = "import torch; torch.set_num_threads(1); a = torch.rand(700, 700)\nwhile 
 
 
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:
-    """One process's ratios by label, `[ratio, whole passes]`, and with `--table` the table with its held-out error."""
+    """Ratios by label, `[ratio, whole passes]`, and with `--table` the latency table with its held-out errors."""
     from gamsearch.models import device as devices
     from gamsearch.models.candidate import build_candidate
     from gamsearch.models.latency.measure import measure
@@ -44,10 +44,10 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {"ratios": {}, "seconds": [], "baseline_ms": []}
     for architecture in map(architecture_of, options.placed):
         model = build_candidate(space.detector, architecture, baseline, options.imgsz).model
-        begun = time.perf_counter()
+        start = time.perf_counter()
         latency = measure(model, baseline, options.imgsz, device, backend=options.backend, seconds=options.seconds)
         found["ratios"][architecture.label] = [latency.ratio, latency.paired_ratio]
-        found["seconds"].append(time.perf_counter() - begun)
+        found["seconds"].append(time.perf_counter() - start)
         found["baseline_ms"].append(latency.baseline_ms)
         found["how"] = f"{latency.backend}, {latency.precision}, {latency.device}, {latency.clock} time"
     if options.table:
@@ -64,8 +64,8 @@ def architecture_of(text: str) -> Architecture:
     return Architecture.of("yolov8n", [Placement(site, "GAM", (("rate", rate),)) for site, rate in pairs])
 
 
-def measured_elsewhere(options: argparse.Namespace, table: bool) -> dict[str, Any]:
-    """The same from a process of its own."""
+def measured_separately(options: argparse.Namespace, table: bool) -> dict[str, Any]:
+    """The result of `measure_all` in a separate process."""
     command = [sys.executable, __file__, "--child", *(["--table"] if table else [])]
     for name in ("imgsz", "seconds", "space", "held_out", "backend", "device"):
         command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
@@ -76,20 +76,20 @@ def measured_elsewhere(options: argparse.Namespace, table: bool) -> dict[str, An
 
 
 def report(runs: list[dict[str, Any]]) -> bool:
-    """Print the comparison of processes; return whether every recorded ratio is repeated within the target."""
+    """Print the ratios of all processes; return whether the spread of every recorded ratio is within the target."""
     met = True
     print(f"{'':<44} {'ratio of each process':<30} spread   whole passes: spread")
     for label in runs[0]["ratios"]:
         ratios, whole = np.array([run["ratios"][label] for run in runs]).T
         spread, whole_spread = ratios.max() / ratios.min() - 1, whole.max() / whole.min() - 1
         met &= bool(spread <= TARGET)
-        shown = " ".join(f"{r:.4f}" for r in ratios)
-        print(f"{label:<44} {shown:<30} {spread:6.1%} {whole_spread:22.1%}")
+        text = " ".join(f"{r:.4f}" for r in ratios)
+        print(f"{label:<44} {text:<30} {spread:6.1%} {whole_spread:22.1%}")
     return met
 
 
 def report_table(form: dict[str, Any]) -> None:
-    """Print how large the increments are, how certain, and how they did on the held-out architectures."""
+    """Print the number of increments, their standard error, and their errors on the held-out architectures."""
     from gamsearch.models.latency.table import LatencyTable
 
     table = LatencyTable.from_dict(form)
@@ -107,14 +107,14 @@ def report_table(form: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Measure in processes of their own, one after the other, and compare."""
+    """Measure in separate processes, one after the other, and compare."""
     options = read_options()
     if options.child:
         print(json.dumps(measure_all(options)))
         return 0
     load = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(options.busy)]
     try:
-        runs = [measured_elsewhere(options, table=i == 0) for i in range(options.processes)]
+        runs = [measured_separately(options, table=i == 0) for i in range(options.processes)]
     finally:
         for process in load:
             process.kill()
@@ -128,16 +128,18 @@ def main() -> int:
 
 
 def read_options() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--imgsz", type=int, default=160)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--busy", type=int, default=0, help="competing processes")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each direct measurement")
+    parser.add_argument("--seconds", type=float, default=10.0, help="duration of each direct measurement")
     parser.add_argument("--space", default="gam", help="a search space of yolov8n, for the table")
     parser.add_argument("--held-out", type=int, default=4)
     parser.add_argument("--backend", default="auto")
-    parser.add_argument("--placed", nargs="+", default=PLACED, metavar="SITE:RATE[+...]", help="each an architecture")
+    parser.add_argument(
+        "--placed", nargs="+", default=PLACED, metavar="SITE:RATE[+...]", help="the architectures to measure"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, or an index such as 0")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--table", action="store_true", help=argparse.SUPPRESS)

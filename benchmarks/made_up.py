@@ -1,4 +1,4 @@
-"""Made-up tables whose epochs take time, and searches over them in processes of their own; tests use these too."""
+"""Synthetic replay tables whose epochs take real time, and searches over them in separate processes, also for tests."""
 
 import json
 import os
@@ -30,7 +30,7 @@ illegal: skip
 
 
 def timed_table(folder: Path, sites: str = "[4, 6, 9, 12]", seconds: float = 0.05) -> tuple[Path, Path]:
-    """A made-up table over a small space whose epochs take `seconds` each, and the space's file."""
+    """Write a synthetic table over a small space, with epochs of `seconds`, and the space file; returns both paths."""
     space_file, table = folder / "little.yaml", folder / "table.json"
     space_file.write_text(SPACE.format(sites=sites))
     rows = []
@@ -54,11 +54,12 @@ def timed_table(folder: Path, sites: str = "[4, 6, 9, 12]", seconds: float = 0.0
 
 
 def command(*arguments: object) -> list[str]:
+    """The command line of gamsearch with these arguments."""
     return [sys.executable, "-m", "gamsearch", *map(str, arguments)]
 
 
 def start(here: Path, *arguments: object, **environment: str) -> "subprocess.Popen[str]":
-    """A command of gamsearch in the folder `here`."""
+    """Start gamsearch in the folder `here`."""
     known = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
     with (here / f"{time.monotonic_ns()}.log").open("w") as log:
         return subprocess.Popen(
@@ -67,19 +68,19 @@ def start(here: Path, *arguments: object, **environment: str) -> "subprocess.Pop
 
 
 def said(here: Path) -> str:
-    """What all commands that were started in `here` have said, the workers of a crew among them."""
+    """The output of all commands that were started in `here`, including that of worker processes."""
     logs = [*here.glob("*.log"), *here.glob("results/*/workers/*.log")]
     return "\n".join(path.read_text() for path in sorted(logs))
 
 
 def search_of(here: Path, table: Path, space: Path, *more: object) -> tuple[object, ...]:
-    """The arguments of a search of the whole of a little space."""
+    """The arguments of an exhaustive search of a small space."""
     fixed = ("--evaluator", "replay", "--table", table, "--space", space, "--epochs", 3, "--noise-seeds", 1)
     return ("run", *fixed, "--sampler", "brute", "--stopping", "off", "--trials", 500, "--name", "a", *more)
 
 
 def checked(study: optuna.Study, size: int) -> list[str]:
-    """Check that every architecture was evaluated once and that none is left; the keys of the front."""
+    """Assert that every architecture was evaluated exactly once; returns the keys of the front."""
     done = [t for t in store.trials(study, TrialState.COMPLETE) if "recalled_from" not in t.user_attrs]
     counted = Counter(t.user_attrs["key"] for t in done)
     assert len(counted) == size, f"{size - len(counted)} of {size} architectures were lost"
@@ -90,7 +91,7 @@ def checked(study: optuna.Study, size: int) -> list[str]:
 
 
 def alive_pids(study: optuna.Study) -> list[int]:
-    """The processes that work on the study by their own word and are there."""
+    """The processes that are registered as workers of the study and are alive."""
     found = []
     for facts in workers(study).values():
         if facts.get("left"):
@@ -104,17 +105,18 @@ def alive_pids(study: optuna.Study) -> list[int]:
 
 
 def kill(pid: int) -> None:
+    """Kill a process with SIGKILL; one that has ended is ignored."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
 
 
 def shares(study: optuna.Study) -> Counter:
-    """How many trials each worker completed."""
+    """The number of completed trials per worker."""
     return Counter(owner(t) for t in store.trials(study, TrialState.COMPLETE))
 
 
 def eventually(what, seconds: float = 60.0) -> None:
-    """Wait until `what()` is true."""
+    """Wait until `what()` is true, for at most `seconds`."""
     until = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < until, f"not within {seconds:.0f} s"

@@ -1,12 +1,12 @@
-"""Syne Tune's MOASHA on a replay table: its scheduler decides, this loop feeds it (`pip install gamsearch[bench]`).
+"""Syne Tune's MOASHA on a replay table: its scheduler decides, this loop trains (`pip install gamsearch[bench]`).
 
-MOASHA (Schmucker et al., arXiv 2106.12639; syne-tune 0.16) draws architectures at random and stops a training at a rung
-unless it is among the best 1/reduction of those that came so far, by non-dominated sorting; it never resumes one. Where
-there is a choice, it is made in MOASHA's favour: the hand placements come first that the other arms begin with; draws
-cost nothing, and one that was drawn before is drawn again; once the whole space has been drawn, trainings that were
-stopped go on from where they were, to the next rung at which they have not been judged yet. So each epoch is paid for
-once, and the search does get to the end of the space. (Repeats as new trials, what the scheduler alone does, fill the
-rungs with copies of the best architectures, which then stop all others: on a made-up table it stayed below 90 %.)
+MOASHA (Schmucker et al., arXiv 2106.12639; syne-tune 0.16) samples architectures at random and stops a training at a
+rung unless non-dominated sorting puts it among the best 1/reduction of those that reached the rung; it never resumes
+one. All choices left open are made in MOASHA's favour: the hand-designed architectures with which the other arms start
+come first; sampling is free, and a repeat is sampled again; once the whole space has been sampled, stopped trainings
+resume up to the next rung at which they have not been compared yet. So each epoch is counted once, and the search does
+exhaust the space. (With repeats as new trials, as the scheduler alone has them, copies of the best architectures fill
+the rungs and stop all others: on a synthetic table it stayed below 90 %.)
 """
 
 from datetime import datetime
@@ -22,17 +22,17 @@ from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.stopping import REDUCTION
 from gamsearch.training.replay import ReplayTable
 
-DRAWS = 10_000
+MAX_SAMPLES = 10_000
 
 
 def moasha(table: ReplayTable, space: SearchSpace, truth: Truth, seed: int) -> Trace:
-    """One search until the front is found or every architecture is trained to the end."""
+    """One search until the front is found or every architecture is fully trained."""
     scheduler = _scheduler(table, space, seed)
     first = [a.key for a in space.anchors() if a.key in truth.gains]
     trained: dict[str, int] = {}
     trace: Trace = []
     while not complete(trace):
-        key = first.pop(0) if first else _draw(scheduler, trained, set(truth.gains), table.epochs)
+        key = first.pop(0) if first else _sample(scheduler, trained, set(truth.gains), table.epochs)
         if key is None:
             break
         trained[key] = _train(scheduler, key, table, space, trained.get(key, 0))
@@ -41,24 +41,24 @@ def moasha(table: ReplayTable, space: SearchSpace, truth: Truth, seed: int) -> T
     return trace
 
 
-def _draw(scheduler: Any, trained: dict[str, int], everything: set[str], epochs: int) -> str | None:
-    """The scheduler's next proposal that is new, or goes on once nothing is; None when all are trained to the end."""
-    wanted = everything - trained.keys() or {key for key, done in trained.items() if done < epochs}
-    for _ in range(DRAWS if wanted else 0):
+def _sample(scheduler: Any, trained: dict[str, int], everything: set[str], epochs: int) -> str | None:
+    """The scheduler's next new proposal, or one to resume if none is new; None when all are fully trained."""
+    eligible = everything - trained.keys() or {key for key, done in trained.items() if done < epochs}
+    for _ in range(MAX_SAMPLES if eligible else 0):
         key = str(scheduler.suggest().config["architecture"])
-        if key in wanted:
+        if key in eligible:
             return key
     return None
 
 
 def _scheduler(table: ReplayTable, space: SearchSpace, seed: int) -> Any:
-    """MOASHA over the table's architectures, with our reduction factor and its shortest grace period."""
+    """MOASHA over the table's architectures, with the reduction factor of gamsearch and the shortest grace period."""
     try:
         from syne_tune.config_space import choice
         from syne_tune.optimizer.schedulers.multiobjective.moasha import MOASHA
     except ImportError as error:
         raise OptionError(f"the arm moasha needs syne-tune ({error}); pip install 'gamsearch[bench]'") from error
-    np.random.seed(seed)  # the scheduler draws from numpy's global stream, whatever its own seed is
+    np.random.seed(seed)  # the scheduler samples from numpy's global stream despite its own seed
     keys = [key for key, row in table.rows.items() if not Architecture.from_dict(row["architecture"]).is_baseline]
     return MOASHA(
         {"architecture": choice(keys)},
@@ -72,7 +72,7 @@ def _scheduler(table: ReplayTable, space: SearchSpace, seed: int) -> Any:
 
 
 def _train(scheduler: Any, key: str, table: ReplayTable, space: SearchSpace, done: int) -> int:
-    """Report the epochs after `done` until the scheduler stops the trial or the table ends; the last one reported."""
+    """Report the epochs after `done` until the scheduler stops the trial or the table ends; returns the last epoch."""
     from syne_tune.backend.trial_status import Trial
     from syne_tune.optimizer.scheduler import SchedulerDecision
 
@@ -89,4 +89,5 @@ def _train(scheduler: Any, key: str, table: ReplayTable, space: SearchSpace, don
 
 
 def _minimised(name: str, value: float) -> float:
+    """The value with the sign that MOASHA minimises."""
     return -value if metric_named(name).maximise else value

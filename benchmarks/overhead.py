@@ -1,14 +1,15 @@
-"""What the search itself costs per trial, when trials cost nothing: 2,000 trials in the embedded journal storage.
+"""Overhead of the search per trial, with trials that cost nothing: 2,000 trials in the embedded journal storage.
 
     python benchmarks/overhead.py
     python benchmarks/overhead.py --sampler thaw --trials 500
 
-Searches `gam.yaml` (a space too large to list) with an evaluator that makes up its figures at no cost, and reports the
-time per trial over the last 200 trials (ask, decide, record, tell, count), as wall time and as CPU time of the process;
-the evaluator's own time, far below one, is included. The journal is synced to disk with every write, so wall time
-depends on the disk and on the load of the machine (set TMPDIR to leave the disk out). The random sampler repeats itself
-often, and repeats are quick: the target is for the other trials. Over the 200 trials before those a profiler runs: the
-share of each part (one may contain another). Exit code 1 when the wall time misses the target.
+Searches `gam.yaml` (a space too large to enumerate) with an evaluator that returns synthetic results at no cost. Prints
+the time per trial over the last 200 trials (ask, decide, record, tell, count), as wall time and as CPU time of the
+process; the evaluator's own time, far below 1 ms, is included. The journal is synced to disk with every write, so wall
+time depends on the disk and on the load of the machine (set TMPDIR to exclude the disk). The random sampler often
+repeats itself, and repeats are fast, so the target applies to the other trials. A profiler runs over the 200 trials
+before those and gives the share of each part (one may contain another). The exit code is 1 if the wall time misses the
+target.
 """
 
 import argparse
@@ -45,24 +46,24 @@ PARTS = {
     "  best_trials": ("study.py", "best_trials"),
     "writes to the journal": ("_storage.py", "_write_log"),
     "reads of the journal": ("_storage.py", "_sync_with_backend"),
-    "known architectures (duplicate check)": ("evidence.py", "update"),
-    "reason to stop, allowance": ("search.py", "reason_to_stop"),
+    "architecture history (duplicate check)": ("history.py", "update"),
+    "reason to stop, search budget": ("loop.py", "reason_to_stop"),
     "zero-epoch screen": ("stopping.py", "screen"),
     "bound at rungs": ("stopping.py", "after_rung"),
-    "choice of thaw": ("thaw.py", "choose"),
+    "choice of freeze-thaw": ("freeze_thaw.py", "choose"),
     "answers to repeats": ("proposals.py", "enqueue_neighbour"),
 }
 
 
 class Enough(Exception):
-    """Ends the search after the wanted number of trials."""
+    """Ends the search after the requested number of trials."""
 
 
-class MadeUp:
-    """An evaluator that makes up its figures."""
+class SyntheticEvaluator:
+    """An evaluator with synthetic results."""
 
     def evaluate(self, architecture: Architecture, budget: TrialBudget, report: Report) -> Measurement:
-        """Costs add up over placements, gains too, and grow with the epochs."""
+        """Costs and gains are sums over placements; gains grow with the epochs."""
         built = self.predict_costs(architecture)
         report(0, built)
         rng = random.Random(f"{architecture.key}{budget.seed}")
@@ -76,13 +77,13 @@ class MadeUp:
         return Measurement({**built, **point}, curve)
 
     def predict_costs(self, architecture: Architecture) -> dict[str, float]:
-        """A module costs the more, the smaller its rate."""
+        """A module with a smaller rate costs more."""
         cost = sum(2.0 / float(dict(p.options)["rate"]) for p in architecture.placements)
         return {"params_m": 3.0 + cost, "gflops": 8.0 + cost, "latency_ms": 10.0 + cost}
 
 
 class Stopwatch:
-    """A progress that notes the time after every trial, has a profiler run for a while, and ends the search."""
+    """A progress observer that records the time of every trial, runs the profiler for a while, and ends the search."""
 
     def __init__(self, trials: int):
         self.trials = trials
@@ -113,7 +114,7 @@ class Stopwatch:
         return times.assign(repeat=self.repeats).iloc[1:].tail(MEASURED)
 
     def parts(self) -> dict[str, float]:
-        """Cumulative share of the profiled time by part, for those that were called."""
+        """Cumulative share of the profiled time for each part that was called."""
         stats = pstats.Stats(self.profile)
         shares = {}
         for name, (file, function) in PARTS.items():
@@ -128,13 +129,13 @@ class Stopwatch:
 
 
 def measure(sampler: str, stopping: str, trials: int, folder: Path) -> tuple[Stopwatch, str]:
-    """Search until `trials` trials have ended; the stopwatch, and how they ended."""
+    """Search until `trials` trials have ended; returns the stopwatch and the number of trials by state."""
     space = SearchSpace.load("gam", Detector.load("yolov8n"))
     study = store.create(folder, [metric_named(name) for name in space.objectives], {"settings": {}})
     plan = Plan(space, TrialBudget(EPOCHS), SearchBudget(trials), sampler, 2, stopping_named(stopping))
     stopwatch = Stopwatch(trials)
     with suppress(Enough):
-        search(study, plan, MadeUp(), stopwatch)
+        search(study, plan, SyntheticEvaluator(), stopwatch)
     states = [store.STATES[trial.state] for trial in store.trials(study)]
     return stopwatch, ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
 
@@ -170,7 +171,7 @@ def main() -> int:
 
 
 def read_options() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=2000)
     parser.add_argument("--sampler", default="random")

@@ -1,12 +1,12 @@
-"""A data set with a planted effect, made offline: the colour of a distant marker decides the class of grey digits.
+"""A synthetic data set with a known effect: the colour of a distant marker determines the class of grey digits.
 
-Every picture shows one to three handwritten digits of one size on plain ground, and which digit one shows means
-nothing: the class is a size and a colour. In some pictures the digits have their colour themselves; in most they are
-grey and a square marker elsewhere has it. A detector whose receptive field ends before the marker can only guess there.
-Each of the three sizes has a level of the head (P2, P3, P4): it does not fit the boxes of the level before, and few
-anchors of the next level lie inside it. So attention before a level solves the digits of its size and hardly any
-others, and how much that is worth depends on the number of their classes: the effects are graded and add up. The digits
-are those of `gamsearch.runs.digits`.
+Every image shows one to three handwritten digits of one size on a plain background. Which digit it is does not matter:
+the class is a size and a colour. In some images the digits themselves have the colour; in most they are grey and a
+square marker elsewhere has it. There, a detector whose receptive field does not reach the marker can only guess. Each
+of the three sizes belongs to one level of the head (P2, P3, P4): it does not fit the boxes of the previous level, and
+few anchors of the next level lie inside it. Attention before a level therefore solves the digits of its size and hardly
+any others, and its gain depends on the number of their classes, so the effects are graded and additive. The digits are
+those of `gamsearch.runs.digits`.
 """
 
 from dataclasses import dataclass
@@ -25,14 +25,20 @@ COLOURS = {
     "yellow": (0.9, 0.85, 0.1),
     "magenta": (0.9, 0.1, 0.85),
 }
-"""The colours (red, green, blue in 0..1)."""
+"""Red, green and blue, in 0..1."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Digits of one size: how many of the colours there are, how many objects a picture holds, how often it is drawn.
+    """Digits of one size.
 
-    `height` is the range of their height and `distance` that from their centre to the marker's, in px.
+    Attributes:
+        name: Name of the size.
+        colours: Number of colours, and so of classes.
+        objects: Largest number of digits in an image.
+        share: Probability of an image.
+        height: Range of the height of a digit, px.
+        distance: Range of the distance from the centre of a digit to that of the marker, px.
     """
 
     name: str
@@ -49,12 +55,12 @@ GROUPS = (
     Group("large", colours=2, objects=1, share=0.28, height=(34, 40), distance=(58, 74)),
 )
 CLASSES = tuple((group, colour) for group in GROUPS for colour in list(COLOURS)[: group.colours])
-"""The classes in their order."""
+"""The classes by number."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many pictures of which side (px) are drawn."""
+    """Number of training and validation images, and their side in px."""
 
     train: int = 900
     val: int = 300
@@ -63,19 +69,19 @@ class Size:
 
 SIZE = Size()
 AUGMENTATION: dict[str, float] = {
-    "cls": 2.0,  # the class is what is hard
+    "cls": 2.0,  # the class is the difficult part
     "hsv_h": 0.0,  # the hue is the class
     "hsv_s": 0.2,
     "hsv_v": 0.2,
-    "translate": 0.0,  # it could push the marker out of the picture
+    "translate": 0.0,  # it could push the marker out of the image
     "scale": 0.0,
     "flipud": 0.5,
 }
-"""Ultralytics training arguments that leave sizes, distances and colours as they are."""
+"""Ultralytics training arguments that preserve sizes, distances and colours."""
 
 FORM = 3
 COLOURED = 0.15
-"""The share of pictures whose digits have their colour themselves."""
+"""Share of images whose digits have the colour themselves."""
 MARKER = 20
 GREY = (0.3, 0.7)
 GRAIN = 0.02
@@ -83,17 +89,18 @@ DISTANCES, ANGLES = 20, 24
 
 
 def make_planted(folder: Path, size: Size = SIZE, seed: int = 0) -> Path:
-    """Return the data YAML of the planted data set in `folder`; see `drawn.make`."""
+    """Generate the data set in `folder` unless it is there, and return its data YAML; see `digits.make`."""
     parameters = {"planted": FORM, "train": size.train, "val": size.val, "imgsz": size.imgsz, "seed": seed}
     return digits.make(folder, parameters, [f"{group.name} {colour}" for group, colour in CLASSES], _picture)
 
 
 def _picture(side: int, scans: digits.Scans, rng: np.random.Generator) -> tuple[Floats, list[tuple[int, Box]]]:
+    """One image with values in 0..1, `side x side x 3`, and its boxes with their classes."""
     group = GROUPS[int(rng.choice(len(GROUPS), p=[group.share for group in GROUPS]))]
     colour = list(COLOURS)[int(rng.integers(group.colours))]
     coloured = rng.random() < COLOURED
     canvas, boxes = _ground(side, rng), list[Box]()
-    while not boxes:  # a large digit does not find its distance from every marker
+    while not boxes:  # a large digit does not fit at its distance from every marker
         canvas = _ground(side, rng)
         x, y = (int(corner) for corner in rng.integers(0, side - MARKER + 1, 2))
         marker = (x, y, x + MARKER, y + MARKER)
@@ -111,7 +118,7 @@ def _picture(side: int, scans: digits.Scans, rng: np.random.Generator) -> tuple[
 def _draw(
     canvas: Floats, box: Box, mask: Floats, colour: tuple[float, float, float] | None, rng: np.random.Generator
 ) -> None:
-    """Draw a digit in its colour, or in a grey that says nothing."""
+    """Draw a digit in its colour, or in a random grey."""
     x0, y0, x1, y1 = box
     under = canvas[y0:y1, x0:x1]
     inked = digits.inked(under, mask, rng) if colour is None else under + mask[:, :, None] * (np.array(colour) - under)
@@ -119,12 +126,13 @@ def _draw(
 
 
 def _ground(side: int, rng: np.random.Generator) -> Floats:
+    """A plain grey background with grain."""
     grain = rng.normal(0, GRAIN, (side, side, 1))
     return np.broadcast_to(rng.uniform(*GREY) + grain, (side, side, 3)).copy()
 
 
 def _resized(scan: Floats, heights: tuple[int, int], rng: np.random.Generator) -> Floats:
-    """Return the scan as ink in 0..1 at a drawn height (px), cut tightly to the pixels that show."""
+    """The scan as ink in 0..1 at a random height (px), cropped to its visible pixels."""
     height = int(rng.integers(heights[0], heights[1] + 1))
     picture = Image.fromarray((scan * 255).astype(np.uint8)).resize((height, height), Image.Resampling.BICUBIC)
     return digits.tight(np.clip(np.asarray(picture, dtype=np.float64) / 255 * 1.3, 0, 1))
@@ -138,9 +146,9 @@ def _place_at_distance(
     taken: list[Box],
     rng: np.random.Generator,
 ) -> Box | None:
-    """Return a free place for `shape` at a distance drawn evenly from `between`, or None if 20 distances find none.
+    """A free box for `shape` at a distance sampled uniformly from `between`; None if no distance has one.
 
-    A distance is given up when 24 directions lead out of the picture or onto a box in `taken`.
+    A distance is rejected if all sampled directions lead out of the image or onto a box in `taken`.
     """
     h, w = shape
     centre_x, centre_y = (marker[0] + marker[2]) / 2, (marker[1] + marker[3]) / 2

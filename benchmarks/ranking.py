@@ -1,23 +1,23 @@
-"""Does the short training rank as the long one does? Kendall's tau-b per epoch count, on recorded replay tables.
+"""Agreement of short and long trainings in ranking: Kendall's tau-b by epoch count, on recorded replay tables.
 
     python benchmarks/ranking.py results/tables/bccd.json results/tables/planted.json
     python benchmarks/ranking.py fork-5.json fork-10.json --long results/tables/bccd.json
 
-brief      the paired difference to the baseline in map50_95 after k epochs, at one seed: what a search decides on;
-           with `--pooled` the mean over all brief seeds, which costs as many trainings
-long       the same after the last epoch, in three versions
-             other seeds   mean over the seeds that the brief training did not have: no noise is shared
-             same seed     of the brief training's own seed: contains it, and is 1 at the last epoch by construction
-             all seeds     mean over all: nearest to the truth, but it shares the brief training's noise
+short      the paired difference to the baseline in map50_95 after k epochs at one seed, on which a search decides;
+           with `--pooled` the mean over all short seeds, which costs as many trainings
+long       the same difference after the last epoch, in three versions
+             other seeds   mean over the seeds other than that of the short training: no shared noise
+             same seed     at the seed of the short training: includes it, so tau is 1 at the last epoch by construction
+             all seeds     mean over all seeds: closest to the truth, but shares the noise of the short training
 
-Each figure is the mean over the brief trainings' seeds, with a 95 % percentile bootstrap interval over architectures.
-The test-retest line is tau between the long rankings of two seeds: no brief training can be expected to do better
-against other seeds. With `--long` the long rankings come from other tables, for tables that hold only a few epochs
-(other fork points), and architectures that are in both are compared; several long tables count as one of all their
-seeds, and so do the brief ones with `--join`. With `--last 5` the long gain is the mean over the last five epochs:
-where single epochs are noisy, the test-retest line says how much that helps. With `--additive` the brief gains
-are read through a sum of one effect per placement (ridge regression, its strength by leave-one-out), as the surrogate
-of the search reads them: what architectures share is averaged. Nothing is trained.
+Each value is the mean over the seeds of the short trainings, with a 95 % percentile bootstrap interval over
+architectures. The test-retest value is tau between the long rankings of two seeds, the best that a short training can
+be expected to achieve against other seeds. With `--long` the long rankings come from other tables, for tables with few
+epochs (e.g. other fork points), and the architectures in both are compared. Several long tables are joined over their
+seeds, as are the short ones with `--join`. With `--last 5` the long gain is the mean over the last five epochs; the
+test-retest value shows how much this reduces the noise. With `--additive` the short gains are fitted by one effect per
+placement (ridge regression, regularised by leave-one-out), as in the surrogate of the search, which averages over
+architectures that share placements. Nothing is trained.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from gamsearch.errors import GamsearchError, OptionError, RunError
 from gamsearch.training.replay import ReplayTable
 
 RESAMPLES = 1000
-LEAST = 3
+MIN_ARCHITECTURES = 3
 VERSIONS = ("other seeds", "same seed", "all seeds")
 
 Matrix = NDArray[np.float64]
@@ -56,7 +56,7 @@ class Gains:
 
     @classmethod
     def of(cls, table: ReplayTable) -> "Gains":
-        """All architectures of a table but the baseline."""
+        """The gains of all architectures of a table but the baseline."""
         baseline = baseline_row(table)
         rows = {key: row for key, row in sorted(table.rows.items()) if row is not baseline}
 
@@ -68,23 +68,23 @@ class Gains:
 
     @classmethod
     def joined(cls, parts: Sequence["Gains"]) -> "Gains":
-        """The architectures that all parts hold, at the seeds of all; `RunError` where seeds or epochs do not fit."""
+        """The architectures that are in all parts, at all seeds; `RunError` if seeds or epochs do not fit."""
         seeds = tuple(seed for part in parts for seed in part.seeds)
         epochs = {part.values.shape[2] for part in parts}
         if len(epochs) > 1 or len(set(seeds)) < len(seeds):
             lengths = " and ".join(map(str, sorted(epochs)))
             raise RunError(
-                f"tables of {lengths} epochs at seeds {list(seeds)} are no single table; "
-                "join tables of equally many epochs and of different seeds"
+                f"tables of {lengths} epochs at seeds {list(seeds)} cannot be joined; "
+                "join tables with the same number of epochs and different seeds"
             )
         keys = [key for key in parts[0].keys if all(key in part.keys for part in parts)]
         return cls(tuple(keys), seeds, np.concatenate([part.only(keys).values for part in parts], axis=1))
 
     def additive(self, placed: Mapping[str, Sequence[str]]) -> "Gains":
-        """The same through a sum of effects; `placed` names the placements of each architecture."""
+        """The gains fitted by a sum of effects; `placed` has the labels of the placements by architecture."""
         names = sorted({name for key in self.keys for name in placed[key]})
         design = np.array([[name in placed[key] for name in names] for key in self.keys], dtype=float)
-        design = np.vstack([design, np.zeros(len(names))])  # the baseline, whose gain is known to be 0
+        design = np.vstack([design, np.zeros(len(names))])  # the baseline, with gain 0
         values = np.empty_like(self.values)
         for seed, epoch in np.ndindex(self.values.shape[1:]):
             gains = np.append(self.values[:, seed, epoch], 0.0)
@@ -92,17 +92,17 @@ class Gains:
         return Gains(self.keys, self.seeds, values)
 
     def only(self, keys: list[str]) -> "Gains":
-        """The same for some of the architectures."""
+        """The gains of some of the architectures."""
         index = [self.keys.index(key) for key in keys]
         return Gains(tuple(keys), self.seeds, self.values[index])
 
     def settled(self, last: int) -> Matrix:
-        """The mean gain over the `last` epochs: `architectures x seeds`."""
+        """Mean gain over the `last` epochs, `architectures x seeds`."""
         return np.asarray(self.values[:, :, -last:].mean(axis=2))
 
 
 def long_ranking(long: Gains, seeds: Sequence[int], version: str, last: int) -> Matrix | None:
-    """The long gains that brief trainings at `seeds` are compared with; None if no seed is left for the version."""
+    """The long gains to compare with short trainings at `seeds`; None if no seed remains for the version."""
     chosen = {
         "other seeds": [i for i, other in enumerate(long.seeds) if other not in seeds],
         "same seed": [i for i, other in enumerate(long.seeds) if other in seeds],
@@ -112,43 +112,45 @@ def long_ranking(long: Gains, seeds: Sequence[int], version: str, last: int) -> 
 
 
 def tau(pairs: list[tuple[Matrix, Matrix]], rng: np.random.Generator) -> dict[str, Any]:
-    """Mean tau-b of rankings of the same architectures, with its bootstrap interval over them."""
+    """Mean tau-b over pairs of rankings of the same architectures, with a bootstrap interval over architectures."""
     count = len(pairs[0][0])
     weights = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-    drawn = np.mean([weighted_tau(x, y, weights) for x, y in pairs], axis=0)
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    samples = np.mean([weighted_tau(x, y, weights) for x, y in pairs], axis=0)
+    low, high = np.nanquantile(samples, [0.025, 0.975])
     value = float(np.mean([stats.kendalltau(x, y).statistic for x, y in pairs]))
     return {"tau": value, "low": float(low), "high": float(high)}
 
 
 def weighted_tau(x: Matrix, y: Matrix, weights: NDArray[np.int64]) -> Matrix:
-    """Tau-b of samples in which each architecture occurs as often as a row of `weights` (`samples x n`) says."""
+    """Tau-b of bootstrap samples; `weights` (`samples x n`) is the number of times each architecture occurs."""
     above_x, above_y = (np.sign(v[:, None] - v[None, :]) for v in (x, y))
 
     def total(signs: Matrix) -> Matrix:
         return np.einsum("bi,ij,bj->b", weights, signs, weights, optimize=True)
 
-    with np.errstate(invalid="ignore"):  # a sample may hold one architecture only
+    with np.errstate(invalid="ignore"):  # a sample may contain a single architecture
         found: Matrix = total(above_x * above_y) / np.sqrt(total(above_x**2) * total(above_y**2))
     return found
 
 
-def compare(brief: Gains, long: Gains, last: int = 1, pooled: bool = False) -> list[dict[str, Any]]:
-    """One row per version and epoch count, of the brief gains or, `pooled`, of their mean over seeds.
+def compare(short: Gains, long: Gains, last: int = 1, pooled: bool = False) -> list[dict[str, Any]]:
+    """One row per version and epoch count, for the short gains or, if `pooled`, their mean over seeds.
 
     Raises `RunError` if too few architectures are in both.
     """
-    common = [key for key in brief.keys if key in long.keys]
-    if len(common) < LEAST:
-        raise RunError(f"{len(common)} architectures are in both tables, at least {LEAST} are needed; record more")
-    brief, long = brief.only(common), long.only(common)
-    each = [((seed,), brief.values[:, i]) for i, seed in enumerate(brief.seeds)]
-    trained = [(brief.seeds, brief.values.mean(axis=1))] if pooled else each
+    common = [key for key in short.keys if key in long.keys]
+    if len(common) < MIN_ARCHITECTURES:
+        raise RunError(
+            f"{len(common)} architectures are in both tables, at least {MIN_ARCHITECTURES} are needed; record more"
+        )
+    short, long = short.only(common), long.only(common)
+    each = [((seed,), short.values[:, i]) for i, seed in enumerate(short.seeds)]
+    trained = [(short.seeds, short.values.mean(axis=1))] if pooled else each
     rows = []
     for version in VERSIONS:
         rankings = [(gains, long_ranking(long, seeds, version, last)) for seeds, gains in trained]
         usable = [(gains, ranking) for gains, ranking in rankings if ranking is not None]
-        for epoch in range(1, brief.values.shape[2] + 1) if usable else ():
+        for epoch in range(1, short.values.shape[2] + 1) if usable else ():
             pairs = [(gains[:, epoch - 1], ranking) for gains, ranking in usable]
             figures = tau(pairs, np.random.default_rng(epoch))
             rows.append({"version": version, "epochs": epoch, "architectures": len(common), **figures})
@@ -156,30 +158,32 @@ def compare(brief: Gains, long: Gains, last: int = 1, pooled: bool = False) -> l
 
 
 def retest(long: Gains, last: int = 1) -> dict[str, Any] | None:
-    """Tau between the long rankings of two seeds, the mean over all pairs of seeds; None for a single seed."""
+    """Mean tau between the long rankings of two seeds, over all pairs of seeds; None for a single seed."""
     gains = long.settled(last)
     pairs = [(gains[:, a], gains[:, b]) for a, b in combinations(range(len(long.seeds)), 2)]
     return tau(pairs, np.random.default_rng(0)) if pairs else None
 
 
-def difference(brief: Gains, other: Gains, long: Gains, last: int = 1) -> dict[str, float]:
-    """How much better `brief` ranks than `other` after their last epochs: tau against the mean of all long seeds.
+def difference(short: Gains, other: Gains, long: Gains, last: int = 1) -> dict[str, float]:
+    """Tau of `short` minus tau of `other`, after their last epochs, against the mean over all long seeds.
 
-    The mean over each one's seeds; both are resampled together, over the architectures that all three hold.
+    Each tau is the mean over its seeds; both are resampled jointly over the architectures that are in all three.
     """
-    common = [key for key in brief.keys if key in other.keys and key in long.keys]
-    if len(common) < LEAST:
-        raise RunError(f"{len(common)} architectures are in all tables, at least {LEAST} are needed; record more")
+    common = [key for key in short.keys if key in other.keys and key in long.keys]
+    if len(common) < MIN_ARCHITECTURES:
+        raise RunError(
+            f"{len(common)} architectures are in all tables, at least {MIN_ARCHITECTURES} are needed; record more"
+        )
     ranking = long.only(common).settled(last).mean(axis=1)
     ones = np.ones((1, len(common)), dtype=np.int64)
-    drawn = np.random.default_rng(0).multinomial(len(common), ones[0] / len(common), size=RESAMPLES)
+    resampled = np.random.default_rng(0).multinomial(len(common), ones[0] / len(common), size=RESAMPLES)
 
     def taus(gains: Gains, weights: NDArray[np.int64]) -> Matrix:
         final = gains.only(common).values[:, :, -1].T
         return np.asarray(np.mean([weighted_tau(each, ranking, weights) for each in final], axis=0))
 
-    low, high = np.nanquantile(taus(brief, drawn) - taus(other, drawn), [0.025, 0.975])
-    return {"tau": float((taus(brief, ones) - taus(other, ones))[0]), "low": float(low), "high": float(high)}
+    low, high = np.nanquantile(taus(short, resampled) - taus(other, resampled), [0.025, 0.975])
+    return {"tau": float((taus(short, ones) - taus(other, ones))[0]), "low": float(low), "high": float(high)}
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
@@ -200,25 +204,25 @@ def _cell(figures: dict[str, Any]) -> str:
 def report(
     paths: Sequence[Path], long_paths: Sequence[Path], last: int, additive: bool = False, pooled: bool = False
 ) -> dict[str, Any]:
-    """Compare one table, or several as one, with its last epoch or with other tables', print the outcome, return it."""
+    """Compare one table, or several joined, with its own or another long ranking; print and return the result."""
     tables = [ReplayTable.read(path) for path in paths]
-    brief = Gains.joined([Gains.of(table) for table in tables])
-    long = Gains.joined([Gains.of(ReplayTable.read(path)) for path in long_paths]) if long_paths else brief
+    short = Gains.joined([Gains.of(table) for table in tables])
+    long = Gains.joined([Gains.of(ReplayTable.read(path)) for path in long_paths]) if long_paths else short
     if additive:
         rows_of = {key: row for table in tables for key, row in table.rows.items()}
         forms = {key: Architecture.from_dict(row["architecture"]) for key, row in rows_of.items()}
-        brief = brief.additive({key: [p.label for p in form.placements] for key, form in forms.items()})
-    rows, again = compare(brief, long, last, pooled), retest(long, last)
+        short = short.additive({key: [p.label for p in form.placements] for key, form in forms.items()})
+    rows, repeated = compare(short, long, last, pooled), retest(long, last)
     name, source = _stems(paths), _stems(long_paths or paths)
-    how = (", additive" if additive else "") + (", mean of the brief seeds" if pooled else "")
-    print(f"\n{name}{how}: {rows[0]['architectures']} architectures, brief seeds {list(brief.seeds)};", end=" ")
+    how = (", additive" if additive else "") + (", mean of the short seeds" if pooled else "")
+    print(f"\n{name}{how}: {rows[0]['architectures']} architectures, short seeds {list(short.seeds)};", end=" ")
     print(f"long: {source}, {long.values.shape[2]} epochs, seeds {list(long.seeds)}\n")
     print(markdown(rows))
-    if again is not None:
-        print(f"\ntest-retest, long against long of another seed: {_cell(again)}")
-    epochs = {"epochs": brief.values.shape[2], "long_epochs": long.values.shape[2], "last": last}
-    read = {"additive": additive, "pooled": pooled}
-    return {"table": name, "long": source, **read, **epochs, "rows": rows, "test_retest": again}
+    if repeated is not None:
+        print(f"\ntest-retest, long against long at another seed: {_cell(repeated)}")
+    epochs = {"epochs": short.values.shape[2], "long_epochs": long.values.shape[2], "last": last}
+    options = {"additive": additive, "pooled": pooled}
+    return {"table": name, "long": source, **options, **epochs, "rows": rows, "test_retest": repeated}
 
 
 def _stems(paths: Sequence[Path]) -> str:
@@ -235,7 +239,7 @@ def main() -> int:
         for one, path in ((a, b) for a in options.tables for b in options.versus):
             first, second = (Gains.of(ReplayTable.read(each)) for each in (one, path))
             long = Gains.joined([Gains.of(ReplayTable.read(each)) for each in options.long or [path]])
-            print(f"\n{one.stem} less {path.stem}: {_cell(difference(first, second, long, options.last))}")
+            print(f"\n{one.stem} minus {path.stem}: {_cell(difference(first, second, long, options.last))}")
     except GamsearchError as error:
         print(error, file=sys.stderr)
         return 2
@@ -246,7 +250,7 @@ def main() -> int:
 
 
 def read_options() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", type=Path, nargs="+", metavar="TABLE")
     parser.add_argument(
@@ -255,7 +259,7 @@ def read_options() -> argparse.Namespace:
         nargs="+",
         default=[],
         metavar="TABLE",
-        help="tables of the long rankings; without them each table's own",
+        help="tables of the long rankings (default: each table's own)",
     )
     parser.add_argument(
         "--versus",
@@ -263,13 +267,15 @@ def read_options() -> argparse.Namespace:
         nargs="+",
         default=[],
         metavar="TABLE",
-        help="how much better each table ranks after its last epoch than these, paired (never through effects)",
+        help="also print the paired difference in tau of each table to these, after the last epoch (never --additive)",
     )
-    parser.add_argument("--join", action="store_true", help="all tables as one, of all their seeds")
-    parser.add_argument("--last", type=int, default=1, help="epochs over which the long gain is averaged")
-    parser.add_argument("--additive", action="store_true", help="brief gains through a sum of effects")
-    parser.add_argument("--pooled", action="store_true", help="brief gains as their mean over the brief seeds")
-    parser.add_argument("--out", type=Path, help="a folder that receives the figures as ranking.json")
+    parser.add_argument("--join", action="store_true", help="join all tables over their seeds")
+    parser.add_argument(
+        "--last", type=int, default=1, help="number of last epochs over which the long gain is averaged"
+    )
+    parser.add_argument("--additive", action="store_true", help="fit the short gains by a sum of effects")
+    parser.add_argument("--pooled", action="store_true", help="average the short gains over the short seeds")
+    parser.add_argument("--out", type=Path, help="folder for ranking.json")
     return parser.parse_args()
 
 

@@ -1,9 +1,9 @@
-"""Brief trainings after a fork, by learning rate: what the baseline and a few placements reach.
+"""Short trainings from a fork at several learning rates, for the baseline and a few placements.
 
     python benchmarks/recipe.py --data bccd/bccd.yaml --lr0 0.0003 0.001 0.002 0.003 --seeds 0 1
 
-One line per training, as it ends: fork, learning rate, seed, architecture, map50_95 of every epoch. The fork is a
-baseline that this script trains first (`--fork-epochs`, `--fork-lrf 1` leaves its learning rate constant).
+Prints one line per training: fork, learning rate, seed, architecture, map50_95 of every epoch. The fork is a baseline
+that this script trains first (`--fork-epochs`; with `--fork-lrf 1` its learning rate is constant).
 """
 
 import argparse
@@ -58,14 +58,16 @@ def main() -> None:
 
 
 def read_options() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True)
     parser.add_argument("--lr0", type=float, nargs="+", default=[0.001])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--fork-epochs", type=int, default=25)
-    parser.add_argument("--lrf", type=float, default=1.0, help="last rate after the fork, relative to the first")
+    parser.add_argument(
+        "--lrf", type=float, default=1.0, help="final learning rate after the fork, relative to the first"
+    )
     parser.add_argument("--fork-lrf", type=float, default=0.01)
     parser.add_argument("--imgsz", type=int, default=160)
     parser.add_argument("--batch", type=int, default=8)

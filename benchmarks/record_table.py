@@ -1,12 +1,13 @@
-"""Record a placement table: long trainings of every architecture of a small space, paired by seed, epoch by epoch.
+"""Record a replay table: long trainings of every architecture of a small space, paired by seed, epoch by epoch.
 
     python benchmarks/record_table.py record --data bccd/bccd.yaml --space gam-small --epochs 20 --seeds 0 1 --out table
     python benchmarks/record_table.py assemble --out table --to results/tables/bccd.json
 
 `record` trains a baseline for `--fork-epochs`, forks every architecture from it and trains each at every seed with a
-constant learning rate, so that the first epochs of a long training are a brief training. One file per training: it
-goes on where it was stopped, and two processes with different `--seeds` share a folder. `assemble` joins what is there
-into the JSON that `run --evaluator replay --table` searches; architectures that lack a seed are left out.
+constant learning rate, so that the first epochs of a long training are a short training. It writes one file per
+training, so it can be interrupted and resumed, and processes with different `--seeds` can share a folder. `assemble`
+joins the finished trainings into the JSON that `run --evaluator replay --table` searches; architectures that lack a
+seed are left out.
 """
 
 import argparse
@@ -25,7 +26,7 @@ CONSTANT = {"lrf": 1.0}
 
 
 def record(options: argparse.Namespace) -> None:
-    """Train whatever has no file yet: the baseline first, then the architectures in an order drawn once."""
+    """Train all architectures that have no file yet: the baseline first, then the others in a fixed random order."""
     import planted
     import torch
 
@@ -91,24 +92,25 @@ def record(options: argparse.Namespace) -> None:
 
 
 def _in_order(space: SearchSpace) -> list[Architecture]:
-    """The baseline, then everything else in an order that is the same at every start."""
+    """The baseline, then all others in a random order that is the same at every start."""
     rest = [a for a in space.enumerate() if not a.is_baseline]
     random.Random(0).shuffle(rest)
     return [space.baseline, *rest]
 
 
 def _trained(results: dict[str, float]) -> dict[str, float]:
-    known = "metrics/mAP50-95(B)" in results
-    return {m.name: round(m.compute(results), 4) for m in METRICS.values() if m.stage == "trained" and known}
+    """The metrics of an epoch; empty if it was not validated."""
+    validated = "metrics/mAP50-95(B)" in results
+    return {m.name: round(m.compute(results), 4) for m in METRICS.values() if m.stage == "trained" and validated}
 
 
 def _keep(file: Path, content: dict[str, Any]) -> None:
-    """Write a file in one step; one that is there must say the same."""
+    """Write a file atomically; an existing one must have the same content."""
     file.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(content)
     if file.exists():
         if json.loads(file.read_text()) != json.loads(text):
-            raise SystemExit(f"{file} was made with other settings; give another --out")
+            raise SystemExit(f"{file} was recorded with other settings; choose another --out")
         return
     partial = file.with_suffix(f".partial{random.getrandbits(32)}")
     partial.write_text(text)
@@ -116,7 +118,7 @@ def _keep(file: Path, content: dict[str, Any]) -> None:
 
 
 def assemble(options: argparse.Namespace) -> None:
-    """Join the trainings in `--out` into one table and say what it holds."""
+    """Join the trainings in `--out` into one table and print its size."""
     trainings = [json.loads(file.read_text()) for file in sorted((options.out / "trainings").glob("*.json"))]
     seeds = sorted({training["seed"] for training in trainings})
     rows: dict[str, dict[str, Any]] = {}
@@ -141,7 +143,7 @@ def assemble(options: argparse.Namespace) -> None:
 
 
 def _at_one_reference(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Latencies as the ratio times the baseline's milliseconds: each process that recorded had its own reference."""
+    """Latencies as ratio times the baseline's milliseconds, since each recording process had its own reference."""
     reference = next(r["metrics"] for r in rows if not r["architecture"]["placements"])["latency_ms"]
     for row in rows:
         ratio = row["metrics"]["latency_ratio"] if row["architecture"]["placements"] else 1.0
@@ -150,7 +152,7 @@ def _at_one_reference(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _row(row: dict[str, Any], epochs: int) -> dict[str, Any]:
-    """Built metrics are the median of their measurements, seconds those of one epoch of training."""
+    """One row of the table: medians of the built metrics, mean seconds per epoch, and the curves."""
     names = row["built"][0]
     middle = {name: sorted(built[name] for built in row["built"])[len(row["built"]) // 2] for name in names}
     metrics = {name: float(f"{value:.6g}") for name, value in middle.items()}
@@ -169,11 +171,11 @@ def main() -> None:
 
 
 def read_options() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     actions = parser.add_subparsers(required=True)
     recording = actions.add_parser("record")
-    recording.add_argument("--data", required=True, help="a data YAML, or planted for the set of gamsearch.planted")
+    recording.add_argument("--data", required=True, help="a data YAML, or planted for the data set of planted.py")
     recording.add_argument("--model", help="default: the space's")
     recording.add_argument("--space", default="gam-small")
     recording.add_argument("--fork-epochs", type=int, default=10)
@@ -184,8 +186,12 @@ def read_options() -> argparse.Namespace:
     recording.add_argument("--batch", type=int, default=16)
     recording.add_argument("--device", default="cpu")
     recording.add_argument("--train", nargs="*", default=[], metavar="KEY=VALUE")
-    recording.add_argument("--fresh-lr-factor", type=float, default=3.0, help="learning rate of attention, relative")
-    recording.add_argument("--fork-train", nargs="*", default=[], metavar="KEY=VALUE", help="of the baseline alone")
+    recording.add_argument(
+        "--fresh-lr-factor", type=float, default=3.0, help="learning rate of attention relative to the others"
+    )
+    recording.add_argument(
+        "--fork-train", nargs="*", default=[], metavar="KEY=VALUE", help="arguments of the baseline only"
+    )
     recording.add_argument("--out", type=Path, required=True)
     recording.set_defaults(action=record)
     assembling = actions.add_parser("assemble")

@@ -1,24 +1,24 @@
-"""Hypervolume against epochs spent, on replay tables: gamsearch's searches, Optuna's samplers and Syne Tune's MOASHA.
+"""Hypervolume over epochs spent, on replay tables: gamsearch's searches, Optuna's samplers and Syne Tune's MOASHA.
 
     python benchmarks/search.py results/tables/bccd.json results/tables/planted.json --seeds 20 --out results/benchmark
     python benchmarks/search.py results/tables/bccd.json --arms random thaw --seeds 4 --out benchmark
 
-random, nsga2, tpe, gp        Optuna's samplers, every candidate trained to the end, through `gamsearch.strategy.loop`:
-                              with our encoding, hand placements and answers to repeats
+random, nsga2, tpe, gp        Optuna's samplers, every candidate fully trained, through `gamsearch.strategy.loop`: with
+                              the same encoding, hand-designed architectures and handling of repeats
 moasha                        Syne Tune's scheduler (`pip install gamsearch[bench]`), see moasha.py
-thaw, thaw-off                our sampler with stopping `default` and `off`
-tpe-default, tpe-aggressive   Optuna's TPE with our stopping
+thaw, thaw-off                the freeze-thaw sampler with stopping `default` and `off`
+tpe-default, tpe-aggressive   Optuna's TPE with the stopping of gamsearch
 
-Epochs are those that candidates are trained for, a resumed training's only once; the baseline and the confirmation of
-the winner are the same for every arm and left out. What counts at any moment is the hypervolume of the candidates
-trained to the end at their *true* values (mean gain over the table's seeds, latency over the baseline's), as a
-fraction of the whole table's: 0 is the baseline alone, 1 the whole front (see truth.py for the reference point). Run i
-has sampler seed i, and every architecture shows it the gains of one recorded training, drawn by i and alike in all
-arms: a search whose sampler hardly draws still sees other noise at every seed. A run ends when the front is found or
-the space is known.
+Epochs are those of the candidates, counted once if a training is resumed; the baseline and the confirmation of the
+winner are the same for every arm and excluded. The score at any moment is the hypervolume of the fully trained
+candidates at their *true* values (mean gain over the table's seeds, latency relative to the baseline), as a fraction of
+that of the whole table: 0 is the baseline alone, 1 the whole front (see truth.py for the reference point). Run i has
+sampler seed i, and sees each architecture with the gains of one recorded training, chosen by i and equal in all arms,
+so that even a nearly deterministic sampler sees different noise at every seed. A run ends when the front is found or
+the space is exhausted.
 
-`--out` receives one JSON per table with every run, and a picture as PNG and HTML. The printed table shows medians over
-seeds with 95 % bootstrap intervals; a run that never gets there counts as infinite. The ratio is to the alternative
+`--out` receives one JSON per table with every run, and a plot as PNG and HTML. The printed table has medians over seeds
+with 95 % bootstrap intervals; a run that never reaches a level counts as infinite. The ratio is to the alternative
 (first two lines above) with the smallest median, over the same seeds.
 """
 
@@ -57,11 +57,11 @@ Arm = Callable[[ReplayTable, SearchSpace, Truth, int], Trace]
 
 
 class FrontFound(Exception):
-    """Ends a search in which nothing is left to gain."""
+    """Ends a search that has found the whole front."""
 
 
 class Watch:
-    """A progress that ends the search once everything is found; `trace` is read from the study's record."""
+    """A progress observer that ends the search once the front is found; `trace` is read from the study."""
 
     def __init__(self, study: optuna.Study, truth: Truth):
         self.study, self.truth = study, truth
@@ -76,12 +76,12 @@ class Watch:
 
     @property
     def trace(self) -> Trace:
-        """After every trial that trained: the epochs spent so far, and the share of the hypervolume found."""
+        """Epochs spent and share of the hypervolume found after every trial that trained."""
         return trace_of(self.study, self.truth)
 
 
 def trace_of(study: optuna.Study, truth: Truth) -> Trace:
-    """Epochs and share after every trial of a candidate that trained; recalled trials cost and add nothing."""
+    """Epochs and share after every candidate that trained; recalled trials neither cost nor add anything."""
     spent, whole, trace = 0, [], []
     for trial in study.get_trials(deepcopy=False):
         key, epochs = trial.user_attrs.get("key"), int(trial.user_attrs.get("epochs_trained", 0))
@@ -125,7 +125,7 @@ ARMS: dict[str, Arm] = {
 
 @dataclass(frozen=True)
 class Case:
-    """A table with its space and its truth."""
+    """A table with its space and its true values."""
 
     name: str
     table: ReplayTable
@@ -134,10 +134,10 @@ class Case:
 
     @classmethod
     def read(cls, path: Path, space: str = "") -> "Case":
-        """Read a table; its space is the one it names, or `space`."""
+        """Read a table and its space, which is `space` or the one that the table names."""
         table = ReplayTable.read(path)
         if not (space or table.space):
-            raise OptionError(f"{path} does not name its space; give --space")
+            raise OptionError(f"{path} does not name its space; add --space")
         searched = SearchSpace.load(space or table.space)
         if searched.detector.name != table.detector:
             searched = SearchSpace.load(space or table.space, Detector.load(table.detector))
@@ -145,21 +145,21 @@ class Case:
 
 
 def resampled(table: ReplayTable, seed: int) -> ReplayTable:
-    """The table with a drawn curve per architecture at seed 0: a drawn recorded baseline plus a drawn recorded gain.
+    """The table with a resampled curve per architecture at seed 0: a recorded baseline plus a recorded gain.
 
-    The other seeds follow in their order, as they were recorded: the baseline's are what the seed noise is measured on.
+    The other seeds follow in order, as recorded; those of the baseline provide the noise over seeds.
     """
     rng, baseline = random.Random(seed), baseline_row(table)
     first = rng.choice(table.seeds)
-    shown = baseline["curves"][str(first)]
+    reference = baseline["curves"][str(first)]
     others = [other for other in table.seeds if other != first]
     rows = {}
     for key, row in table.rows.items():
-        drawn = str(rng.choice(table.seeds))
-        pairs = zip(shown, row["curves"][drawn], baseline["curves"][drawn], strict=True)
+        chosen = str(rng.choice(table.seeds))
+        pairs = zip(reference, row["curves"][chosen], baseline["curves"][chosen], strict=True)
         curve = [
-            {"epoch": base["epoch"], **{m: base[m] + ours[m] - theirs[m] for m in ("map50_95", "map50")}}
-            for base, ours, theirs in pairs
+            {"epoch": base["epoch"], **{m: base[m] + own[m] - paired[m] for m in ("map50_95", "map50")}}
+            for base, own, paired in pairs
         ]
         recorded = {str(number): row["curves"][str(other)] for number, other in enumerate(others, 1)}
         rows[key] = {**row, "curves": {"0": curve, **recorded}}
@@ -167,20 +167,20 @@ def resampled(table: ReplayTable, seed: int) -> ReplayTable:
 
 
 def runs_of(case: Case, arms: list[str], seeds: int, show: Callable[[str], None] = print) -> list[Run]:
-    """Every arm at every seed, seed by seed, so that what is there at any time can be compared."""
+    """Every arm at every seed, seed by seed, so that arms are comparable at any time."""
     runs = []
     for seed in range(seeds):
         for arm in arms:
-            begun = time.process_time()
+            start = time.process_time()
             trace = ARMS[arm](resampled(case.table, seed), case.space, case.truth, seed)
             runs.append({"arm": arm, "seed": seed, "trace": trace})
-            took = time.process_time() - begun
+            took = time.process_time() - start
             show(f"{case.name} {arm} seed {seed}: 95 % after {reached(trace, 0.95):.0f} epochs, {took:.1f} s of CPU")
     return runs
 
 
 def write(case: Case, runs: list[Run], rows: list[dict[str, Any]], out: Path) -> None:
-    """Every run, the summary and the true front as JSON, and the curves as PNG and HTML."""
+    """Write every run, the summary and the true front as JSON, and the curves as PNG and HTML."""
     out.mkdir(parents=True, exist_ok=True)
     content = {
         "table": case.name,
@@ -198,7 +198,7 @@ def write(case: Case, runs: list[Run], rows: list[dict[str, Any]], out: Path) ->
     drawing.draw(runs, title, out / case.name)
 
 
-def shown_front(truth: Truth) -> str:
+def front_text(truth: Truth) -> str:
     """E.g. `GAM@9 r16 (+0.012 at 1.05 x the latency)`, fastest first."""
     return ", ".join(
         f"{m['label']} (+{m['gain']:.3f} at {m['latency_ratio']:.2f} x the latency)" for m in truth.described_front()
@@ -206,7 +206,7 @@ def shown_front(truth: Truth) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """The same with null for infinite numbers, which JSON lacks."""
+    """The value with None in place of infinite numbers, which JSON lacks."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -219,13 +219,13 @@ def main() -> int:
     try:
         for arm in options.arms:
             if arm not in ARMS:
-                raise OptionError(f"there is no arm '{arm}'{nearest(arm, ARMS)}; there are {', '.join(ARMS)}")
+                raise OptionError(f"there is no arm '{arm}'{nearest(arm, ARMS)}; available: {', '.join(ARMS)}")
         for path in options.tables:
             case = Case.read(path, options.space)
             runs = runs_of(case, options.arms, options.seeds, lambda line: print(line, file=sys.stderr, flush=True))
             rows = summary(runs, ALTERNATIVES)
             write(case, runs, rows, options.out)
-            print(f"\n{case.name}, {options.seeds} seeds\n\n{markdown(rows)}\n\ntrue front: {shown_front(case.truth)}")
+            print(f"\n{case.name}, {options.seeds} seeds\n\n{markdown(rows)}\n\ntrue front: {front_text(case.truth)}")
     except GamsearchError as error:
         print(error, file=sys.stderr)
         return 2
@@ -233,12 +233,12 @@ def main() -> int:
 
 
 def read_options() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", type=Path, nargs="+", metavar="TABLE")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), metavar="ARM", help=f"default: {' '.join(ARMS)}")
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--space", default="", help="of the tables, where they do not name it")
+    parser.add_argument("--space", default="", help="space of tables that do not name theirs")
     parser.add_argument("--out", type=Path, default=Path("results/benchmark"))
     return parser.parse_args()
 

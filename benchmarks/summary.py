@@ -1,4 +1,4 @@
-"""What the runs of `search.py` say: epochs to a share of the hypervolume, with intervals, and ratios between arms."""
+"""Summary of the runs of `search.py`: epochs to a share of the hypervolume, with intervals, and ratios of arms."""
 
 from collections.abc import Callable, Iterable
 from math import inf, isfinite
@@ -12,17 +12,17 @@ LEVELS = (0.8, 0.95)
 RESAMPLES = 2000
 
 Run = dict[str, Any]
-"""`arm`, `seed` and the `trace`."""
+"""`arm`, `seed` and `trace`."""
 Values = NDArray[np.float64]
 
 
 def epochs_to(runs: list[Run], arm: str, level: float) -> Values:
-    """Epochs that each seed's run of `arm` needed, infinite where it never got there."""
+    """Epochs that the run of `arm` at each seed needed; infinite if it never reached the level."""
     return np.array([reached(run["trace"], level) for run in runs if run["arm"] == arm])
 
 
 def best_of(runs: list[Run], arms: Iterable[str], level: float) -> str | None:
-    """The one of `arms` with the smallest median; None if none of them was run or none got there."""
+    """The one of `arms` with the smallest median; None if none was run or none reached the level."""
     present = {run["arm"] for run in runs} & set(arms)
     medians = {arm: float(middle(epochs_to(runs, arm, level))) for arm in sorted(present)}
     best = min(medians, key=lambda arm: medians[arm], default=None)
@@ -30,26 +30,26 @@ def best_of(runs: list[Run], arms: Iterable[str], level: float) -> str | None:
 
 
 def middle(values: Values) -> Values:
-    """The median over the last axis, always one of the values (some of which may be infinite)."""
+    """The median over the last axis, always one of the values (which may be infinite)."""
     return np.asarray(np.quantile(values, 0.5, axis=-1, method="inverted_cdf"), dtype=float)
 
 
 def ratio(own: Values, other: Values) -> Values:
-    """Quotient of the medians over the last axis; infinite where only the first is, 0 where only the second is."""
+    """Quotient of the medians over the last axis; infinite if the first is infinite, 0 if only the second is."""
     over, under = middle(own), middle(other)
     quotient = over / np.where(np.isfinite(under), under, 1.0)
     return np.where(np.isfinite(under), quotient, np.where(np.isfinite(over), 0.0, inf))
 
 
 def interval(statistic: Callable[..., Values], *samples: Values) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of a statistic over seeds, the same seeds drawn from each sample."""
+    """95 % percentile bootstrap interval of a statistic over seeds, with the same seeds from each sample."""
     drawn = np.random.default_rng(0).integers(len(samples[0]), size=(RESAMPLES, len(samples[0])))
     low, high = np.quantile(statistic(*(sample[drawn] for sample in samples)), [0.025, 0.975], method="inverted_cdf")
     return float(low), float(high)
 
 
 def summary(runs: list[Run], alternatives: Iterable[str]) -> list[dict[str, Any]]:
-    """One row per arm and level: median epochs, share of seeds that got there, ratio to the best of `alternatives`."""
+    """One row per arm and level: median epochs, share of seeds that reached it, ratio to the best alternative."""
     rows = []
     for level in LEVELS:
         other = best_of(runs, alternatives, level)

@@ -1,6 +1,6 @@
-"""What a replay table says is true: mean gains over all its seeds, the front, and how much of it a search has found.
+"""True values of a replay table: mean gains over all its seeds, the front, and the share that a search has found.
 
-A search sees one seed of the table. What its finished trainings are worth is read here from the mean over all seeds.
+A search sees one seed of the table; its finished trainings are scored by the mean over all seeds.
 """
 
 from collections.abc import Collection, Iterable
@@ -25,9 +25,9 @@ Trace = list[tuple[int, float]]
 
 @dataclass(frozen=True)
 class Truth:
-    """By architecture key (the baseline left out): the gain in map50_95 and the latency over the baseline's.
+    """Gain in map50_95, latency ratio to the baseline, and label, by architecture key, without the baseline.
 
-    The gain is the paired difference to the baseline after the table's last epoch, averaged over its seeds.
+    A gain is the paired difference to the baseline after the table's last epoch, averaged over its seeds.
     """
 
     gains: dict[str, float]
@@ -36,7 +36,7 @@ class Truth:
 
     @classmethod
     def of(cls, table: ReplayTable) -> "Truth":
-        """Read the truth off a table; `RunError` if it lacks the baseline or nothing in it beats the baseline."""
+        """Compute the true values of a table; `RunError` if it lacks the baseline or nothing beats the baseline."""
         baseline = baseline_row(table)
         rows = {key: row for key, row in table.rows.items() if row is not baseline}
 
@@ -49,30 +49,32 @@ class Truth:
             {key: Architecture.from_dict(row["architecture"]).label for key, row in rows.items()},
         )
         if truth.volume(truth.gains) <= 0:
-            raise RunError("no architecture of the table beats the baseline, so it has no front to find; take another")
+            raise RunError(
+                "no architecture of the table beats the baseline, so it has no front to find; choose another"
+            )
         return truth
 
     @property
     def reference_point(self) -> tuple[float, float]:
-        """Gain 0 and just beyond the slowest architecture.
+        """Gain 0 and a latency just beyond the slowest architecture.
 
-        With mAP 0 in its place the baseline alone would hold most of the volume (over 95 % on BCCD) and every search
-        would look good: what is measured here is what attention adds.
+        With mAP 0 instead, the baseline alone would have most of the volume (over 95 % on BCCD) and every search would
+        look good. This measures what attention adds.
         """
         return 0.0, BEYOND_SLOWEST * max(self.ratios.values())
 
     def volume(self, keys: Iterable[str]) -> float:
-        """The hypervolume of architectures up to the reference point; those that gain nothing add nothing."""
+        """Hypervolume of architectures up to the reference point; those without a gain add nothing."""
         points = [(self.gains[key], self.ratios[key]) for key in keys if self.gains[key] > 0]
         return pareto.hypervolume(points, self.reference_point, OBJECTIVES)
 
     def share(self, keys: Iterable[str]) -> float:
-        """Hypervolume of `keys` as a fraction of the whole table's: 0 for the baseline alone, 1 with the front."""
+        """Hypervolume of `keys` as a fraction of that of the table: 0 for the baseline alone, 1 for the front."""
         return self.volume(keys) / self.volume(self.gains)
 
     @property
     def front(self) -> list[str]:
-        """The architectures with a gain that none is better than, fastest first."""
+        """The Pareto-optimal architectures with a gain, fastest first."""
         better = [key for key in self.gains if self.gains[key] > 0]
         marks = pareto.front([(self.gains[key], self.ratios[key]) for key in better], OBJECTIVES)
         return sorted((key for key, mark in zip(better, marks, strict=True) if mark), key=lambda key: self.ratios[key])
@@ -90,7 +92,7 @@ def baseline_row(table: ReplayTable) -> Row:
     for row in table.rows.values():
         if Architecture.from_dict(row["architecture"]).is_baseline:
             return row
-    raise RunError("the table lacks the baseline, so no gain can be read from it; record it with the others")
+    raise RunError("the table lacks the baseline, so no gain can be read from it; record it as well")
 
 
 def final(row: Row, seed: int) -> float:
@@ -99,21 +101,21 @@ def final(row: Row, seed: int) -> float:
 
 
 def at(trace: Trace, epochs: int) -> float:
-    """The share that was found once `epochs` were spent."""
+    """The share that was found after `epochs`."""
     return max((share for spent, share in trace if spent <= epochs), default=0.0)
 
 
 def reached(trace: Trace, level: float) -> float:
-    """The epochs spent when the share came to `level`; infinite if it never did."""
+    """The epochs spent until the share reached `level`; infinite if it never did."""
     return min((float(spent) for spent, share in trace if share >= level), default=inf)
 
 
 def complete(trace: Trace) -> bool:
-    """Whether the whole front is found, so that nothing is left to gain."""
+    """Whether the whole front is found."""
     return bool(trace) and trace[-1][1] >= 1 - 1e-9
 
 
 def quartiles(values: Collection[float]) -> tuple[float, float, float]:
-    """Lower quartile, median and upper quartile, each one of the values (some of which may be infinite)."""
+    """Lower quartile, median and upper quartile, each one of the values (which may be infinite)."""
     low, middle, high = np.quantile(np.array(sorted(values)), [0.25, 0.5, 0.75], method="inverted_cdf")
     return float(low), float(middle), float(high)

@@ -1,16 +1,17 @@
-"""What many workers on one study gain, and what it loses when they are killed.
+"""Speed-up by many workers on one study, and its robustness when they are killed.
 
     python benchmarks/workers.py speed --workers 1 2 4 8 16
     python benchmarks/workers.py kills --kills 30
 
-Both search made-up tables whose epochs take their time, in processes of their own on this machine; nothing is trained.
+Both search synthetic tables whose epochs take real time, in separate processes on this machine; nothing is trained.
 
-`speed` gives each number of workers as many trials a worker and prints how many seconds of training they got through
-in a second, from the moment the study is open until the last trial has ended: starting the workers, waiting for each
-other and the idle ends count. Efficiency is that over the number of workers. Exit code 1 below 0.9 at the most workers.
+`speed` runs the same number of trials per worker for each number of workers. The speed-up is the training time of all
+workers divided by the wall time from the opening of the study to the end of the last trial, so starting the workers,
+waiting for each other and idling at the end count. The efficiency is the speed-up divided by the number of workers. The
+exit code is 1 if it is below 0.9 for the last number of workers.
 
-`kills` kills random processes of a search with SIGKILL, the leading one among them, which is then started again as a
-user would, and compares what was found with an undisturbed search: every architecture once, the same front.
+`kills` kills random processes of a search with SIGKILL, including the leading process, which is then started again as a
+user would. The result must equal that of an undisturbed search: every architecture once, the same front.
 """
 
 import argparse
@@ -32,7 +33,7 @@ TARGET = 0.9
 
 
 def speed(options: argparse.Namespace) -> int:
-    """Print the table of efficiencies; 1 if the last one misses the target."""
+    """Print the table of efficiencies; returns 1 if the last one misses the target."""
     print("| workers | trials | seconds | seconds of training | speed-up | efficiency |\n|--:|--:|--:|--:|--:|--:|")
     efficiency = 0.0
     for workers in options.workers:
@@ -44,30 +45,30 @@ def speed(options: argparse.Namespace) -> int:
 
 
 def _throughput(here: Path, workers: int, trials: int, seconds: float) -> tuple[float, float, int]:
-    """Seconds of training, wall seconds, and trials of one search."""
+    """Training time and wall time in seconds, and the number of trials, of one search."""
     table, space = timed_table(here, "[2, 4, 6, 9, 12, 15]", seconds / 3)
     words = list(search_of(here, table, space, "--workers", workers))
     words[words.index("--trials") + 1] = trials
     run = start(here, *words)
     study = _opened(here, run)
-    begun = time.monotonic()
-    wanted = trials + 1  # with the baseline
-    while _count(study) < wanted and run.poll() is None:
+    start_time = time.monotonic()
+    expected = trials + 1  # with the baseline
+    while _count(study) < expected and run.poll() is None:
         time.sleep(0.1)
-    wall = time.monotonic() - begun
+    wall = time.monotonic() - start_time
     assert run.wait() == 0, said(here)
     done = [t for t in _done(study) if t.number > 0]
     return sum(t.user_attrs["took"] for t in done), wall, len(done)
 
 
 def kills(options: argparse.Namespace) -> int:
-    """Kill, compare, and print what was seen; the comparison raises."""
+    """Kill, compare and print the result; a difference raises."""
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
-        (here / "calm").mkdir()
-        calm = start(here / "calm", *search_of(here, *timed_table(here / "calm", SITES, 0.0)))
-        assert calm.wait() == 0, said(here / "calm")
-        front = checked(store.load(here / "calm" / "results" / "a"), SIZE)
+        (here / "undisturbed").mkdir()
+        undisturbed = start(here / "undisturbed", *search_of(here, *timed_table(here / "undisturbed", SITES, 0.0)))
+        assert undisturbed.wait() == 0, said(here / "undisturbed")
+        front = checked(store.load(here / "undisturbed" / "results" / "a"), SIZE)
         killed, leaders, starts = _killing(here, options)
         study = store.load(here / "results" / "a")
         assert checked(study, SIZE) == front, "the front differs"
@@ -75,7 +76,7 @@ def kills(options: argparse.Namespace) -> int:
         lost = sum(is_lost(t) for t in store.trials(study))
         print(f"{killed} kills ({leaders} of the leading process, {starts} starts of `run`), {lost} trials re-queued")
         print(
-            f"{SIZE} of {SIZE} architectures evaluated once each, front of {len(front)} as undisturbed; {dict(states)}"
+            f"{SIZE} of {SIZE} architectures evaluated once, same front ({len(front)}) as undisturbed; {dict(states)}"
         )
     return 0
 
@@ -84,7 +85,7 @@ SITES, SIZE = "[4, 6, 9, 12, 15]", 243
 
 
 def _killing(here: Path, options: argparse.Namespace) -> tuple[int, int, int]:
-    """Search and kill; how many were killed, how many of them led, how often `run` was started."""
+    """Search and kill; returns the numbers of kills, of killed leading processes, and of starts of `run`."""
     words = search_of(here, *timed_table(here, SITES, options.seconds / 3), "--workers", 4)
     rng, killed, leaders, starts = random.Random(options.seed), 0, 0, 1
     run = start(here, *words)
@@ -122,8 +123,8 @@ def main() -> int:
     commands = parser.add_subparsers(required=True)
     fast = commands.add_parser("speed")
     fast.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8, 16])
-    fast.add_argument("--trials", type=int, default=25, help="for each worker")
-    fast.add_argument("--seconds", type=float, default=12.0, help="about so long a trial takes")
+    fast.add_argument("--trials", type=int, default=25, help="trials per worker")
+    fast.add_argument("--seconds", type=float, default=12.0, help="approximate duration of a trial")
     fast.set_defaults(command=speed)
     hard = commands.add_parser("kills")
     hard.add_argument("--kills", type=int, default=30)

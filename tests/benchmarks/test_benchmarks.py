@@ -1,4 +1,4 @@
-"""The benchmarks over replay tables: what they call true, how they count; every arm runs. Nothing is trained."""
+"""The benchmarks over replay tables: true values, counting of epochs, all arms. Nothing is trained."""
 
 import json
 import random
@@ -16,6 +16,7 @@ from scipy import stats
 from summary import markdown, summary
 from truth import Truth, at, quartiles, reached
 
+import gamsearch
 from gamsearch.architecture import Architecture
 from gamsearch.errors import OptionError, RunError
 from gamsearch.space.detector import Detector
@@ -29,7 +30,7 @@ WORTH = {4: 0.05, 6: 0.02, 9: -0.02, 15: -0.03}
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch):
-    """Optuna says nothing, as in the script; moasha seeds numpy's global stream, which other tests keep."""
+    """Silence Optuna as the script does; restore numpy's global stream, which moasha seeds."""
     before, state = optuna.logging.get_verbosity(), np.random.get_state()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     yield
@@ -38,7 +39,7 @@ def quiet(monkeypatch):
 
 
 def gain(architecture: Architecture) -> float:
-    """GAM after row 4 helps most, after 9 and 15 it harms; the strong one does twice as much."""
+    """GAM after row 4 helps most, after rows 9 and 15 it harms; rate 4 has twice the effect of rate 16."""
     return sum(WORTH[p.site] * (1.0 if dict(p.options)["rate"] == 4 else 0.5) for p in architecture.placements)
 
 
@@ -47,7 +48,7 @@ def latency(architecture: Architecture) -> float:
 
 
 def table_at(path: Path, noise: float = 0.0, epochs: int = EPOCHS, factor=lambda seed: 1.0, baseline=True) -> Path:
-    """All of gam-small at seeds 0 and 1: gains rise linearly to their value times `factor(seed)`; `noise` per epoch."""
+    """Write all of gam-small at seeds 0 and 1; gains rise linearly to their value times `factor(seed)`, with noise."""
     rows = []
     for architecture in SMALL.enumerate():
         if architecture.is_baseline and not baseline:
@@ -78,7 +79,7 @@ def case(table: Path) -> benchmark.Case:
 
 
 # truth -------------------------------------------------------------------------------------------------------------
-def test_the_share_is_0_for_what_gains_nothing_and_1_for_the_front_alone(tmp_path):
+def test_the_share_is_0_without_a_gain_and_1_for_the_front(tmp_path):
     truth = Truth.of(ReplayTable.read(table_at(tmp_path / "t.json")))
     losers = [key for key, value in truth.gains.items() if value <= 0]
     assert losers and truth.share([]) == truth.share(losers) == 0.0
@@ -101,14 +102,14 @@ def test_gains_are_paired_and_averaged_over_seeds_at_the_last_epoch(tmp_path):
     assert truth.gains[strong] == pytest.approx(0.05 * 1.5) and SMALL.baseline.key not in truth.gains
 
 
-def test_a_table_without_a_gain_or_without_the_baseline_is_refused_in_one_sentence(tmp_path):
+def test_a_table_without_a_gain_or_without_the_baseline_is_refused(tmp_path):
     with pytest.raises(RunError, match="no architecture of the table beats the baseline"):
         Truth.of(ReplayTable.read(table_at(tmp_path / "flat.json", factor=lambda seed: 0.0)))
     with pytest.raises(RunError, match="lacks the baseline"):
         Truth.of(ReplayTable.read(table_at(tmp_path / "headless.json", baseline=False)))
 
 
-def test_a_trace_is_a_step_function_and_may_never_get_there():
+def test_a_trace_is_a_step_function_and_may_never_reach_a_level():
     trace = [(10, 0.0), (20, 0.5), (35, 0.9)]
     assert [at(trace, e) for e in (0, 19, 20, 34, 99)] == [0.0, 0.0, 0.5, 0.5, 0.9]
     assert (reached(trace, 0.5), reached(trace, 0.95)) == (20.0, inf)
@@ -117,7 +118,7 @@ def test_a_trace_is_a_step_function_and_may_never_get_there():
 
 # arms --------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("arm", ["random", "nsga2", "tpe", "thaw", "thaw-off", "tpe-default", "tpe-aggressive"])
-def test_every_arm_of_ours_and_of_optuna_runs_and_pays_for_no_epoch_twice(case, arm):
+def test_every_arm_of_gamsearch_and_optuna_runs_and_counts_no_epoch_twice(case, arm):
     (run,) = benchmark.runs_of(case, [arm], 1, show=lambda line: None)
     spent, shares = zip(*run["trace"], strict=True)
     assert list(spent) == sorted(set(spent)) and spent[-1] <= EPOCHS * 32
@@ -141,7 +142,7 @@ def test_a_resumed_training_is_counted_once(case, monkeypatch):
 
     monkeypatch.setattr(benchmark, "ReplayEvaluator", Counting)
     trace = benchmark.searched("thaw", "default", case.table, case.space, case.truth, 0)
-    assert any(done > 0 for _, _, done in asked)  # something was resumed, or this test says nothing
+    assert any(done > 0 for _, _, done in asked)  # something was resumed, otherwise this tests nothing
     assert trace[-1][0] == len({(key, epoch) for key, epoch, _ in asked}) == len(asked)
 
 
@@ -182,7 +183,7 @@ def test_the_baseline_of_a_resampled_table_has_the_recorded_noise(case):
         assert last[0] == pytest.approx(last[1]) and last[0][0] < last[0][1]
 
 
-def test_moasha_of_syne_tune_finds_the_front_and_pays_for_no_epoch_twice(case):
+def test_moasha_of_syne_tune_finds_the_front_and_counts_no_epoch_twice(case):
     pytest.importorskip("syne_tune", reason="syne-tune is not installed; pip install 'gamsearch[bench]'")
     (run,) = benchmark.runs_of(case, ["moasha"], 1, show=lambda line: None)
     spent, shares = zip(*run["trace"], strict=True)
@@ -191,7 +192,7 @@ def test_moasha_of_syne_tune_finds_the_front_and_pays_for_no_epoch_twice(case):
     assert shares[-1] == pytest.approx(1.0)
 
 
-def test_without_syne_tune_the_arm_says_what_to_install(case, monkeypatch):
+def test_without_syne_tune_the_error_names_the_package_to_install(case, monkeypatch):
     monkeypatch.setitem(sys.modules, "syne_tune", None)
     for name in [name for name in sys.modules if name.startswith("syne_tune.")]:
         monkeypatch.delitem(sys.modules, name)
@@ -201,7 +202,7 @@ def test_without_syne_tune_the_arm_says_what_to_install(case, monkeypatch):
 
 # summary -----------------------------------------------------------------------------------------------------------
 def made_up_runs(epochs: dict[str, list[int]]) -> list[dict]:
-    """Runs that find everything after so many epochs (0: never)."""
+    """Runs that find everything after the given epochs (0: never)."""
     return [
         {"arm": arm, "seed": seed, "trace": [(spent or 640, 1.0 if spent else 0.5)]}
         for arm, own in epochs.items()
@@ -209,7 +210,7 @@ def made_up_runs(epochs: dict[str, list[int]]) -> list[dict]:
     ]
 
 
-def test_the_ratio_is_to_the_fastest_alternative_and_our_own_arms_are_none():
+def test_the_ratio_is_to_the_fastest_alternative_and_the_arms_of_gamsearch_are_none():
     epochs = {"random": [200, 220, 240], "tpe": [100, 120, 140], "thaw": [40, 60, 80], "thaw-off": [10, 10, 10]}
     runs = made_up_runs(epochs)
     rows = {row["arm"]: row for row in summary(runs, benchmark.ALTERNATIVES) if row["level"] == 0.95}
@@ -219,7 +220,7 @@ def test_the_ratio_is_to_the_fastest_alternative_and_our_own_arms_are_none():
     assert "| thaw | 60 [40, 80] | 100% | 0.50" in markdown(list(rows.values()))
 
 
-def test_runs_that_never_get_there_count_as_infinite_not_as_missing():
+def test_runs_that_never_reach_a_level_count_as_infinite_and_not_as_missing():
     rows = summary(made_up_runs({"random": [100, 0, 0], "thaw": [50, 0, 70]}), ["random"])
     random_, freeze_thaw = (row for row in rows if row["level"] == 0.95)
     assert random_["epochs"] == inf and random_["share_reached"] == pytest.approx(1 / 3) and "ratio" not in freeze_thaw
@@ -227,7 +228,7 @@ def test_runs_that_never_get_there_count_as_infinite_not_as_missing():
     assert "∞" in markdown(rows)
 
 
-def test_the_script_writes_runs_front_and_pictures_and_prints_a_table(table, tmp_path, monkeypatch, capsys):
+def test_the_script_writes_runs_front_and_plots_and_prints_a_table(table, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     monkeypatch.setattr(sys, "argv", f"search.py {table} --arms random thaw --seeds 2 --out {out}".split())
     assert benchmark.main() == 0
@@ -238,7 +239,7 @@ def test_the_script_writes_runs_front_and_pictures_and_prints_a_table(table, tmp
 
 
 @pytest.mark.parametrize("script", [benchmark, ranking])
-def test_what_cannot_be_read_is_one_sentence_and_exit_code_2(script, tmp_path, monkeypatch, capsys):
+def test_an_unreadable_table_gives_a_one_line_error_and_exit_code_2(script, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["x", str(tmp_path / "none.json"), "--out", str(tmp_path)])
     assert script.main() == 2
     assert capsys.readouterr().err.count("\n") == 1
@@ -266,13 +267,13 @@ def test_two_tables_are_compared_over_the_same_architectures(tmp_path):
 
 def test_tau_of_a_perfect_table_is_1_at_every_epoch_and_in_every_version(tmp_path):
     gains = ranking.Gains.of(ReplayTable.read(table_at(tmp_path / "t.json")))
-    rounded = ranking.Gains(gains.keys, gains.seeds, gains.values.round(9))  # ties are ties, whatever the last bit
+    rounded = ranking.Gains(gains.keys, gains.seeds, gains.values.round(9))  # ties remain ties despite rounding errors
     rows = ranking.compare(rounded, rounded)
     assert len(rows) == 3 * EPOCHS and all(row["tau"] == pytest.approx(1.0) for row in rows)
     assert ranking.retest(rounded)["tau"] == pytest.approx(1.0)
 
 
-def test_other_seeds_leaves_the_brief_trainings_own_seed_out(tmp_path):
+def test_other_seeds_excludes_the_seed_of_the_short_training(tmp_path):
     path = table_at(tmp_path / "t.json", noise=1e-6, factor=lambda seed: 1.0 if seed else -1.0)
     rows = ranking.compare(*[ranking.Gains.of(ReplayTable.read(path))] * 2)
     last = {row["version"]: row["tau"] for row in rows if row["epochs"] == EPOCHS}
@@ -295,22 +296,22 @@ def test_the_interval_comes_from_the_same_tau_as_scipys():
 
 
 def test_pooled_gains_of_noisy_seeds_rank_better_than_those_of_one(tmp_path):
-    brief, long = (
+    short, long = (
         ranking.Gains.of(ReplayTable.read(table_at(tmp_path / f"{noise}.json", noise=noise))) for noise in (0.02, 0.0)
     )
 
     def taus(pooled):
-        rows = ranking.compare(brief, long, pooled=pooled)
+        rows = ranking.compare(short, long, pooled=pooled)
         return [row["tau"] for row in rows if row["version"] == "all seeds"]
 
     single, pooled = taus(False), taus(True)
     assert len(single) == len(pooled) == EPOCHS
     assert sum(pooled) > sum(single)
-    mean = ranking.Gains(brief.keys, (7,), brief.values.mean(axis=1, keepdims=True))
+    mean = ranking.Gains(short.keys, (7,), short.values.mean(axis=1, keepdims=True))
     assert taus(True) == [row["tau"] for row in ranking.compare(mean, long) if row["version"] == "all seeds"]
 
 
-def test_tables_of_other_seeds_are_joined_and_those_that_do_not_fit_are_refused(tmp_path, monkeypatch, capsys):
+def test_tables_with_different_seeds_are_joined_and_others_are_refused(tmp_path, monkeypatch, capsys):
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["ranking.py", *map(str, arguments), "--out", str(tmp_path)])
         return ranking.main()
@@ -321,18 +322,18 @@ def test_tables_of_other_seeds_are_joined_and_those_that_do_not_fit_are_refused(
         text.replace('"seeds": [0, 1]', '"seeds": [2, 3]').replace('"0": [', '"2": [').replace('"1": [', '"3": [')
     )
     assert run(first, second, "--join", "--pooled", "--long", second, first) == 0
-    assert "a + b, mean of the brief seeds: 32 architectures, brief seeds [0, 1, 2, 3]; long: b + a" in (
+    assert "a + b, mean of the short seeds: 32 architectures, short seeds [0, 1, 2, 3]; long: b + a" in (
         capsys.readouterr().out
     )
     (found,) = json.loads((tmp_path / "ranking.json").read_text())
     assert found["rows"][-1]["tau"] == pytest.approx(1.0) and found["rows"][-1]["version"] == "all seeds"
-    assert run(first, "--long", first, first) == 2 and "of different seeds" in capsys.readouterr().err
+    assert run(first, "--long", first, first) == 2 and "different seeds" in capsys.readouterr().err
     assert run(first, short, "--join") == 2 and "tables of 2 and 10 epochs" in capsys.readouterr().err
 
 
 def test_a_table_of_few_epochs_is_compared_with_the_long_ranking_of_another(tmp_path, table, monkeypatch, capsys):
-    brief = table_at(tmp_path / "fork-5.json", noise=0.001, epochs=2)
-    monkeypatch.setattr(sys, "argv", ["ranking.py", str(brief), "--long", str(table), "--out", str(tmp_path)])
+    short = table_at(tmp_path / "fork-5.json", noise=0.001, epochs=2)
+    monkeypatch.setattr(sys, "argv", ["ranking.py", str(short), "--long", str(table), "--out", str(tmp_path)])
     assert ranking.main() == 0
     assert "test-retest" in capsys.readouterr().out
     (found,) = json.loads((tmp_path / "ranking.json").read_text())
@@ -341,11 +342,18 @@ def test_a_table_of_few_epochs_is_compared_with_the_long_ranking_of_another(tmp_
 
 
 # overhead ----------------------------------------------------------------------------------------------------------
-def test_the_overhead_is_timed_trial_by_trial_until_the_wanted_number(tmp_path):
+def test_the_overhead_is_timed_per_trial_up_to_the_requested_number(tmp_path):
     stopwatch, states = overhead.measure("random", "default", 15, tmp_path)
     assert len(stopwatch.wall) >= 15 and "complete" in states
     last = stopwatch.per_trial()
     assert (last["wall"] > 0).all() and last["cpu"].sum() > 0 and not last["repeat"].all()
+
+
+def test_every_profiled_part_is_a_function_of_gamsearch_or_optuna():
+    roots = [Path(module.__file__).parent for module in (gamsearch, optuna)]
+    for file, function in overhead.PARTS.values():
+        sources = [path.read_text() for root in roots for path in root.rglob(file)]
+        assert any(f"def {function}(" in source for source in sources), (file, function)
 
 
 def test_too_few_trials_to_measure_are_refused(monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""The planted data set: the same bytes each time, sound labels, and a class that a distant marker's colour tells."""
+"""The planted data set: reproducible bytes, valid labels, and a class given by the colour of a distant marker."""
 
 from pathlib import Path
 
@@ -25,14 +25,14 @@ def pixels(image: Path) -> np.ndarray:
 
 
 def labels(image: Path) -> tuple[set[int], np.ndarray]:
-    """Return the classes and the boxes of a picture (`n x 4`: left, top, right, bottom in px)."""
+    """The classes and the boxes of an image (`n x 4`: left, top, right, bottom in px)."""
     rows = np.array([list(map(float, line.split())) for line in label_path(image).read_text().splitlines()])
     classes, centre, size = rows[:, 0], rows[:, 1:3] * 96, rows[:, 3:] * 96
     return set(classes.astype(int)), np.hstack([centre - size / 2, centre + size / 2]).round()
 
 
 def coloured(image: Path) -> np.ndarray:
-    """Return the places (`n x 2`: row, column) of saturated pixels; no digit and no ground is that colourful."""
+    """The positions (`n x 2`: row, column) of saturated pixels, which are neither grey digits nor background."""
     picture = pixels(image)
     return np.argwhere(picture.max(axis=2) - picture.min(axis=2) > 100)
 
@@ -44,7 +44,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
-    """Without pictures whose digits have their colour themselves."""
+    """The data set without images whose digits themselves have the colour."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planted, "COLOURED", 0.0)
         return DataSet.read(make_planted(tmp_path_factory.mktemp("plain") / "data", SMALL))
@@ -59,7 +59,7 @@ def test_the_same_parameters_give_the_same_bytes_and_another_seed_gives_others(t
     assert contents(one)["images/train/0000.png"] != contents(other)["images/train/0000.png"]
 
 
-def test_it_is_a_sound_data_set_in_which_every_picture_shows_one_class(data: DataSet) -> None:
+def test_it_is_a_valid_data_set_in_which_every_image_shows_one_class(data: DataSet) -> None:
     assert (len(data.train), len(data.val)) == (60, 20)
     assert list(data.names.values()) == [f"{group.name} {colour}" for group, colour in planted.CLASSES]
     seen = set()
@@ -71,7 +71,7 @@ def test_it_is_a_sound_data_set_in_which_every_picture_shows_one_class(data: Dat
     assert seen == set(data.names)
 
 
-def test_the_marker_has_the_colour_of_the_class_and_the_promised_distance_to_every_object(plain: DataSet) -> None:
+def test_the_marker_has_the_colour_of_the_class_and_the_specified_distance_to_every_object(plain: DataSet) -> None:
     distances: dict[planted.Group, list[float]] = {group: [] for group in planted.GROUPS}
     for image in (*plain.train, *plain.val):
         (number,), boxes = labels(image)
@@ -86,7 +86,7 @@ def test_the_marker_has_the_colour_of_the_class_and_the_promised_distance_to_eve
         assert max(found) - min(found) > 0.6 * (group.distance[1] - group.distance[0])
 
 
-def test_without_coloured_digits_nothing_but_the_marker_tells_the_class(
+def test_without_coloured_digits_only_the_marker_reveals_the_class(
     plain: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     painted = dict(zip(planted.COLOURS, reversed(planted.COLOURS.values()), strict=True))
@@ -99,7 +99,7 @@ def test_without_coloured_digits_nothing_but_the_marker_tells_the_class(
         assert {tuple(place) for place in differs} <= {tuple(place) for place in coloured(image)}
 
 
-def test_some_pictures_have_no_marker_but_digits_of_the_colour(data: DataSet) -> None:
+def test_some_images_have_coloured_digits_and_no_marker(data: DataSet) -> None:
     def marked(image: Path) -> bool:
         places = coloured(image)
         return len(places) == planted.MARKER**2 and (np.ptp(places, axis=0) == planted.MARKER - 1).all()
@@ -121,11 +121,11 @@ def test_the_marker_touches_no_box_and_no_two_boxes_overlap(plain: DataSet) -> N
             assert all(c < x or z < a or d < y or w < b for x, y, z, w in boxes[i + 1 :])
 
 
-def test_a_finished_folder_is_not_drawn_again_and_a_foreign_one_is_refused(
+def test_a_finished_folder_is_not_generated_again_and_a_foreign_one_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = make_planted(tmp_path / "data", Size(3, 2, 96))
-    monkeypatch.setattr(planted, "_picture", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr(planted, "_picture", lambda *_: pytest.fail("generated again"))
     assert make_planted(tmp_path / "data", Size(3, 2, 96)) == first
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")

@@ -1,8 +1,7 @@
 """The page in a real browser without network: figures have the record's numbers, nothing fails, nothing overflows.
 
-A browser window cannot be as narrow as a phone, so the page is shown in two frames, one as wide as a phone.
-A script that is added to the frames' copy of the page sends what it sees to the page around them, whose document the
-browser prints.
+A browser window cannot be as narrow as a phone, so the page is displayed in two frames, one as wide as a phone. In the
+frames a script is added that sends its observations to the outer page, whose document the browser prints.
 """
 
 import html
@@ -68,7 +67,7 @@ AROUND = """<!DOCTYPE html><body style="margin:0;display:flex">
 
 
 def opened(text: str, folder: Path) -> dict[int, dict[str, Any]]:
-    """What the probe sees of this page, by the width of the frame."""
+    """The observations of the probe on this page, by width of the frame."""
     listening = text.replace("<title>", LISTEN + "<title>", 1)
     (folder / "framed.html").write_text(listening.replace("</body>", PROBE + "</body>"), encoding="utf-8")
     (folder / "around.html").write_text(AROUND.format(*DESKTOP, *PHONE), encoding="utf-8")
@@ -82,7 +81,7 @@ def opened(text: str, folder: Path) -> dict[int, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def looks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[int, dict[str, Any]]]:
-    """Every example at desktop and phone width."""
+    """All examples at desktop and phone width."""
     return {name: opened(page(make()), tmp_path_factory.mktemp(name)) for name, make in EXAMPLES.items()}
 
 
@@ -100,7 +99,7 @@ def test_nothing_fails_and_nothing_is_requested(looks, name, width):
 
 @NAMES
 @CASES
-def test_every_figure_is_drawn_within_the_window_and_nothing_scrolls_sideways(looks, name, width):
+def test_every_figure_fits_the_window_and_nothing_scrolls_sideways(looks, name, width):
     seen = looks[name][width]
     assert seen["overflow"] <= width
     assert {"figure-forest", "figure-verified", "figure-pareto", "figure-curves"} <= seen["figures"].keys()
@@ -110,7 +109,7 @@ def test_every_figure_is_drawn_within_the_window_and_nothing_scrolls_sideways(lo
 
 @NAMES
 @CASES
-def test_the_forest_plot_holds_the_gains_and_intervals_of_the_record(looks, name, width):
+def test_the_forest_plot_has_the_gains_and_intervals_of_the_record(looks, name, width):
     shown = verification_figures.entries(EXAMPLES[name]().verification)
     drawn = points(looks[name][width]["figures"]["figure-forest"], "x")
     half_widths = [one.gain.half_width if one.gain.count > 1 else 0.0 for one in shown]
@@ -119,7 +118,7 @@ def test_the_forest_plot_holds_the_gains_and_intervals_of_the_record(looks, name
 
 
 @NAMES
-def test_the_verified_front_holds_latency_and_level(looks, name):
+def test_the_verified_front_has_latency_and_level(looks, name):
     verification = EXAMPLES[name]().verification
     traces = looks[name][DESKTOP[0]]["figures"]["figure-verified"]["traces"]
     (baseline,) = [trace for trace in traces if trace["name"] == "baseline"]
@@ -134,7 +133,7 @@ def test_the_verified_front_holds_latency_and_level(looks, name):
     assert baseline["x"] == [1]
 
 
-def test_short_against_long_is_drawn_from_two_finalists_on(looks):
+def test_short_versus_full_training_is_plotted_for_two_or_more_finalists(looks):
     for name, make in EXAMPLES.items():
         shown = [one for one in verification_figures.entries(make().verification) if one.key != SCALE_UP]
         figures = looks[name][DESKTOP[0]]["figures"]

@@ -1,4 +1,4 @@
-"""The device of the tests that train: the CPU, or what `GAMSEARCH_TEST_DEVICE` says, e.g. `cuda:0`."""
+"""The device of the tests that train: `GAMSEARCH_TEST_DEVICE`, e.g. `cuda:0`, or the CPU."""
 
 import os
 

@@ -1,10 +1,10 @@
-"""HTML pages as tests see them."""
+"""Parsing of HTML pages."""
 
 from html.parser import HTMLParser
 
 
 class Elements(HTMLParser):
-    """Collects the start tags of a page and the text outside scripts."""
+    """The start tags of a page and its text outside scripts."""
 
     def __init__(self, text: str):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Records of runs, made up for the tests of everything that reads one."""
+"""Synthetic records of runs, for the tests of all code that reads one."""
 
 import math
 from typing import Any
@@ -36,7 +36,7 @@ def gam(*places: tuple[int, int]) -> Architecture:
 
 
 def trial(number: int, architecture: Architecture, map50_95: float = math.nan, **more: Any) -> dict[str, Any]:
-    """One row of `Record.trials`, complete and plausible unless told otherwise."""
+    """One row of `Record.trials`, complete and plausible unless `more` changes it."""
     extra = sum(0.9 / dict(p.options).get("rate", 4) for p in architecture.placements)
     steps = np.array([0.72, 0.87, 0.94, 0.98, 1.0]) + 0.02 * np.sin(number * np.arange(5) * np.arange(4, -1, -1))
     row = {
@@ -71,7 +71,7 @@ def unmeasured(number: int, architecture: Architecture, state: str, reason: str,
 
 
 def record(rows: list[dict[str, Any]], **more: Any) -> Record:
-    """A record of these trials, gains and front worked out."""
+    """A record of these trials, with gains and front computed."""
     trials = pd.DataFrame(rows)
     if rows:
         trials["map50_95_gain"] = trials["map50_95"] - trials["map50_95"].iloc[0]
@@ -94,7 +94,7 @@ def record(rows: list[dict[str, Any]], **more: Any) -> Record:
 
 
 def rich_record(**more: Any) -> Record:
-    """Twenty-six trials: baseline, hand placements, proposals, repeats, failures, a refusal, one still running."""
+    """26 trials: baseline, hand-designed ones, proposals, repeats, failures, a refused one, one still running."""
     rng = np.random.default_rng(3)
     merit = {2: -0.012, 4: 0.007, 6: 0.004, 8: 0.003, 9: 0.011, 12: 0.001, 15: 0.006, 18: 0.005, 21: -0.001}
     hand = [gam((s, 4)) for s in (2, 4, 6, 8)] + [gam((15, 4), (18, 4), (21, 4))]
@@ -131,7 +131,7 @@ def rich_record(**more: Any) -> Record:
 
 
 def confirmed(gains: list[float]) -> Record:
-    """Two candidates of which the better one was trained again at seeds 1, 2, ... with these gains."""
+    """Two candidates; the better one was trained again at seeds 1, 2, ... with these gains."""
     rows = [trial(0, gam(), 0.40), trial(1, gam((4, 4)), 0.43), trial(2, gam((6, 4)), 0.41)]
     seeds = range(1, len(gains) + 1)
     controls = ({"seed": 0, "map50_95": 0.40}, *({"seed": s, "map50_95": 0.40 + s / 100} for s in seeds))

@@ -1,4 +1,4 @@
-"""Records of runs with a verification, made up: complete, incomplete, with one finalist, all worse."""
+"""Synthetic records with a verification: complete, incomplete, with one finalist, with all finalists worse."""
 
 from dataclasses import replace
 from typing import Any
@@ -25,7 +25,7 @@ SETTINGS = {
 
 
 def training(seed: int, gain: float, ratio: float) -> dict[str, Any]:
-    """A training at this seed, `gain` above the baseline, in the study's form."""
+    """A training at this seed, `gain` above the baseline, as the study records it."""
     level = BASE[seed] + gain
     per_class = {name: {"map50_95": level + gain * by, "map50": None} for name, by in CLASSES.items()}
     return {
@@ -44,7 +44,7 @@ def training(seed: int, gain: float, ratio: float) -> dict[str, Any]:
 
 
 def verified(gains: list[float], noise: float = 0.002, done: int = 5, scale_up: float | None = 0.031) -> Record:
-    """`rich_record` with its best finalists at full budget: these mean gains, `done` of five seeds of the last."""
+    """`rich_record` with verified finalists that have these mean gains; the last one has `done` of five seeds."""
     found = rich_record()
     best = found.front[found.front["label"] != "baseline"].head(len(gains))
     if len(best) < len(gains):
@@ -87,7 +87,7 @@ def all_worse() -> Record:
 
 
 def barely_begun() -> Record:
-    """One seed of the baseline and of one finalist: nothing can be said."""
+    """One seed of the baseline and of one finalist: no conclusion is possible."""
     record = verified([0.0121, 0.004], scale_up=None)
     first = record.verification.finalists[0].key
     trainings = {"baseline": {0: training(0, 0.0, 1.0)}, first: {0: training(0, 0.012, 1.1)}}
