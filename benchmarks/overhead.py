@@ -28,7 +28,7 @@ import pandas as pd
 
 from gamsearch.architecture import Architecture
 from gamsearch.errors import GamsearchError
-from gamsearch.evaluation import Measurement, Report, TrialBudget
+from gamsearch.evaluation import EpochReport, Measurement, TrialBudget
 from gamsearch.metrics import metric_named
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
@@ -62,7 +62,7 @@ class Enough(Exception):
 class SyntheticEvaluator:
     """An evaluator with synthetic results."""
 
-    def evaluate(self, architecture: Architecture, budget: TrialBudget, report: Report) -> Measurement:
+    def evaluate(self, architecture: Architecture, budget: TrialBudget, report: EpochReport) -> Measurement:
         """Costs and gains are sums over placements; gains grow with the epochs."""
         built = self.predict_costs(architecture)
         report(0, built)

@@ -10,15 +10,21 @@ from typing import Any
 Option = int | float | str | bool
 
 SEMANTICS = ("inline", "branch")
+BASELINE = "baseline"
+"""The label of the architecture without attention."""
 
 
 @dataclass(frozen=True)
 class Placement:
     """One attention module after one row of the stock YAML.
 
-    `site` is the row's number in the *stock* YAML, which it keeps for ever. `options` are sorted pairs and hold only
-    what differs from the module's defaults (plus its rate), so that equal placements compare equal. With semantics
-    `inline` every consumer of the site reads the attended map; with `branch` only the stock rows in `consumers` do.
+    Attributes:
+        site: The row's number in the *stock* YAML, which never changes.
+        module: The module's name in the catalogue.
+        options: Sorted pairs of the options that differ from the module's defaults, plus its strength, so that equal
+            placements compare equal.
+        semantics: `inline`: every consumer of the site reads the attended map; `branch`: only `consumers` do.
+        consumers: Stock rows that read the attended map under `branch`.
     """
 
     site: int
@@ -46,7 +52,12 @@ class Placement:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A detector (stock YAML and scale, e.g. `yolov8n`) and its placements by site. No placement: the baseline."""
+    """A detector and the attention in it; without placements it is the baseline.
+
+    Attributes:
+        detector: Stock YAML and scale, e.g. `yolov8n`.
+        placements: Sorted by site.
+    """
 
     detector: str
     placements: tuple[Placement, ...] = field(default=())
@@ -56,16 +67,26 @@ class Architecture:
 
     @classmethod
     def of(cls, detector: str, placements: Iterable[Placement] = ()) -> "Architecture":
+        """Build an architecture from placements in any order.
+
+        Args:
+            detector: Stock YAML and scale, e.g. `yolov8n`.
+            placements: The placements.
+
+        Returns:
+            The architecture.
+        """
         return cls(detector, tuple(placements))
 
     @property
     def is_baseline(self) -> bool:
+        """Whether there is no attention at all."""
         return not self.placements
 
     @property
     def label(self) -> str:
         """`baseline`, or the labels of the placements joined by ` + `."""
-        return " + ".join(p.label for p in self.placements) or "baseline"
+        return " + ".join(p.label for p in self.placements) or BASELINE
 
     @cached_property
     def key(self) -> str:
@@ -74,7 +95,7 @@ class Architecture:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form, the one kept in the record."""
+        """The JSON-ready form that records hold."""
         placements = []
         for p in self.placements:
             row: dict[str, Any] = {"site": p.site, "module": p.module, "options": dict(p.options)}
@@ -85,7 +106,14 @@ class Architecture:
 
     @classmethod
     def from_dict(cls, form: Mapping[str, Any]) -> "Architecture":
-        """Inverse of `to_dict`."""
+        """Read what `to_dict` wrote.
+
+        Args:
+            form: The JSON-ready form.
+
+        Returns:
+            The architecture.
+        """
         placements = [
             Placement(
                 p["site"],

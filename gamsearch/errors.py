@@ -1,15 +1,15 @@
-"""What can go wrong, and who is told.
+"""What can go wrong, and how it is reported.
 
-    GamsearchError                  the user can mend it: one sentence, exit code 2
+    GamsearchError                  the user can fix it: one sentence, exit code 2
     ├── SpaceError                  a search space file, a placement, an option of an attention module
     ├── DataError                   the data YAML, the images, the labels
     ├── ModelError                  the --model file, its checkpoint, its YAML
     ├── RunError                    the results folder, its settings, its record
     └── OptionError                 a command-line option
 
-    CandidateFailed                 one candidate could not be evaluated: recorded with its reason, the search goes on
+    CandidateFailed                 one candidate could not be evaluated: recorded with its reason, the search continues
 
-A message says what must hold, what came, and what to do.
+A message says what must hold, what was found, and how to fix it.
 """
 
 import difflib
@@ -17,11 +17,11 @@ from collections.abc import Iterable
 from typing import Any
 
 LONGEST = 2000
-"""Characters of a message; file names and values in it may come from anywhere."""
+"""Most characters of a message; file names and values in it may come from anywhere."""
 
 
 class GamsearchError(Exception):
-    """Base of every error that the user can mend; its text is the one sentence that the command line prints."""
+    """Base of every error that the user can fix; its text is the one sentence that the command line prints."""
 
 
 class SpaceError(GamsearchError):
@@ -41,11 +41,16 @@ class RunError(GamsearchError):
 
 
 class OptionError(GamsearchError):
-    """A command-line option has a value that it cannot have."""
+    """An option, or the name of a metric, sampler or backend, has a value that it cannot have."""
 
 
 class CandidateFailed(Exception):
-    """One candidate could not be evaluated; `reason` is one of `REASONS`."""
+    """One candidate could not be evaluated.
+
+    Attributes:
+        reason: One of `REASONS`.
+        detail: What happened, in one sentence.
+    """
 
     REASONS = ("nan", "out_of_memory", "build", "identity", "batch_changed", "nms_time_limit", "error")
 
@@ -56,13 +61,28 @@ class CandidateFailed(Exception):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean 'X'?)` for the known name closest to `name`, or an empty string."""
+    """Suggest the closest known name.
+
+    Args:
+        name: What the user wrote.
+        known: The names that there are.
+
+    Returns:
+        ` (did you mean 'X'?)`, or an empty string if none is close.
+    """
     close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
 def one_line(text: Any) -> str:
-    """The text on one line of bounded length, without characters that would do something to a terminal."""
+    """Make a text safe to print: one line of bounded length, without control characters.
+
+    Args:
+        text: Anything that can be converted to a string.
+
+    Returns:
+        The line.
+    """
     line = " ".join(str(text).split())
-    shown = "".join(c if c.isprintable() else "?" for c in line)
-    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
+    safe = "".join(c if c.isprintable() else "?" for c in line)
+    return safe if len(safe) <= LONGEST else f"{safe[:LONGEST]}…"

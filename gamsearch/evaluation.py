@@ -1,4 +1,4 @@
-"""The seam between searching and measuring: one method, values in, values out."""
+"""The interface between searching and measuring: values in, values out."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -9,10 +9,16 @@ from gamsearch.architecture import Architecture
 
 @dataclass(frozen=True)
 class TrialBudget:
-    """What one evaluation may cost: epochs of brief training, image size (px), batch (images) and the seed.
+    """What one evaluation may cost.
 
-    A training may be paused after an epoch of `rungs` and go on later; `done` epochs were trained by an earlier, paused
-    evaluation. With `curve` every epoch is validated, else the last one alone.
+    Attributes:
+        epochs: Epochs of training.
+        imgsz: Image size (px).
+        batch: Images per batch.
+        seed: Of data order and augmentation.
+        rungs: Epochs after which the training may be paused, to resume later.
+        done: Epochs that an earlier, paused evaluation trained.
+        curve: Whether every epoch is validated, or only the last one.
     """
 
     epochs: int
@@ -28,8 +34,10 @@ class TrialBudget:
 class Measurement:
     """All figures of one evaluation.
 
-    `metrics` maps metric names to values in their own units; `curve` has one mapping per epoch with `epoch` and the
-    trained metrics of that epoch; `provenance` says how the figures came about (audit, seconds, versions).
+    Attributes:
+        metrics: Metric names to values, in the metrics' own units.
+        curve: One mapping per validated epoch with `epoch` and the trained metrics of that epoch.
+        provenance: How the figures came about: transfer audit, seconds, device, notes.
     """
 
     metrics: dict[str, float]
@@ -37,33 +45,52 @@ class Measurement:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
+        """The JSON-ready form that records hold."""
         return asdict(self)
 
 
-Report = Callable[[int, Mapping[str, float]], None]
+EpochReport = Callable[[int, Mapping[str, float]], None]
 """Called with `(0, built metrics)` before training and `(epoch, trained metrics)` after each epoch; it may raise.
 
-An epoch that was not validated has no metrics.
-
-The first epoch reported is `budget.done + 1`, or 1 if what was kept of the earlier evaluation is lost.
+An epoch that was not validated has no metrics. The first epoch reported is `budget.done + 1`, or 1 if the checkpoint of
+the earlier evaluation is lost.
 """
 
 
 class Paused(Exception):
-    """Raised by a report after an epoch: stop here, and keep what is needed to go on."""
+    """Raised by a report after an epoch: stop here, and keep what is needed to resume."""
 
 
-class Left(Paused):
-    """The pause of a worker that was asked to end: another one goes on."""
+class WorkerLeft(Paused):
+    """The pause of a worker that was asked to end; another worker resumes the training."""
 
 
 class Evaluator(Protocol):
-    """A performance-estimation strategy; the search cannot tell a real training from a replayed table."""
+    """A way to estimate performance; the search cannot tell a real training from a replayed table."""
 
-    def evaluate(self, architecture: Architecture, budget: TrialBudget, report: Report) -> Measurement:
-        """Measure one architecture, or raise `CandidateFailed`; what `report` raises passes through."""
+    def evaluate(self, architecture: Architecture, budget: TrialBudget, report: EpochReport) -> Measurement:
+        """Measure one architecture.
+
+        Args:
+            architecture: What to measure.
+            budget: What it may cost.
+            report: Called before training and after each epoch; what it raises must pass through.
+
+        Returns:
+            All figures.
+
+        Raises:
+            CandidateFailed: This architecture cannot be evaluated; the search continues with others.
+        """
         ...
 
     def predict_costs(self, architecture: Architecture) -> Mapping[str, float] | None:
-        """The built metrics of an architecture before it is built; None if they cannot be told."""
+        """Predict the metrics that are known before training.
+
+        Args:
+            architecture: Any architecture of the space.
+
+        Returns:
+            Built metrics and `latency_ratio` (to the baseline); None if they cannot be predicted.
+        """
         ...

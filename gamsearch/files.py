@@ -16,11 +16,11 @@ WRITTEN = ("baseline", "export", "paused", "space", "verify", "weights", "worker
 
 
 class UnreadableError(Exception):
-    """The file holds no plain YAML; the text says why and, if known, in which line."""
+    """The file is not plain YAML; the message says why and, if known, in which line."""
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader without aliases, by which a short file can stand for an endless structure."""
+    """PyYAML's safe loader without aliases, which let a short file expand to an endless structure."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -30,7 +30,18 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> Any:
-    """The value in a UTF-8 YAML file; `UnreadableError` if there is none, `OSError` if it cannot be opened."""
+    """Read a YAML file of plain values.
+
+    Args:
+        path: A file in UTF-8 of at most `LARGEST` bytes.
+
+    Returns:
+        Its value.
+
+    Raises:
+        UnreadableError: The file is not plain YAML, is too large, or holds an alias.
+        OSError: The file cannot be opened.
+    """
     with path.open("rb") as file:
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
@@ -40,7 +51,7 @@ def read_yaml(path: Path) -> Any:
     except RecursionError as error:
         raise UnreadableError("it is nested too deeply") from error
     except UnicodeDecodeError as error:
-        raise UnreadableError("it is no text in UTF-8") from error
+        raise UnreadableError("it is not text in UTF-8") from error
     except (yaml.YAMLError, ValueError, TypeError, KeyError, OverflowError) as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
@@ -48,7 +59,14 @@ def read_yaml(path: Path) -> Any:
 
 
 def refuse_links(folder: Path) -> None:
-    """Raise `RunError` if something that gamsearch may write in `folder` is a link that leads out of it."""
+    """Refuse a run's folder in which writing a file could change one elsewhere.
+
+    Args:
+        folder: The run's folder.
+
+    Raises:
+        RunError: Something in it that gamsearch may write is a link that leads out of it.
+    """
     home = folder.resolve()
     for path in _entries(folder):
         if path.is_symlink() and not path.resolve().is_relative_to(home):

@@ -1,4 +1,4 @@
-"""One architecture against the baseline at full budget, and how figures are read from the record of a training."""
+"""One architecture compared with the baseline at full budget, and reading figures from the record of a training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,19 @@ Training = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Compared:
-    """One architecture against the baseline over paired seeds.
+    """One architecture compared with the baseline over paired seeds.
 
-    `tests` are by metric, corrected for the number of finalists within each metric. `per_class` (class, then
-    metric) and `per_size` (`small`, `medium`, `large`; map50_95) are paired differences with plain 95 % intervals:
-    exploratory, not corrected for their number. `latency` is the ratio to the baseline. `bootstrap` is the paired
-    bootstrap over validation images at one seed, in the record's form, empty if there is none.
+    Attributes:
+        key: The architecture's key.
+        label: Its label.
+        number: The trial that found it, if any.
+        architecture: Its JSON-ready form.
+        search_gain: Its gain in map50_95 in the search.
+        tests: Paired tests by metric, corrected for the number of finalists within each metric.
+        latency: Ratio to the baseline.
+        per_class: Paired differences by class, then metric, with plain 95 % intervals; exploratory, not corrected.
+        per_size: The same in map50_95 by object size (`small`, `medium`, `large`).
+        bootstrap: Paired bootstrap over validation images at one seed, as recorded; empty if there is none.
     """
 
     key: str
@@ -34,7 +41,7 @@ class Compared:
 
     @property
     def gain(self) -> PairedTest:
-        """The judgement that decides: of map50_95."""
+        """The test that decides: that of map50_95."""
         return self.tests["map50_95"]
 
     @property
@@ -44,7 +51,15 @@ class Compared:
 
 
 def figure(training: Training, *path: str) -> float:
-    """The number at this path of the training, NaN where there is none."""
+    """Read a number from the record of a training.
+
+    Args:
+        training: The record.
+        *path: Keys from the outside in.
+
+    Returns:
+        The number, NaN where there is none.
+    """
     found: Any = training
     for name in path:
         found = (found or {}).get(name)
@@ -52,7 +67,7 @@ def figure(training: Training, *path: str) -> float:
 
 
 def latency_ratio(trainings: Sequence[Training]) -> Estimate:
-    """Mean latency ratio: by Student's t over three or more measurements, else with the hull of their own intervals."""
+    """Mean latency ratio with Student's t interval from three measurements on, else the hull of their own intervals."""
     ratios = [ratio for ratio in (figure(done, "latency_ratio") for done in trainings) if isfinite(ratio)]
     found = estimate(ratios)
     if len(ratios) >= 3 and isfinite(found.low):

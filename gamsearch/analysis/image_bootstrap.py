@@ -1,9 +1,9 @@
-"""How much of a difference in mAP hangs on the validation images: a paired bootstrap over them, for one seed.
+"""How much a difference in mAP depends on the validation images: a paired bootstrap over them, for one seed.
 
-Resampling images with replacement is weighting each by how often it was drawn (a multinomial), so the average precision
-of a resample is a weighted one and no prediction is copied. It is Ultralytics' average precision, 101-point
-interpolation included (`ultralytics.utils.metrics.ap_per_class`), for any whole-number weights. Not covered: the noise
-between seeds, for which trainings have to be repeated.
+Resampling images with replacement weights each by how often it is sampled (a multinomial), so the average precision of
+a resample is a weighted one and no prediction is copied. It is Ultralytics' average precision, 101-point
+interpolation included (`ultralytics.utils.metrics.ap_per_class`), for any whole-number weights. The noise between
+seeds is not covered; it takes repeated trainings.
 """
 
 from dataclasses import dataclass
@@ -44,7 +44,17 @@ class Detections:
 
     @classmethod
     def load(cls, path: str | Path) -> "Detections":
-        """Read an `.npz` file with these arrays, none of them pickled; `RunError` if it is damaged."""
+        """Read the detections of a validation.
+
+        Args:
+            path: An `.npz` file with these arrays, none of them pickled.
+
+        Returns:
+            The detections.
+
+        Raises:
+            RunError: The file is missing or damaged.
+        """
         try:
             with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 named = {name: arrays[name] for name in cls.__annotations__ if name != "images"}
@@ -108,11 +118,19 @@ def mean_average_precision(detections: Detections, weights: Weights) -> Weights:
 
 
 def paired_bootstrap(ours: Detections, baseline: Detections, resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
-    """Difference `ours - baseline` in map50_95 and map50 with its percentile 95 % interval over the validation images.
+    """Bootstrap the difference `ours - baseline` over the validation images; both get the same resamples.
 
-    Both are weighted by the same draws. Resamples without any target say nothing and are left out. The form is the one
-    in the study record: `{"resamples", "map50_95": {"difference", "low", "high"}, "map50": {...}}`. Raises `RunError`
-    if the two were not validated on the same targets.
+    Args:
+        ours: The candidate's detections.
+        baseline: The baseline's detections on the same images.
+        resamples: How many resamples; those without any target are left out.
+        seed: Of the resampling.
+
+    Returns:
+        `{"resamples", "map50_95": {"difference", "low", "high"}, "map50": {...}}` with percentile 95 % intervals.
+
+    Raises:
+        RunError: The two were not validated on the same targets.
     """
     _same_targets(ours, baseline)
     rng = np.random.default_rng(seed)

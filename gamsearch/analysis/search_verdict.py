@@ -1,4 +1,4 @@
-"""What brief trainings alone show: the noise of the baseline, the best candidate at other seeds, the sentence."""
+"""What the short trainings of a search show: the baseline's noise, the best candidate at other seeds, the verdict."""
 
 from dataclasses import dataclass
 from math import isfinite, sqrt
@@ -10,15 +10,24 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Noise:
-    """What the seed alone does to map50_95: the sample standard deviation `sd` over `seeds` baseline controls."""
+    """What the seed alone does to map50_95.
+
+    Attributes:
+        sd: Sample standard deviation over the baseline controls.
+        seeds: How many there are.
+    """
 
     sd: float
     seeds: int
 
     def half_width(self, comparisons: int = 1) -> float:
-        """Half-width of a 95 % interval for the difference of two runs, `t * sd * sqrt(2)`, n-1 degrees of freedom.
+        """Half-width of a 95 % interval for the difference of two runs: `t * sd * sqrt(2)`, n-1 degrees of freedom.
 
-        With several `comparisons` the quantile is Bonferroni-corrected, so that all intervals hold together.
+        Args:
+            comparisons: How many differences are looked at; the quantile is Bonferroni-corrected for them.
+
+        Returns:
+            The half-width, a fraction of mAP.
         """
         quantile = stats.t.ppf(1 - 0.025 / comparisons, self.seeds - 1)
         return float(quantile * self.sd * sqrt(2))
@@ -49,7 +58,15 @@ class Confirmation:
 
 
 def confirmed_verdict(confirmation: Confirmation, candidates: pd.DataFrame) -> str:
-    """Say what the best candidate's paired gains at the seeds at which it was not chosen show."""
+    """State what the best candidate's paired gains at other seeds show.
+
+    Args:
+        confirmation: Its gains at seeds at which it was not chosen.
+        candidates: All candidates, best first.
+
+    Returns:
+        One sentence.
+    """
     mean, half, count = confirmation.mean, confirmation.half_width, len(candidates)
     who = f"the best of {count} candidates, {confirmation.label}," if count > 1 else f"{confirmation.label}"
     chosen = f"gained {candidates['map50_95_gain'].iloc[0]:+.4f} at the seed it was chosen at"
@@ -57,14 +74,23 @@ def confirmed_verdict(confirmation: Confirmation, candidates: pd.DataFrame) -> s
         ratio = confirmation.latency_ratio
         price = "" if not isfinite(ratio) else f" at {100 * (ratio - 1):+.0f} % latency"
         best = f", the best of {count} candidates," if count > 1 else ""
-        return f"{confirmation.label}{best} beats the baseline by {confirmation.text}{price}, in brief training."
+        return f"{confirmation.label}{best} beats the baseline by {confirmation.text}{price}, in short training."
     if mean + half < 0:
         return f"No placement beats the baseline: {who} {chosen} and lost at others: {confirmation.text}."
     return f"No placement is shown to beat the baseline: {who} {chosen} and {confirmation.text} at others."
 
 
 def unconfirmed_verdict(candidates: pd.DataFrame, noise: Noise | None, seeds: int) -> str:
-    """Hold the best gain of `candidates` (best first, not empty) against the noise of the baseline."""
+    """Compare the best gain with the noise of the baseline.
+
+    Args:
+        candidates: All candidates, best first, at least one.
+        noise: The baseline's noise, if it was measured.
+        seeds: Baseline seeds that were measured.
+
+    Returns:
+        One sentence.
+    """
     gains, count = candidates["map50_95_gain"], len(candidates)
     best = f"{gains.iloc[0]:+.4f} ({candidates['label'].iloc[0]})"
     if noise is None:

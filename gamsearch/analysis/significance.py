@@ -1,4 +1,4 @@
-"""What paired seeds show: intervals, Holm's correction, power, the noise floor, Kendall's tau. Pure numbers, no torch.
+"""What paired seeds show: intervals, Holm's correction, power, the noise floor, Kendall's tau.
 
 Differences are candidate minus baseline at the same seed, as fractions of mAP. The tests are two-sided.
 """
@@ -14,7 +14,7 @@ ALPHA = 0.05
 """Largest probability of any wrong claim in a family of finalists."""
 
 EFFECT = 0.005
-"""The difference that is worth seeing: half a point of mAP."""
+"""The smallest difference worth detecting: half a point of mAP."""
 
 POWER = 0.8
 EQUAL = 1e-9
@@ -98,7 +98,15 @@ def why_untestable(differences: Sequence[float]) -> str:
 
 
 def estimate(values: Sequence[float], level: float = ALPHA) -> Estimate:
-    """Mean of the values with Student's t interval at `1 - level`; the mean is NaN without values."""
+    """Estimate a mean.
+
+    Args:
+        values: The sample.
+        level: One minus the confidence level.
+
+    Returns:
+        The mean (NaN without values) with Student's t interval.
+    """
     count = len(values)
     mean = float(np.mean(values)) if count else nan
     if why_untestable(values):
@@ -171,11 +179,11 @@ def holm(p_values: Sequence[float], alpha: float = ALPHA) -> list[tuple[float, f
 
 
 def paired_tests(samples: Sequence[Sequence[float]], alpha: float = ALPHA, blocked: bool = False) -> list[PairedTest]:
-    """Judge the paired differences of each finalist of a family, Holm-corrected for all of them.
+    """Test the paired differences of each finalist of a family, Holm-corrected for all of them.
 
-    The probability of any wrong claim is at most `alpha`. A finalist that cannot be judged yet counts in the family.
+    The probability of any wrong claim is at most `alpha`. A finalist that cannot be tested yet counts in the family.
     With `blocked` all samples are of the same seeds in the same order, and their noise is estimated from all of them
-    (see `spread`), which sees more with few seeds; a finalist that varies more than that is judged by its own noise.
+    (see `spread`), which has more power with few seeds; a finalist that varies more is tested by its own noise.
     """
     tests = _tests(samples, blocked)
     steps = holm([test.p for test in tests], alpha)
@@ -231,9 +239,9 @@ def noise_floor(values: Sequence[float]) -> NoiseFloor | None:
     return NoiseFloor(sd, float(low), float(high), len(known))
 
 
-def agreement(brief: Sequence[float], verified: Sequence[float]) -> Agreement | None:
-    """Kendall's tau of brief against verified gains; None with fewer than three finite pairs or without any order."""
-    pairs = [(b, v) for b, v in zip(brief, verified, strict=True) if isfinite(b) and isfinite(v)]
+def agreement(searched: Sequence[float], verified: Sequence[float]) -> Agreement | None:
+    """Kendall's tau of search gains and verified gains; None with fewer than three finite pairs or without an order."""
+    pairs = [(b, v) for b, v in zip(searched, verified, strict=True) if isfinite(b) and isfinite(v)]
     if len(pairs) < 3:
         return None
     found = stats.kendalltau(*zip(*pairs, strict=True))

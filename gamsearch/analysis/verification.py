@@ -25,9 +25,10 @@ from gamsearch.analysis.significance import (
     paired,
     paired_tests,
 )
+from gamsearch.architecture import BASELINE
 
-BASELINE, SCALE_UP = "baseline", "scale-up"
-"""The keys of the two controls among the trainings."""
+SCALE_UP = "scale-up"
+"""The key of the larger detector among the trainings; that of the baseline is its label."""
 
 METRICS = ("map50_95", "map50")
 
@@ -44,7 +45,14 @@ class Verification:
 
     @classmethod
     def from_dict(cls, form: Mapping[str, Any] | None) -> "Verification":
-        """Read the dictionary in the study; whatever is missing is taken as not done yet."""
+        """Read what the study recorded.
+
+        Args:
+            form: The recorded dictionary; whatever is missing counts as not done yet.
+
+        Returns:
+            The verification.
+        """
         form = form or {}
         chosen = tuple(finalist for finalist in form.get("finalists") or () if finalist.get("key"))
         trainings = {
@@ -97,12 +105,12 @@ class Verification:
 
     @cached_property
     def agreement(self) -> Agreement | None:
-        """Kendall's tau between the finalists' brief gains and their mean verified gains."""
+        """Kendall's tau between the finalists' gains in the search and their mean verified gains."""
         return agreement([f.search_gain for f in self.finalists], [f.gain.mean for f in self.finalists])
 
     @property
     def best(self) -> Compared | None:
-        """The judged finalist with the largest mean gain in map50_95, or None."""
+        """The tested finalist with the largest mean gain in map50_95, or None."""
         judged = [finalist for finalist in self.finalists if finalist.gain.claim != UNKNOWN]
         return max(judged, key=lambda finalist: finalist.gain.mean, default=None)
 

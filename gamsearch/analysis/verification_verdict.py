@@ -1,4 +1,4 @@
-"""The sentences in which a verification is told: what is better or worse than the baseline, and how sure that is."""
+"""The sentences that state a verification's result: what is better or worse than the baseline, and how sure that is."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ def spread(found: Estimate) -> str:
 
 
 def _by(gain: PairedTest) -> str:
-    """How much better or worse, without the sign that the word already says."""
+    """How much better or worse, without the sign that the word already carries."""
     return f"{abs(gain.mean):.4f} ± {gain.half_width:.4f}" if gain.claim == WORSE else spread(gain)
 
 
@@ -46,7 +46,7 @@ def basis(found: Sequence[PairedTest]) -> str:
 
 
 def _nothing_yet(finalists: Sequence[Compared]) -> str:
-    """Why none of the finalists can be judged."""
+    """Why none of the finalists can be tested."""
     equal = [finalist for finalist in finalists if finalist.gain.count > 1]
     if not equal:
         return "Nothing can be said yet: no finalist has two seeds paired with the baseline."
@@ -66,18 +66,18 @@ def _claimed(group: Sequence[Compared], claim: str, among: int) -> str:
 
 
 def _unclear(group: Sequence[Compared]) -> str:
-    """The largest difference among finalists of which none is shown to differ, and the seeds that would show more."""
+    """The largest difference where none is shown to differ, and how many seeds would detect one."""
     largest = max(group, key=lambda finalist: abs(finalist.gain.mean))
     gain = largest.gain
-    prediction_error = _seeds_that_would_show_it(gain)
+    seeds = _seeds_that_would_show_it(gain)
     if gain.comparisons == 1:
         return (
             f"{largest.label} is not shown to differ from the baseline: the difference is {spread(gain)} "
-            f"({basis([gain])}); {prediction_error}."
+            f"({basis([gain])}); {seeds}."
         )
     return (
         f"No finalist is shown to differ from the baseline: the largest difference is {spread(gain)} "
-        f"({largest.label}; {basis([gain])}); {prediction_error}."
+        f"({largest.label}; {basis([gain])}); {seeds}."
     )
 
 

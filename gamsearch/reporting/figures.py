@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from gamsearch.architecture import BASELINE
 from gamsearch.reporting import formatting, plot_data, theme
 from gamsearch.reporting.effects import Effect
 from gamsearch.reporting.tables import rows_of
-from gamsearch.study.record import BASELINE, Record
+from gamsearch.study.record import Record
 
 CLOSE = 0.05
 """Two numbers overlap if they are closer than this share of the figure's width and of its height."""

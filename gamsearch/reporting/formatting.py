@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from gamsearch.architecture import BASELINE
 from gamsearch.metrics import METRICS, Metric
 from gamsearch.study.masking import masked
-from gamsearch.study.record import BASELINE, latency_backend
+from gamsearch.study.record import latency_backend
 
 TITLES = {
     "map50_95": "mAP50-95",

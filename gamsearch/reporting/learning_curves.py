@@ -6,9 +6,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from gamsearch.architecture import BASELINE
 from gamsearch.reporting import theme
 from gamsearch.reporting.tables import rows_of
-from gamsearch.study.record import BASELINE, Record
+from gamsearch.study.record import Record
 
 
 def curves_figure(record: Record) -> go.Figure | None:

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
+from gamsearch.architecture import BASELINE
 from gamsearch.reporting import formatting, plot_data, theme
 from gamsearch.reporting.tables import rows_of
-from gamsearch.study.record import BASELINE, Record
+from gamsearch.study.record import Record
 
 STYLE: Any = {"text.parse_math": False, "font.family": "sans-serif", "font.size": 10, "axes.unicode_minus": True}
 MARKERS = dict(zip((*plot_data.KINDS, BASELINE), "osX*", strict=True))

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from gamsearch.analysis import pareto
+from gamsearch.architecture import BASELINE
 from gamsearch.metrics import Metric
 from gamsearch.reporting import formatting
-from gamsearch.study.record import BASELINE, Record
+from gamsearch.study.record import Record
 
 KINDS = ("candidate", formatting.HAND_DESIGNED, formatting.EXCEEDS_LIMIT)
 NOISE = "noise of one run (95 %)"

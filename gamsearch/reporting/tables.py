@@ -11,9 +11,10 @@ from typing import Any
 
 import pandas as pd
 
+from gamsearch.architecture import BASELINE
 from gamsearch.metrics import Metric
 from gamsearch.reporting import formatting
-from gamsearch.study.record import BASELINE, Record
+from gamsearch.study.record import Record
 
 JSON_COLUMNS = ("architecture", "curve")
 TEXT_COLUMNS = ("key", "label", "reason", "retried", "state")

@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 
 from gamsearch.analysis.finalist import Compared
 from gamsearch.analysis.significance import BETTER, UNCLEAR, UNKNOWN, WORSE, Estimate
-from gamsearch.analysis.verification import BASELINE, SCALE_UP, Verification
+from gamsearch.analysis.verification import SCALE_UP, Verification
+from gamsearch.architecture import BASELINE
 from gamsearch.reporting import formatting, theme, verification_rows
 from gamsearch.reporting.theme import base_figure, escape
 

@@ -7,7 +7,8 @@ from math import inf, isfinite, isnan
 
 from gamsearch.analysis.finalist import Compared, figure
 from gamsearch.analysis.significance import ALPHA, EFFECT, POWER, UNKNOWN, Estimate, PairedTest, estimate
-from gamsearch.analysis.verification import BASELINE, SCALE_UP, Verification
+from gamsearch.analysis.verification import SCALE_UP, Verification
+from gamsearch.architecture import BASELINE
 from gamsearch.reporting import formatting
 from gamsearch.reporting.tables import Column
 from gamsearch.study.masking import masked

@@ -21,7 +21,7 @@ from gamsearch.training.dataset import DataSet
 if TYPE_CHECKING:
     from gamsearch.training.replay import ReplayTable
 
-BASELINE, LATENCIES = "baseline/baseline.pt", "latency.json"
+BASELINE_FILE, LATENCIES = "baseline/baseline.pt", "latency.json"
 """Where a run's folder has the weights that all candidates inherit, and the latency table."""
 TABLE_SECONDS = 60.0
 """So long the latency table is measured at most, in a short search less, and no longer than it takes to be precise."""
@@ -88,7 +88,7 @@ def prepare_training(
         _check_baseline(settings, data, weights)
 
     def start(reference_ms: float | None, files: Artifacts) -> ReadyEvaluator:
-        path, stage = settings.folder / BASELINE, {}
+        path, stage = settings.folder / BASELINE_FILE, {}
         if context is None:
             stage = _baseline_stage(settings, data, detector, weights, device, progress)
         else:
@@ -125,7 +125,7 @@ def prepare_training(
 
 def _download_shared(files: Artifacts, folder: Path) -> None:
     """Have the baseline's weights and the latency table that the leading run made, unless they are in the folder."""
-    if not (folder / BASELINE).exists() and not files.download(BASELINE, folder / BASELINE):
+    if not (folder / BASELINE_FILE).exists() and not files.download(BASELINE_FILE, folder / BASELINE_FILE):
         raise RunError(
             f"the baseline's weights are not in {folder} and were not handed on; give --artifacts to both, "
             "or let them share the run's folder"
@@ -136,7 +136,7 @@ def _download_shared(files: Artifacts, folder: Path) -> None:
 
 def upload_shared(files: Artifacts, folder: Path) -> None:
     """Give other machines what they need to take part in the run in `folder`."""
-    for name in (BASELINE, LATENCIES):
+    for name in (BASELINE_FILE, LATENCIES):
         if (folder / name).exists():
             files.upload(folder / name, name)
 

@@ -12,7 +12,8 @@ from typing import Any
 import optuna
 import pandas as pd
 
-from gamsearch.architecture import Architecture
+from gamsearch.analysis.verification import SCALE_UP
+from gamsearch.architecture import BASELINE, Architecture
 from gamsearch.errors import CandidateFailed, OptionError, RunError
 from gamsearch.evaluation import TrialBudget
 from gamsearch.models.register import quiet_ultralytics
@@ -26,7 +27,6 @@ from gamsearch.study.record import Record
 from gamsearch.training.dataset import DataSet
 
 ATTRIBUTE = "verification"
-BASELINE, SCALE_UP = "baseline", "scale-up"
 SCALES = "nsmlx"
 
 Say = Callable[[str], None]

@@ -14,7 +14,7 @@ import optuna
 from gamsearch.errors import RunError, one_line
 from gamsearch.files import refuse_links
 from gamsearch.runs.manifest import write_yaml
-from gamsearch.runs.prepare import BASELINE, WorkerContext, prepare_named
+from gamsearch.runs.prepare import BASELINE_FILE, WorkerContext, prepare_named
 from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.provenance import versions
 from gamsearch.runs.run import plan_of
@@ -50,7 +50,7 @@ def join(options: WorkerOptions, progress: RunProgress) -> str:
     settings = _settings(own, options)
     _refuse_other_versions(own["settings"].get("versions", {}))
     space = recorded_space(own, options.folder)
-    apart = settings.evaluator == "training" and not (options.folder / BASELINE).exists()
+    apart = settings.evaluator == "training" and not (options.folder / BASELINE_FILE).exists()
     files = Artifacts(study, asked_for(str(own.get("artifacts", "")), options.artifacts, apart))
     with WorkerRegistry(
         study, options.folder, settings.device or "default device", False, parent=options.parent

@@ -1,7 +1,7 @@
-"""Detectors as values: the rows of a model YAML with their sources, scaled widths and strides; nothing is built.
+"""Detectors as values: the rows of a model YAML with their sources, scaled widths and strides. Nothing is built.
 
-Widths and sources follow Ultralytics' YAML parser (`parse_model`), strides the modules' own arithmetic. The stock YAMLs
-are read as files from the installed wheel.
+Widths and sources follow Ultralytics' YAML parser (`parse_model`), strides follow the modules' arithmetic. The stock
+YAMLs are read as files of the installed package.
 """
 
 import copy
@@ -23,7 +23,14 @@ DETECTION_HEADS = ("Detect", "v10Detect")
 
 @dataclass(frozen=True)
 class Detector:
-    """A model YAML at one scale, e.g. `yolov8n`; `yaml` is a private copy that says its `scale`, not to be edited."""
+    """A model YAML at one scale.
+
+    Attributes:
+        name: E.g. `yolov8n`.
+        scale: Its scale letter, or an empty string.
+        yaml: A private copy of the YAML that states its `scale`; do not edit it.
+        rows: The rows of backbone and head in order.
+    """
 
     name: str
     scale: str
@@ -32,7 +39,18 @@ class Detector:
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> "Detector":
-        """Read a stock detector (`yolov8n`, `yolov8s-p2.yaml`) or a YAML file; the scale in the name comes first."""
+        """Read a stock detector or a YAML file.
+
+        Args:
+            name_or_path: `yolov8n`, `yolov8s-p2.yaml`, or the path of a model YAML. A scale letter in the name takes
+                precedence over the file's own.
+
+        Returns:
+            The detector.
+
+        Raises:
+            ModelError: There is no such detector, or the YAML is not one of a detector.
+        """
         path, stem = _locate(str(name_or_path))
         mapping = _read(path)
         scale = scale_in(stem) or str(mapping.get("scale") or "")
@@ -43,7 +61,18 @@ class Detector:
 
     @classmethod
     def from_yaml(cls, name: str, mapping: Mapping[str, Any]) -> "Detector":
-        """Read a mapping such as a checkpoint's `model.yaml`; its own `scale` comes before the one in its name."""
+        """Read a mapping such as a checkpoint's `model.yaml`.
+
+        Args:
+            name: What to call the detector.
+            mapping: The YAML; its own `scale` takes precedence over the one in its name.
+
+        Returns:
+            The detector.
+
+        Raises:
+            ModelError: The mapping is not the YAML of a detector.
+        """
         _check_shape(name, mapping)
         yaml = copy.deepcopy(dict(mapping))
         yaml["scale"] = _choose_scale(name, mapping)
@@ -68,11 +97,25 @@ class Detector:
         return tuple(self.rows[source].stride for source in self.rows[-1].sources)
 
     def readers(self, site: int) -> tuple[int, ...]:
-        """Rows that read the output of `site`."""
+        """Find the consumers of a row.
+
+        Args:
+            site: The row.
+
+        Returns:
+            Numbers of the rows that read its output.
+        """
         return tuple(row.index for row in self.rows if site in row.sources)
 
     def why_no_site(self, site: int) -> str | None:
-        """Say why attention cannot follow row `site`, or None if it can."""
+        """Explain why attention cannot follow a row.
+
+        Args:
+            site: The row.
+
+        Returns:
+            One sentence, or None if it can.
+        """
         if not 0 <= site < len(self.rows):
             return f"site {site} does not exist, the rows of {self.name} go from 0 to {len(self.rows) - 1}"
         row = self.rows[site]
@@ -81,11 +124,18 @@ class Detector:
         if row.module in LIST_OR_TEXT:
             return f"site {site} is {row.module}, whose output is no single feature map"
         if row.module == "nn.Identity" and row.sources == (-1,):
-            return f"site {site} is {row.module}, which hands on the image itself"
+            return f"site {site} is {row.module}, which passes the image through"
         return None
 
     def check_site(self, site: int) -> None:
-        """Raise `SpaceError` with the sites on offer if attention cannot follow row `site`."""
+        """Check that attention can follow a row.
+
+        Args:
+            site: The row.
+
+        Raises:
+            SpaceError: It cannot; the message lists the rows that it can follow.
+        """
         reason = self.why_no_site(site)
         if reason:
             raise SpaceError(f"{reason}; {self.name} offers {', '.join(map(str, self.stage_sites or self.sites))}")
@@ -117,7 +167,7 @@ def _with_scale(stem: str, scale: str) -> str:
 
 
 def _check_shape(name: str, mapping: Mapping[str, Any]) -> None:
-    """Hold the top level of a model YAML against what is read from it: two lists of rows, and scales as triples."""
+    """Check the top level of a model YAML: two lists of rows, and scales as triples."""
     for part in ("backbone", "head"):
         if not isinstance(mapping.get(part), list) or not mapping[part]:
             raise ModelError(f"{name} must have a list '{part}:' of rows, as Ultralytics' model YAMLs have")
@@ -129,7 +179,7 @@ def _check_shape(name: str, mapping: Mapping[str, Any]) -> None:
 
 
 def _choose_scale(name: str, mapping: Mapping[str, Any]) -> str:
-    """The mapping's own scale, else the one in its name or file name, else the first that it offers."""
+    """The mapping's own scale, else the one in its name or file name, else its first."""
     scales = mapping.get("scales") or {}
     guess = mapping.get("scale") or scale_in(name) or scale_in(Path(str(mapping.get("yaml_file", ""))).stem)
     scale = str(guess or next(iter(scales), ""))
@@ -149,7 +199,7 @@ def _stock_files() -> dict[str, Path]:
 
 
 def _locate(name: str) -> tuple[Path, str]:
-    """Return the YAML file that `name` means (with or without its scale letter) and the stem that was asked for."""
+    """Return the YAML file that `name` means (with or without its scale letter) and the stem that was given."""
     path = Path(name)
     is_yaml = path.suffix in (".yaml", ".yml")
     stem = path.stem if is_yaml else path.name
@@ -167,7 +217,7 @@ def _locate(name: str) -> tuple[Path, str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read a model YAML file as a mapping, or say in one sentence why it is none."""
+    """Read a model YAML file as a mapping, or say in one sentence why that fails."""
     try:
         mapping = read_yaml(path)
     except (OSError, UnreadableError) as error:

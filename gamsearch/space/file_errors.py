@@ -9,7 +9,7 @@ from gamsearch.errors import GamsearchError, SpaceError
 
 @contextmanager
 def at(source: str, key: str) -> Iterator[None]:
-    """Name file and key in whatever the user can mend."""
+    """Add file and key to whatever error is raised in a `with` block."""
     try:
         yield
     except GamsearchError as error:

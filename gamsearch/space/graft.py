@@ -17,7 +17,13 @@ from gamsearch.space.detector import Detector
 
 @dataclass(frozen=True)
 class Graft:
-    """A grafted YAML with `row_map` from stock rows to their copies and `placed` from sites to their attention rows."""
+    """A grafted YAML.
+
+    Attributes:
+        yaml: The model YAML.
+        row_map: Stock rows to their numbers in it.
+        placed: Sites to the numbers of their attention rows.
+    """
 
     yaml: dict[str, Any]
     row_map: dict[int, int]
@@ -25,10 +31,18 @@ class Graft:
 
 
 def graft(detector: Detector, architecture: Architecture, explicit_widths: bool = False) -> Graft:
-    """Insert the architecture's attention rows `[-1, 1, NAME, ["c2", ...]]` directly after their sites.
+    """Insert an architecture's attention rows `[-1, 1, NAME, ["c2", ...]]` directly after their sites.
 
-    The stock parser resolves `c2` to the scaled width of the site; `explicit_widths` writes that number instead.
-    Nothing passed in is changed. A placement that cannot be made is a `SpaceError`.
+    Args:
+        detector: The stock detector; it is not changed.
+        architecture: The placements.
+        explicit_widths: Write the width of the site instead of `c2`, which the stock parser resolves to it.
+
+    Returns:
+        The grafted YAML and where its rows come from.
+
+    Raises:
+        SpaceError: A placement cannot be made; the message names its site.
     """
     placements = {p.site: p for p in _checked(detector, architecture)}
     row_map = {i: i + sum(site < i for site in placements) for i in range(len(detector.rows))}
@@ -83,7 +97,7 @@ def _checked(detector: Detector, architecture: Architecture) -> tuple[Placement,
 
 
 def _check_readers(detector: Detector, placement: Placement) -> None:
-    """Hold `semantics` and `consumers` of a placement against the rows that really read its site."""
+    """Check `semantics` and `consumers` of a placement against the rows that read its site."""
     site, readers = placement.site, detector.readers(placement.site)
     if placement.semantics not in SEMANTICS:
         raise SpaceError(f"site {site}: semantics must be {' or '.join(SEMANTICS)}, not '{placement.semantics}'")

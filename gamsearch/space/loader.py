@@ -22,13 +22,25 @@ DEFAULT_OBJECTIVES = ("map50_95", "latency_ms")
 
 @dataclass(frozen=True)
 class Limit:
-    """An upper bound on a built metric: relative to the baseline (`+20%`) or absolute in the metric's unit."""
+    """An upper bound on a metric that is known before training.
+
+    Attributes:
+        metric: The metric's name.
+        text: `+20%`: relative to the baseline; `3.5`: in the metric's unit.
+    """
 
     metric: str
     text: str
 
     def bound(self, baseline_value: float) -> float:
-        """The largest value allowed, in the metric's unit."""
+        """Resolve the bound.
+
+        Args:
+            baseline_value: The baseline's value, in the metric's unit.
+
+        Returns:
+            The largest value allowed, in the metric's unit.
+        """
         if self.text.endswith("%"):
             return baseline_value * (1 + float(self.text[:-1]) / 100)
         return float(self.text)

@@ -10,7 +10,7 @@ import optuna
 from gamsearch.analysis import pareto
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, GamsearchError, RunError
-from gamsearch.evaluation import Evaluator, Left, TrialBudget
+from gamsearch.evaluation import Evaluator, TrialBudget, WorkerLeft
 from gamsearch.study import store
 from gamsearch.study.workers import SingleWorker
 
@@ -127,7 +127,7 @@ class Controls:
         try:
             budget = replace(self.budget, seed=seed, curve=False)
             measurement = self.evaluator.evaluate(architecture, budget, self._report)
-        except Left as left:
+        except WorkerLeft as left:
             raise KeyboardInterrupt from left
         except (CandidateFailed, GamsearchError):
             raise
@@ -139,7 +139,7 @@ class Controls:
         if epoch:
             self.shows.epoch(epoch, self.budget.epochs, metrics)
             if self.registry.leaving and epoch < self.budget.epochs:
-                raise Left
+                raise WorkerLeft
 
 
 def _control(seed: int) -> str:

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, GamsearchError, RunError
-from gamsearch.evaluation import Evaluator, Left, Measurement, Paused
+from gamsearch.evaluation import Evaluator, Measurement, Paused, WorkerLeft
 from gamsearch.strategy import proposals
 from gamsearch.strategy.controls import Controls
 from gamsearch.strategy.freeze_thaw import FreezeThaw, FreezeThawSampler
@@ -247,7 +247,7 @@ class _Search:
         try:
             measurement = self.evaluator.evaluate(architecture, reporter.budget, reporter.report)
             return replace(measurement, curve=reporter.curve)
-        except Left as left:
+        except WorkerLeft as left:
             if self._is_ended(trial.number):  # by others, who took this worker for dead
                 raise optuna.TrialPruned from left
             trial.set_user_attr("reason", store.INTERRUPTED)

@@ -9,7 +9,7 @@ import optuna
 from optuna.trial import TrialState
 
 from gamsearch.architecture import Architecture
-from gamsearch.evaluation import Left, Paused, TrialBudget
+from gamsearch.evaluation import Paused, TrialBudget, WorkerLeft
 from gamsearch.metrics import METRICS
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.freeze_thaw import FreezeThaw
@@ -100,7 +100,7 @@ class TrialReporter:
         if epoch in self.budget.rungs and epoch > self.budget.done and not self.spared:
             self._stop(self._after_rung())
         if self.context.leaving() and epoch < self.budget.epochs:
-            raise Left
+            raise WorkerLeft
 
     def _built(self, metrics: Mapping[str, float]) -> None:
         """Record the built metrics and what was foreseen of them; refuse or screen."""

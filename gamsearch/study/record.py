@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from gamsearch.analysis import pareto
 from gamsearch.analysis.search_verdict import Confirmation, Noise, confirmed_verdict, unconfirmed_verdict
 from gamsearch.analysis.verification import Verification
+from gamsearch.architecture import BASELINE
 from gamsearch.errors import CandidateFailed
 from gamsearch.metrics import METRICS, Metric
-
-BASELINE = "baseline"
-"""The label of the architecture without attention."""
 
 STATES = ("complete", "pruned", "failed", "running", "waiting")
 

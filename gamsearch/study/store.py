@@ -19,13 +19,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gamsearch.analysis import pareto
 from gamsearch.analysis.verification import Verification
+from gamsearch.architecture import BASELINE
 from gamsearch.errors import RunError, one_line
 from gamsearch.files import refuse_links
 from gamsearch.metrics import METRICS, Metric, metric_named
 from gamsearch.study import schema
 from gamsearch.study.history import INTERRUPTED, interrupted, is_lost
 from gamsearch.study.journal import Journal
-from gamsearch.study.record import BASELINE, Record
+from gamsearch.study.record import Record
 from gamsearch.study.snapshot import Snapshot
 from gamsearch.study.storages import JOURNAL, Address
 

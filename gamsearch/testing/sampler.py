@@ -9,8 +9,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from gamsearch.architecture import Architecture
-from gamsearch.evaluation import Measurement, TrialBudget
-from gamsearch.evaluation import Report as EpochReport
+from gamsearch.evaluation import EpochReport, Measurement, TrialBudget
 from gamsearch.metrics import metric_named
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace

@@ -10,7 +10,7 @@ from torch import nn
 
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, GamsearchError
-from gamsearch.evaluation import Measurement, Paused, Report, TrialBudget
+from gamsearch.evaluation import EpochReport, Measurement, Paused, TrialBudget
 from gamsearch.metrics import METRICS, metrics_of
 from gamsearch.models import device as devices
 from gamsearch.models.candidate import Candidate, audit_against, build_candidate, fresh_parameters
@@ -59,7 +59,7 @@ class TrainingEvaluator:
         self.folders, self.recipe = folders, recipe or Recipe()
         self.costs = Costs(detector, baseline, device, costs or CostSettings())
 
-    def evaluate(self, architecture: Architecture, budget: TrialBudget, report: Report) -> Measurement:
+    def evaluate(self, architecture: Architecture, budget: TrialBudget, report: EpochReport) -> Measurement:
         """Build, measure the built metrics, report them at epoch 0, train, report each epoch.
 
         A training that was paused or interrupted resumes, and its epochs after `budget.done` are reported again; it
@@ -123,7 +123,7 @@ class TrainingEvaluator:
         return self.costs.predicted(architecture)
 
     def _attempt(
-        self, architecture: Architecture, budget: TrialBudget, report: Report, known: State, paused: State | None
+        self, architecture: Architecture, budget: TrialBudget, report: EpochReport, known: State, paused: State | None
     ) -> tuple[Candidate, list[dict[str, float]], LeanTrainer]:
         """Build, measure unless that is known, and train with the `amp` and `batch` of `known`, where it has them."""
         try:
@@ -163,7 +163,7 @@ class TrainingEvaluator:
         return possible and "batch" not in known and budget.batch // 2 >= SMALLEST_BATCH
 
     def _train(
-        self, candidate: Candidate, budget: TrialBudget, report: Report, known: State, paused: State | None
+        self, candidate: Candidate, budget: TrialBudget, report: EpochReport, known: State, paused: State | None
     ) -> tuple[list[dict[str, float]], LeanTrainer]:
         """Train, keeping a checkpoint now and then; return the validated epochs and the trainer."""
         files = TrainingFiles(self.folders, candidate.architecture, budget)

@@ -16,7 +16,7 @@ from typing import Any
 
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, RunError
-from gamsearch.evaluation import Measurement, Report, TrialBudget
+from gamsearch.evaluation import EpochReport, Measurement, TrialBudget
 
 Row = dict[str, Any]
 
@@ -104,7 +104,7 @@ class ReplayEvaluator:
     def __init__(self, table: ReplayTable):
         self.table = table
 
-    def evaluate(self, architecture: Architecture, budget: TrialBudget, report: Report) -> Measurement:
+    def evaluate(self, architecture: Architecture, budget: TrialBudget, report: EpochReport) -> Measurement:
         """Report the recorded built metrics, then each recorded epoch that the budget has left; see `Evaluator`."""
         row = self._row(architecture)
         if budget.epochs > self.table.epochs:
