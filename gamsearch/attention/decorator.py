@@ -48,31 +48,35 @@ def attention(
         SpaceError: The constructor has an argument without a default, or the name is taken.
     """
 
+    stated = {"paper": paper, "stronger_is_smaller": stronger_is_smaller, "choices": choices, "presets": presets}
+
     def register(cls: Module) -> Module:
-        options = _options_of(cls)
-        level = strength or ("rate" if "rate" in options else "")
-        if level and level not in options:
-            raise SpaceError(
-                f"{cls.__name__} has no option '{level}' that could be its strength; "
-                f"its constructor has {', '.join(options) or 'none'}"
-            )
-        spec = AttentionSpec(
-            name=name or cls.__name__,
-            title=first_line(cls).rstrip("."),
-            paper=paper,
-            code=origin_of(cls),
-            options=options,
-            refuse=refuse or _refuse_rate,
-            strength=level,
-            stronger_is_smaller=stronger_is_smaller,
-            choices=choices or {},
-            presets=presets or {},
-            cls=cls,
-        )
+        spec = _spec_of(cls, name or cls.__name__, strength, refuse or _refuse_rate, stated)
         CATALOGUE.add(spec.name, spec, spec.code)
         return cls
 
     return register if cls is None else register(cls)
+
+
+def _spec_of(cls: type, name: str, strength: str, refuse: Refusal, stated: Mapping[str, Any]) -> AttentionSpec:
+    """The catalogue entry of a class; what is not `stated` has the specification's default."""
+    options = _options_of(cls)
+    level = strength or ("rate" if "rate" in options else "")
+    if level and level not in options:
+        raise SpaceError(
+            f"{cls.__name__} has no option '{level}' that could be its strength; "
+            f"its constructor has {', '.join(options) or 'none'}"
+        )
+    return AttentionSpec(
+        name=name,
+        title=first_line(cls).rstrip("."),
+        code=origin_of(cls),
+        options=options,
+        refuse=refuse,
+        strength=level,
+        cls=cls,
+        **{key: value for key, value in stated.items() if value is not None},
+    )
 
 
 def _options_of(cls: type) -> dict[str, Option]:

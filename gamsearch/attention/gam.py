@@ -78,7 +78,14 @@ class GAM(nn.Module):
             self.identity_()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply both gates to `x`; the result has its shape and type."""
+        """Attend to a map.
+
+        Args:
+            x: `B x C x H x W`.
+
+        Returns:
+            The attended map, in the shape and type of `x`.
+        """
         if not torch.jit.is_scripting() and not torch.jit.is_tracing():
             self._check_width(x)
             if self.fused and x.dtype == torch.float32 and _plain_inference(x):
