@@ -1,0 +1,1 @@
+"""Training: the data set, the trainer, and the evaluators that the search calls."""

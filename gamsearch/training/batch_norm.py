@@ -1,17 +1,40 @@
 """Batch-norm statistics re-estimated on training images before a validation that ranks.
 
-Ultralytics sets batch-norm momentum to 0.03, so after a brief training the running statistics still hold much of their
-initial values, the more the younger a layer is.
+Ultralytics sets batch-norm momentum to 0.03, so after a short training the running statistics still hold much of their
+initial values, most of all in new layers.
 """
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import nn
+from ultralytics.data.build import build_yolo_dataset
+
+from gamsearch.training.guards import no_label_cache
 
 STATISTICS_IMAGES = 256
-"""At most so many training images re-estimate the batch-norm statistics; always the same ones."""
+"""Most training images that re-estimate the batch-norm statistics; always the same ones."""
+
+
+def statistics_images(arguments: Any, images: Any, data: dict[str, Any], stride: int) -> list[torch.Tensor]:
+    """Training images as a validation would see them: not augmented, always the same ones.
+
+    Args:
+        arguments: The training arguments.
+        images: Where the training images are.
+        data: The data YAML as Ultralytics reads it.
+        stride: Largest stride of the model.
+
+    Returns:
+        Batches `B x 3 x H x W` of bytes, at most `STATISTICS_IMAGES` images in all.
+    """
+    cfg: Any = deepcopy(arguments)
+    cfg.cache, cfg.fraction = False, 1.0
+    with no_label_cache():
+        dataset: Any = build_yolo_dataset(cfg, images, 16, data, mode="val", rect=True, stride=stride)
+    return images_for_statistics(dataset)
 
 
 def images_for_statistics(dataset: Any) -> list[torch.Tensor]:

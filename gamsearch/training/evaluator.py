@@ -212,9 +212,8 @@ class TrainingEvaluator:
             candidate.model,
             arguments(recipe, fitting, self.data, self.device, self.folders.scratch, user),
             on_epoch,
-            frozenset(fresh_parameters(candidate)),
+            dict.fromkeys(fresh_parameters(candidate), self.recipe.fresh_lr_factor),
             self._setup_check(candidate),
-            fresh_lr_factor=self.recipe.fresh_lr_factor,
             resumable=True,
             paused=paused,
         )

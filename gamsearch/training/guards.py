@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from ultralytics.data import dataset as datasets
 from ultralytics.data import utils as data_utils
 from ultralytics.engine import trainer as engine
 from ultralytics.utils import nms
+
+from gamsearch.errors import CandidateFailed
 
 
 @contextmanager
@@ -95,3 +98,10 @@ def no_validation_loss(model: Any, losses: Any) -> Iterator[None]:
         yield
     finally:
         del model.loss
+
+
+def check_finite(model: nn.Module, epoch: int) -> None:
+    """Raise `CandidateFailed` if a weight or a statistic is not finite: such a model would silently detect nothing."""
+    sums = [t.sum() for t in model.state_dict().values() if t.is_floating_point()]  # NaN and infinity survive a sum
+    if not torch.isfinite(torch.stack(sums)).all():  # one question to the device, not one per tensor
+        raise CandidateFailed("nan", f"weights or statistics are not finite in epoch {epoch}")

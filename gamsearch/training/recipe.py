@@ -14,7 +14,7 @@ import torch
 from gamsearch.errors import OptionError, nearest
 from gamsearch.evaluation import TrialBudget
 from gamsearch.models import device as devices
-from gamsearch.training.dataset import random_share
+from gamsearch.training.images import random_share
 
 LEAN = {
     "plots": False,

@@ -54,7 +54,9 @@ def evaluator(baseline: nn.Module, data: Path, folder: Path, **options):
 def trainer(baseline, data, folder, architecture=GAM4, budget=BUDGET, **options) -> LeanTrainer:
     candidate = build_candidate(YOLOV8N, architecture, baseline, budget.imgsz)
     given = arguments(SHORT_TRAINING, budget, data, DEVICE, folder / "scratch", {})
-    return LeanTrainer(candidate.model, given, silent, frozenset(fresh_parameters(candidate)), **options)
+    return LeanTrainer(
+        candidate.model, given, silent, dict.fromkeys(fresh_parameters(candidate), FRESH_LR_FACTOR), **options
+    )
 
 
 def test_a_training_reports_costs_before_and_accuracy_after_each_epoch(baseline, tiny_data, folder):

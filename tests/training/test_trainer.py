@@ -25,7 +25,8 @@ from gamsearch.training import batches
 from gamsearch.training.baseline import read_baseline, start_model, train_baseline
 from gamsearch.training.dataset import DataSet
 from gamsearch.training.recipe import SHORT_TRAINING, arguments, parse_overrides
-from gamsearch.training.trainer import LeanTrainer, start_streams
+from gamsearch.training.streams import start_streams
+from gamsearch.training.trainer import LeanTrainer
 
 YOLOV8N = Detector.load("yolov8n")
 GAM4 = Architecture.of("yolov8n", [Placement(4, "GAM", (("rate", 4),))])
