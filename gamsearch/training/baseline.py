@@ -1,8 +1,8 @@
 """The baseline stage: the stock detector on the user's data, the source of all inherited weights.
 
-Its checkpoint `baseline/baseline.pt` is an ordinary Ultralytics checkpoint. The stage keeps `baseline/kept.pt` after
-each epoch and goes on from there when it was interrupted, bit for bit on CPU. Run folders get shared, so neither file
-is unpickled.
+Its checkpoint `baseline/baseline.pt` is an ordinary Ultralytics checkpoint. The stage writes `baseline/kept.pt` after
+each epoch and resumes from there after an interruption, bit for bit on CPU. Run folders are shared, so neither file is
+unpickled.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,15 +27,15 @@ OnEpoch = Callable[[int, dict[str, float]], None]
 
 
 class BaselineTrainer(LeanTrainer):
-    """A lean trainer that is kept after each epoch but the last, so that the stage can go on where it was stopped.
+    """A lean trainer that writes a checkpoint after each epoch but the last, so that the stage can resume.
 
-    It validates four times in all: what counts is where it ends.
+    It validates four times in all, since only its final weights matter.
     """
 
     shares_batches = False
 
     def save_model(self) -> bool:
-        """Keep what it takes to go on; no checkpoint."""
+        """Keep what it takes to resume; no Ultralytics checkpoint."""
         if self.epoch + 1 < self.epochs:
             resume.keep(self, kept_in(Path(self.save_dir)), {})
         return False
@@ -49,14 +49,22 @@ class BaselineTrainer(LeanTrainer):
 
 
 def kept_in(folder: Path) -> Path:
-    """Where a stage under way is kept."""
+    """The file of an unfinished stage."""
     return folder / "kept.pt"
 
 
 def read_model(text: str, trust: bool = False) -> tuple[Detector, Model | None]:
-    """Turn `--model` into a detector and, for a `.pt`, the checkpoint's model (fp32).
+    """Read `--model`.
 
-    With `trust` a checkpoint that cannot be opened otherwise may run the code that it holds.
+    Args:
+        text: A stock name, the path of a model YAML, or that of a `.pt`.
+        trust: Let a checkpoint that cannot be opened otherwise run the code that it holds.
+
+    Returns:
+        The detector and, for a `.pt`, the checkpoint's model in fp32.
+
+    Raises:
+        ModelError: The file is missing or damaged, or does not hold a detector.
     """
     if not text.endswith(".pt"):
         return Detector.load(text), None
@@ -65,23 +73,33 @@ def read_model(text: str, trust: bool = False) -> tuple[Detector, Model | None]:
 
 
 def _fetched(text: str) -> Path:
-    """The checkpoint's path; a released one (`yolov8n.pt`) that is not there is downloaded if there is a network."""
+    """The checkpoint's path; a released one (`yolov8n.pt`) that is missing is downloaded if there is a network."""
     path = Path(text)
     if path.exists():
         return path
     from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
 
-    mend = f"give --model the path of a .pt that is there, or {path.stem}.yaml to train the baseline from scratch"
+    cure = f"give --model the path of a .pt that is there, or {path.stem}.yaml to train the baseline from scratch"
     if text not in GITHUB_ASSETS_NAMES:
-        raise ModelError(f"the checkpoint {text} does not exist; {mend}")
+        raise ModelError(f"the checkpoint {text} does not exist; {cure}")
     try:
         return Path(attempt_download_asset(text))
     except (OSError, RuntimeError) as error:
-        raise ModelError(f"{text} is not here and could not be downloaded (no network?); {mend}") from error
+        raise ModelError(f"{text} is not here and could not be downloaded (no network?); {cure}") from error
 
 
 def start_model(detector: Detector, weights: Model | None, names: dict[int, str], seed: int) -> Model:
-    """The stock detector for the data's classes, with a checkpoint's weights loaded as Ultralytics loads them."""
+    """Build the stock detector for the data's classes.
+
+    Args:
+        detector: The stock detector.
+        weights: A checkpoint's model, loaded as Ultralytics loads it; None: random weights.
+        names: Class names by number.
+        seed: Of the random weights.
+
+    Returns:
+        The model.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: Model = build(detector.yaml, nc=len(names))
@@ -103,9 +121,23 @@ def train_baseline(
     user_arguments: Mapping[str, Any],
     on_epoch: OnEpoch = lambda epoch, results: None,
 ) -> Path:
-    """Train `model` for the budget (nothing for 0 epochs) and return the path of `baseline.pt` in `folder`.
+    """Train the baseline; a finished stage is returned as it is, an interrupted one resumes after its last epoch.
 
-    A finished stage is returned as it is; an interrupted one goes on after its last finished epoch.
+    Args:
+        model: Where to start from.
+        budget: Epochs (0: no training), image size, batch and seed.
+        data: The data YAML.
+        device: Where to train.
+        folder: Where to keep the stage.
+        from_scratch: Whether the weights are random, which needs a larger learning rate.
+        user_arguments: Ultralytics training arguments that the user gave.
+        on_epoch: Called with `(epoch, results)` after each epoch.
+
+    Returns:
+        The path of `baseline.pt` in `folder`.
+
+    Raises:
+        RunError: The baseline cannot be trained.
     """
     target = folder / "baseline.pt"
     if target.exists():
@@ -120,7 +152,7 @@ def train_baseline(
 
 
 def _trained(model: Model, train_arguments: dict[str, Any], on_epoch: OnEpoch) -> Model:
-    """The model after its training, which goes on where it was kept; a loss that overflows is tried again in fp32."""
+    """The model after its training, which resumes where it was; a loss that overflows is tried again in fp32."""
     kept = resume.read(kept_in(Path(train_arguments["save_dir"])), 1)
     paused = kept if kept is not None and kept["epoch"] < train_arguments["epochs"] else None
     amp = train_arguments.get("amp", True) and str(train_arguments["device"]) not in ("cpu", "mps")
@@ -141,15 +173,30 @@ def _trained(model: Model, train_arguments: dict[str, Any], on_epoch: OnEpoch) -
 
 
 def validated(results: Mapping[str, float]) -> bool:
-    """Whether an epoch's results hold a validation's metrics."""
+    """Tell validated epochs from others.
+
+    Args:
+        results: An epoch's results.
+
+    Returns:
+        Whether they hold the metrics of a validation.
+    """
     return "metrics/mAP50-95(B)" in results
 
 
 def write_checkpoint(model: Model, path: Path, train_arguments: Mapping[str, Any]) -> None:
-    """Write an ordinary Ultralytics checkpoint (fp16) in one step, so that no half-written file is ever found."""
+    """Write an ordinary Ultralytics checkpoint (fp16) in one step, so that a half-written file is never found.
+
+    Args:
+        model: The model; it is not changed.
+        path: The file.
+        train_arguments: Training arguments for its record.
+    """
     from ultralytics import __version__
 
-    shipped = deepcopy(model).cpu().eval().to(memory_format=torch.contiguous_format)  # training on CUDA leaves NHWC
+    shipped = (
+        deepcopy(model).cpu().eval().to(memory_format=torch.contiguous_format)
+    )  # training on CUDA leaves it in NHWC
     shipped = _halved(shipped)
     shipped.args = {"task": "detect", **train_arguments}
     shipped.criterion = None
@@ -167,7 +214,17 @@ def _halved(model: Model) -> Model:
 
 
 def read_baseline(path: Path) -> Model:
-    """The baseline's model in fp32 and in train-ready form."""
+    """Read the baseline.
+
+    Args:
+        path: `baseline.pt`.
+
+    Returns:
+        The model in fp32, ready for training.
+
+    Raises:
+        ModelError: The file is missing or damaged.
+    """
     model: Model = open_checkpoint(path)
     model.to(memory_format=torch.contiguous_format)
     for parameter in model.parameters():

@@ -1,9 +1,9 @@
-"""Draw the batches of an epoch once per process and hand them to every training that would draw the same ones.
+"""Batches that are augmented once per process and shared by all trainings that would see the same ones.
 
-All candidates of a search see the same augmented images in the same order (common random numbers), so what decides a
-batch is known beforehand: the data set, the training arguments, and the seed at which the random streams of the epoch
-start. The first training that comes to such an epoch loads and augments its images; the others get what it got, bit
-for bit, and the random streams are left where drawing would have left them.
+All candidates of a search see the same augmented images in the same order (common random numbers). What decides a batch
+is known beforehand: the data set, the training arguments, and the seed at which the random streams of the epoch start.
+The first training that reaches such an epoch loads and augments its images. The others get the same batches, bit for
+bit, and the random streams are left in the state in which loading would have left them.
 """
 
 import random
@@ -17,38 +17,43 @@ import psutil
 import torch
 
 Batch = dict[str, Any]
-Drawn = tuple[Batch, tuple[Any, Any] | None]
-"""A batch, and the states of Python's and NumPy's random streams after it if they decide what comes next."""
+Kept = tuple[Batch, tuple[Any, Any] | None]
+"""A batch, and the states of Python's and NumPy's random streams after it if they decide what follows."""
 
 DECIDES_NO_BATCH = {"model", "project", "name", "save_dir", "val", "amp"}
-"""The training arguments in which trainings of a search may differ and on which no batch depends."""
+"""Training arguments on which no training batch depends."""
 
 DECIDES_NO_VALIDATION = DECIDES_NO_BATCH | {"seed", "epochs"}
-"""The same of the validation's batches."""
+"""Training arguments on which no validation batch depends."""
 
 SHARE_OF_MEMORY = 0.25
-"""All that a process keeps takes at most this share of the memory that would be free without it."""
+"""Largest share of the otherwise free memory that kept batches may take."""
 
-CONTROL_GROUPS = {  # a limit and what is used of it: version 2, version 1
+CONTROL_GROUPS = {  # a limit and the current use: version 2, version 1
     "/sys/fs/cgroup/memory.max": "/sys/fs/cgroup/memory.current",
     "/sys/fs/cgroup/memory/memory.limit_in_bytes": "/sys/fs/cgroup/memory/memory.usage_in_bytes",
 }
 
-_EPOCHS: dict[tuple[Any, ...], list[Drawn]] = {}
+_EPOCHS: dict[tuple[Any, ...], list[Kept]] = {}
 
 
 class SharedBatches:
-    """`loader` (an Ultralytics data loader) whose epochs are kept for whoever draws at the same `key` and seed.
+    """An Ultralytics data loader whose epochs are kept for later trainings with the same key and seed.
 
-    `augmented` says that batches depend on the random streams, which then start at the seed of the loader's generator.
-    All else is the loader's own. Batches must not be changed in place; Ultralytics' trainer and validator do not.
+    Batches must not be changed in place; Ultralytics' trainer and validator do not. All other attributes are the
+    loader's own.
+
+    Args:
+        loader: The data loader.
+        key: What decides its batches besides the random streams; see `key_of`.
+        augmented: Whether batches depend on the random streams, which start at the seed of the loader's generator.
     """
 
     def __init__(self, loader: Any, key: tuple[Any, ...], augmented: bool):
         self.loader, self.key, self.augmented = loader, key, augmented
 
     def __getattr__(self, name: str) -> Any:
-        if name == "loader":  # a copy that has no attributes yet asks for it
+        if name == "loader":  # a copy without attributes asks for it
             raise AttributeError(name)
         return getattr(self.loader, name)
 
@@ -57,33 +62,33 @@ class SharedBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         key = (*self.key, self.loader.generator.initial_seed() if self.augmented else None)
-        drawn = _EPOCHS.get(key)
-        if drawn is None:
-            yield from self._draw(key)
+        loaded = _EPOCHS.get(key)
+        if loaded is None:
+            yield from self._load(key)
             return
-        for batch, streams in drawn:
+        for batch, streams in loaded:
             if streams is not None:
                 random.setstate(streams[0])
                 np.random.set_state(streams[1])
             yield dict(batch)
 
-    def _draw(self, key: tuple[Any, ...]) -> Iterator[Batch]:
-        """Yield the loader's batches, and keep them once all were drawn, if there is room."""
-        drawn: list[Drawn] | None = None
+    def _load(self, key: tuple[Any, ...]) -> Iterator[Batch]:
+        """Yield the loader's batches, and keep them once the epoch is complete, if there is room."""
+        loaded: list[Kept] | None = None
         for number, batch in enumerate(self.loader):
             if number == 0 and fits(len(self.loader) * _size(batch)):
-                drawn = []
-            if drawn is not None:
-                drawn.append((self._kept(batch), self._streams()))
+                loaded = []
+            if loaded is not None:
+                loaded.append((self._kept(batch), self._streams()))
             yield batch
-        if drawn and fits(sum(_size(batch) for batch, _ in drawn)):  # the first batch may have been the smallest
-            _EPOCHS[key] = drawn
+        if loaded and fits(sum(_size(batch) for batch, _ in loaded)):  # the first batch may have been the smallest
+            _EPOCHS[key] = loaded
 
     def _streams(self) -> tuple[Any, Any] | None:
         return (random.getstate(), np.random.get_state()) if self.augmented else None
 
     def _kept(self, batch: Batch) -> Batch:
-        """The mapping for itself, as a trainer changes it, with its tensors in ordinary memory, as pinned is scarce."""
+        """A mapping of its own, as a trainer changes it, with tensors in ordinary memory; pinned memory is scarce."""
         pinned = self.loader.pin_memory
         return {k: v.clone() if pinned and isinstance(v, torch.Tensor) else v for k, v in batch.items()}
 
@@ -101,7 +106,7 @@ def forget() -> None:
 
 
 def fits(size: int) -> bool:
-    """Whether so many bytes may be kept beside what is kept already."""
+    """Whether this number of bytes may be kept besides what is kept already."""
     held = sum(_size(batch) for epoch in _EPOCHS.values() for batch, _ in epoch)
     return held + size <= SHARE_OF_MEMORY * (held + free_memory())
 

@@ -1,4 +1,4 @@
-"""What the last validation of a training says beyond its mAP: per class, per object size, and image by image."""
+"""Details of a training's last validation: mAP per class and per object size, and matches image by image."""
 
 from copy import copy
 from pathlib import Path
@@ -13,7 +13,7 @@ from ultralytics.utils import ops
 from gamsearch.training.trainer import LeanTrainer
 
 SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
-"""Areas of boxes in the original images, px², as COCO parts them."""
+"""Areas of boxes in the original images, px², as in COCO."""
 
 Image = dict[str, NDArray[Any]]
 
@@ -30,7 +30,7 @@ class DetailedValidator(DetectionValidator):
         self.images: list[Image] = []
 
     def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
-        """Keep what the stock validator makes of each image."""
+        """Keep the stock validator's boxes and matches of each image."""
         before = len(self.metrics.stats["tp"])
         super().update_metrics(preds, batch)
         for i, pred in enumerate(preds):
@@ -51,12 +51,12 @@ class DetailedValidator(DetectionValidator):
 
 
 class DetailedTrainer(LeanTrainer):
-    """A lean trainer whose provenance tells more, and which leaves `images.npz` in its folder for the bootstrap."""
+    """A lean trainer with details in its provenance, which leaves `images.npz` in its folder for the bootstrap."""
 
-    shares_batches = False  # of a full budget there are too many
+    shares_batches = False  # a full budget has too many
 
     def get_validator(self) -> DetailedValidator:
-        super().get_validator()  # it names the losses
+        super().get_validator()  # it sets the names of the losses
         return DetailedValidator(
             self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks
         )

@@ -1,4 +1,4 @@
-"""What would change a training behind its back, kept from it for as long as a `with` lasts: Ultralytics, mostly."""
+"""Context managers that keep Ultralytics from changing a training silently."""
 
 import random
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from gamsearch.errors import CandidateFailed
 
 @contextmanager
 def no_data_downloads() -> Iterator[None]:
-    """Have a data YAML only read: nothing is downloaded, no font either, and no `download` script of it is run."""
+    """Only read a data YAML: nothing is downloaded, no font either, and no `download` script in it is run."""
     original, font = engine.check_det_dataset, data_utils.check_font
     engine.check_det_dataset = partial(original, autodownload=False)
     data_utils.check_font = lambda *args, **options: None
@@ -32,7 +32,7 @@ def no_data_downloads() -> Iterator[None]:
 
 @contextmanager
 def whole_data(args: Any) -> Iterator[None]:
-    """Let Ultralytics take all images of what it is given, since it would take the first ones of a share."""
+    """Make Ultralytics use all images of a share; it would take a share of them again."""
     fraction, args.fraction = args.fraction, 1.0
     try:
         yield

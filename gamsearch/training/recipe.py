@@ -1,8 +1,7 @@
-"""Training arguments for brief trainings, chosen by measurement instead of left at defaults made for 300 epochs.
+"""Training arguments for short trainings, chosen by measurement; Ultralytics' defaults are made for 300 epochs.
 
-Measured on BCCD, yolov8n, 160 px (see README, "The recipe"): an optimiser step per batch (`nbs` = batch), half a
-warm-up epoch from scratch and none after a fork, AdamW, no mosaic. Measured by rank correlation with long training
-(`results/README.md`): after a fork the learning rate stays as it is.
+An optimiser step per batch (`nbs` = batch), half a warm-up epoch from scratch and none after a fork, AdamW, no mosaic,
+and a learning rate that does not decay after a fork. The measurements are in the documentation (Explanation, Recipe).
 """
 
 import ast
@@ -30,15 +29,15 @@ LEAN = {
 FROM_SCRATCH = {"optimizer": "AdamW", "lr0": 0.003, "momentum": 0.9, "warmup_epochs": 0.5, "warmup_bias_lr": 0.0}
 FINE_TUNE = {"optimizer": "AdamW", "lr0": 0.001, "momentum": 0.9, "warmup_epochs": 0.5, "warmup_bias_lr": 0.0}
 SHORT_TRAINING = {**FINE_TUNE, "lrf": 1.0, "warmup_epochs": 0.0}
-"""After the fork; the learning rate does not decay, so that epochs of a brief training are those of a longer one."""
+"""After a fork. The learning rate does not decay, so the epochs of a short training equal those of a longer one."""
 
 RESERVED = {
     **{key: f"use --{key}" for key in ("data", "model", "epochs", "imgsz", "batch", "device", "seed", "name")},
     "project": "use --out",
     "save_dir": "use --out",
     "resume": "the same --name resumes",
-    "task": "detection is what is searched",
-    "mode": "training is what is done",
+    "task": "gamsearch searches detectors",
+    "mode": "gamsearch trains",
     **dict.fromkeys(("plots", "save_json", "visualize", "profile"), "a search draws and writes its own report"),
     "val": "the search decides which epochs it needs validated",
     "freeze": "it counts rows, and an inserted row shifts them, so every candidate would freeze other layers",
@@ -79,7 +78,17 @@ def arguments(
 
 
 def parse_overrides(pairs: list[str]) -> dict[str, Any]:
-    """Turn `--train key=value` texts into typed arguments; unknown or reserved keys and untyped values are refused."""
+    """Read `--train key=value` texts.
+
+    Args:
+        pairs: The texts.
+
+    Returns:
+        Typed Ultralytics training arguments.
+
+    Raises:
+        OptionError: A key is unknown or reserved, or a value has the wrong type.
+    """
     chosen: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
@@ -92,9 +101,9 @@ def parse_overrides(pairs: list[str]) -> dict[str, Any]:
 
 
 def check_overrides(chosen: dict[str, Any]) -> None:
-    """Raise `OptionError` for an argument that is unknown or not the user's to choose, or has a value it cannot have.
+    """Raise `OptionError` for an argument that is unknown, reserved, or has a value that it cannot have.
 
-    Among those that are not are all that name files which Ultralytics would unpickle.
+    Reserved are, among others, all arguments that name files which Ultralytics would unpickle.
     """
     from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg
 

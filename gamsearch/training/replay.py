@@ -1,9 +1,9 @@
-"""Answer evaluations from a table of earlier trainings: a search in seconds, without torch.
+"""Replay: evaluations looked up in a table of recorded trainings. A search takes seconds and needs no torch.
 
 The table is JSON: `{"detector": name, "epochs": n, "seeds": [...], "rows": [...]}`. A row has an `architecture` (in the
 form of `Architecture.to_dict`), its built `metrics`, and `curves`: for each seed one mapping per epoch with the trained
 metrics. With `"in_time": true` every epoch takes the `seconds_per_epoch` of its row, as it did when it was recorded.
-`benchmarks/record_table.py` makes such tables; `results/tables/` holds those that come with the package.
+`benchmarks/record_table.py` records such tables; `results/tables/` holds the shipped ones.
 """
 
 import json
@@ -30,7 +30,14 @@ def shipped_tables() -> list[str]:
 
 
 def table_file(name_or_path: str) -> Path:
-    """The file of a shipped table by name, or the path as it is."""
+    """Find a table.
+
+    Args:
+        name_or_path: The name of a shipped table, or a path.
+
+    Returns:
+        The table's file, which may not exist.
+    """
     path = Path(name_or_path)
     if path.is_file() or name_or_path not in shipped_tables():
         return path
@@ -46,10 +53,15 @@ def _shipped_folder() -> Path:
 
 @dataclass(frozen=True)
 class ReplayTable:
-    """Rows by architecture key; `detector` is the name that the space is resolved for, `epochs` the curves' length.
+    """Recorded trainings.
 
-    `seeds` are those of the recorded trainings, `space` the name of the space that was recorded, if the table says, and
-    `in_time` whether a replay takes as long as the recording did.
+    Attributes:
+        detector: The detector they are of.
+        epochs: Length of their curves.
+        seeds: Their seeds.
+        rows: Rows by architecture key.
+        space: Name of the space that was recorded, if the table says.
+        in_time: Whether a replay takes as long as the recording did.
     """
 
     detector: str
@@ -61,7 +73,17 @@ class ReplayTable:
 
     @classmethod
     def read(cls, path: Path) -> "ReplayTable":
-        """Read a table, or say in one sentence what is wrong with it."""
+        """Read a table.
+
+        Args:
+            path: A JSON file.
+
+        Returns:
+            The table.
+
+        Raises:
+            RunError: The file cannot be read, or something in it is wrong; the message says what.
+        """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             seeds = tuple(int(seed) for seed in content["seeds"])
@@ -76,7 +98,9 @@ class ReplayTable:
             raise RunError(f"the table {path} cannot be read ({error.strerror}); {known}") from error
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             needs = "JSON with 'detector', 'epochs', 'seeds' and 'rows'"
-            raise RunError(f"{path} is no replay table: it needs {needs} ({type(error).__name__}: {error})") from error
+            raise RunError(
+                f"{path} is not a replay table: it needs {needs} ({type(error).__name__}: {error})"
+            ) from error
 
 
 def _checked(row: Row, seeds: tuple[int, ...], epochs: int) -> Row:
@@ -96,16 +120,29 @@ def _checked(row: Row, seeds: tuple[int, ...], epochs: int) -> Row:
 
 
 class ReplayEvaluator:
-    """Evaluate by looking up; architectures that the table lacks fail as candidates, not as a run.
+    """Evaluate by looking up a table; architectures that it lacks fail as candidates, the run continues.
 
-    The budget's seed counts through the recorded seeds and begins again after the last.
+    The budget's seed selects a recorded seed, modulo their number.
     """
 
     def __init__(self, table: ReplayTable):
         self.table = table
 
     def evaluate(self, architecture: Architecture, budget: TrialBudget, report: EpochReport) -> Measurement:
-        """Report the recorded built metrics, then each recorded epoch that the budget has left; see `Evaluator`."""
+        """Report the recorded built metrics, then each recorded epoch that the budget has left.
+
+        Args:
+            architecture: What to look up.
+            budget: Epochs, the epochs that are done already, and the seed.
+            report: Called with `(epoch, metrics)`; what it raises passes through.
+
+        Returns:
+            The recorded figures.
+
+        Raises:
+            CandidateFailed: The table lacks the architecture.
+            RunError: The table holds fewer epochs than the budget has.
+        """
         row = self._row(architecture)
         if budget.epochs > self.table.epochs:
             raise RunError(f"the table holds {self.table.epochs} epochs, not {budget.epochs}; give fewer --epochs")
@@ -123,7 +160,14 @@ class ReplayEvaluator:
         )
 
     def predict_costs(self, architecture: Architecture) -> Mapping[str, float] | None:
-        """The recorded built metrics."""
+        """Look up the built metrics.
+
+        Args:
+            architecture: Any architecture.
+
+        Returns:
+            The recorded built metrics; None where the table lacks the architecture.
+        """
         row = self.table.rows.get(architecture.key)
         return None if row is None else dict(row["metrics"])
 

@@ -1,8 +1,8 @@
-"""Leave a training after an epoch and go on later, in the same process or another, as if nothing had happened.
+"""Checkpoints from which a training resumes, in the same process or another, as if it had not been interrupted.
 
-Kept are weights, their moving average, optimiser and loss scaler; the random streams start anew at every epoch anyway
-(see `LeanTrainer`). On CPU the resumed training equals the uninterrupted one bit for bit. The files hold tensors and
-plain values only and are read without unpickling code.
+A checkpoint holds weights, their moving average, optimiser and loss scaler; the random streams restart at every epoch
+anyway (see `LeanTrainer`). On CPU the resumed training equals the uninterrupted one bit for bit. The files hold tensors
+and plain values only and are read without unpickling code.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ KEPT = {"epoch", "model", "average", "updates", "optimizer", "scaler"}
 
 
 def keep(trainer: Any, path: Path, more: State) -> None:
-    """Write what a `LeanTrainer` needs to go on after its last epoch, and `more` (plain values), in one step."""
+    """Write what a `LeanTrainer` needs to resume after its last epoch, and `more` (plain values), in one step."""
     state = {
         **more,
         "epoch": trainer.epoch + 1,
@@ -33,7 +33,7 @@ def keep(trainer: Any, path: Path, more: State) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """The value with Python's numbers for NumPy's, which older releases put into learning rates during a warm-up."""
+    """Replace NumPy's numbers, which older releases put into learning rates during a warm-up, by Python's."""
     if isinstance(value, dict):
         return {key: _plain(part) for key, part in value.items()}
     if isinstance(value, list):
@@ -42,16 +42,16 @@ def _plain(value: Any) -> Any:
 
 
 def read(path: Path, epoch: int) -> State | None:
-    """What was kept after `epoch` or later; None if there is no such file or it cannot be read."""
+    """The checkpoint written after `epoch` or later; None if there is no such file or it cannot be read."""
     try:
         state: State = torch.load(path, map_location="cpu", weights_only=True)
         return state if state.keys() >= KEPT and state["epoch"] >= epoch else None
-    except Exception:  # a damaged file can raise anything; the training then begins again
+    except Exception:  # a damaged file can raise anything; the training then starts over
         return None
 
 
 def restore(trainer: Any, state: State) -> None:
-    """Put `trainer`, set up but not started, where `keep` left another one; `RunError` if what was kept is not its."""
+    """Bring `trainer`, set up but not started, to where `keep` left one; `RunError` if the checkpoint does not fit."""
     try:
         trainer.model.load_state_dict(state["model"])
         trainer.ema.ema.load_state_dict(state["average"])
@@ -61,8 +61,8 @@ def restore(trainer: Any, state: State) -> None:
             trainer.scaler.load_state_dict(state["scaler"])
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
         raise RunError(
-            f"what was kept of this training does not fit it ({one_line(error)[:200]}); delete the run's 'paused' "
-            "folder and baseline/kept.pt, and what was under way begins again"
+            f"the checkpoint of this training does not fit it ({one_line(error)[:200]}); delete the run's 'paused' "
+            "folder and baseline/kept.pt, and unfinished trainings start over"
         ) from error
     if getattr(trainer.model.model[-1], "one2one_cv2", None) is not None:  # as Ultralytics' resume_training
         trainer.model.criterion = trainer.model.init_criterion()
