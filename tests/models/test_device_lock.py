@@ -53,8 +53,8 @@ from pathlib import Path
 from gamsearch.training.baseline import start_model
 from gamsearch.training.dataset import DataSet
 from gamsearch.space.detector import Detector
-from gamsearch.evaluation import Budget
-from gamsearch.training.recipe import BRIEF, arguments
+from gamsearch.evaluation import TrialBudget
+from gamsearch.training.recipe import SHORT_TRAINING, arguments
 from gamsearch.training.trainer import LeanTrainer
 
 data, folder = map(Path, sys.argv[1:])
@@ -68,7 +68,7 @@ def note(what):
 
 model = start_model(Detector.load("yolov8n"), None, DataSet.read(data).names, seed=0)
 device = torch.device("cpu")
-given = arguments(BRIEF, Budget(epochs=500, imgsz=64, batch=2), data, device, folder / "scratch", {"workers": 0})
+given = arguments(SHORT_TRAINING, TrialBudget(epochs=500, imgsz=64, batch=2), data, device, folder / "scratch", {"workers": 0})
 trainer = LeanTrainer(model, given, lambda *_: None)
 model.register_forward_pre_hook(note("begin"))
 model.register_forward_hook(note("end"))
