@@ -68,7 +68,8 @@ def note(what):
 
 model = start_model(Detector.load("yolov8n"), None, DataSet.read(data).names, seed=0)
 device = torch.device("cpu")
-given = arguments(SHORT_TRAINING, TrialBudget(epochs=500, imgsz=64, batch=2), data, device, folder / "scratch", {"workers": 0})
+budget = TrialBudget(epochs=500, imgsz=64, batch=2)
+given = arguments(SHORT_TRAINING, budget, data, device, folder / "scratch", {"workers": 0})
 trainer = LeanTrainer(model, given, lambda *_: None)
 model.register_forward_pre_hook(note("begin"))
 model.register_forward_hook(note("end"))

@@ -67,7 +67,7 @@ def test_a_module_that_mixes_images_or_overflows_fails():
     with CATALOGUE.temporarily("Mixing", spec(Mixing)):
         found = failures("attention", "Mixing")
     assert "depends on the others in the batch" in found["treats the images of a batch separately"]
-    assert "not finite" in found["is finite on huge activations in float16"]
+    assert "not finite" in found["is finite on large activations in float16"]
 
 
 def test_a_module_whose_options_are_not_those_of_its_constructor_fails():
