@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from copy import deepcopy
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gamsearch.errors import ModelError
 from gamsearch.models.register import tasks_module
 
-if TYPE_CHECKING:
-    from torch import nn
+Model = Any
+"""An Ultralytics `DetectionModel`: a torch module with attributes (`yaml`, `stride`, ...) that no stub declares."""
 
 ACTIVATION = re.compile(r"(torch\.)?nn\.[A-Z]\w*\([\w=., -]*\)")
 """Ultralytics evaluates the text of a model YAML's `activation`, so only the call of a PyTorch module is allowed."""
@@ -27,7 +27,7 @@ LARGEST_FACTORS = {"depth_multiple": 10, "width_multiple": 10, "reg_max": 256, "
 """Upper limits of the other keys that multiply a detector's size."""
 
 
-def build(yaml: dict[str, Any], nc: int, ch: int = 3, strides: Sequence[float] | None = None) -> "nn.Module":
+def build(yaml: dict[str, Any], nc: int, ch: int = 3, strides: Sequence[float] | None = None) -> Model:
     """Build the detector that a model YAML describes.
 
     Args:
@@ -49,7 +49,7 @@ def build(yaml: dict[str, Any], nc: int, ch: int = 3, strides: Sequence[float] |
     _check(tasks, yaml, nc)
     try:
         with _activation_kept(tasks), _strides_known(tasks, strides), torch.no_grad():
-            model: nn.Module = tasks.DetectionModel({**deepcopy(yaml), "nc": nc}, ch=ch, nc=nc, verbose=False)
+            model: Model = tasks.DetectionModel({**deepcopy(yaml), "nc": nc}, ch=ch, nc=nc, verbose=False)
     except KeyError as error:
         raise ModelError(f"the model YAML names {error}, which Ultralytics does not know: correct the row") from error
     except Exception as error:  # a layer can raise anything

@@ -1,6 +1,7 @@
-"""Everything that differs between a CPU and an accelerator, in one small place.
+"""Everything that differs between a CPU and an accelerator.
 
-The CUDA branches ran on an H200 (`tests/test_cuda.py`); MPS follows the PyTorch documentation alone.
+The CUDA branches have been run on an H200 (`tests/training/test_cuda.py`); the MPS branches follow the PyTorch
+documentation only.
 """
 
 import gc
@@ -13,7 +14,17 @@ from gamsearch.errors import OptionError
 
 
 def select(text: str) -> torch.device:
-    """Turn `cpu`, `0`, `cuda:1`, `mps` or an empty text (the best there is) into a device; one device, not several."""
+    """Turn the text of `--device` into a device; a CUDA device also becomes the current one.
+
+    Args:
+        text: `cpu`, an index such as `0`, `cuda:1`, `mps`, or empty for the best available device.
+
+    Returns:
+        The device.
+
+    Raises:
+        OptionError: The text is not one device, or the device is not available.
+    """
     if text == "":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     if "," in text:
@@ -25,40 +36,83 @@ def select(text: str) -> torch.device:
         raise OptionError(f"--device '{text}' is unknown; use cpu, an index such as 0, or mps") from error
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not present.get(device.type, False):
-        raise OptionError(f"--device '{text}' is not there: PyTorch sees no {device.type} device; use --device cpu")
+        raise OptionError(f"--device '{text}' is not available: PyTorch sees no {device.type} device; use --device cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise OptionError(f"--device '{text}' is not there: PyTorch sees {torch.cuda.device_count()} CUDA device(s)")
+        raise OptionError(
+            f"--device '{text}' is not available: PyTorch sees {torch.cuda.device_count()} CUDA device(s)"
+        )
     if device.type == "cuda":
         torch.cuda.set_device(device)  # events are recorded on the current device
     return device
 
 
 def ultralytics_name(device: torch.device) -> str:
-    """The device in the form that Ultralytics' `device` argument takes."""
+    """Convert a device to the form that Ultralytics' `device` argument takes.
+
+    Args:
+        device: A device.
+
+    Returns:
+        The index of a CUDA device, else the device's type.
+    """
     return str(device.index or 0) if device.type == "cuda" else device.type
 
 
 def describe(device: torch.device) -> str:
-    """Name of the hardware for the record, e.g. `NVIDIA H100 80GB HBM3` or `CPU x86_64, 2 cores`."""
+    """Name the hardware for the record.
+
+    Args:
+        device: A device.
+
+    Returns:
+        E.g. `NVIDIA H100 80GB HBM3` or `CPU x86_64, 2 cores`.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type.upper()} {platform.machine()}, {os.cpu_count()} cores"
 
 
 def half_precision(device: torch.device) -> bool:
-    """Whether latency is measured in fp16 there: yes on CUDA, no on CPU and MPS."""
+    """Whether latency is measured in fp16.
+
+    Args:
+        device: Where it is measured.
+
+    Returns:
+        True on CUDA, False on CPU and MPS.
+    """
     return device.type == "cuda"
 
 
+def precision(device: torch.device) -> str:
+    """Name the precision in which latency is measured.
+
+    Args:
+        device: Where it is measured.
+
+    Returns:
+        `fp16` or `fp32`.
+    """
+    return "fp16" if half_precision(device) else "fp32"
+
+
 def release_memory(device: torch.device) -> None:
-    """Give back what a finished or failed trial held, so that the next one starts like the first."""
+    """Free the memory of a finished or failed trial, so that the next one starts like the first.
+
+    Args:
+        device: The device that the trial ran on.
+    """
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until an accelerator has done all that was given to it; a CPU has."""
+    """Wait until an accelerator has finished all queued work; a no-op on a CPU.
+
+    Args:
+        device: The device.
+    """
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -73,12 +127,19 @@ OUT_OF_MEMORY = (
     "cublas_status_alloc_failed",
     "cudnn_status_alloc_failed",
 )
-"""What messages say where an allocation failed, in lower case; most of them come as a plain `RuntimeError`."""
+"""Texts of failed allocations, in lower case; most are raised as a plain `RuntimeError`."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that the device (or the host) ran out of memory."""
+    """Recognise that the device or the host ran out of memory.
+
+    Args:
+        error: Any exception.
+
+    Returns:
+        True if its type or its text says so.
+    """
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    said = str(error).lower()
-    return any(words in said for words in OUT_OF_MEMORY)
+    message = str(error).lower()
+    return any(words in message for words in OUT_OF_MEMORY)

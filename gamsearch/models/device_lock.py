@@ -1,14 +1,14 @@
-"""Several processes on one device: trainings share it, a latency measurement has it alone.
+"""Share one device among processes: trainings hold it together, a latency measurement holds it alone.
 
-Two bytes of one file per user, machine and device are locked, the turnstile and the room. A training goes through the
-turnstile and holds the room in common with others. A measurement shuts the turnstile, waits until the room is empty,
-and has it; a training looks between two batches whether the turnstile is shut, and if so leaves until it opens. So a
-measurement waits for one batch of each training, however many there are.
+One file per user, machine and device has two lockable bytes, the turnstile and the room. A training passes through the
+turnstile and holds the room as a shared lock. A measurement locks the turnstile, waits until the room is empty, and
+locks it exclusively; between batches each training checks the turnstile and, if it is locked, leaves the room until it
+opens. So a measurement waits for one batch of each training, however many there are.
 
-These are POSIX record locks: the kernel frees them when a process ends, however it ends, and a forked child, such as a
-data loader's worker, inherits none. They belong to the process, so there is one `DeviceLock` for a device in each, and
-nothing else may open its file: to close it would free them. Where there are none (Windows) measurements exclude one
-another alone. Processes find each other by the temporary directory: they must have the same one.
+These are POSIX record locks: the kernel releases them when a process ends for any reason, and forked children, such as
+data-loader workers, do not inherit them. They belong to the process, so each process has one `DeviceLock` per device,
+and nothing else may open its file: closing it would release the locks. Where they do not exist (Windows), measurements
+exclude only one another. Processes find each other through the temporary directory, which must be the same for all.
 """
 
 import getpass
@@ -39,15 +39,25 @@ _LOCKS: dict[tuple[int, Path], "DeviceLock"] = {}
 
 
 def lock_of(device: torch.device) -> "DeviceLock":
-    """This process's lock of the device; `RunError` if its file cannot be used."""
-    place = os.getpid(), path_of(device)
-    if place not in _LOCKS:
-        _LOCKS[place] = DeviceLock(device, place[1])
-    return _LOCKS[place]
+    """Get this process's lock of a device.
+
+    Args:
+        device: The device.
+
+    Returns:
+        The same object in each call.
+
+    Raises:
+        RunError: The lock's file cannot be used.
+    """
+    key = os.getpid(), path_of(device)
+    if key not in _LOCKS:
+        _LOCKS[key] = DeviceLock(device, key[1])
+    return _LOCKS[key]
 
 
 def path_of(device: torch.device) -> Path:
-    """Where the lock of a device is; a CUDA device goes by its UUID, since `CUDA_VISIBLE_DEVICES` renumbers them."""
+    """The lock file of a device; its name has a CUDA device's UUID, since `CUDA_VISIBLE_DEVICES` renumbers devices."""
     name = device.type
     if device.type == "cuda":
         name += f"-{getattr(torch.cuda.get_device_properties(device), 'uuid', device.index or 0)}"
@@ -57,7 +67,7 @@ def path_of(device: torch.device) -> Path:
 
 
 class DeviceLock:
-    """The lock of one device, as this process sees it: neither held, `shared` or `exclusive`."""
+    """One device's lock in this process: free, `shared` or `exclusive`."""
 
     def __init__(self, device: torch.device, path: Path):
         self.device, self.path = device, path
@@ -65,7 +75,7 @@ class DeviceLock:
         self._file = -1 if fcntl is None else _opened(path)
 
     def enter(self) -> None:
-        """Share the device, once no measurement has it or waits for it; nothing if it is shared already."""
+        """Share the device as soon as no measurement holds it or waits for it; a no-op if it is shared already."""
         assert not self.exclusive, "a measurement must not train"
         if not self.shared:
             self._lock(TURNSTILE, exclusive=False)
@@ -74,12 +84,12 @@ class DeviceLock:
             self.shared = True
 
     def leave(self) -> None:
-        """Share the device no longer, if it was shared."""
+        """Stop sharing the device; a no-op if it is not shared."""
         self._unlock(ROOM)
         self.shared = False
 
-    def let_in(self) -> None:
-        """Between two batches: if a measurement waits, finish what is queued, leave, and come back after it."""
+    def yield_to_measurement(self) -> None:
+        """Between two batches: if a measurement is waiting, finish queued work, leave, and enter again after it."""
         if not self.shared:
             return
         if self._lock(TURNSTILE, exclusive=False, wait=False):
@@ -90,10 +100,10 @@ class DeviceLock:
         self.enter()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Have the device alone, once every training that shares it has come to the end of its batch."""
+    def exclusively(self) -> Iterator[None]:
+        """Hold the device alone, as soon as every training that shares it has finished its batch."""
         assert not self.shared, "a training must not measure: it would not wait for itself"
-        assert not self.exclusive, "a measurement must not begin another: its end would free the device"
+        assert not self.exclusive, "a measurement must not start another: its end would release the device"
         if fcntl is None:
             with FileLock(self.path):
                 yield
@@ -109,13 +119,13 @@ class DeviceLock:
             self._unlock(TURNSTILE)
 
     def _lock(self, byte: int, exclusive: bool, wait: bool = True) -> bool:
-        """Lock a byte of the file and return True; False if that is not possible at once and it was not to wait."""
+        """Lock a byte of the file and return True, or False if that would have to wait and `wait` is False."""
         if fcntl is None:
             return True
         how = (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB)
         try:
             fcntl.lockf(self._file, how, 1, byte)
-        except (BlockingIOError, PermissionError):  # EAGAIN or EACCES: another process has it
+        except (BlockingIOError, PermissionError):  # EAGAIN or EACCES: another process holds it
             return False
         except OSError as error:
             raise _unusable(self.path, error.strerror) from error
@@ -127,7 +137,7 @@ class DeviceLock:
 
 
 def _opened(path: Path) -> int:
-    """A descriptor of the file, made if need be; `RunError` if it is not an ordinary file of this user's."""
+    """Open the file, creating it if it is missing; `RunError` if it is not a regular file of this user."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
@@ -135,10 +145,10 @@ def _opened(path: Path) -> int:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid():
         os.close(descriptor)
-        raise _unusable(path, "not an ordinary file of yours")
-    os.utime(descriptor)  # what clears old files away shall leave it
+        raise _unusable(path, "not a regular file of yours")
+    os.utime(descriptor)  # keeps cleaners of old temporary files away from it
     return descriptor
 
 
 def _unusable(path: Path, why: str | None) -> RunError:
-    return RunError(f"{path}, by which runs share a device, cannot be used ({why}); delete it, or set TMPDIR elsewhere")
+    return RunError(f"{path}, the lock of a device, cannot be used ({why}); delete it, or set TMPDIR to another folder")

@@ -23,10 +23,12 @@ from gamsearch.architecture import Architecture
 from gamsearch.attention.standalone import standalone_source
 from gamsearch.errors import CandidateFailed, ModelError, OptionError, RunError, nearest, one_line
 from gamsearch.metrics import METRICS
-from gamsearch.models.build import build
-from gamsearch.models.candidate import Model, build_candidate, predictions, read_weights
+from gamsearch.models.build import Model, build
+from gamsearch.models.candidate import build_candidate
 from gamsearch.models.checkpoint import load_checkpoint
+from gamsearch.models.identity import predictions
 from gamsearch.models.register import quiet_ultralytics
+from gamsearch.models.saving import read_weights
 from gamsearch.space.detector import Detector
 from gamsearch.space.graft import graft
 from gamsearch.study import store

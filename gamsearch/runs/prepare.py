@@ -193,7 +193,8 @@ def _latencies(
     settings: Settings, space: SearchSpace, baseline: Any, device: Any, backend: str, progress: RunProgress
 ) -> Callable[[Architecture], float]:
     """Latency ratios by an additive table that is measured when it is first asked, and kept in the run's folder."""
-    from gamsearch.models.latency.table import LatencyTable, conditions_of, measure_table
+    from gamsearch.models.latency.measure_table import measure_table
+    from gamsearch.models.latency.table import LatencyTable, conditions_of
 
     path, seconds = settings.folder / LATENCIES, min(TABLE_SECONDS, 2.0 * settings.trials)
     tables: list[LatencyTable] = []

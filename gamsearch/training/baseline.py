@@ -14,8 +14,7 @@ import torch
 
 from gamsearch.errors import CandidateFailed, ModelError, RunError, one_line
 from gamsearch.evaluation import TrialBudget
-from gamsearch.models.build import build
-from gamsearch.models.candidate import Model
+from gamsearch.models.build import Model, build
 from gamsearch.models.checkpoint import open_checkpoint
 from gamsearch.models.saving import save
 from gamsearch.space.detector import Detector

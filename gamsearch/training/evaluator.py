@@ -13,7 +13,8 @@ from gamsearch.errors import CandidateFailed, GamsearchError
 from gamsearch.evaluation import EpochReport, Measurement, Paused, TrialBudget
 from gamsearch.metrics import METRICS, metrics_of
 from gamsearch.models import device as devices
-from gamsearch.models.candidate import Candidate, audit_against, build_candidate, fresh_parameters
+from gamsearch.models.candidate import Candidate, build_candidate, fresh_parameters
+from gamsearch.models.inherit import audit_against
 from gamsearch.space.detector import Detector
 from gamsearch.training.costs import Costs
 from gamsearch.training.files import TrainingFiles

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gamsearch.architecture import Architecture
 from gamsearch.evaluation import TrialBudget
-from gamsearch.models.candidate import write_weights
+from gamsearch.models.saving import write_weights
 from gamsearch.training import resume
 from gamsearch.training.resume import State
 from gamsearch.training.setup import Folders

@@ -90,7 +90,7 @@ class LeanTrainer(DetectionTrainer):
         self.lock = lock = lock_of(self.device)
         self.add_callback("on_train_epoch_start", lambda _: lock.enter())
         for batch in ("on_train_batch_start", "on_val_batch_start"):  # the validator has the trainer's callbacks
-            self.add_callback(batch, lambda _: lock.let_in())
+            self.add_callback(batch, lambda _: lock.yield_to_measurement())
         self.validated: nn.Module = model
 
     def get_dataset(self) -> dict[str, Any]:
@@ -246,5 +246,5 @@ class LeanTrainer(DetectionTrainer):
     def _statistics_batches(self) -> Iterator[torch.Tensor]:
         """The same on the device, as the model takes them (0..1)."""
         for images in self._statistics():
-            self.lock.let_in()
+            self.lock.yield_to_measurement()
             yield images.to(self.device).float() / 255

@@ -9,7 +9,10 @@ from gamsearch.architecture import Architecture, Placement
 from gamsearch.attention.gam import GAM
 from gamsearch.errors import CandidateFailed, RunError
 from gamsearch.models.build import build
-from gamsearch.models.candidate import audit_against, build_candidate, max_difference, read_weights, write_weights
+from gamsearch.models.candidate import build_candidate
+from gamsearch.models.identity import max_difference
+from gamsearch.models.inherit import audit_against
+from gamsearch.models.saving import read_weights, write_weights
 from gamsearch.space.detector import Detector
 from gamsearch.training.baseline import read_baseline, start_model, write_checkpoint
 

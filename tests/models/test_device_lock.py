@@ -21,7 +21,7 @@ from gamsearch.evaluation import TrialBudget
 from gamsearch.models import device_lock
 from gamsearch.models.device_lock import lock_of, path_of
 from gamsearch.models.latency.measure import measure
-from gamsearch.models.latency.table import measure_table
+from gamsearch.models.latency.measure_table import measure_table
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.training.baseline import start_model
@@ -35,7 +35,7 @@ HOLD = """
 import os, sys, time, torch
 from gamsearch.models.device_lock import lock_of
 lock = lock_of(torch.device("cpu"))
-alone = lock.alone()
+alone = lock.exclusively()
 if sys.argv[1] == "alone":
     alone.__enter__()
 else:
@@ -168,7 +168,7 @@ def test_a_measurement_gets_in_between_the_batches_of_two_trainings_and_they_go_
         wait_until(lambda: all(len(intervals(folder)) > 10 for folder in folders))
         for _ in range(8):
             asked = time.monotonic()
-            with lock_of(CPU).alone():
+            with lock_of(CPU).exclusively():
                 begun = time.monotonic()
                 time.sleep(0.3)
                 taken.append((begun, time.monotonic()))
@@ -188,7 +188,7 @@ def test_looking_for_a_measurement_costs_a_batch_next_to_nothing():
     lock.enter()
     before = time.perf_counter()
     for _ in range(1000):
-        lock.let_in()
+        lock.yield_to_measurement()
     assert (time.perf_counter() - before) / 1000 < 1e-4  # seconds
     lock.leave()
 
@@ -196,18 +196,18 @@ def test_looking_for_a_measurement_costs_a_batch_next_to_nothing():
 def test_a_process_that_would_wait_for_itself_is_told_so():
     lock = lock_of(CPU)
     lock.enter()
-    with pytest.raises(AssertionError, match="a training must not measure"), lock.alone():
+    with pytest.raises(AssertionError, match="a training must not measure"), lock.exclusively():
         pass
     lock.leave()
-    with lock.alone(), pytest.raises(AssertionError, match="must not begin another"), lock.alone():
+    with lock.exclusively(), pytest.raises(AssertionError, match="must not start another"), lock.exclusively():
         pass
-    with lock.alone(), pytest.raises(AssertionError, match="must not train"):
+    with lock.exclusively(), pytest.raises(AssertionError, match="must not train"):
         lock.enter()
     assert free(exclusive=True)
 
 
 def test_an_error_in_a_measurement_frees_the_device():
-    with pytest.raises(KeyboardInterrupt), lock_of(CPU).alone():
+    with pytest.raises(KeyboardInterrupt), lock_of(CPU).exclusively():
         raise KeyboardInterrupt
     with holding("shared"):  # another process gets it
         pass
@@ -260,7 +260,7 @@ def test_a_training_looks_for_a_measurement_before_every_pass(model, tiny_data, 
     """Passes are those of training, of validation and of the re-estimation of statistics."""
     seen = []
     training = trainer(model, tiny_data, tmp_path)
-    monkeypatch.setattr(training.lock, "let_in", lambda: seen.append("look"))
+    monkeypatch.setattr(training.lock, "yield_to_measurement", lambda: seen.append("look"))
     model.register_forward_hook(lambda *_: seen.append("pass"))
     training.add_callback("on_train_start", lambda _: seen.clear())
     training.train()
@@ -303,8 +303,8 @@ def test_without_record_locks_measurements_exclude_one_another_alone(monkeypatch
     monkeypatch.setattr(device_lock, "fcntl", None)
     lock = lock_of(CPU)
     lock.enter()
-    lock.let_in()
+    lock.yield_to_measurement()
     lock.leave()
-    with lock.alone(), pytest.raises(Timeout):
+    with lock.exclusively(), pytest.raises(Timeout):
         FileLock(lock.path).acquire(timeout=0)
     FileLock(lock.path).acquire(timeout=0).lock.release()

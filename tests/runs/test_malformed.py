@@ -718,8 +718,8 @@ BYTES = [b"", b"{}", b"[1]", bytes(range(256)), b"PK\x03\x04" + b"\0" * 40, arch
 def test_weights_detections_and_latencies(here, content):
     from gamsearch.analysis.image_bootstrap import Detections
     from gamsearch.errors import RunError
-    from gamsearch.models.candidate import read_weights
     from gamsearch.models.latency.table import LatencyTable
+    from gamsearch.models.saving import read_weights
 
     (here / "file.pt").write_bytes(content)
     for read in (

@@ -16,7 +16,7 @@ from gamsearch.models.candidate import build_candidate
 from gamsearch.models.device_lock import path_of
 from gamsearch.models.latency.backends import BACKENDS, torch_backend
 from gamsearch.models.latency.measure import measure
-from gamsearch.models.latency.table import measure_table
+from gamsearch.models.latency.measure_table import measure_table
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.training import batches

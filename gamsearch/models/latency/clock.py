@@ -1,7 +1,7 @@
-"""The clock that latency is read from: CPU time of this thread, device events on CUDA, the wall clock elsewhere.
+"""The clock that latency is read from: CPU time of this thread, device events on CUDA, wall time elsewhere.
 
-On a CPU with one thread, the thread's own time is what the wall clock would show on an idle machine: while another
-process holds the core it stands still. With several threads it would miss the work of the others.
+On a CPU with one thread, the thread's CPU time is what the wall clock would show on an idle machine: it stands still
+while another process holds the core. With several threads it would miss the work of the others.
 """
 
 import time
@@ -13,9 +13,9 @@ import torch
 
 
 class Clock:
-    """Stamps in the order of the work, and the milliseconds between them once the work is done.
+    """Takes stamps in the order of the work and returns the milliseconds between them once the work is done.
 
-    The MPS branch follows the PyTorch documentation; it was written without such a device.
+    The MPS branch follows the PyTorch documentation and has not been run on such a device.
     """
 
     def __init__(self, device: torch.device, threads: int = 1):
@@ -27,7 +27,7 @@ class Clock:
             self.name = "thread CPU"
 
     def stamp(self) -> Any:
-        """A mark at this point of the work."""
+        """A time stamp at this point of the work."""
         if self.name == "device events":
             event = torch.cuda.Event(enable_timing=True)
             event.record(torch.cuda.current_stream(self.device))
@@ -38,14 +38,14 @@ class Clock:
             torch.mps.synchronize()
         return time.perf_counter_ns()
 
-    def configure_storage(self) -> None:
-        """Wait for work that the device still has in its queue; before a pass, so that it starts on an idle device."""
+    def wait_for_device(self) -> None:
+        """Wait until a CUDA device has no queued work, so that the next pass starts on an idle device."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
     def between(self, stamps: Sequence[Any]) -> np.ndarray:
-        """The `n - 1` milliseconds between `n` stamps; waits until the device has reached the last."""
+        """The `n - 1` milliseconds between `n` stamps; waits until the device has reached the last one."""
         if self.name == "device events":
-            self.configure_storage()
+            self.wait_for_device()
             return np.array([a.elapsed_time(b) for a, b in zip(stamps, stamps[1:], strict=False)])
         return np.diff(np.array(stamps, dtype=np.int64)) / 1e6

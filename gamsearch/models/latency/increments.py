@@ -1,7 +1,7 @@
-"""Attention modules timed as guests in one fused baseline: what each adds, with what it does to the rows after it.
+"""What each placement adds to the latency of one fused baseline, its effect on the rows that follow included.
 
-Between the baseline's rows a pass runs the modules of some placements, the next pass others; see
-`gamsearch.models.latency.table` for how the increments are formed and used.
+Each pass runs the attention modules of some placements between the baseline's rows, the next pass others; see
+`gamsearch.models.latency.measure_table` for how increments are formed and used.
 """
 
 import random
@@ -21,19 +21,26 @@ from gamsearch.attention.catalogue import spec_named
 from gamsearch.attention.registry import attention_class
 from gamsearch.models.latency.backends import Network, deployed
 from gamsearch.models.latency.clock import Clock
-from gamsearch.models.latency.measure import AFTER, RowTimer
+from gamsearch.models.latency.row_timer import RowTimer
+from gamsearch.models.latency.yardstick import AFTER
 from gamsearch.space.search_space import SearchSpace
 
 ROUNDS = (10, 200)
-"""At least and at most so many rounds."""
+"""Minimum and maximum number of rounds."""
 PRECISION = 0.003
-"""Measuring may end once every increment's standard error is below this share of the baseline."""
+"""The measurement may end once every increment's standard error is below this share of the baseline."""
 STOCK, PLACED = 0, 1
+"""Rows of the array that `InstrumentedBaseline.time_with` returns."""
 
 
 @dataclass(frozen=True)
 class Increment:
-    """What one placement adds to the baseline's latency, as a share of it, with its standard error."""
+    """What one placement adds to the baseline's latency.
+
+    Attributes:
+        share: As a share of the baseline's latency.
+        error: Its standard error.
+    """
 
     share: float
     error: float
@@ -44,7 +51,7 @@ Placed = Mapping[int, tuple[Placement, nn.Module]]
 
 
 class InstrumentedBaseline(RowTimer):
-    """One fused baseline that runs other attention modules in each pass, as `graft` would place them."""
+    """One fused baseline that runs different attention modules in each pass, placed as `graft` would place them."""
 
     def __init__(self, network: Network, clock: Clock):
         super().__init__(network, clock)
@@ -59,7 +66,7 @@ class InstrumentedBaseline(RowTimer):
         return self
 
     def _after(self, site: int, row: nn.Module, inputs: Any, output: Any) -> Any:
-        """Stamp the row; run the module of its site and stamp that; return what all readers read from here on."""
+        """Stamp the row, run and stamp the module at its site, and return what the row's readers receive."""
         self.marks.append((STOCK, site))
         self.stamp()
         if site not in self.placed:
@@ -75,7 +82,7 @@ class InstrumentedBaseline(RowTimer):
         return output
 
     def _before(self, sources: tuple[int, Sequence[int]], row: nn.Module, inputs: Any) -> Any:
-        """Give the consumers of a branch the attended map in place of the raw one."""
+        """Pass the attended map instead of the raw one to the consumers of a branch."""
         consumer, read = sources
         if not any((consumer, site) in self.attended for site in read):
             return None
@@ -84,7 +91,7 @@ class InstrumentedBaseline(RowTimer):
         return (given if isinstance(inputs[0], list) else given[0],)
 
     def time_with(self, placed: Placed) -> np.ndarray:
-        """Milliseconds of one pass, `2 x (rows + 1)`: stock rows and the rest, then the modules placed after them."""
+        """Milliseconds of one pass, `2 x (rows + 1)`: the stock rows and the rest; the modules placed after each."""
         self.placed = placed
         self.marks.clear()
         times = np.zeros((2, len(self.network.rows) + 1))
@@ -96,17 +103,17 @@ class InstrumentedBaseline(RowTimer):
 
 
 def _sources(row: Any) -> tuple[int, tuple[int, ...]]:
-    """The number of a row and those of the rows that it reads."""
+    """The index of a row and those of the rows that it reads."""
     read = row.f if isinstance(row.f, list) else [row.f]
     return row.i, tuple(row.i + f if f < 0 else f for f in read)
 
 
 class Group:
-    """Sites at least three rows apart that share passes, with all their modules and what has been timed of them."""
+    """Sites at least three rows apart that share passes, with all their modules and the times measured so far."""
 
     def __init__(self, modules: Mapping[int, Sequence[tuple[Placement, nn.Module]]], rows: int):
         self.modules = modules
-        head = rows - 1  # not among the rows that an attention module slows down, see `measure`
+        head = rows - 1  # not slowed down by attention, see `yardstick`
         self.after = {site: range(site + 1, min(site + 1 + AFTER, head)) for site in modules}
         affected = {row for after in self.after.values() for row in after}
         self.yardstick = [row for row in range(rows) if row not in affected]
@@ -114,17 +121,17 @@ class Group:
         self.bare: dict[int, list[float]] = {site: [] for site in modules}
         self.whole: list[float] = []
 
-    def placements_by_round(self, order: random.Random) -> list[Placed]:
-        """The passes of one round: every placement once, in random company, and one bare pass; in random order."""
+    def passes_of_round(self, order: random.Random) -> list[Placed]:
+        """The passes of one round: every placement once, combined at random, and one bare pass; in random order."""
         longest = max(len(options) for options in self.modules.values())
-        placements_by_round: list[dict[int, tuple[Placement, nn.Module]]] = [{} for _ in range(longest)]
+        passes: list[dict[int, tuple[Placement, nn.Module]]] = [{} for _ in range(longest)]
         for site, options in self.modules.items():
             for turn, option in zip(order.sample(range(longest), len(options)), options, strict=True):
-                placements_by_round[turn][site] = option
-        return order.sample([*placements_by_round, {}], longest + 1)
+                passes[turn][site] = option
+        return order.sample([*passes, {}], longest + 1)
 
-    def note(self, placed: Placed, times: np.ndarray) -> None:
-        """Keep what a pass says, in units of its own yardstick rows."""
+    def record(self, placed: Placed, times: np.ndarray) -> None:
+        """Store the times of a pass in units of its own yardstick rows."""
         times = times / times[STOCK, self.yardstick].sum()
         for site, (placement, _) in placed.items():
             self.timed[placement].append(float(times[PLACED, site] + times[STOCK, self.after[site]].sum()))
@@ -134,7 +141,7 @@ class Group:
                 self.bare[site].append(float(times[STOCK, after].sum()))
 
     def increments(self) -> dict[Placement, Increment]:
-        """What each placement adds to the bare baseline, as a share of it."""
+        """The increment of each placement over the bare baseline."""
         whole, found = float(np.median(self.whole)), {}
         for placement, with_module in self.timed.items():
             bare = self.bare[placement.site]
@@ -145,20 +152,20 @@ class Group:
 
 
 def error_of_median(values: Sequence[float]) -> float:
-    """Standard error of the median, from the interquartile range as if the values were normal around it."""
+    """Standard error of the median, estimated from the interquartile range under normality."""
     q1, q3 = np.percentile(values, [25, 75])
     return float(1.2533 * (q3 - q1) / 1.349 / sqrt(len(values)))
 
 
 def groups_of(space: SearchSpace, device: torch.device) -> list[Group]:
-    """Every third site in one group, so that `AFTER` rows lie between any two."""
+    """Divide the sites into groups of every third one, so that `AFTER` rows lie between any two of a group."""
     stride, rows = AFTER + 1, len(space.detector.rows)
     chosen = [space.sites[i::stride] for i in range(min(stride, len(space.sites)))]
     return [Group({site: _modules(space, site, device) for site in sites}, rows) for sites in chosen]
 
 
 def _modules(space: SearchSpace, site: int, device: torch.device) -> list[tuple[Placement, nn.Module]]:
-    """All placements of a site with their modules, fused and as they are timed on the device."""
+    """All placements of a site with their modules, fused and ready to be timed on the device."""
     channels, built = space.detector.rows[site].channels, []
     for placement in space.choices[site]:
         options = spec_named(placement.module).complete(dict(placement.options))
@@ -168,17 +175,17 @@ def _modules(space: SearchSpace, site: int, device: torch.device) -> list[tuple[
 
 
 def measure_rounds(
-    host: InstrumentedBaseline, groups: Sequence[Group], seconds: float
+    baseline: InstrumentedBaseline, groups: Sequence[Group], seconds: float
 ) -> tuple[dict[Placement, Increment], int]:
-    """Time rounds until every increment is precise or the time is over; return the increments and the rounds."""
+    """Time rounds until every increment is precise or the time is up; return the increments and the rounds."""
     order, end = random.Random(0), time.monotonic() + seconds
     for group in groups:
-        for placed in group.placements_by_round(order):
-            host.time_with(placed)  # the first pass of a module prepares it
+        for placed in group.passes_of_round(order):
+            baseline.time_with(placed)  # the first pass of a module initialises it
     for done in range(1, ROUNDS[1] + 1):
         for group in groups:
-            for placed in group.placements_by_round(order):
-                group.note(placed, host.time_with(placed))
+            for placed in group.passes_of_round(order):
+                group.record(placed, baseline.time_with(placed))
         increments = {p: i for group in groups for p, i in group.increments().items()}
         precise = max(i.error for i in increments.values()) <= PRECISION
         if done >= ROUNDS[0] and (precise or time.monotonic() > end):

@@ -11,7 +11,8 @@ from gamsearch.attention.gam import GAM
 from gamsearch.errors import OptionError
 from gamsearch.models.latency.backends import BACKENDS, LatencyBackend, Network, backend_named, resolved
 from gamsearch.models.latency.clock import Clock
-from gamsearch.models.latency.measure import _turns, _yardsticks, measure
+from gamsearch.models.latency.measure import measure, paired_passes
+from gamsearch.models.latency.yardstick import yardstick_rows
 
 CPU = torch.device("cpu")
 
@@ -70,8 +71,8 @@ def test_a_machine_whose_speed_changes_from_pass_to_pass_does_not_move_the_ratio
     ours = np.array([1.0, 1.0, 2.0, 1.0, 1.0, 0.5]) * speed[0]  # the third row is attention, the last the rest
     theirs = np.array([1.0, 1.0, 1.0, 1.0, 0.5]) * speed[1]
     yardsticks = np.array([1, 1, 0, 0, 1, 0], bool)[:-1], np.array([1, 1, 0, 1], bool)
-    assert _turns((list(ours), list(theirs)), yardsticks).ratio == pytest.approx(6.5 / 4.5)
-    assert _turns((list(ours), list(theirs)), None).ratio != pytest.approx(6.5 / 4.5, rel=0.01)
+    assert paired_passes(list(ours), list(theirs), yardsticks).ratio == pytest.approx(6.5 / 4.5)
+    assert paired_passes(list(ours), list(theirs), None).ratio != pytest.approx(6.5 / 4.5, rel=0.01)
 
 
 def test_the_two_rows_after_attention_are_no_part_of_the_yardstick_in_either_network_but_the_head_always_is():
@@ -81,13 +82,13 @@ def test_the_two_rows_after_attention_are_no_part_of_the_yardstick_in_either_net
             stock += [nn.Identity(), *([GAM(8)] if site in attended else [])]
         return stock
 
-    ours, theirs = _yardsticks(rows(1), rows())
+    ours, theirs = yardstick_rows(rows(1), rows())
     assert theirs.tolist() == [True, True, False, False, True, True, True]
     assert ours.tolist() == [True, True, False, False, False, True, True, True]
-    ours, theirs = _yardsticks(rows(4), rows())
+    ours, theirs = yardstick_rows(rows(4), rows())
     assert theirs.tolist() == [True, True, True, True, True, False, True]
-    assert _yardsticks(rows(0, 2, 4), rows()) is None, "two rows are no yardstick"
-    assert _yardsticks(rows(1), rows()[:-1]) is None, "rows that do not correspond"
+    assert yardstick_rows(rows(0, 2, 4), rows()) is None, "two rows are no yardstick"
+    assert yardstick_rows(rows(1), rows()[:-1]) is None, "rows that do not correspond"
 
 
 def test_the_torch_backend_runs_a_fused_copy_and_leaves_model_and_threads_as_they_were():

@@ -13,7 +13,8 @@ from gamsearch.models.candidate import build_candidate
 from gamsearch.models.latency.backends import Network, torch_backend
 from gamsearch.models.latency.clock import Clock
 from gamsearch.models.latency.increments import Group, Increment, InstrumentedBaseline, groups_of
-from gamsearch.models.latency.table import HeldOut, LatencyTable, conditions_of, hold_out, measure_table
+from gamsearch.models.latency.measure_table import hold_out, measure_table
+from gamsearch.models.latency.table import HeldOut, LatencyTable, conditions_of
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.training.baseline import start_model
@@ -89,7 +90,7 @@ def test_every_round_has_every_placement_once_and_one_bare_pass_per_group_with_t
     met: list[Placement] = []
     for group in groups:
         assert min(np.diff(sorted(group.modules)), default=3) > 2
-        passes = group.placements_by_round(random.Random(1))
+        passes = group.passes_of_round(random.Random(1))
         assert sum(not placed for placed in passes) == 1
         met += [placement for placed in passes for placement, _ in placed.values()]
     assert sorted(p.label for p in met) == sorted(p.label for choices in space.choices.values() for p in choices)
@@ -100,13 +101,13 @@ def test_increments_come_out_exactly_whatever_the_speed_of_each_pass():
     group = Group({site: [(gam(site, 4), module), (gam(site, 16), module)]}, rows=10)
     costs, order = {4: 3.0, 16: 1.0}, random.Random(0)
     for _ in range(9):
-        for placed in group.placements_by_round(order):
+        for placed in group.passes_of_round(order):
             times = np.zeros((2, 11))
             times[0] = 1.0
             for placement, _module in placed.values():
                 times[1, site] = costs[dict(placement.options)["rate"]]
                 times[0, site + 1] += 0.5  # what the module does to the next row is part of its price
-            group.note(placed, times * order.uniform(1, 5))
+            group.record(placed, times * order.uniform(1, 5))
     found = group.increments()
     assert found[gam(site, 4)].share == pytest.approx(3.5 / 11)
     assert found[gam(site, 16)].share == pytest.approx(1.5 / 11)

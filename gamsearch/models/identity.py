@@ -1,0 +1,61 @@
+"""Check that a candidate starts as the exact identity: its outputs equal the baseline's bit for bit."""
+
+from typing import Any
+
+import torch
+
+from gamsearch.architecture import Architecture
+from gamsearch.attention.catalogue import spec_named
+from gamsearch.errors import CandidateFailed, one_line
+from gamsearch.models.build import Model
+
+
+def starts_as_identity(architecture: Architecture) -> bool:
+    """Whether every placement uses the identity initialisation."""
+    return all(
+        spec_named(p.module).complete(dict(p.options)).get("init", "identity") == "identity"
+        for p in architecture.placements
+    )
+
+
+def check_identity(model: Model, baseline: Model, architecture: Architecture) -> None:
+    """Raise `CandidateFailed` unless `model` and `baseline` agree bit for bit on a random image."""
+    side = max(64, 2 * int(max(baseline.stride)))
+    image = torch.rand(1, baseline.yaml.get("channels", 3), side, side, generator=torch.Generator().manual_seed(0))
+    try:
+        difference = max_difference(model, baseline, image)
+    except Exception as error:  # a layer can raise anything
+        raise CandidateFailed("build", f"{architecture.label} cannot be run: {one_line(error)}") from error
+    if difference != 0.0:
+        raise CandidateFailed(
+            "identity",
+            f"{architecture.label} must start with the baseline's outputs, but they differ by up to {difference:.3g}",
+        )
+
+
+def max_difference(model: Model, other: Model, image: torch.Tensor) -> float:
+    """Largest absolute difference of the two models' predictions on `image` (`B x 3 x H x W`), in eval mode."""
+    first, second = (_evaluated(each, image) for each in (model, other))
+    return float((first - second).abs().max())
+
+
+@torch.no_grad()
+def _evaluated(model: Model, image: torch.Tensor) -> torch.Tensor:
+    """The predictions of `model` in eval mode; its own mode is restored."""
+    training = model.training
+    try:
+        return predictions(model.eval()(image))
+    finally:
+        model.train(training)
+
+
+def predictions(output: Any) -> torch.Tensor:
+    """Select the decoded predictions in what a detection model returns in eval mode.
+
+    Args:
+        output: The model's output: a tensor, or a tuple or list that starts with it.
+
+    Returns:
+        `B x (4 + nc) x anchors`.
+    """
+    return output[0] if isinstance(output, (tuple, list)) else output
