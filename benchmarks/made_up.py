@@ -16,7 +16,8 @@ from optuna.trial import TrialState
 
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.study import store
-from gamsearch.study.workers import owner, workers
+from gamsearch.study.table import read_record
+from gamsearch.study.worker_entries import owner, workers
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,7 +87,7 @@ def checked(study: optuna.Study, size: int) -> list[str]:
     assert len(counted) == size, f"{size - len(counted)} of {size} architectures were lost"
     assert max(counted.values()) == 1, "an architecture was evaluated twice"
     assert not store.trials(study, TrialState.RUNNING)
-    front = store.record(study, "").front
+    front = read_record(study, "").front
     return sorted(front["key"])
 
 

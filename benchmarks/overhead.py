@@ -36,6 +36,7 @@ from gamsearch.strategy.loop import Plan, search
 from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.strategy.stopping import stopping_named
 from gamsearch.study import store
+from gamsearch.study.record import STATES
 
 TARGET_MS = 50.0
 MEASURED = 200
@@ -136,7 +137,7 @@ def measure(sampler: str, stopping: str, trials: int, folder: Path) -> tuple[Sto
     stopwatch = Stopwatch(trials)
     with suppress(Enough):
         search(study, plan, SyntheticEvaluator(), stopwatch)
-    states = [store.STATES[trial.state] for trial in store.trials(study)]
+    states = [STATES[trial.state.name] for trial in store.trials(study)]
     return stopwatch, ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
 
 

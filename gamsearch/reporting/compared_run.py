@@ -46,9 +46,10 @@ class ComparedRun:
             RunError: The folder holds no run.
         """
         from gamsearch.study import store
+        from gamsearch.study.table import read_record
 
         study = store.load(folder)
-        record, own = store.record(study, folder.resolve().name), study.user_attrs
+        record, own = read_record(study, folder.resolve().name), study.user_attrs
         fingerprints = own.get("fingerprints", {})
         data = fingerprints.get("data") or record.settings.get("data_fingerprint") or fingerprints.get("table")
         clock = (fingerprints.get("device") or record.settings.get("hardware"), latency_backend(record.settings))

@@ -19,7 +19,7 @@ from gamsearch.reporting.comparison import Comparison
 from gamsearch.reporting.comparison_figures import fronts_figure, heading, value_text
 from gamsearch.reporting.comparison_png import write_picture
 from gamsearch.reporting.tables import Column, html_table
-from gamsearch.study.masking import masked
+from gamsearch.study.urls import masked
 
 
 def write(comparison: Comparison, folder: Path) -> list[Path]:
@@ -132,7 +132,7 @@ def _run_columns(comparison: Comparison) -> list[Column]:
     first = comparison.objectives[0]
     return [
         Column("run", lambda run: run.name, numeric=False),
-        Column("trials", lambda run: f"{len(run.record.shown)}"),
+        Column("trials", lambda run: f"{len(run.record.trainings)}"),
         Column("on front", lambda run: f"{len(run.record.front)}"),
         Column(f"baseline {formatting.title(first)}", partial(_baseline_text, first)),
         Column("best gain", _best_gain),

@@ -9,8 +9,8 @@ import pandas as pd
 
 from gamsearch.architecture import BASELINE
 from gamsearch.metrics import METRICS, Metric
-from gamsearch.study.masking import masked
 from gamsearch.study.record import latency_backend
+from gamsearch.study.urls import masked
 
 TITLES = {
     "map50_95": "mAP50-95",

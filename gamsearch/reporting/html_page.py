@@ -20,6 +20,7 @@ from gamsearch.reporting import (
     verification_section,
 )
 from gamsearch.reporting.tables import html_table, rows_of, trial_columns
+from gamsearch.study import summaries
 from gamsearch.study.record import Record
 
 FOOTER = (
@@ -165,15 +166,15 @@ def _hypervolume(record: Record) -> str:
 def _trials(record: Record) -> str:
     if record.trials.empty:
         return ""
-    parts = len(record.trials) - len(record.shown)
+    parts = len(record.trials) - len(record.trainings)
     joined = f" ({parts} parts of trainings that were paused and resumed are merged)" if parts else ""
     caption = f"All {len(record.trials)} trials in order{joined}; the front is bold"
     notes = "".join(
         f"<p>{formatting.typeset(escape(text))}</p>"
-        for text in (record.transfer(), record.economy(), record.prediction_error())
+        for text in (summaries.transfer(record), summaries.economy(record), summaries.prediction_error(record))
         if text
     )
-    return f"<h2>All trials</h2>{notes}{html_table(trial_columns(record), rows_of(record.shown), caption, _kind)}"
+    return f"<h2>All trials</h2>{notes}{html_table(trial_columns(record), rows_of(record.trainings), caption, _kind)}"
 
 
 def _kind(trial: pd.Series) -> str:

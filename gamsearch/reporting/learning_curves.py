@@ -14,7 +14,7 @@ from gamsearch.study.record import Record
 
 def curves_figure(record: Record) -> go.Figure | None:
     """The curves of all trials above their differences to the baseline; None if no curve has two epochs."""
-    trials = record.shown[(record.shown["curve"].str.len() > 1) & record.shown["recalled_from"].isna()]
+    trials = record.trainings[(record.trainings["curve"].str.len() > 1) & record.trainings["recalled_from"].isna()]
     if trials.empty:
         return None
     base = _curves_by_number(record, trials, paired=False).get(0, [])

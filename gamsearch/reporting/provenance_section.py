@@ -12,8 +12,8 @@ from gamsearch.files import UnreadableError, read_yaml
 from gamsearch.metrics import METRICS
 from gamsearch.reporting import formatting
 from gamsearch.reporting.tables import Column, html_table
-from gamsearch.study.masking import masked
 from gamsearch.study.record import Record
+from gamsearch.study.urls import masked
 
 MANIFEST = "manifest.yaml"
 PAIR = [

@@ -17,7 +17,8 @@ from gamsearch.study import store
 from gamsearch.study.history import History, interrupted
 from gamsearch.study.record import Record
 from gamsearch.study.storages import Address
-from gamsearch.study.workers import FOLDER, described, lock_held, owner, workers
+from gamsearch.study.table import read_record
+from gamsearch.study.worker_entries import FOLDER, describe, lock_held, owner, workers
 
 WINDOW = timedelta(hours=1)
 """Rates are averaged over the last hour in which the run was active."""
@@ -69,7 +70,7 @@ def status(folder: Path, now: datetime | None = None) -> list[str]:
 def _snapshot(folder: Path, running: bool, now: datetime) -> Snapshot:
     """Read the study once."""
     study = store.snapshot(folder)
-    record, trials = store.record(study, folder.resolve().name), store.trials(study)
+    record, trials = read_record(study, folder.resolve().name), store.trials(study)
     known = {k: v for k, v in record.settings.items() if k in Settings.__dataclass_fields__}
     settings = Settings(**{**known, "objectives": tuple(known.get("objectives", ()))})
     ends = [t.datetime_complete for t in trials if t.datetime_complete]
@@ -126,7 +127,7 @@ def _browse(run: Snapshot) -> str:
     address = Address.of(run.folder)
     if address.url.startswith("grpc"):
         return ""
-    return f"optuna-dashboard {address.shown}  (pip install 'gamsearch[dashboard]')"
+    return f"optuna-dashboard {address.location}  (pip install 'gamsearch[dashboard]')"
 
 
 def _workers(run: Snapshot) -> list[str]:
@@ -138,7 +139,7 @@ def _workers(run: Snapshot) -> list[str]:
             continue
         alive = lock_held(run.folder / FOLDER, worker) if facts.get("host") == platform.node() else None
         state = {True: "alive", False: "dead", None: f"last report at {one_line(facts.get('at'))[:30]}"}[alive]
-        lines.append(f"{described(facts)}: {state}, {counts[worker]} complete")
+        lines.append(f"{describe(facts)}: {state}, {counts[worker]} complete")
     return lines
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from gamsearch.reporting import formatting, verification_rows
 from gamsearch.reporting.tables import Column, rows_of, trial_columns
+from gamsearch.study import summaries
 from gamsearch.study.record import Record
 
 LONGEST_WORD = 15
@@ -43,11 +44,11 @@ def terminal_table(record: Record, limit: int = 15) -> Group:
         table.add_row(*(Text(column.text(trial)) for column in columns), style=style)
     parts = _verdicts(record)
     parts.append(Text(f"{len(record.trials)} trials: {record.tally()}"))
-    if record.economy():
-        parts.append(Text(record.economy()))
+    if summaries.economy(record):
+        parts.append(Text(summaries.economy(record)))
     if len(shown):
         parts.append(table)
-    hidden = len(record.shown) - len(shown)
+    hidden = len(record.trainings) - len(shown)
     return Group(*parts, *([Text(f"... and {hidden} more in trials.csv")] if hidden else []))
 
 
@@ -123,7 +124,7 @@ def _plain_note(trial: pd.Series) -> str:
 def _ranked(record: Record) -> pd.DataFrame:
     """The front by first objective, then the other complete trials by first objective, then the rest in order."""
     first = record.objectives[0]
-    rows = record.shown
+    rows = record.trainings
     table = rows.assign(
         _front=~(rows["on_front"] & rows["recalled_from"].isna()),
         _rest=~rows.index.isin(record.complete.index),

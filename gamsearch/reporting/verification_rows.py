@@ -11,8 +11,8 @@ from gamsearch.analysis.verification import SCALE_UP, Verification
 from gamsearch.architecture import BASELINE
 from gamsearch.reporting import formatting
 from gamsearch.reporting.tables import Column
-from gamsearch.study.masking import masked
 from gamsearch.study.record import Record
+from gamsearch.study.urls import masked
 
 SMALLEST_P = 1e-4
 

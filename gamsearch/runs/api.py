@@ -13,7 +13,7 @@ from gamsearch.runs.start import Start, repetition, start
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.study import store
 from gamsearch.study.record import Record
-from gamsearch.study.store import record as record_of
+from gamsearch.study.table import read_record
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Run:
     @property
     def record(self) -> Record:
         """All that was recorded, as one frozen value."""
-        return record_of(store.snapshot(self.folder), self.name)
+        return read_record(store.snapshot(self.folder), self.name)
 
     @property
     def trials(self) -> pd.DataFrame:

@@ -33,6 +33,7 @@ from gamsearch.space.detector import Detector
 from gamsearch.space.graft import graft
 from gamsearch.study import store
 from gamsearch.study.record import Record
+from gamsearch.study.table import read_record
 from gamsearch.training.baseline import read_baseline, write_checkpoint
 
 TOLERANCE = 1e-3
@@ -62,7 +63,7 @@ def export(folder: Path, pick: str = "knee", trial: int | None = None) -> list[s
     """
     quiet_ultralytics()
     study = store.snapshot(folder)
-    record = store.record(study, folder.name)
+    record = read_record(study, folder.name)
     row = chosen(record, pick, trial)
     model, architecture = trial_model(folder, record, row)
     target = folder / "export"

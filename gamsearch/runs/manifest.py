@@ -21,7 +21,7 @@ from gamsearch.runs.manifest_schema import KEYS, check_keys, check_names, checke
 from gamsearch.runs.provenance import commit, machine, versions
 from gamsearch.runs.settings import Settings
 from gamsearch.space.search_space import SearchSpace
-from gamsearch.study.masking import masked
+from gamsearch.study.urls import masked
 
 FILE = "manifest.yaml"
 FORM = 1

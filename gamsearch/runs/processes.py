@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from gamsearch.errors import OptionError, one_line
-from gamsearch.study.workers import FOLDER
+from gamsearch.study.worker_entries import FOLDER
 
 PARENT = "GAMSEARCH_PARENT"
 VISIBLE, THREADS = "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"

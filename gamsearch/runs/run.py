@@ -29,8 +29,8 @@ from gamsearch.strategy.loop import Plan, search
 from gamsearch.strategy.samplers import sampler_named
 from gamsearch.strategy.stopping import stopping_named
 from gamsearch.study import store
-from gamsearch.study.artifacts import Artifacts, asked_for, weights
-from gamsearch.study.masking import masked
+from gamsearch.study.artifacts import Artifacts, trusted_place, uploaded_weights
+from gamsearch.study.urls import masked
 from gamsearch.study.workers import MISSED, WorkerRegistry
 
 PACKAGES = ("gamsearch", "python", "ultralytics", "torch", "optuna", "numpy")
@@ -68,7 +68,7 @@ def run(
     _make(folder)
     with held(folder):
         store.repair_torn_line(folder)
-        store.forget_half_made(folder)
+        store.delete_incomplete(folder)
         existing = store.load(folder) if store.exists(folder) else None
         prepared = prepare(settings, progress, context.trust, None)
         sampler_named(settings.sampler, prepared.space)  # refused before any work
@@ -132,7 +132,7 @@ def _searched(
         pool.finish()
     finally:
         pool.stop()
-    for name in weights(study.user_attrs):
+    for name in uploaded_weights(study.user_attrs):
         if not (folder / name).exists():
             files.download(name, folder / name)
     return why
@@ -142,7 +142,7 @@ def _files(study: optuna.Study, context: RunContext) -> Artifacts:
     """Where the run hands files on; the study tells those who join it later."""
     if context.artifacts:
         study.set_user_attr("artifacts", context.artifacts)
-    return Artifacts(study, asked_for(str(study.user_attrs.get("artifacts", "")), context.artifacts, needed=True))
+    return Artifacts(study, trusted_place(str(study.user_attrs.get("artifacts", "")), context.artifacts, needed=True))
 
 
 def refuse_second_leader(registry: WorkerRegistry, progress: RunProgress) -> None:
@@ -152,9 +152,9 @@ def refuse_second_leader(registry: WorkerRegistry, progress: RunProgress) -> Non
     while leaders := registry.leaders():
         now = registry.beats()
         for worker in leaders:
-            if registry.here(worker) or now[worker] != beats.get(worker):
+            if registry.locked_here(worker) or now[worker] != beats.get(worker):
                 raise RunError(
-                    f"this study is led by another run ({registry.described(worker)}); wait for it, join it with "
+                    f"this study is led by another run ({registry.describe(worker)}); wait for it, join it with "
                     "`worker`, or give another --name"
                 )
         if not said:

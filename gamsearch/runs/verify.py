@@ -22,8 +22,9 @@ from gamsearch.runs.run import command_line, held
 from gamsearch.runs.settings import Settings
 from gamsearch.space.detector import SCALE_IN_NAME, Detector
 from gamsearch.study import store
-from gamsearch.study.masking import masked
 from gamsearch.study.record import Record
+from gamsearch.study.table import read_record
+from gamsearch.study.urls import masked
 from gamsearch.training.dataset import DataSet
 
 ATTRIBUTE = "verification"
@@ -75,7 +76,7 @@ def verify(folder: Path, options: VerifyOptions, say: Say, on_epoch: OnEpoch) ->
         store.repair_torn_line(folder)
         study = store.load(folder)
         settings = _settings_of(study, folder)
-        finalists = _finalists(store.record(study, folder.name), options.top)
+        finalists = _finalists(read_record(study, folder.name), options.top)
         _Verification(study, folder, settings, options, say, on_epoch).run(finalists)
     return study
 

@@ -23,7 +23,7 @@ from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.loop import search
 from gamsearch.study import store
-from gamsearch.study.artifacts import Artifacts, asked_for
+from gamsearch.study.artifacts import Artifacts, trusted_place
 from gamsearch.study.storages import Address
 from gamsearch.study.workers import POLL_S, WorkerRegistry
 
@@ -51,7 +51,7 @@ def join(options: WorkerOptions, progress: RunProgress) -> str:
     _refuse_other_versions(own["settings"].get("versions", {}))
     space = recorded_space(own, options.folder)
     apart = settings.evaluator == "training" and not (options.folder / BASELINE_FILE).exists()
-    files = Artifacts(study, asked_for(str(own.get("artifacts", "")), options.artifacts, apart))
+    files = Artifacts(study, trusted_place(str(own.get("artifacts", "")), options.artifacts, apart))
     with WorkerRegistry(
         study, options.folder, settings.device or "default device", False, parent=options.parent
     ) as registry:
@@ -73,7 +73,7 @@ def _work(
 ) -> str:
     """Prepare, wait until the study is open, and search."""
     with _leaving_on_sigterm(registry):
-        context = WorkerContext(space, registry.own)
+        context = WorkerContext(space, registry.id)
         prepared = prepare_named(settings.evaluator)(settings, progress, False, context)
         _compare(study, prepared.fingerprints)
         _wait_until_open(study, registry, progress)
@@ -113,7 +113,7 @@ def _study(options: WorkerOptions) -> optuna.Study:
         if time.monotonic() - begun >= options.wait_s:
             address = Address.of(options.folder)
             raise RunError(
-                f"there is no study '{address.study}' in {address.shown} to take part in; start it with `run`, "
+                f"there is no study '{address.study}' in {address.location} to take part in; start it with `run`, "
                 "or give --wait 10 for as many minutes"
             )
         time.sleep(1.0)

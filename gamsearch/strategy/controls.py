@@ -12,6 +12,7 @@ from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, GamsearchError, RunError
 from gamsearch.evaluation import Evaluator, TrialBudget, WorkerLeft
 from gamsearch.study import store
+from gamsearch.study.table import read_record
 from gamsearch.study.workers import SingleWorker
 
 CHANCE = random.SystemRandom()
@@ -79,7 +80,7 @@ class Controls:
 
         The best of many gains at one seed is too good by selection; its paired gains at other seeds are not.
         """
-        best = store.record(self.study, "").candidates.head(1)
+        best = read_record(self.study, "").candidates.head(1)
         if best.empty or best["map50_95_gain"].iloc[0] <= 0:
             return
         key, number = best["key"].iloc[0], int(best["number"].iloc[0])
@@ -118,7 +119,7 @@ class Controls:
                 self.registry.wait()
                 continue
             name, architecture, number, seed = CHANCE.choice(free) if self.registry.others() else free[0]
-            with self.registry.at(name):
+            with self.registry.working_on(name):
                 self.study.set_user_attr(name, self._at_seed(architecture, number, seed))
 
     def _at_seed(self, architecture: Architecture, number: int, seed: int) -> dict[str, float]:

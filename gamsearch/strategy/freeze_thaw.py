@@ -79,7 +79,7 @@ class FreezeThaw:
 
     def pause(self, history: History, known: ArchitectureHistory) -> StopDecision | None:
         """Pause the training of `known` at a rung if another architecture now promises more."""
-        history.known[known.architecture.key] = known
+        history.architectures[known.architecture.key] = known
         other = self.choose(history, known.architecture.key)
         if other is None or other == known.architecture:
             return None
@@ -99,7 +99,7 @@ class FreezeThaw:
         """Admissible architectures that are not settled; the paused ones always among them."""
         open_ = {k.architecture.key: k.architecture for k in history.candidates if not k.settled}
         everything = self._everything if self._everything is not None else self._drawn(history)
-        settled = {key for key, known in history.known.items() if known.settled}
+        settled = {key for key, known in history.architectures.items() if known.settled}
         fresh = [a for a in everything if a.key not in settled and a.key not in open_ and not a.is_baseline]
         return [*open_.values(), *fresh]
 
@@ -135,7 +135,7 @@ class FreezeThaw:
         return all(built[m.metric] <= CLEARLY * m.bound(history.baseline.built[m.metric]) for m in limits)
 
     def _costs(self, history: History, architecture: Architecture) -> Mapping[str, float] | None:
-        known = history.known.get(architecture.key)
+        known = history.architectures.get(architecture.key)
         if known is not None and known.costs(self.objectives) is not None:
             return known.built
         if architecture.key not in self._built:
@@ -176,7 +176,7 @@ class FreezeThaw:
 
     def _left(self, history: History, architecture: Architecture) -> int:
         """How many epochs of the budget an architecture still needs."""
-        known = history.known.get(architecture.key)
+        known = history.architectures.get(architecture.key)
         return self.epochs - (known.epochs if known else 0)
 
     def _point(self, built: Mapping[str, float], map50_95: float) -> list[float]:

@@ -28,7 +28,8 @@ from gamsearch.strategy.surrogate import Surrogates
 from gamsearch.strategy.trial import TrialContext, TrialReporter, refuse_by_rules
 from gamsearch.study import recovery, store
 from gamsearch.study.claims import TrialClaims
-from gamsearch.study.history import ArchitectureHistory, History
+from gamsearch.study.history import INTERRUPTED, ArchitectureHistory, History
+from gamsearch.study.record import STATES
 from gamsearch.study.workers import SingleWorker
 
 REPEATS_BEFORE_MUTATION = 3
@@ -84,7 +85,7 @@ class _Search:
         self.policy = StoppingPolicy(plan.stopping, self.objectives, surrogates)
         self.controls = Controls(study, plan.trial_budget, evaluator, self, registry)
         seed = plan.seed + len(store.trials(study))  # a resumed search must not draw the same again
-        seed += 0 if registry.leads else int(registry.own, 16) % 10**6  # nor one worker the same as the next
+        seed += 0 if registry.leads else int(registry.id, 16) % 10**6  # nor one worker the same as the next
         rungs, epochs = plan.trial_budget.rungs, plan.trial_budget.epochs
         rng = random.Random(seed)
         self.freeze_thaw = FreezeThaw(
@@ -187,14 +188,14 @@ class _Search:
         self.current = trial.number
         architecture = self.plan.space.sample(trial.suggest_int)
         self._describe(trial, architecture)
-        twin = recovery.superfluous(self.study, trial)
+        twin = recovery.earlier_retry(self.study, trial)
         if twin is None:
             twin = self.claims.claim(trial, architecture.key)
         if twin is None:
             twin = self.one_too_many(trial)
         if twin is not None:
             return self._answer_from(trial, store.trials(self.study)[twin])
-        known = self.history.update().known.get(architecture.key)
+        known = self.history.update().architectures.get(architecture.key)
         if known is not None and known.settled:
             return self._answer_from(trial, store.trials(self.study)[known.number])
         refuse_by_rules(trial, self.plan.space, architecture)
@@ -212,7 +213,7 @@ class _Search:
 
     def _describe(self, trial: optuna.Trial, architecture: Architecture) -> None:
         for name, value in {
-            **({"worker": self.registry.own} if self.registry.own else {}),
+            **({"worker": self.registry.id} if self.registry.id else {}),
             "architecture": architecture.to_dict(),
             "key": architecture.key,
             "label": architecture.label,
@@ -241,7 +242,7 @@ class _Search:
         freeze_thaw = self.freeze_thaw if isinstance(self.study.sampler, FreezeThawSampler) else None
         context = TrialContext(
             *(self.plan.space, self.plan.trial_budget, self.history, self.policy, freeze_thaw, self.progress.epoch),
-            leaving=lambda: self.registry.leaving or (bool(self.registry.own) and self._is_ended(trial.number)),
+            leaving=lambda: self.registry.leaving or (bool(self.registry.id) and self._is_ended(trial.number)),
         )
         reporter = TrialReporter(context, trial, architecture, known)
         try:
@@ -250,20 +251,20 @@ class _Search:
         except WorkerLeft as left:
             if self._is_ended(trial.number):  # by others, who took this worker for dead
                 raise optuna.TrialPruned from left
-            trial.set_user_attr("reason", store.INTERRUPTED)
+            trial.set_user_attr("reason", INTERRUPTED)
             raise KeyboardInterrupt from left
         except Paused as pause:
             raise optuna.TrialPruned from pause
         except optuna.TrialPruned:
             raise
         except (KeyboardInterrupt, GamsearchError):  # the user's to mend, not the candidate's
-            trial.set_user_attr("reason", store.INTERRUPTED)
+            trial.set_user_attr("reason", INTERRUPTED)
             raise
         except CandidateFailed as failure:
             trial.set_user_attr("reason", str(failure))
             raise
         except OSError as error:  # the machine's, not the candidate's
-            trial.set_user_attr("reason", store.INTERRUPTED)
+            trial.set_user_attr("reason", INTERRUPTED)
             where = error.filename or "a file"
             raise RunError(
                 f"{where} cannot be used ({error.strerror or error}); mend that, then the same command goes on"
@@ -293,7 +294,7 @@ class _Search:
 
     def _tell_progress(self, trial: FrozenTrial) -> None:
         own = trial.user_attrs
-        outcome = store.STATES[trial.state]
+        outcome = STATES[trial.state.name]
         if "recalled_from" in own:
             outcome = f"repeats trial {own['recalled_from']}"
         elif trial.state != TrialState.COMPLETE:

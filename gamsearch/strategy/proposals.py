@@ -45,14 +45,15 @@ def enqueue_neighbour(study: optuna.Study, plan: Plan, history: History, number:
             architecture = random_neighbour(plan.space, rng.choice(members), rng)
         except SpaceError:
             return
-        if architecture.key not in history.known:
+        if architecture.key not in history.architectures:
             study.enqueue_trial(plan.space.encode(architecture))
             return
 
 
 def _front(study: optuna.Study, plan: Plan, history: History) -> list[Architecture]:
     """The architectures that nothing trained to the end dominates."""
-    objectives, complete = store.objectives_of(study), [known for known in history.known.values() if known.complete]
+    objectives = store.objectives_of(study)
+    complete = [known for known in history.architectures.values() if known.complete]
     values = [{**known.built, **known.curve[plan.trial_budget.epochs]} for known in complete]
     on_front = pareto.front([[one[m.name] for m in objectives] for one in values], objectives)
     return [known.architecture for known, on in zip(complete, on_front, strict=True) if on]

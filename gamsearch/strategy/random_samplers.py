@@ -62,7 +62,7 @@ class ExhaustiveSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The parameters of the first architecture that is not settled; none if every one is."""
-        known, running = self.history.update().known, self.history.running
+        known, running = self.history.update().architectures, self.history.running
         for one in self.order:
             new = one.key not in known or not known[one.key].settled
             if new and one.key not in running and not one.is_baseline:

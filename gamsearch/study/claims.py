@@ -1,4 +1,4 @@
-"""The other workers as a search meets them: the trials they are at work on, those of dead ones, and who takes what."""
+"""The other workers from the view of a search: their running trials, the trials of dead ones, and who claims what."""
 
 import time
 
@@ -6,43 +6,53 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from gamsearch.study import recovery, store
-from gamsearch.study.workers import SingleWorker, owner
+from gamsearch.study.worker_entries import owner
+from gamsearch.study.workers import SingleWorker
 
 SWEEP_S = 5.0
-"""So often a worker looks for dead ones."""
+"""Seconds between two looks for dead workers."""
+POLL_S = 0.01
+"""Seconds between two looks at a trial with the same architecture."""
 
 
 class TrialClaims:
-    """The other workers of `study`, as the one that `registry` is of meets them."""
+    """What the worker of `registry` needs to share the trials of `study` with the others."""
 
     def __init__(self, study: optuna.Study, registry: SingleWorker):
         self.study, self.registry, self._swept = study, registry, time.monotonic()
 
     def busy(self) -> list[FrozenTrial]:
-        """The trials that other workers are at work on, dead ones that were not noticed yet among them."""
-        return [t for t in store.trials(self.study, TrialState.RUNNING) if owner(t) != self.registry.own]
+        """Return the running trials of other workers, including dead ones that nobody has noticed yet."""
+        return [t for t in store.trials(self.study, TrialState.RUNNING) if owner(t) != self.registry.id]
 
     def sweep(self) -> None:
-        """From time to time take up what dead workers left."""
-        if self.registry.own and time.monotonic() - self._swept > SWEEP_S:
+        """Enqueue the trials of dead workers again, at most every `SWEEP_S` seconds."""
+        if self.registry.id and time.monotonic() - self._swept > SWEEP_S:
             recovery.release_interrupted(self.study, self.registry)
             self._swept = time.monotonic()
 
     def claim(self, trial: optuna.Trial, key: str) -> int | None:
-        """Take an architecture, or return the number of the trial that has it: of two at once, the earlier one.
+        """Claim an architecture; of two trials that claim it at the same time, the earlier one gets it.
 
-        Both have written their key before they look, so at least one sees the other. The later one gives way; the
-        earlier one waits until the later has given way or, if that looked first, has taken it.
+        Both have written their key before they look, so at least one sees the other. The later one gives way. The
+        earlier one waits until the later one has given way or, if that looked first, has claimed it.
+
+        Args:
+            trial: The trial, whose key is already recorded.
+            key: Key of the architecture.
+
+        Returns:
+            None if the claim succeeded, or the number of the trial that has the architecture.
         """
         repeated = store.trials(self.study)[trial.number].user_attrs.get("retry_of")
-        while True:  # a trial does not give way to the dead one that it repeats
-            own = (trial.number, repeated)
-            twins = [t for t in self.busy() if t.number not in own and t.user_attrs.get("key") == key]
-            taken = [t for t in twins if t.number < trial.number or t.user_attrs.get("claimed")]
-            if taken:
-                return taken[0].number
-            if not twins:
+        while True:
+            exempt = (trial.number, repeated)  # a retry does not give way to the dead trial that it repeats
+            rivals = [t for t in self.busy() if t.number not in exempt and t.user_attrs.get("key") == key]
+            claimed = [t for t in rivals if t.number < trial.number or t.user_attrs.get("claimed")]
+            if claimed:
+                return claimed[0].number
+            if not rivals:
                 trial.set_user_attr("claimed", True)
                 return None
-            time.sleep(0.01)
+            time.sleep(POLL_S)
             self.sweep()

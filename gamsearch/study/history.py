@@ -1,7 +1,7 @@
-"""What a study knows about each architecture, read once per finished trial: what samplers and stopping rules decide on.
+"""What a study knows about each architecture: what samplers and stopping policies decide on.
 
-Several trials can belong to one architecture (a paused training that continues, a repeat); they share one
-`ArchitectureHistory`.
+Several trials can belong to one architecture (a paused training that resumes, a repeat); they share one
+`ArchitectureHistory`. Every finished trial is read once.
 """
 
 from collections.abc import Mapping
@@ -16,16 +16,23 @@ from gamsearch.errors import CandidateFailed
 from gamsearch.metrics import METRICS, Metric
 
 INTERRUPTED = "interrupted"
-"""The reason of a trial that ended because the run was stopped."""
+"""Reason of a trial that ended because the run was stopped."""
 LOST = "lost"
-"""How the reason of a trial begins that ended because its worker vanished."""
+"""Prefix of the reason of a trial that ended because its worker vanished."""
 
 
 @dataclass
 class ArchitectureHistory:
-    """One architecture: `built` metrics, trained metrics by epoch, and how its last trial (`number`) ended.
+    """What is known about one architecture.
 
-    `state` is the trial's; `paused` says that a PRUNED training may go on.
+    Attributes:
+        architecture: The architecture.
+        number: Number of its last trial.
+        state: State of that trial.
+        built: Metrics that are known before training.
+        curve: Trained metrics by epoch.
+        paused: Whether that trial was PRUNED but its training may be resumed.
+        reason: Why that trial failed or was pruned.
     """
 
     architecture: Architecture
@@ -43,6 +50,7 @@ class ArchitectureHistory:
 
     @property
     def complete(self) -> bool:
+        """Whether it was trained to the end."""
         return self.state == TrialState.COMPLETE
 
     @property
@@ -51,115 +59,157 @@ class ArchitectureHistory:
         return not self.paused
 
     def costs(self, objectives: tuple[Metric, ...]) -> tuple[float, ...] | None:
-        """The objectives that are known before training, or None if it was never built."""
+        """Return the objectives that are known before training.
+
+        Args:
+            objectives: The objectives of the study.
+
+        Returns:
+            One value per built objective, or None if the architecture was never built.
+        """
         names = [m.name for m in objectives if m.stage == "built"]
         return tuple(self.built[name] for name in names) if all(name in self.built for name in names) else None
 
 
 class History:
-    """All architectures of `study` by key; call `update` before reading.
+    """The history of all architectures of `study`; call `update` before reading it.
 
-    `spent` counts the epochs that candidates were trained for, `seconds` how long their trials took; what was
-    interrupted counts for neither.
+    Attributes:
+        architectures: The history of each architecture by key, in order of first appearance.
+        baseline: The history of the baseline, or None while it is not complete.
+        spent: Epochs for which candidates were trained, without interrupted trials.
+        seconds: Duration of their trials, without interrupted ones.
     """
 
     def __init__(self, study: optuna.Study):
         self.study = study
-        self.known: dict[str, ArchitectureHistory] = {}
+        self.architectures: dict[str, ArchitectureHistory] = {}
         self.baseline: ArchitectureHistory | None = None
         self.spent = 0
         self.seconds = 0.0
-        self._open: set[int] = set()
-        self._seen = 0
+        self._unfinished: set[int] = set()
+        self._read = 0
 
     def update(self) -> "History":
-        """Read the trials that have finished since the last call."""
+        """Read the trials that have finished since the last call; return this history."""
         trials = self.study.get_trials(deepcopy=False)
-        waiting = sorted(self._open)
-        self._open = set()
-        for trial in (*(trials[n] for n in waiting), *trials[self._seen :]):
+        waiting = sorted(self._unfinished)
+        self._unfinished = set()
+        for trial in (*(trials[n] for n in waiting), *trials[self._read :]):
             if not trial.state.is_finished():
-                self._open.add(trial.number)
+                self._unfinished.add(trial.number)
                 continue
             if "key" in trial.user_attrs and "recalled_from" not in trial.user_attrs and not interrupted(trial):
-                self._learn(trial)
-        self._seen = len(trials)
+                self._add(trial)
+        self._read = len(trials)
         return self
 
-    def _learn(self, trial: FrozenTrial) -> None:
-        own = trial.user_attrs
-        architecture = Architecture.from_dict(own["architecture"])
-        before = self.known.get(own["key"])
-        measurement = own.get("measurement", {})
-        found = ArchitectureHistory(
+    def _add(self, trial: FrozenTrial) -> None:
+        """Add a finished trial to the history of its architecture."""
+        attributes = trial.user_attrs
+        key, architecture = attributes["key"], Architecture.from_dict(attributes["architecture"])
+        before = self.architectures.get(key)
+        history = ArchitectureHistory(
             architecture,
             trial.number,
             trial.state,
-            {**(before.built if before else {}), **own.get("built", {})},
-            curve_of(own) or (before.curve if before else {}),
-            bool(own.get("stop", {}).get("paused", False)),
-            str(own.get("reason", "")),
+            {**(before.built if before else {}), **attributes.get("built", {})},
+            curve_of(attributes) or (before.curve if before else {}),
+            bool(attributes.get("stop", {}).get("paused", False)),
+            str(attributes.get("reason", "")),
         )
-        if trial.state == TrialState.COMPLETE:
-            found.built |= {k: v for k, v in measurement["metrics"].items() if k not in _trained()}
+        if history.complete:
+            metrics = attributes["measurement"]["metrics"]
+            history.built |= {k: v for k, v in metrics.items() if k not in _trained_metrics()}
         if architecture.is_baseline:
-            if trial.state == TrialState.COMPLETE and self.baseline is None:
-                self.baseline = self.known[own["key"]] = found
+            if history.complete and self.baseline is None:
+                self.baseline = self.architectures[key] = history
             return
-        self.spent += int(own.get("epochs_trained", 0))
+        self.spent += int(attributes.get("epochs_trained", 0))
         self.seconds += _seconds(trial)
-        self.known[own["key"]] = found
+        self.architectures[key] = history
 
     def charged(self, each: int) -> int:
-        """Epochs that count against an allowance of trainings of `each` epochs: a failed one counts as a whole one."""
-        return self.spent + sum(each - known.epochs for known in self.candidates if known.state == TrialState.FAIL)
+        """Count the epochs that are charged to the search budget: a failed training counts as a whole one.
+
+        Args:
+            each: Epochs of a whole training.
+
+        Returns:
+            Number of epochs.
+        """
+        failed = (history for history in self.candidates if history.state == TrialState.FAIL)
+        return self.spent + sum(each - history.epochs for history in failed)
 
     @property
     def candidates(self) -> list[ArchitectureHistory]:
-        """Everything but the baseline, in the order of first appearance."""
-        return [known for known in self.known.values() if not known.architecture.is_baseline]
+        """All architectures but the baseline, in order of first appearance."""
+        return [history for history in self.architectures.values() if not history.architecture.is_baseline]
 
     @property
     def running(self) -> set[str]:
-        """Keys of the architectures that other trials are at work on."""
+        """Keys of the architectures whose trials had not finished at the last update."""
         trials = self.study.get_trials(deepcopy=False)
-        return {str(trials[n].user_attrs.get("key", "")) for n in self._open if n < len(trials)} - {""}
+        return {str(trials[n].user_attrs.get("key", "")) for n in self._unfinished if n < len(trials)} - {""}
 
-    def gain(self, known: ArchitectureHistory, epoch: int, metric: str = "map50_95") -> float | None:
-        """The paired difference to the baseline after the same number of epochs, or None where one was not measured."""
-        if self.baseline is None or epoch not in known.curve or epoch not in self.baseline.curve:
+    def gain(self, history: ArchitectureHistory, epoch: int, metric: str = "map50_95") -> float | None:
+        """Return the paired difference of an architecture to the baseline.
+
+        Args:
+            history: The history of the architecture.
+            epoch: Number of epochs after which both are compared.
+            metric: Name of a trained metric.
+
+        Returns:
+            The difference, or None if one of the two was not measured after that epoch.
+        """
+        if self.baseline is None or epoch not in history.curve or epoch not in self.baseline.curve:
             return None
-        return known.curve[epoch][metric] - self.baseline.curve[epoch][metric]
-
-
-def _seconds(trial: FrozenTrial) -> float:
-    """How long a trial took by its worker's own counter; older records by their clock, which may jump."""
-    if "took" in trial.user_attrs:
-        return float(trial.user_attrs["took"])
-    return max(0.0, trial.duration.total_seconds()) if trial.duration else 0.0
-
-
-def _trained() -> set[str]:
-    """Names of the metrics that are read from a validation."""
-    return {m.name for m in METRICS.values() if m.stage == "trained"}
+        return history.curve[epoch][metric] - self.baseline.curve[epoch][metric]
 
 
 def curve_of(attributes: Mapping[str, Any]) -> dict[int, dict[str, float]]:
-    """The trained metrics by epoch that a trial's attributes hold."""
-    epochs, trained = attributes.get("measurement", {}).get("curve") or attributes.get("curve", []), _trained()
+    """Return the trained metrics by epoch in a trial's attributes."""
+    epochs = attributes.get("measurement", {}).get("curve") or attributes.get("curve", [])
+    trained = _trained_metrics()
     return {int(e["epoch"]): {k: v for k, v in e.items() if k in trained} for e in epochs}
 
 
 def interrupted(trial: FrozenTrial) -> bool:
-    """Whether the trial ended because the run was stopped, not because of its architecture.
+    """Check whether a trial ended because the run was stopped, not because of its architecture.
 
-    A candidate's own failure has one of `CandidateFailed.REASONS`. A kill can leave none, or that of a stop which was
-    noted but not told.
+    A candidate's own failure has one of `CandidateFailed.REASONS`. A killed trial may have no reason, or that of a
+    stop that was recorded before the trial could be ended.
+
+    Args:
+        trial: A trial of the study.
+
+    Returns:
+        Whether the trial was interrupted.
     """
     reason = str(trial.user_attrs.get("reason", ""))
     return trial.state == TrialState.FAIL and reason.partition(":")[0] not in CandidateFailed.REASONS
 
 
 def is_lost(trial: FrozenTrial) -> bool:
-    """Whether the trial ended because its worker vanished."""
+    """Check whether a trial ended because its worker vanished.
+
+    Args:
+        trial: A trial of the study.
+
+    Returns:
+        Whether the worker vanished.
+    """
     return str(trial.user_attrs.get("reason", "")).startswith(LOST)
+
+
+def _seconds(trial: FrozenTrial) -> float:
+    """Duration of a trial by its worker's monotonic clock; older records by the wall clock, which may jump."""
+    if "took" in trial.user_attrs:
+        return float(trial.user_attrs["took"])
+    return max(0.0, trial.duration.total_seconds()) if trial.duration else 0.0
+
+
+def _trained_metrics() -> set[str]:
+    """Names of the metrics that validation measures."""
+    return {m.name for m in METRICS.values() if m.stage == "trained"}

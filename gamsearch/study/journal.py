@@ -1,42 +1,43 @@
-"""The study's journal on disk: every line survives the death of the process, every result that of the machine."""
+"""The study's journal on disk: every line survives the death of the process, every result a power failure."""
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from filelock import FileLock
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileSymlinkLock
 
 from gamsearch.errors import RunError
 
 GRACE_S = 3
-"""After so long Optuna's own lock, which outlives a killed process, is broken."""
+"""Seconds after which Optuna's own lock, which outlives a killed process, is broken."""
 POLL_S = 0.002
+"""Seconds between two attempts to take the kernel's lock."""
 
 
 class Journal(JournalFileBackend):
-    """Optuna's journal file for several processes that can die at any moment.
+    """Optuna's journal file for several processes that may die at any moment.
 
-    It waits for the disk only where a trial ends or the study itself is written: a trial has some 25 lines, and waiting
-    for each of them is three quarters of what a search costs. The others are handed to the operating system at once,
-    so a killed process loses none; a power failure can lose those of trials that had not ended. Processes exclude each
-    other by a lock that the kernel frees when its holder dies; Optuna's lock is held as well, for the dashboard's sake.
+    It calls `fsync` only when a trial starts or ends or the study itself is written: a trial has some 25 lines, and
+    syncing each of them takes three quarters of a search's time. The other lines go to the operating system at once,
+    so a killed process loses none; a power failure can lose those of unfinished trials. Processes exclude each other
+    with a lock that the kernel frees when its holder dies; Optuna's lock is also held, for the dashboard.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self.mutex = FileLock(path.with_name(".journal.lock"))
         self.lock = JournalFileSymlinkLock(str(path), grace_period=GRACE_S)
-        self.lock._lock_target_file = path.name  # as seen from the link: Optuna waits for ever for one that dangles
+        self.lock._lock_target_file = path.name  # relative to the link: Optuna waits forever for a dangling one
         super().__init__(str(path), lock_obj=self.lock)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append one line per operation while no other process does; all of them or, on a full disk, none."""
+        """Append one line per operation under the lock: all of them or, if the disk is full, none."""
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        with self._alone(), self.path.open("rb+", buffering=0) as file:
+        with self._locked(), self.path.open("rb+", buffering=0) as file:
             cut_torn_line(file)
             end = file.seek(0, os.SEEK_END)
             try:
@@ -45,39 +46,61 @@ class Journal(JournalFileBackend):
                 file.truncate(end)
                 raise self._unwritable(error) from error
             try:
-                if any(map(_decisive, logs)):
+                if any(map(_needs_sync, logs)):
                     os.fsync(file.fileno())
-            except OSError as error:  # others may have read the lines already, so they stay
+            except OSError as error:  # other processes may have read the lines already, so they stay
                 raise self._unwritable(error) from error
 
     def repair(self) -> bool:
-        """Cut a torn last line while no other process writes; return whether there was one."""
-        with self._alone(), self.path.open("rb+", buffering=0) as file:
+        """Cut a torn last line under the lock; return whether there was one."""
+        with self._locked(), self.path.open("rb+", buffering=0) as file:
             return cut_torn_line(file)
 
     def _unwritable(self, error: OSError) -> RunError:
         return RunError(
-            f"{self.path} cannot be written ({error.strerror}); make room on the disk, then the same command goes on"
+            f"{self.path} cannot be written ({error.strerror}); make room on the disk, then run the same command again"
         )
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
+        """Hold both locks."""
         with self.mutex.acquire(poll_interval=POLL_S):
             link = Path(f"{self.path}.lock")
-            if link.is_symlink() and not link.exists():  # of a folder that was moved
+            if link.is_symlink() and not link.exists():  # the folder was moved
                 link.unlink(missing_ok=True)
             self.lock.acquire()
             try:
                 yield
             finally:
-                with suppress(RuntimeError):  # somebody took us for dead and broke it
+                with suppress(RuntimeError):  # another process considered this one dead and broke the lock
                     self.lock.release()
 
 
-def cut_torn_line(file: IO[bytes]) -> bool:
-    """Cut a journal back to its last newline after a kill in the middle of a write; return whether it was cut.
+class Snapshot(BaseJournalBackend):
+    """A read-only journal as it was at one moment; `logs` are its operations, oldest first."""
 
-    Only for who holds the journal's lock: a reader could cut what a writer is writing.
+    def __init__(self, logs: Sequence[dict[str, Any]]):
+        self.logs = logs
+
+    @classmethod
+    def parse(cls, content: bytes) -> "Snapshot":
+        """Parse the content of a journal; a torn last line is left out."""
+        lines = content.splitlines(keepends=True)
+        return cls([json.loads(line) for line in lines if line.endswith(b"\n")])
+
+    def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
+        """The operations from a number on."""
+        return self.logs[log_number_from:]
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Refuse to write."""
+        raise RunError("a record that was opened as read-only cannot be written")
+
+
+def cut_torn_line(file: IO[bytes]) -> bool:
+    """Cut a journal back to its last newline after a kill during a write; return whether it was cut.
+
+    The caller must hold the journal's lock, or it could cut a line that another process is writing.
     """
     size = file.seek(0, os.SEEK_END)
     if size == 0:
@@ -91,12 +114,12 @@ def cut_torn_line(file: IO[bytes]) -> bool:
 
 
 def _write(file: IO[bytes], content: bytes) -> None:
-    """Write all of it: an unbuffered write may stop early, as before the last block of a full disk."""
+    """Write all of `content`: an unbuffered write may stop early, as on the last block of a full disk."""
     view = memoryview(content)
     while view:
         view = view[file.write(view) :]
 
 
-def _decisive(log: dict[str, Any]) -> bool:
-    """Whether the operation ends or begins a trial, or sets an attribute of the study."""
+def _needs_sync(log: dict[str, Any]) -> bool:
+    """Whether the operation starts or ends a trial, or sets an attribute of the study."""
     return "state" in log or ("study_id" in log and "user_attr" in log)

@@ -17,7 +17,14 @@ from gamsearch.architecture import BASELINE
 from gamsearch.errors import CandidateFailed
 from gamsearch.metrics import METRICS, Metric
 
-STATES = ("complete", "pruned", "failed", "running", "waiting")
+STATES = {
+    "COMPLETE": "complete",
+    "PRUNED": "pruned",
+    "FAIL": "failed",
+    "RUNNING": "running",
+    "WAITING": "waiting",
+}
+"""The word for a trial's state by Optuna's name of it, in the order in which they are counted."""
 
 FIGURES = (
     *("latency_ratio", "latency_iqr_ms", "latency_ratio_foreseen", "map50_95_gain", "map50_gain"),
@@ -33,16 +40,32 @@ FLAGS = ("feasible", "anchor", "on_front", "paused")
 class Record:
     """One run on disk.
 
-    `settings` are the run's settings (command, data, versions, ...; nested mappings allowed). `baseline_seeds` are the
-    metrics of the baseline control at each seed, trial 0's first; `confirmations` those of candidates (by key) at the
-    seeds after the first; `verification` is what finalists did at full budget, without finalists if there was none.
-    `trials` has one row per trial in order: `number`, `state` (one of `STATES`), `key`, `label`, `architecture`
-    (`Architecture.to_dict` form), one column per metric, the paired differences `map50_95_gain` and `map50_gain` to
-    the baseline at the same seed and epochs, `reason`, `retried` (how it was trained otherwise after a first failure),
-    `recalled_from` (number of the trial that answered a repeat, or NaN), `resumed_by` (number of the trial in which a
-    paused training went on, or NaN), `bound` (the optimistic map50_95 at which it was stopped), `epochs` (length of the
-    curve), `epochs_trained` (in this trial), `seconds`, `seed`, `curve` (one mapping per epoch), and the flags
-    `feasible`, `anchor` (published hand placement), `on_front`, `paused`. Missing columns are added as unknown.
+    `trials` has one row per trial in order. Columns that are missing are added as unknown:
+
+    - `number`, `state` (a value of `STATES`), `reason` (why it failed or was pruned)
+    - `key`, `label`, `architecture` (as of `Architecture.to_dict`)
+    - one column per metric; `map50_95_gain` and `map50_gain`, the paired differences to the baseline at the same seed
+      and number of epochs; `latency_ratio`, `latency_iqr_ms`; `latency_ratio_foreseen`, the predicted ratio
+    - `retried`: how the training was changed after a first failure
+    - `recalled_from`: number of the trial whose result answered this repeat, or NaN
+    - `resumed_by`: number of the trial that resumed this paused training, or NaN
+    - `bound`: the optimistic map50_95 at which the training was stopped, or NaN
+    - `epochs` (length of `curve`), `epochs_trained` (in this trial), `seconds`, `seed`
+    - `curve`: one mapping per epoch
+    - flags: `feasible`, `anchor` (a published placement), `on_front`, `paused`
+
+    Attributes:
+        name: Name of the run.
+        settings: Settings of the run (command, data, versions, ...); may be nested.
+        objectives: What the search optimised.
+        reference_point: Reference point of the hypervolume, one value per objective.
+        detector_yaml: The stock detector's YAML.
+        detector_name: The stock detector's name.
+        baseline_seeds: Metrics of the baseline at each seed, the one of trial 0 first.
+        baseline_stage: How the baseline was trained.
+        trials: The table above.
+        confirmations: By key, metrics of candidates at the seeds after the first.
+        verification: What finalists reached at full budget; without finalists if none were verified.
     """
 
     name: str
@@ -61,13 +84,13 @@ class Record:
         object.__setattr__(self, "trials", _with_all_columns(self.trials))
 
     @property
-    def shown(self) -> pd.DataFrame:
-        """One row per training: without the pieces of trainings that were paused and went on in a later trial."""
+    def trainings(self) -> pd.DataFrame:
+        """One row per training: without the parts of trainings that a later trial resumed."""
         return self.trials[self.trials["resumed_by"].isna()]
 
     @property
     def complete(self) -> pd.DataFrame:
-        """Trials that were evaluated, without repeats that were answered from the record."""
+        """Trials that were evaluated, without repeats that were answered from an earlier trial."""
         return self.trials[(self.trials["state"] == "complete") & self.trials["recalled_from"].isna()]
 
     @property
@@ -111,8 +134,8 @@ class Record:
             return None
         best = self.candidates.iloc[0]
         controls = {seed.get("seed"): seed["map50_95"] for seed in self.baseline_seeds[1:]}
-        ours = [s for s in self.confirmations.get(best["key"], ()) if s.get("seed") in controls]
-        gains = tuple(float(s["map50_95"] - controls[s["seed"]]) for s in ours)
+        paired = [s for s in self.confirmations.get(best["key"], ()) if s.get("seed") in controls]
+        gains = tuple(float(s["map50_95"] - controls[s["seed"]]) for s in paired)
         if len(gains) < 2 or np.ptp(gains) == 0:  # an evaluator that ignores the seed confirms nothing
             return None
         return Confirmation(best["label"], gains, best["latency_ratio"])
@@ -133,15 +156,15 @@ class Record:
 
     @property
     def verified(self) -> bool:
-        """Whether any finalist has two seeds at full budget: then they say more than all brief trainings."""
+        """Whether any finalist has two seeds at full budget, which outweigh all short trainings."""
         return any(finalist.gain.count >= 2 for finalist in self.verification.finalists)
 
     def verdict(self) -> str:
-        """Say whether any placement beats the baseline in map50_95: by the verification, else by the search."""
+        """State whether any placement beats the baseline in map50_95: by the verification, else by the search."""
         return self.verification.verdict() if self.verified else self.search_verdict()
 
     def search_verdict(self) -> str:
-        """Say in one sentence what the brief trainings show of the best candidate, and how sure that is."""
+        """State in one sentence what the short trainings show about the best candidate, and how certain that is."""
         candidates = self.candidates
         if not candidates.empty:
             confirmation = self.confirmation
@@ -151,59 +174,18 @@ class Record:
         if self.trials.empty:
             return "Nothing has been evaluated yet."
         if self.complete.empty:
-            return f"No trial was completed ({self.tally()}), so nothing can be said about attention yet."
+            return f"No trial was completed ({self.tally()}), so attention cannot be judged yet."
         if self.baseline is None:
             return f"The baseline was not completed ({self.tally()}), so no placement can be compared with it."
         among = f" ({self.tally()})" if len(self.trials) > 1 else ""
         return f"Only the baseline has been completed{among}, so no placement can be compared with it yet."
-
-    def transfer(self) -> str:
-        """Say how much of the baseline the candidates inherited, e.g. `355 of 355 tensors in each of 24 candidates`."""
-        rows = self.complete[self.complete["label"] != BASELINE]
-        if rows.empty or "tensors_inherited" not in rows or rows["tensors_inherited"].isna().all():
-            return ""
-        least, expected = rows["tensors_inherited"].min(), rows["tensors_expected"].max()
-        return (
-            f"Inherited from the baseline: {least:.0f} of {expected:.0f} tensors in each of {len(rows)} candidates, "
-            f"{rows['misplaced'].max():.0f} in the wrong place."
-        )
-
-    def prediction_error(self) -> str:
-        """Say how well latencies were foreseen where it is a test: architectures of several modules, measured directly.
-
-        The increments behind the predictions come from single modules, so no measurement here was used for them.
-        """
-        rows = self.trials[self.trials["recalled_from"].isna() & self.trials["latency_ratio"].notna()]
-        several = rows["architecture"].map(lambda form: len(form.get("placements", ())) > 1)
-        rows = rows[several & rows["latency_ratio_foreseen"].notna()].drop_duplicates("key")
-        errors = (rows["latency_ratio_foreseen"] / rows["latency_ratio"] - 1).abs()
-        if errors.empty or errors.max() == 0:
-            return ""
-        error = f"{100 * errors.median():.1f} % (median), {100 * errors.max():.1f} % at most"
-        measured = f"{len(rows)} architectures of several modules that were also measured directly"
-        return f"Latency was foreseen by an additive table; over {measured} its error was {error}."
-
-    def economy(self) -> str:
-        """Say what stopping saved, e.g. `90 epochs for 14 candidates, 280 if all had been trained to the end`."""
-        rows = self.shown[(self.shown["label"] != BASELINE) & self.shown["recalled_from"].isna()]
-        begun = rows[rows["epochs"] > 0]
-        if begun.empty:
-            return ""
-        whole = int(self.trials["epochs"].max())
-        spent = int(self.trials.loc[self.trials["label"] != BASELINE, "epochs_trained"].sum())
-        if spent == 0 or spent >= whole * len(begun):
-            return ""
-        screened = int((rows["bound"].notna() & (rows["epochs"] == 0)).sum())
-        more = f"; {screened} more were screened out before training" if screened else ""
-        full = f"{whole * len(begun)} if all had been trained to the end"
-        return f"{spent} epochs for {len(begun)} candidates, {full}{more}."
 
     def tally(self) -> str:
         """Count the trials by state, failures by reason, e.g. `18 complete, 2 repeats, 3 failed (2 nan, 1 build)`."""
         counts = Counter(self.trials["state"])
         repeats = counts["complete"] - len(self.complete)
         counts["complete"] -= repeats
-        words = {state: f"{counts[state]} {state}" for state in STATES if counts[state]}
+        words = {state: f"{counts[state]} {state}" for state in STATES.values() if counts[state]}
         if repeats:
             words = {"complete": "0 complete", **words}
             words["complete"] += f", {repeats} repeat{'s' * (repeats > 1)}"
@@ -214,10 +196,10 @@ class Record:
         return ", ".join(words.values()) or "no trials"
 
     def _pruned(self) -> str:
-        """What became of the pruned trials if any was stopped or paused, e.g. ` (6 went on, 2 paused, 1 stopped)`."""
+        """What happened to the pruned trials if any was stopped or paused, e.g. ` (6 resumed, 2 paused, 1 stopped)`."""
         rows = self.trials[self.trials["state"] == "pruned"]
-        went_on, stopped = rows["resumed_by"].notna(), rows["bound"].notna() & ~rows["paused"]
-        counts = {"went on": went_on, "paused": rows["paused"] & ~went_on, "stopped": stopped}
+        resumed, stopped = rows["resumed_by"].notna(), rows["bound"].notna() & ~rows["paused"]
+        counts = {"resumed": resumed, "paused": rows["paused"] & ~resumed, "stopped": stopped}
         parts = [f"{int(mask.sum())} {word}" for word, mask in counts.items() if mask.any()]
         refused = len(rows) - sum(int(mask.sum()) for mask in counts.values())
         return f" ({', '.join([*parts, *([f'{refused} refused'] if refused else [])])})" if parts else ""
@@ -247,8 +229,15 @@ def _with_all_columns(trials: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def latency_backend(recorded: Mapping[str, Any]) -> str:
-    """With what a run with these recorded settings measured latency; nothing for a replay, whose table knows it."""
-    if recorded.get("evaluator") == "replay":
+def latency_backend(settings: Mapping[str, Any]) -> str:
+    """Return the backend with which a run measured latency.
+
+    Args:
+        settings: The recorded settings of the run.
+
+    Returns:
+        Name of the backend, where `auto` is resolved; empty for a replay, whose table already holds the latencies.
+    """
+    if settings.get("evaluator") == "replay":
         return ""
-    return str(recorded.get("latency_backend") or recorded.get("latency") or "")  # what `auto` stood for
+    return str(settings.get("latency_backend") or settings.get("latency") or "")

@@ -1,84 +1,91 @@
-"""What the record of a run may hold. A run folder may come from anywhere, so its journal is checked when it is opened.
+"""The schema of a run's record. A run folder may come from anywhere, so its journal is checked when it is opened.
 
-A shape is a test of a single value, `[shape]` for a list, `{name: shape}` for a mapping whose names may be missing, or
-`{...: shape}` for one with any names. No torch, no optuna.
+A schema is a predicate for a single value, `[schema]` for a list, `{name: schema}` for a mapping with optional names,
+or `{...: schema}` for a mapping with any names. No torch, no optuna.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from gamsearch.architecture import SEMANTICS
 from gamsearch.metrics import METRICS
 
 LARGEST = 1e15
+"""Largest absolute value of a number."""
 LONGEST = 20_000
+"""Most characters of a text."""
 KEY = re.compile(r"[0-9a-f]{12}")
-"""A key of an architecture; it becomes part of file names."""
-
-Test = Callable[[Any], bool]
+"""The key of an architecture, which becomes part of file names; worker IDs have the same form."""
 
 
 def number(value: Any) -> bool:
-    """A number, possibly NaN, but neither endless nor a truth value."""
+    """A number or NaN, but neither infinite nor a bool."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and (value != value or abs(value) <= LARGEST)
 
 
 def count(value: Any) -> bool:
-    """A whole number of at least 0."""
+    """A non-negative integer."""
     return type(value) is int and 0 <= value <= LARGEST
 
 
 def text(value: Any) -> bool:
+    """A text of bounded length."""
     return isinstance(value, str) and len(value) <= LONGEST
 
 
 def flag(value: Any) -> bool:
+    """A bool."""
     return isinstance(value, bool)
 
 
 def mapping(value: Any) -> bool:
+    """Any mapping."""
     return isinstance(value, dict)
 
 
 def key(value: Any) -> bool:
+    """The key of an architecture."""
     return isinstance(value, str) and KEY.fullmatch(value) is not None
 
 
 def number_or_none(value: Any) -> bool:
+    """A number or None."""
     return value is None or number(value)
 
 
 def scalar(value: Any) -> bool:
-    """A value that an option or a training argument can have."""
+    """A value of an option or a training argument."""
     return value is None or flag(value) or number(value) or text(value)
 
 
 def argument(value: Any) -> bool:
-    """A scalar or a list of them."""
+    """A scalar or a list of scalars."""
     return all(map(scalar, value)) if isinstance(value, list) else scalar(value)
 
 
 def semantics(value: Any) -> bool:
+    """How a placement is attached to its site."""
     return value in SEMANTICS
 
 
 def metric(value: Any) -> bool:
+    """The name of a metric."""
     return isinstance(value, str) and value in METRICS
 
 
 def figures(value: Any) -> bool:
-    """A number, a text, or a mapping from names to numbers, where each number may be missing."""
+    """A scalar, or a mapping from names to numbers or None."""
     return all(map(number_or_none, value.values())) if isinstance(value, dict) else value is None or scalar(value)
 
 
 def epoch(value: Any) -> bool:
-    """The figures of one epoch of a training."""
+    """The metrics of one epoch of a training."""
     return mismatch(value, NUMBERS) is None and value.keys() >= {"epoch", "map50_95"} and count(value["epoch"])
 
 
 def architecture(value: Any) -> bool:
-    """An architecture in the form of `Architecture.to_dict`, or nothing."""
+    """An architecture as of `Architecture.to_dict`, or an empty mapping."""
     if value == {}:
         return True
     if mismatch(value, {"detector": text, "placements": [PLACEMENT]}) is not None:
@@ -184,26 +191,35 @@ STUDY = {
 }
 
 
-def mismatch(value: Any, shape: Any, place: str = "") -> str | None:
-    """Where a value does not have its shape and what it is instead, e.g. `settings.epochs is a str`, or None."""
-    if callable(shape):
-        return None if shape(value) else f"{place} is {_what(value)}"
-    if not isinstance(value, type(shape)):
-        return f"{place} is {_what(value)}"
-    if isinstance(shape, list):
-        parts = [(f"{place}[{i}]", part, shape[0]) for i, part in enumerate(value)]
+def mismatch(value: Any, schema: Any, path: str = "") -> str | None:
+    """Find where a value does not fit its schema.
+
+    Args:
+        value: The value to check.
+        schema: The schema, as the module defines it.
+        path: Where the value is in the record.
+
+    Returns:
+        The first misfit as text, such as `settings.epochs is a str (x)`, or None.
+    """
+    if callable(schema):
+        return None if schema(value) else f"{path} is {_kind(value)}"
+    if not isinstance(value, type(schema)):
+        return f"{path} is {_kind(value)}"
+    if isinstance(schema, list):
+        parts = [(f"{path}[{i}]", part, schema[0]) for i, part in enumerate(value)]
     else:
-        inside = f"{place}." if place else ""
-        parts = [(f"{inside}{name}", part, _schema_of(name, shape)) for name, part in value.items()]
-    found = (mismatch(part, wanted, where) for where, part, wanted in parts if wanted is not None)
-    return next((one for one in found if one), None)
+        prefix = f"{path}." if path else ""
+        parts = [(f"{prefix}{name}", part, _schema_of(name, schema)) for name, part in value.items()]
+    found = (mismatch(part, expected, where) for where, part, expected in parts if expected is not None)
+    return next((text for text in found if text), None)
 
 
-def _schema_of(name: str, shape: Mapping[Any, Any]) -> Any:
-    return shape.get(name, shape.get(...))
+def _schema_of(name: str, schema: Mapping[Any, Any]) -> Any:
+    return schema.get(name, schema.get(...))
 
 
-def _what(value: Any) -> str:
-    """A value in a message: what kind it is, and the value itself where it is short."""
-    shown = repr(value) if scalar(value) and len(str(value)) <= 40 else ""
-    return f"a {type(value).__name__}{f' ({shown})' if shown else ''}"
+def _kind(value: Any) -> str:
+    """The type of a value for a message, with the value itself if it is short."""
+    text = repr(value) if scalar(value) and len(str(value)) <= 40 else ""
+    return f"a {type(value).__name__}{f' ({text})' if text else ''}"

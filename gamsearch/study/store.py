@@ -1,62 +1,60 @@
-"""The Optuna study as the one record of a run: opened, resumed, read back as a table. All else is derived from it.
+"""The Optuna study, the only record of a run: created, opened, checked. Everything else is derived from it.
 
-Values are the objectives; what else was measured stands in the trial's user attributes. COMPLETE means trained for the
-whole brief budget, PRUNED refused before training, stopped or paused, FAIL not evaluable or interrupted.
+The values of a trial are the objectives; its user attributes hold all other measurements. COMPLETE means trained for
+the whole trial budget; PRUNED refused before training, stopped or paused; FAIL not evaluable or interrupted.
 """
 
-import json
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
-import pandas as pd
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from gamsearch.analysis import pareto
-from gamsearch.analysis.verification import Verification
 from gamsearch.architecture import BASELINE
-from gamsearch.errors import RunError, one_line
+from gamsearch.errors import RunError
 from gamsearch.files import refuse_links
-from gamsearch.metrics import METRICS, Metric, metric_named
+from gamsearch.metrics import Metric, metric_named
 from gamsearch.study import schema
-from gamsearch.study.history import INTERRUPTED, interrupted, is_lost
-from gamsearch.study.journal import Journal
-from gamsearch.study.record import Record
-from gamsearch.study.snapshot import Snapshot
+from gamsearch.study.journal import Journal, Snapshot
 from gamsearch.study.storages import JOURNAL, Address
 
 NO_RUN = f"{{folder}} holds no run (no {JOURNAL}); give the folder of a run, such as results/my-search"
 SCHEMA = 1
-STATES = {
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-}
-EXTRA_COLUMNS = ("latency_ratio", "latency_iqr_ms", "latency_ratio_foreseen")
-AUDIT_COLUMNS = ("tensors_inherited", "tensors_expected", "tensors_fresh", "misplaced")
+"""Version of the record's schema."""
 
 
 def repair_torn_line(folder: Path) -> bool:
-    """Cut the journal back to its last newline after a kill in the middle of a write; return whether it was cut.
+    """Cut the journal back to its last newline after a kill during a write.
 
-    Only for who holds the folder's lock: a reader could cut what a writer is writing.
+    Args:
+        folder: The run's folder; the caller must hold its lock.
+
+    Returns:
+        Whether the journal was cut.
     """
     path = folder / JOURNAL
-    if not path.exists():
-        return False
-    return Journal(path).repair()
+    return path.exists() and Journal(path).repair()
 
 
 def create(folder: Path, objectives: Sequence[Metric], attributes: Mapping[str, Any]) -> optuna.Study:
-    """Create the study of a new run; `attributes` say how it was made and are compared when it is resumed."""
-    _quiet()
+    """Create the study of a new run.
+
+    Args:
+        folder: The run's folder.
+        objectives: What the search optimises, in the order of a trial's values.
+        attributes: User attributes of the study: the settings and everything else that describes the run.
+
+    Returns:
+        The study.
+
+    Raises:
+        RunError: If another run has just created the study, or if the storage cannot be reached.
+    """
+    _silence_optuna()
     address = Address.of(folder)
     new = folder / f"{JOURNAL}.new"
     new.unlink(missing_ok=True)
@@ -68,8 +66,7 @@ def create(folder: Path, objectives: Sequence[Metric], attributes: Mapping[str, 
         )
     except optuna.exceptions.DuplicatedStudyError as error:
         raise RunError(
-            f"another run began the study '{address.study}' just now; take part in it with `worker`, or give another "
-            "--name"
+            f"another run has just created the study '{address.study}'; join it with `worker`, or give another --name"
         ) from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -78,228 +75,172 @@ def create(folder: Path, objectives: Sequence[Metric], attributes: Mapping[str, 
     study.set_user_attr("objectives", [m.name for m in objectives])
     for name, value in attributes.items():
         study.set_user_attr(name, value)
-    if not address.url:  # a journal that is there is whole
+    if not address.url:  # renamed last, so that an existing journal is never half written
         new.replace(folder / JOURNAL)
-        return optuna.load_study(study_name=address.study, storage=address.open())
+        return _study_at(address)
     return study
 
 
 def load(folder: Path) -> optuna.Study:
-    """Open the study of an existing run; `RunError` if there is none or it was made by another schema."""
-    _quiet()
+    """Open the study of an existing run.
+
+    Args:
+        folder: The run's folder.
+
+    Returns:
+        The study, checked against the schema.
+
+    Raises:
+        RunError: If there is no study, if it is damaged, or if its schema has another version.
+    """
+    _silence_optuna()
     address = Address.of(folder)
     if not address.url and not (folder / JOURNAL).is_file():
         raise RunError(NO_RUN.format(folder=folder))
-    return _opened(address, address.open)
+    return _open(address, address.open)
 
 
 def exists(folder: Path) -> bool:
-    """Whether there is a study of the run in `folder`, here or in the storage that it names."""
+    """Check whether a run has a study.
+
+    Args:
+        folder: The run's folder.
+
+    Returns:
+        Whether there is a complete study in the folder or in the storage that it names.
+
+    Raises:
+        RunError: If the storage cannot be reached.
+    """
     address = Address.of(folder)
     if not address.url:
         return address.exists()
-    _quiet()
-    return (
-        address.exists()
-        and "settings" in optuna.load_study(study_name=address.study, storage=address.open()).user_attrs
-    )
+    _silence_optuna()
+    return address.exists() and "settings" in _study_at(address).user_attrs
 
 
-def forget_half_made(folder: Path) -> None:
-    """Delete a study that a run was killed at the making of, in a storage where that takes several steps."""
+def delete_incomplete(folder: Path) -> None:
+    """Delete a study whose run was killed while creating it, which takes several steps in a database.
+
+    Args:
+        folder: The run's folder.
+
+    Raises:
+        RunError: If the storage cannot be reached.
+    """
     address = Address.of(folder)
-    if address.url and address.exists() and not exists(folder):
-        study = optuna.load_study(study_name=address.study, storage=address.open())
-        if not study.get_trials(deepcopy=False):
-            optuna.delete_study(study_name=address.study, storage=address.open())
+    if address.url and address.exists() and not exists(folder) and not _study_at(address).get_trials(deepcopy=False):
+        optuna.delete_study(study_name=address.study, storage=address.open())
 
 
 def snapshot(folder: Path) -> optuna.Study:
-    """The study as it is now, for reading alone: nothing is locked, repaired or written, a torn last line is left out.
+    """Open the study as it is now, read-only: nothing is locked, repaired or written.
 
-    `RunError` as `load`.
+    Args:
+        folder: The run's folder.
+
+    Returns:
+        The study, checked against the schema; a torn last line of the journal is left out.
+
+    Raises:
+        RunError: If there is no study, if it is damaged, or if its schema has another version.
     """
-    _quiet()
+    _silence_optuna()
     address = Address.of(folder)
     if address.url:
-        return _opened(address, address.open)
+        return _open(address, address.open)
     path = folder / JOURNAL
     try:
-        lines = path.read_bytes().splitlines(keepends=True)
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise RunError(NO_RUN.format(folder=folder)) from error
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error.strerror}); make it readable") from error
-    whole = [line for line in lines if line.endswith(b"\n")]
-    return _opened(address, lambda: JournalStorage(Snapshot([json.loads(line) for line in whole])))
+    return _open(address, lambda: JournalStorage(Snapshot.parse(content)))
 
 
-def _opened(address: Address, storage: Callable[[], BaseStorage]) -> optuna.Study:
-    """The study in a storage if it has the form that this gamsearch reads; run folders may come from anywhere."""
-    folder, path = address.folder, address.shown
+def objectives_of(study: optuna.Study) -> tuple[Metric, ...]:
+    """Return what a study optimises.
+
+    Args:
+        study: A study of gamsearch.
+
+    Returns:
+        The metrics, in the order of a trial's values.
+    """
+    return tuple(metric_named(name) for name in study.user_attrs["objectives"])
+
+
+def trials(study: optuna.Study, *states: TrialState) -> list[FrozenTrial]:
+    """Return the trials of a study without copying them; do not change them.
+
+    Args:
+        study: A study of gamsearch.
+        *states: States of the trials to return; all trials if none is given.
+
+    Returns:
+        The trials in order of their numbers.
+    """
+    return study.get_trials(deepcopy=False, states=states or None)
+
+
+def baseline_trial(study: optuna.Study) -> FrozenTrial | None:
+    """Return the completed trial of the baseline.
+
+    Args:
+        study: A study of gamsearch.
+
+    Returns:
+        The trial (trial 0, unless that was interrupted), or None if it is not complete yet.
+    """
+    evaluated = (t for t in trials(study, TrialState.COMPLETE) if "recalled_from" not in t.user_attrs)
+    return next((t for t in evaluated if t.user_attrs.get("label") == BASELINE), None)
+
+
+def _silence_optuna() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def _study_at(address: Address) -> optuna.Study:
+    return optuna.load_study(study_name=address.study, storage=address.open())
+
+
+def _open(address: Address, storage: Callable[[], BaseStorage]) -> optuna.Study:
+    """The study in a storage, if it fits the schema; run folders may come from anywhere."""
+    folder, path = address.folder, address.location
     refuse_links(folder)
     try:
         study = optuna.load_study(study_name=address.study, storage=storage())
-        schema = study.user_attrs.get("schema")
-        problem = _problem(study) if schema == SCHEMA else None
+        version = study.user_attrs.get("schema")
+        problem = _problem(study) if version == SCHEMA else None
     except RunError:
         raise
     except Exception as error:  # replaying a damaged journal can raise anything
-        raise RunError(f"{path} is no readable gamsearch record; restore it or use a new --name") from error
-    if schema != SCHEMA:
-        raise RunError(f"{folder} was recorded in form {schema}, this gamsearch reads form {SCHEMA}; use a new --name")
+        raise RunError(f"{path} is not a readable gamsearch record; restore it or use a new --name") from error
+    if version != SCHEMA:
+        raise RunError(
+            f"{folder} was recorded with schema {version}, this gamsearch reads schema {SCHEMA}; use a new --name"
+        )
     if problem:
         raise RunError(f"{path} is damaged: {problem}; restore it or use a new --name")
     return study
 
 
 def _problem(study: optuna.Study) -> str | None:
-    """Where the record does not hold what the rest of gamsearch relies on, or None."""
+    """Where the record breaks what the rest of gamsearch relies on, or None."""
     problem = schema.mismatch(study.user_attrs, schema.STUDY)
     if problem or not study.user_attrs.get("objectives"):
         return problem or "it names no objectives"
     corner, objectives = study.user_attrs.get("reference_point"), study.user_attrs["objectives"]
     if corner is not None and len(corner) != len(objectives) or len(study.directions) != len(objectives):
-        return "its reference point or its directions are not as many as its objectives"
+        return "its reference point or its directions differ in number from its objectives"
     needed = {*objectives, "map50_95", "map50"}
     for trial in trials(study):
-        own = trial.user_attrs
-        problem = schema.mismatch(own, schema.TRIAL, f"trial {trial.number}")
+        attributes = trial.user_attrs
+        problem = schema.mismatch(attributes, schema.TRIAL, f"trial {trial.number}")
         if problem:
             return problem
-        metrics = own.get("measurement", {}).get("metrics", {})
+        metrics = attributes.get("measurement", {}).get("metrics", {})
         if trial.state == TrialState.COMPLETE and not metrics.keys() >= needed:
             return f"trial {trial.number} is complete without {', '.join(sorted(needed - metrics.keys()))}"
     return None
-
-
-def _quiet() -> None:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-
-
-def objectives_of(study: optuna.Study) -> tuple[Metric, ...]:
-    return tuple(metric_named(name) for name in study.user_attrs["objectives"])
-
-
-def trials(study: optuna.Study, *states: TrialState) -> list[FrozenTrial]:
-    """Trials in `states` (all if none is given), not copied: do not change them."""
-    return study.get_trials(deepcopy=False, states=states or None)
-
-
-def baseline_trial(study: optuna.Study) -> FrozenTrial | None:
-    """The completed trial 0, or None."""
-    done = trials(study, TrialState.COMPLETE)
-    own = (t for t in done if "recalled_from" not in t.user_attrs)
-    return next((t for t in own if t.user_attrs.get("label") == BASELINE), None)
-
-
-def table(study: optuna.Study) -> pd.DataFrame:
-    """One row per trial in order; the columns are those that `Record` documents."""
-    rows = [_row(t) for t in trials(study)]
-    frame = pd.DataFrame(rows, columns=_columns())
-    resumes = {t.user_attrs["resumes"]: t.number for t in trials(study) if "resumes" in t.user_attrs}
-    frame["resumed_by"] = frame["number"].map(resumes).astype(float)
-    for name in METRICS:
-        if name in ("map50", "map50_95"):
-            frame[f"{name}_gain"] = _gain(study, frame, name)
-    frame["on_front"] = _on_front(frame, objectives_of(study))
-    return frame
-
-
-def _columns() -> list[str]:
-    fixed = ["number", "state", "key", "label", "architecture"]
-    rest = [
-        "reason",
-        "retried",
-        "recalled_from",
-        "resumed_by",
-        "paused",
-        "bound",
-        "epochs",
-        "epochs_trained",
-        "seconds",
-        "seed",
-    ]
-    rest += ["curve", "feasible", "anchor"]
-    return [*fixed, *METRICS, *EXTRA_COLUMNS, *rest, *AUDIT_COLUMNS]
-
-
-def _row(trial: FrozenTrial) -> dict[str, Any]:
-    own = trial.user_attrs
-    measurement = own.get("measurement", {})
-    provenance = measurement.get("provenance", {})
-    metrics = {**own.get("built", {}), **measurement.get("metrics", {})}
-    metrics["latency_ratio_foreseen"] = own.get("foreseen", {}).get("latency_ratio", math.nan)
-    curve = measurement.get("curve", own.get("curve", []))
-    return {
-        "number": trial.number,
-        "state": STATES[trial.state],
-        "key": own.get("key", ""),
-        "label": _shown(own.get("label", "")),
-        "architecture": own.get("architecture", {}),
-        **{name: metrics.get(name, math.nan) for name in (*METRICS, *EXTRA_COLUMNS)},
-        "reason": INTERRUPTED if interrupted(trial) and not is_lost(trial) else _shown(own.get("reason", "")),
-        "retried": _shown(_retried(provenance.get("notes", []))),
-        "recalled_from": own.get("recalled_from", math.nan),
-        "paused": bool(own.get("stop", {}).get("paused", False)),
-        "bound": own.get("stop", {}).get("bound"),
-        "epochs": len(curve),
-        "epochs_trained": own.get("epochs_trained", 0 if "recalled_from" in own else len(curve)),
-        "seconds": provenance.get("seconds", math.nan),
-        "seed": own.get("seed", math.nan),
-        "curve": curve,
-        "feasible": bool(own.get("feasible", trial.state == TrialState.COMPLETE)),
-        "anchor": bool(own.get("anchor", False)),
-        **{name: provenance.get("audit", {}).get(name, math.nan) for name in AUDIT_COLUMNS},
-    }
-
-
-def _retried(notes: Sequence[str]) -> str:
-    """How a training differs from the others because it was tried again; half a batch draws other augmentations."""
-    told = [note.partition(" after:")[0] for note in notes if not note.startswith("went on")]
-    return ", ".join(f"{what}, not paired" if what.startswith("batch halved") else what for what in told)
-
-
-def _shown(text: str) -> str:
-    """A text of the record on one line, which neither a terminal nor a spreadsheet takes for a command."""
-    line = one_line(text)
-    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
-
-
-def _gain(study: optuna.Study, frame: pd.DataFrame, metric: str) -> pd.Series:
-    """Paired difference to the baseline control: same seed, same extra epochs."""
-    control = baseline_trial(study)
-    if control is None:
-        return pd.Series(math.nan, index=frame.index)
-    return frame[metric] - control.user_attrs["measurement"]["metrics"][metric]
-
-
-def _on_front(frame: pd.DataFrame, objectives: Sequence[Metric]) -> pd.Series:
-    marks = pd.Series(False, index=frame.index)
-    chosen = frame[(frame["state"] == "complete") & frame["feasible"] & frame["recalled_from"].isna()]
-    if len(chosen):
-        marks.loc[chosen.index] = pareto.front(chosen[[m.name for m in objectives]].to_numpy(float), objectives)
-    return marks
-
-
-def record(study: optuna.Study, name: str) -> Record:
-    """Everything that a report is drawn from, as one frozen value."""
-    own = study.user_attrs
-    return Record(
-        name=name,
-        settings=own.get("settings", {}),
-        objectives=objectives_of(study),
-        reference_point=tuple(own["reference_point"]) if "reference_point" in own else None,
-        detector_yaml=own.get("detector", {}).get("yaml", {}),
-        detector_name=own.get("detector", {}).get("name", ""),
-        baseline_seeds=tuple(own.get("baseline_seeds", [])),
-        baseline_stage=own.get("baseline_stage", {}),
-        confirmations={key: tuple(seeds) for key, seeds in own.get("confirmations", {}).items()},
-        trials=_without_waiting(table(study)),
-        verification=Verification.from_dict(own.get("verification")),
-    )
-
-
-def _without_waiting(frame: pd.DataFrame) -> pd.DataFrame:
-    """Proposals that nobody has taken up yet say nothing to a reader."""
-    return frame[frame["state"] != "waiting"].reset_index(drop=True)

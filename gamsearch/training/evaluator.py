@@ -72,7 +72,7 @@ class TrainingEvaluator:
             report: Called with `(epoch, metrics)`; what it raises passes through.
 
         Returns:
-            The metrics of the last epoch, the curve, and how they came about.
+            The last epoch's metrics, the curve, and how they came about.
 
         Raises:
             CandidateFailed: The architecture cannot be built or trained.
@@ -88,15 +88,12 @@ class TrainingEvaluator:
                 break
             except (Paused, GamsearchError):
                 raise
-            except CandidateFailed as failure:
+            except Exception as failure:  # also what the report raised to end the training
                 files.forget()
                 if not self._can_retry(failure, budget, known, architecture):
                     raise
-            except Exception:  # the report ended the training
-                files.forget()
-                raise
             paused, resumed = None, []  # the checkpoint belongs to the training that failed
-            devices.release_memory(self.device)  # outside the handler, where nothing holds the failed training any more
+            devices.release_memory(self.device)  # outside the handler: nothing holds the failed training any more
         files.finish(trainer)
         return Measurement(
             metrics={**known["built"], **{k: v for k, v in curve[-1].items() if k in METRICS}},
@@ -139,9 +136,7 @@ class TrainingEvaluator:
             reason = "out_of_memory" if devices.is_out_of_memory(error) else "error"
             raise CandidateFailed(reason, str(error).splitlines()[0] if str(error) else repr(error)) from error
 
-    def _can_retry(
-        self, failure: CandidateFailed, budget: TrialBudget, known: State, architecture: Architecture
-    ) -> bool:
+    def _can_retry(self, failure: Exception, budget: TrialBudget, known: State, architecture: Architecture) -> bool:
         """Whether something is left to try: fp32 after a NaN, half the batch when memory runs out, each once.
 
         `known` then says so, with a note. The gradients of two half batches make one optimiser step, so that there are
@@ -149,6 +144,8 @@ class TrainingEvaluator:
         images than in the baseline's training, so the pair has no common random numbers. When such a training resumes,
         its first step is taken after one half batch, so it is not bit for bit the same.
         """
+        if not isinstance(failure, CandidateFailed):
+            return False
         if failure.reason == "nan" and known.get("amp", True) and self._uses_amp():
             known["amp"], note = False, "retried in fp32"
         elif failure.reason == "out_of_memory" and self._may_halve(architecture, budget, known):

@@ -155,7 +155,7 @@ def test_a_record_of_another_form_is_refused_and_left_as_it_is(here, capsys):
     study = store.create(here / "old", [metric_named("map50_95"), metric_named("latency_ms")], {})
     study.set_user_attr("schema", 0)
     before = (here / "old" / store.JOURNAL).read_bytes()
-    assert "form 0" in refused(capsys, "report", "old")
+    assert "schema 0" in refused(capsys, "report", "old")
     assert (here / "old" / store.JOURNAL).read_bytes() == before
 
 

@@ -18,6 +18,7 @@ from gamsearch.errors import RunError
 from gamsearch.reporting.status import status
 from gamsearch.runs.folder_lock import LOCK, announced, at_work
 from gamsearch.study import store
+from gamsearch.study.table import read_record
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 REPLAY = ["run", "--evaluator", "replay", "--sampler", "random", "--noise-seeds", "2", "--epochs", "5"]
@@ -46,7 +47,7 @@ def test_a_finished_run_is_reported_as_finished_with_its_best_candidate(finished
     said = lines(finished)
     assert said["state"].startswith("finished (4 candidates were evaluated")
     assert "5 complete" in said["trials"] and said["used"] == "4 of 4 trainings"
-    record = store.record(store.load(finished), "four")
+    record = read_record(store.load(finished), "four")
     assert record.candidates.iloc[0]["label"] in said["best"]
     assert f"baseline mAP50-95 {record.baseline['map50_95']:.4f}" in said["best"]
     assert "trials and" in said["rate"] and "left" not in said and "now" not in said

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from gamsearch.cli.main import main
 from gamsearch.study import store
+from gamsearch.study.table import read_record
 
 SECONDS = 20
 """Far more than a refusal takes, for the machine may be busy."""
@@ -526,7 +527,7 @@ def reported(folder: Path) -> None:
     from gamsearch.reporting.html_page import page
 
     try:
-        record = store.record(store.snapshot(folder), "odd")
+        record = read_record(store.snapshot(folder), "odd")
     except GamsearchError as error:
         assert "\n" not in str(error)
         return

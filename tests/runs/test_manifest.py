@@ -22,6 +22,7 @@ from gamsearch.runs.settings import Settings
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace, shipped_spaces
 from gamsearch.study import store
+from gamsearch.study.table import trial_table
 from gamsearch.training.dataset import DataSet
 
 REPLAY = ["run", "--evaluator", "replay", "--sampler", "tpe", "--trials", "8"]
@@ -86,7 +87,7 @@ def refused(capsys, *words: str) -> str:
 
 
 def trials(folder: Path) -> pd.DataFrame:
-    return store.table(store.load(folder))
+    return trial_table(store.load(folder))
 
 
 # -- what is written ----------------------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ from gamsearch.strategy.loop import Plan, search
 from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.study import recovery, store
 from gamsearch.study.claims import TrialClaims
-from gamsearch.study.workers import MISSED, PREFIX, WorkerRegistry, lost, owner
+from gamsearch.study.worker_entries import PREFIX, owner
+from gamsearch.study.workers import MISSED, WorkerRegistry
 from gamsearch.training.replay import ReplayEvaluator, ReplayTable
 
 
@@ -172,7 +173,7 @@ def test_a_worker_of_another_machine_is_dead_when_its_beat_stands_still(tmp_path
             time.sleep(0.06)
         assert recovery.release_interrupted(study, registry) == 0
         eventually(lambda: not registry.alive("0" * 12), 5)
-        assert [t.number for t in lost(study, registry)] == [trial.number]
+        assert [t.number for t in recovery.lost(study, registry)] == [trial.number]
         assert recovery.release_interrupted(study, registry) == 1
         assert recovery.release_interrupted(study, registry) == 0
     old, new = store.trials(study)
@@ -189,9 +190,9 @@ def test_looks_in_quick_succession_are_one_look(tmp_path, study):
 def test_the_lock_tells_at_once_on_one_machine(tmp_path, study):
     with WorkerRegistry(study, tmp_path, "cpu") as registry:
         with WorkerRegistry(study, tmp_path, "cpu", leads=False) as other:
-            assert registry.alive(other.own) and other.alive(registry.own) and other.leaders() == [registry.own]
+            assert registry.alive(other.id) and other.alive(registry.id) and other.leaders() == [registry.id]
             assert registry.leaders() == []
-        assert not registry.alive(other.own)
+        assert not registry.alive(other.id)
 
 
 def test_a_candidate_that_seems_to_kill_its_workers_is_recorded_as_failed(tmp_path, study):
@@ -244,8 +245,8 @@ def test_two_repeats_of_one_lost_trial_are_told_apart(study):
     for _ in range(2):
         study.enqueue_trial({}, user_attrs={"retry_of": first.number})
     one, two = study.ask(), study.ask()
-    assert recovery.superfluous(study, one) is None
-    assert recovery.superfluous(study, two) == one.number
+    assert recovery.earlier_retry(study, one) is None
+    assert recovery.earlier_retry(study, two) == one.number
 
 
 # places --------------------------------------------------------------------------------------------------------------

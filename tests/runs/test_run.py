@@ -14,6 +14,8 @@ from optuna.trial import TrialState
 
 import gamsearch as gamsearch_package
 from gamsearch.study import store
+from gamsearch.study.history import interrupted
+from gamsearch.study.table import trial_table
 
 SMALL = ["--imgsz", "64", "--batch", "4", "--epochs", "1", "--baseline-epochs", "1", "--noise-seeds", "2"]
 
@@ -61,7 +63,7 @@ def _states(folder: Path) -> list[tuple[str, str]]:
     with tempfile.TemporaryDirectory() as copy:
         shutil.copy(folder / store.JOURNAL, copy)
         try:
-            rows = store.table(store.load(Path(copy)))
+            rows = trial_table(store.load(Path(copy)))
             return list(zip(rows["state"], rows["label"], strict=True))
         except Exception:
             return []
@@ -88,7 +90,7 @@ def test_a_killed_search_is_resumed_and_finishes(resumed):
     done, folder, _ = resumed
     assert done.returncode == 0, done.stderr
     assert "(resumed)" in done.stdout and "2 candidates were evaluated" in done.stdout
-    rows = store.table(store.load(folder))
+    rows = trial_table(store.load(folder))
     assert rows[rows["state"] == "complete"]["label"].tolist().count("baseline") == 1
     assert sum(rows["state"] == "complete") == 3 and rows["key"][rows["state"] == "complete"].is_unique
 
@@ -102,7 +104,7 @@ def test_what_was_recorded_before_the_kill_is_unchanged_and_not_measured_again(r
 
 def test_the_killed_trial_is_marked_interrupted_and_stands_in_the_queue_again(resumed):
     study = store.load(resumed[1])
-    killed = [t for t in store.trials(study) if store.interrupted(t)]
+    killed = [t for t in store.trials(study) if interrupted(t)]
     again = [t for t in store.trials(study) if t.user_attrs.get("retry_of") is not None]
     assert [t.number for t in killed] == [again[0].user_attrs["retry_of"]] and len(again) == 1
     assert again[0].system_attrs["fixed_params"] == killed[0].params
@@ -122,7 +124,7 @@ def test_every_candidate_inherited_the_whole_baseline(resumed):
 
 def test_the_run_leaves_a_table_a_page_and_a_picture(resumed):
     folder = resumed[1]
-    states = store.table(store.load(folder))["state"].tolist()
+    states = trial_table(store.load(folder))["state"].tolist()
     assert pd.read_csv(folder / "trials.csv")["state"].tolist() == [s for s in states if s != "waiting"]
     assert (folder / "pareto.png").stat().st_size > 10_000
     page = (folder / "report.html").read_text(encoding="utf-8")

@@ -29,6 +29,7 @@ from gamsearch.runs.worker import recorded_space
 from gamsearch.space.detector import Detector
 from gamsearch.study import store
 from gamsearch.study.storages import configure_storage
+from gamsearch.study.table import read_record
 from gamsearch.training import resume
 from gamsearch.training.baseline import read_baseline, read_model, start_model, write_checkpoint
 from gamsearch.training.recipe import check_overrides
@@ -261,7 +262,7 @@ def test_nothing_from_a_study_gets_into_html_csv_or_a_terminal_as_a_command(fini
         line = {"op_code": 2, "worker_id": "x", "study_id": 0, "user_attr": {name: value}}
         with (folder / store.JOURNAL).open("a") as file:
             file.write(json.dumps(line) + "\n")
-    record = store.record(store.snapshot(folder), SCRIPT)
+    record = read_record(store.snapshot(folder), SCRIPT)
     written = page(record)
     assert SCRIPT not in written and "alert(1)" in written
     assert "secret" not in written

@@ -21,6 +21,7 @@ from gamsearch.strategy.loop import Plan, search
 from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.strategy.stopping import STOPPING
 from gamsearch.study import recovery, store
+from gamsearch.study.table import read_record, trial_table
 from gamsearch.training.replay import ReplayEvaluator, ReplayTable
 
 YOLOV8N = Detector.load("yolov8n")
@@ -94,7 +95,7 @@ def keys(study: optuna.Study, state: TrialState = TrialState.COMPLETE) -> list[s
 def test_trial_0_is_the_baseline_and_hand_placements_come_next(tmp_path, evaluator):
     study = new_study(tmp_path / "run")
     run(study, evaluator, trials=3)
-    rows = store.table(study)
+    rows = trial_table(study)
     assert rows["label"].iloc[0] == "baseline" and not rows["anchor"].iloc[0]
     assert rows[rows["anchor"]]["label"].tolist() == ["GAM@4 r4", "GAM@6 r4", "GAM@9 r4"]
 
@@ -136,7 +137,7 @@ def test_a_repeat_is_answered_from_the_record_and_told_neither_fail_nor_trained(
     run(study, evaluator, trials=12)
     repeat = next(t for t in store.trials(study) if t.user_attrs.get("recalled_from") == 1)
     assert (repeat.state, repeat.values) == (TrialState.COMPLETE, first.values)
-    assert not store.table(study).set_index("number").loc[repeat.number, "on_front"]
+    assert not trial_table(study).set_index("number").loc[repeat.number, "on_front"]
 
 
 def test_a_failed_candidate_is_recorded_with_its_reason_and_the_search_goes_on(tmp_path, evaluator):
@@ -195,9 +196,9 @@ def test_a_baseline_that_failed_or_was_interrupted_comes_first_when_the_run_goes
             run(study, StoppingSettings(error))
     again = store.load(tmp_path / "run")
     run(again, evaluator, trials=3)
-    rows = store.table(again)
+    rows = trial_table(again)
     assert rows[rows["state"] == "complete"]["label"].tolist()[0] == "baseline"
-    record = store.record(again, "run")
+    record = read_record(again, "run")
     assert record.baseline["number"] == 2 and "baseline" not in record.candidates["label"].tolist()
     assert len(keys(again)) == 4
 
@@ -311,7 +312,7 @@ def test_a_journal_cut_off_in_the_middle_of_a_write_is_repaired(tmp_path, evalua
 def test_gains_are_paired_differences_to_trial_0(tmp_path, evaluator):
     study = new_study(tmp_path / "run")
     run(study, evaluator, trials=4)
-    rows = store.table(study)
+    rows = trial_table(study)
     assert rows["map50_95_gain"].iloc[0] == 0.0
     expected = rows["map50_95"] - figures(SMALL.baseline)["map50_95"]
     assert (rows["map50_95_gain"] - expected).abs().max() < 1e-12
@@ -332,7 +333,7 @@ def test_the_noise_of_the_baseline_is_measured_at_other_seeds_once(tmp_path, eva
     run(study, Noisy(), trials=2, noise_seeds=3)
     run(study, Noisy(), trials=4, noise_seeds=3)
     assert seen == [0, 1, 2]
-    record = store.record(study, "run")
+    record = read_record(study, "run")
     assert [s["seed"] for s in record.baseline_seeds] == [0, 1, 2] and record.noise.seeds == 3
 
 
@@ -348,7 +349,7 @@ def test_the_best_candidate_is_confirmed_at_the_seeds_it_was_not_chosen_at_and_o
 
     study = new_study(tmp_path / "run")
     run(study, Noisy(), trials=6, noise_seeds=5)
-    record = store.record(study, "run")
+    record = read_record(study, "run")
     best = record.candidates.iloc[0]
     assert [seed for key, seed in seen if key == best["key"]] == [0, 1, 2, 3, 4]
     architecture = Architecture.from_dict(best["architecture"])
@@ -363,14 +364,14 @@ def test_the_best_candidate_is_confirmed_at_the_seeds_it_was_not_chosen_at_and_o
 def test_the_planted_effect_is_found_within_a_third_of_the_space(tmp_path, evaluator):
     study = new_study(tmp_path / "run")
     run(study, evaluator, trials=10, sampler="gp")
-    best = store.record(study, "run").best
+    best = read_record(study, "run").best
     assert "GAM@4" in best["label"]
 
 
 def test_the_front_has_no_dominated_member_and_contains_the_baseline_when_nothing_is_cheaper(tmp_path, evaluator):
     study = new_study(tmp_path / "run")
     run(study, evaluator, trials=12)
-    rows = store.table(study)
+    rows = trial_table(study)
     front = rows[rows["on_front"]]
     assert 0 in front["number"].tolist()
     for _, a in front.iterrows():
@@ -392,7 +393,7 @@ def test_two_hundred_recorded_trials_cost_little_per_ask(tmp_path, evaluator):
 
 def test_a_table_that_is_none_is_refused_in_one_sentence(tmp_path):
     (tmp_path / "t.json").write_text('{"detector": "yolov8n", "rows": [{"architecture": {"detector": "yolov8n"}}]}')
-    with pytest.raises(RunError, match="no replay table"):
+    with pytest.raises(RunError, match="not a replay table"):
         ReplayTable.read(tmp_path / "t.json")
     good = json.loads(table_of(SMALL, tmp_path / "good.json").read_text())
     for place, value in (("metrics", "fast"), ("metrics", math.nan), ("curve", None), ("curve", math.inf)):
@@ -402,10 +403,10 @@ def test_a_table_that_is_none_is_refused_in_one_sentence(tmp_path):
         else:
             bad["rows"][3]["curves"]["0"][1]["map50_95"] = value
         (tmp_path / "t.json").write_text(json.dumps(bad))
-        with pytest.raises(RunError, match="no replay table"):
+        with pytest.raises(RunError, match="not a replay table"):
             ReplayTable.read(tmp_path / "t.json")
     (tmp_path / "t.json").write_text("[1, 2]")
-    with pytest.raises(RunError, match="no replay table"):
+    with pytest.raises(RunError, match="not a replay table"):
         ReplayTable.read(tmp_path / "t.json")
     with pytest.raises(RunError, match="cannot be read"):
         ReplayTable.read(tmp_path / "missing.json")

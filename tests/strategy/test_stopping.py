@@ -24,8 +24,9 @@ from gamsearch.strategy.loop import Plan, search
 from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.strategy.stopping import STOPPING, StoppingPolicy, optimistic, stopping_named
 from gamsearch.strategy.surrogate import Features, Observation, Surrogate, Surrogates
-from gamsearch.study import recovery, store
-from gamsearch.study.history import History
+from gamsearch.study import recovery, store, summaries
+from gamsearch.study.history import History, interrupted
+from gamsearch.study.table import read_record, trial_table
 from gamsearch.training.replay import ReplayEvaluator, ReplayTable
 
 SPACE = SearchSpace.load("gam-small", Detector.load("yolov8n"))
@@ -83,7 +84,7 @@ def run(study, sampler: str, stopping: str, search_budget: SearchBudget, with_=N
 
 
 def front_of(study: optuna.Study) -> set[str]:
-    frame = store.table(study)
+    frame = trial_table(study)
     return set(frame[frame["on_front"]]["key"])
 
 
@@ -206,7 +207,7 @@ def test_a_paused_training_that_another_worker_has_taken_up_is_not_promoted_agai
         return [SPACE.decode(t.system_attrs["fixed_params"]) for t in store.trials(study, TrialState.WAITING)]
 
     def paused() -> set[str]:
-        return {key for key, known in History(study).update().known.items() if known.paused}
+        return {key for key, known in History(study).update().architectures.items() if known.paused}
 
     for limit in range(20, 300, 2):  # until it ends with a promotion that waits
         run(study, "random", "aggressive", SearchBudget(limit, "epochs"))
@@ -238,7 +239,7 @@ def test_what_the_report_says_of_foreseen_latencies_is_how_far_off_they_were(tmp
 
     study = new_study(tmp_path / "run")
     run(study, "thaw", "default", SearchBudget(220, "epochs"), Off(evaluator().table))
-    said = store.record(study, "run").prediction_error()
+    said = summaries.prediction_error(read_record(study, "run"))
     assert "its error was 2.0 % (median), 2.0 % at most" in said
 
 
@@ -393,7 +394,7 @@ def test_a_trial_that_was_killed_between_noting_a_stop_and_telling_it_is_tried_a
     study = new_study(tmp_path / "run")
     run(study, "thaw", "default", SearchBudget(40, "epochs"))
     architecture = next(
-        a for a in SPACE.enumerate() if a.key not in History(study).update().known and not a.is_baseline
+        a for a in SPACE.enumerate() if a.key not in History(study).update().architectures and not a.is_baseline
     )
     study.enqueue_trial(SPACE.encode(architecture))
     killed = study.ask()
@@ -433,5 +434,5 @@ def test_what_the_user_can_mend_ends_the_search_and_costs_no_candidate(tmp_path)
         run(study, "thaw", "default", SearchBudget(100, "epochs"), Unforeseeing(evaluator().table))
     run(study, "thaw", "default", SearchBudget(100, "epochs"))
     failed = [t for t in store.trials(study) if t.state == TrialState.FAIL]
-    assert all(store.interrupted(t) for t in failed)
+    assert all(interrupted(t) for t in failed)
     assert all(known.state != TrialState.FAIL for known in History(study).update().candidates)

@@ -86,7 +86,7 @@ def test_the_lock_of_a_relative_journal_leads_somewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "results").mkdir()
     journal = Journal(Path("results/journal"))
-    with journal._alone():
+    with journal._locked():
         assert os.path.lexists("results/journal.lock") and os.path.exists("results/journal.lock")
 
 

@@ -12,10 +12,12 @@ from support.ports import free_port
 
 from gamsearch.errors import OptionError, RunError
 from gamsearch.runs.run import refuse_second_leader
-from gamsearch.study import artifacts, storages, store
+from gamsearch.study import artifacts, retrying, storages, store
 from gamsearch.study.artifacts import Artifacts
-from gamsearch.study.storages import Address, RetryingStorage, configure_storage
-from gamsearch.study.workers import PREFIX, WorkerRegistry
+from gamsearch.study.retrying import RetryingStorage
+from gamsearch.study.storages import Address, configure_storage
+from gamsearch.study.worker_entries import PREFIX
+from gamsearch.study.workers import WorkerRegistry
 
 SECRET = "p:w@d/7"
 URL = f"postgresql://me:{SECRET}@localhost:1/none"
@@ -29,15 +31,15 @@ def nothing_given(monkeypatch):
 
 # addresses -----------------------------------------------------------------------------------------------------------
 def test_a_folder_notes_its_storage_without_the_password(tmp_path):
-    Address(tmp_path, URL, "mine").note()
+    Address(tmp_path, URL, "mine").save()
     assert SECRET not in (tmp_path / storages.FILE).read_text()
     address = Address.of(tmp_path)
     assert (address.url, address.study) == ("postgresql://me@localhost:1/none", "mine")
-    assert SECRET not in address.shown
+    assert SECRET not in address.location
 
 
 def test_the_password_comes_from_the_option_or_the_environment(tmp_path, monkeypatch):
-    Address(tmp_path, URL, "mine").note()
+    Address(tmp_path, URL, "mine").save()
     with pytest.raises(RunError, match="if that storage is yours, set the environment variable GAMSEARCH_STORAGE"):
         Address.of(tmp_path).open()
     monkeypatch.setenv(storages.VARIABLE, "postgresql://other:password@host/db")
@@ -79,7 +81,7 @@ def test_a_storage_that_cannot_be_reached_is_refused_without_its_password(tmp_pa
 
 def test_a_run_that_has_a_journal_keeps_it(tmp_path):
     (tmp_path / store.JOURNAL).touch()
-    with pytest.raises(RunError, match="leave --storage out"):
+    with pytest.raises(RunError, match="leave out --storage"):
         configure_storage(tmp_path, f"sqlite:///{tmp_path}/x.db", "run")
 
 
@@ -125,7 +127,7 @@ class Interrupted(optuna.storages.InMemoryStorage):
 
 
 def test_lost_answers_are_asked_for_again(monkeypatch):
-    monkeypatch.setattr(storages.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(retrying.time, "sleep", lambda seconds: None)
     study = optuna.create_study(storage=RetryingStorage(Interrupted(), "memory"))
     for value in range(4):
         study.tell(study.ask(), float(value))
@@ -137,7 +139,7 @@ def test_a_storage_that_stays_away_ends_in_one_sentence():
         def get_all_trials(self, *arguments, **named):
             raise ConnectionRefusedError("no route")
 
-    study = optuna.create_study(storage=RetryingStorage(Gone(), "postgresql://me:***@host/db", patience_s=0.1))
+    study = optuna.create_study(storage=RetryingStorage(Gone(), "postgresql://me:***@host/db", retry_s=0.1))
     with pytest.raises(RunError, match=r"postgresql://me:\*\*\*@host/db has not answered for 0 s"):
         study.get_trials()
 
@@ -166,16 +168,16 @@ def test_files_are_handed_on_and_replaced(tmp_path):
 
 def test_a_place_that_only_the_study_names_is_not_used(tmp_path):
     with pytest.raises(RunError, match="if you trust the place"):
-        artifacts.asked_for("s3://somebody", "", needed=True)
-    assert artifacts.asked_for("s3://somebody", "", needed=False) == ""
-    assert artifacts.asked_for("s3://somebody", "s3://mine", needed=True) == "s3://mine"
-    with pytest.raises(RunError, match="cannot be made"):
+        artifacts.trusted_place("s3://somebody", "", needed=True)
+    assert artifacts.trusted_place("s3://somebody", "", needed=False) == ""
+    assert artifacts.trusted_place("s3://somebody", "s3://mine", needed=True) == "s3://mine"
+    with pytest.raises(RunError, match="cannot be created"):
         Artifacts(optuna.create_study(), "x\0y")
 
 
 def test_names_from_a_study_cannot_leave_the_folder():
     names = ["weights/0123456789ab-seed0.pt", "weights/../../x.pt", "/etc/passwd", "weights/0123456789ab-seed0.pt/../y"]
-    assert artifacts.weights({f"artifact:{name}": "1" for name in names}) == names[:1]
+    assert artifacts.uploaded_weights({f"artifact:{name}": "1" for name in names}) == names[:1]
 
 
 def test_an_identity_that_is_a_path_is_not_followed(tmp_path):
@@ -233,12 +235,12 @@ def test_a_leader_that_died_elsewhere_is_waited_for(tmp_path):
 def test_two_machines_train_one_search_and_hand_on_their_weights(tmp_path, tiny_data, monkeypatch):
     """Real trainings; the second one has its own folder and its own copy of the data."""
     shutil.copytree(tiny_data.parent, tmp_path / "copy")
-    url, store = f"sqlite:///{tmp_path}/study.db", tmp_path / "store"
+    url, shared = f"sqlite:///{tmp_path}/study.db", tmp_path / "store"
     sizes = ("--imgsz", 64, "--batch", 4, "--epochs", 2, "--baseline-epochs", 1, "--noise-seeds", 2, "--trials", 6)
     how = ("--space", "gam-small", "--sampler", "random", "--stopping", "off", "--train", "workers=0", "--name", "a")
-    here = ("--data", tiny_data, "--device", "cpu", "--storage", url, "--artifacts", store)
+    here = ("--data", tiny_data, "--device", "cpu", "--storage", url, "--artifacts", shared)
     run = start(tmp_path, "run", *here, *sizes, *how)
-    there = ("--data", tmp_path / "copy" / tiny_data.name, "--out", "far", "--wait", 2, "--artifacts", store)
+    there = ("--data", tmp_path / "copy" / tiny_data.name, "--out", "far", "--wait", 2, "--artifacts", shared)
     worker = start(tmp_path, "worker", "--storage", url, "--study", "a", *there)
     assert run.wait(240) == 0 and worker.wait(60) == 0, said(tmp_path)
     monkeypatch.setenv(storages.VARIABLE, url)
@@ -253,7 +255,7 @@ def test_two_machines_train_one_search_and_hand_on_their_weights(tmp_path, tiny_
     monkeypatch.delenv(storages.VARIABLE)
     unasked = start(tmp_path, "worker", "--storage", url, "--study", "a", "--out", "y")
     assert unasked.wait(60) == 2 and "if you trust the place" in said(tmp_path)
-    given = ("--storage", url, "--study", "a", "--artifacts", store, "--out", "x")
+    given = ("--storage", url, "--study", "a", "--artifacts", shared, "--out", "x")
     other = start(tmp_path, "worker", *given, "--data", wrong(tmp_path / "copy"))
     assert other.wait(60) == 2 and "the data of this machine" in said(tmp_path)
 

@@ -9,6 +9,7 @@ import gamsearch
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.study import store
+from gamsearch.study.table import trial_table
 
 BLOCKED = """
 import sys
@@ -41,6 +42,6 @@ def test_replay_searches_and_reports_without_torch(tmp_path: Path):
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    table = store.table(store.load(tmp_path / "results" / "replayed"))
+    table = trial_table(store.load(tmp_path / "results" / "replayed"))
     assert sum((table["state"] == "complete") & table["recalled_from"].isna()) == 16
     assert (tmp_path / "results" / "replayed" / "report.html").is_file()

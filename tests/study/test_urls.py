@@ -2,7 +2,7 @@
 
 import pytest
 
-from gamsearch.study.masking import masked
+from gamsearch.study.urls import masked
 
 
 @pytest.mark.parametrize(

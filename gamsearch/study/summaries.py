@@ -1,0 +1,69 @@
+"""What a report says about a whole search in one sentence: inherited tensors, prediction error, saved epochs."""
+
+from gamsearch.study.record import BASELINE, Record
+
+
+def transfer(record: Record) -> str:
+    """Summarise how much of the baseline the candidates inherited.
+
+    Args:
+        record: The run.
+
+    Returns:
+        A sentence such as `355 of 355 tensors in each of 24 candidates`; empty without candidates or counts.
+    """
+    rows = record.complete[record.complete["label"] != BASELINE]
+    if rows.empty or "tensors_inherited" not in rows or rows["tensors_inherited"].isna().all():
+        return ""
+    least, expected = rows["tensors_inherited"].min(), rows["tensors_expected"].max()
+    return (
+        f"Inherited from the baseline: {least:.0f} of {expected:.0f} tensors in each of {len(rows)} candidates, "
+        f"{rows['misplaced'].max():.0f} in the wrong place."
+    )
+
+
+def prediction_error(record: Record) -> str:
+    """Summarise how well latency was predicted for architectures of several modules that were also measured directly.
+
+    The predictions add up increments of single modules, so none of these measurements was used for them.
+
+    Args:
+        record: The run.
+
+    Returns:
+        A sentence with the median and the largest error; empty if nothing was predicted.
+    """
+    rows = record.trials[record.trials["recalled_from"].isna() & record.trials["latency_ratio"].notna()]
+    several = rows["architecture"].map(lambda form: len(form.get("placements", ())) > 1)
+    rows = rows[several & rows["latency_ratio_foreseen"].notna()].drop_duplicates("key")
+    errors = (rows["latency_ratio_foreseen"] / rows["latency_ratio"] - 1).abs()
+    if errors.empty or errors.max() == 0:
+        return ""
+    return (
+        f"Latency was predicted by an additive table; over {len(rows)} architectures of several modules that were also "
+        f"measured directly, its error was {100 * errors.median():.1f} % (median), {100 * errors.max():.1f} % at most."
+    )
+
+
+def economy(record: Record) -> str:
+    """Summarise what early stopping saved.
+
+    Args:
+        record: The run.
+
+    Returns:
+        A sentence such as `90 epochs for 14 candidates, 280 if all had been trained to the end.`; empty if nothing was
+        saved.
+    """
+    rows = record.trainings[(record.trainings["label"] != BASELINE) & record.trainings["recalled_from"].isna()]
+    started = rows[rows["epochs"] > 0]
+    if started.empty:
+        return ""
+    longest = int(record.trials["epochs"].max())
+    spent = int(record.trials.loc[record.trials["label"] != BASELINE, "epochs_trained"].sum())
+    if spent == 0 or spent >= longest * len(started):
+        return ""
+    screened = int((rows["bound"].notna() & (rows["epochs"] == 0)).sum())
+    more = f"; {screened} more were screened out before training" if screened else ""
+    full = f"{longest * len(started)} if all had been trained to the end"
+    return f"{spent} epochs for {len(started)} candidates, {full}{more}."
