@@ -1,7 +1,7 @@
 """How much a difference in mAP depends on the validation images: a paired bootstrap over them, for one seed.
 
-Resampling images with replacement weights each by how often it is sampled (a multinomial), so the average precision of
-a resample is a weighted one and no prediction is copied. It is Ultralytics' average precision, 101-point
+Resampling images with replacement weights each by how often it is sampled (a multinomial), so a resample's average
+precision is a weighted one and no prediction is copied. It is Ultralytics' average precision, 101-point
 interpolation included (`ultralytics.utils.metrics.ap_per_class`), for any whole-number weights. The noise between
 seeds is not covered; it takes repeated trainings.
 """
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gamsearch.errors import RunError, one_line
 
 CELLS = 4_000_000
-"""Most elements of an array of one chunk of resamples, about 32 MB."""
+"""Most elements in an array of one chunk of resamples, about 32 MB."""
 
 GRID = np.linspace(0, 1, 101)
 BELOW = np.concatenate(([0.0], np.cumsum([0.005, *[0.01] * 99, 0.005])))
@@ -78,23 +78,23 @@ def average_precision(detections: Detections, weights: Weights) -> Weights:
     tp, image, named = detections.tp[order], detections.pred_image[order], detections.pred_cls[order]
     found = np.empty((len(weights), len(detections.classes), tp.shape[1]))
     for index, name in enumerate(detections.classes):
-        truths = weights[:, detections.target_image[detections.target_cls == name]].sum(axis=1)
-        found[:, index] = _of_class(tp[named == name], weights[:, image[named == name]], truths)
+        targets = weights[:, detections.target_image[detections.target_cls == name]].sum(axis=1)
+        found[:, index] = _of_class(tp[named == name], weights[:, image[named == name]], targets)
     return found
 
 
-def _of_class(tp: NDArray[np.bool_], drawn: Weights, truths: Weights) -> Weights:
-    """Average precision `[resamples, t]` of a class: `tp` `[n, t]` by falling confidence, `drawn` `[resamples, n]`."""
-    so_far = drawn.cumsum(axis=1)
-    found = np.zeros((len(drawn), tp.shape[1]))
+def _of_class(tp: NDArray[np.bool_], weights: Weights, targets: Weights) -> Weights:
+    """Average precision `[resamples, t]` of a class; `tp` `[n, t]`, `weights` `[resamples, n]`, most confident first."""
+    so_far = weights.cumsum(axis=1)
+    found = np.zeros((len(weights), tp.shape[1]))
     for threshold, hits in enumerate(tp.T):
-        correct = drawn[:, hits].cumsum(axis=1)
-        found[:, threshold] = _area(correct, so_far[:, hits], truths)
-    found[truths == 0] = np.nan
+        correct = weights[:, hits].cumsum(axis=1)
+        found[:, threshold] = _area(correct, so_far[:, hits], targets)
+    found[targets == 0] = np.nan
     return found
 
 
-def _area(correct: Weights, so_far: Weights, truths: Weights) -> Weights:
+def _area(correct: Weights, so_far: Weights, targets: Weights) -> Weights:
     """Area `[resamples]` under the precision envelope, from the counts at each correct prediction.
 
     Ultralytics interpolates its envelope linearly, but the envelope is a step function: before a correct prediction
@@ -104,7 +104,7 @@ def _area(correct: Weights, so_far: Weights, truths: Weights) -> Weights:
     """
     precision = np.divide(correct, so_far, out=np.zeros_like(correct), where=so_far > 0)
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    recall = correct / np.maximum(truths, 1)[:, None]
+    recall = correct / np.maximum(targets, 1)[:, None]
     weight = BELOW[np.searchsorted(GRID, recall, side="left")]
     return (envelope * np.diff(weight, axis=1, prepend=0)).sum(axis=1)
 
@@ -117,14 +117,16 @@ def mean_average_precision(detections: Detections, weights: Weights) -> Weights:
     return np.divide(sums, present[:, None], out=np.full_like(sums, np.nan), where=present[:, None] > 0)
 
 
-def paired_bootstrap(ours: Detections, baseline: Detections, resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
-    """Bootstrap the difference `ours - baseline` over the validation images; both get the same resamples.
+def paired_bootstrap(
+    candidate: Detections, baseline: Detections, resamples: int = 1000, seed: int = 0
+) -> dict[str, Any]:
+    """Bootstrap the difference `candidate - baseline` over the validation images; both get the same resamples.
 
     Args:
-        ours: The candidate's detections.
+        candidate: The candidate's detections.
         baseline: The baseline's detections on the same images.
-        resamples: How many resamples; those without any target are left out.
-        seed: Of the resampling.
+        resamples: Number of resamples; those without any target are left out.
+        seed: Seed of the resampling.
 
     Returns:
         `{"resamples", "map50_95": {"difference", "low", "high"}, "map50": {...}}` with percentile 95 % intervals.
@@ -132,33 +134,35 @@ def paired_bootstrap(ours: Detections, baseline: Detections, resamples: int = 10
     Raises:
         RunError: The two were not validated on the same targets.
     """
-    _same_targets(ours, baseline)
+    _same_targets(candidate, baseline)
     rng = np.random.default_rng(seed)
-    chunk = max(1, CELLS // max(1, ours.images, len(ours.conf), len(baseline.conf)))
+    chunk = max(1, CELLS // max(1, candidate.images, len(candidate.conf), len(baseline.conf)))
     sizes = [min(chunk, resamples - start) for start in range(0, resamples, chunk)]
-    drawn = np.concatenate([_differences(ours, baseline, _draw(rng, ours.images, size)) for size in sizes])
-    drawn = drawn[np.isfinite(drawn[:, 0])]
-    whole = _differences(ours, baseline, np.ones((1, ours.images)))[0]
-    bounds = np.percentile(drawn, [2.5, 97.5], axis=0)
+    samples = [_differences(candidate, baseline, _resample(rng, candidate.images, size)) for size in sizes]
+    differences = np.concatenate(samples)
+    differences = differences[np.isfinite(differences[:, 0])]
+    whole = _differences(candidate, baseline, np.ones((1, candidate.images)))[0]
+    bounds = np.percentile(differences, [2.5, 97.5], axis=0)
     names = ("difference", "low", "high")
     figures = [dict(zip(names, map(float, column), strict=True)) for column in np.vstack([whole, bounds]).T]
-    return {"resamples": len(drawn), "map50_95": figures[0], "map50": figures[1]}
+    return {"resamples": len(differences), "map50_95": figures[0], "map50": figures[1]}
 
 
-def _draw(rng: np.random.Generator, images: int, size: int) -> Weights:
+def _resample(rng: np.random.Generator, images: int, size: int) -> Weights:
+    """How often each of `size` resamples holds each image, `[size, images]`."""
     return rng.multinomial(images, np.full(images, 1 / images), size=size).astype(float)
 
 
-def _differences(ours: Detections, baseline: Detections, weights: Weights) -> Weights:
-    return mean_average_precision(ours, weights) - mean_average_precision(baseline, weights)
+def _differences(candidate: Detections, baseline: Detections, weights: Weights) -> Weights:
+    return mean_average_precision(candidate, weights) - mean_average_precision(baseline, weights)
 
 
-def _same_targets(ours: Detections, baseline: Detections) -> None:
+def _same_targets(candidate: Detections, baseline: Detections) -> None:
     """Raise `RunError` unless both validations had the same images and, in any order, the same targets."""
-    listed = [sorted(zip(d.target_image.tolist(), d.target_cls.tolist(), strict=True)) for d in (ours, baseline)]
-    if ours.images != baseline.images or listed[0] != listed[1] or not listed[0]:
+    listed = [sorted(zip(d.target_image.tolist(), d.target_cls.tolist(), strict=True)) for d in (candidate, baseline)]
+    if candidate.images != baseline.images or listed[0] != listed[1] or not listed[0]:
         raise RunError(
             "a paired bootstrap needs two validations of the same images with at least one target, but one has "
-            f"{ours.images} images with {len(listed[0])} targets and the other {baseline.images} with "
+            f"{candidate.images} images with {len(listed[0])} targets and the other {baseline.images} with "
             f"{len(listed[1])}, not all the same; validate both on the same split"
         )

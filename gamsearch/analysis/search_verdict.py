@@ -10,11 +10,11 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Noise:
-    """What the seed alone does to map50_95.
+    """How much map50_95 varies with the seed alone.
 
     Attributes:
         sd: Sample standard deviation over the baseline controls.
-        seeds: How many there are.
+        seeds: Number of controls.
     """
 
     sd: float
@@ -24,10 +24,10 @@ class Noise:
         """Half-width of a 95 % interval for the difference of two runs: `t * sd * sqrt(2)`, n-1 degrees of freedom.
 
         Args:
-            comparisons: How many differences are looked at; the quantile is Bonferroni-corrected for them.
+            comparisons: Number of differences that are tested; the quantile is Bonferroni-corrected for it.
 
         Returns:
-            The half-width, a fraction of mAP.
+            The half-width, as a fraction of mAP.
         """
         quantile = stats.t.ppf(1 - 0.025 / comparisons, self.seeds - 1)
         return float(quantile * self.sd * sqrt(2))
@@ -35,7 +35,7 @@ class Noise:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """Paired gains of a candidate over the baseline in map50_95, at seeds at which it was not chosen."""
+    """Paired gains of a candidate over the baseline in map50_95, at seeds that did not select it."""
 
     label: str
     gains: tuple[float, ...]
@@ -58,17 +58,17 @@ class Confirmation:
 
 
 def confirmed_verdict(confirmation: Confirmation, candidates: pd.DataFrame) -> str:
-    """State what the best candidate's paired gains at other seeds show.
+    """State what the paired gains of the best candidate at other seeds show.
 
     Args:
-        confirmation: Its gains at seeds at which it was not chosen.
+        confirmation: Its gains at seeds that did not select it.
         candidates: All candidates, best first.
 
     Returns:
         One sentence.
     """
     mean, half, count = confirmation.mean, confirmation.half_width, len(candidates)
-    who = f"the best of {count} candidates, {confirmation.label}," if count > 1 else f"{confirmation.label}"
+    winner = f"the best of {count} candidates, {confirmation.label}," if count > 1 else f"{confirmation.label}"
     chosen = f"gained {candidates['map50_95_gain'].iloc[0]:+.4f} at the seed it was chosen at"
     if mean - half > 0:
         ratio = confirmation.latency_ratio
@@ -76,8 +76,8 @@ def confirmed_verdict(confirmation: Confirmation, candidates: pd.DataFrame) -> s
         best = f", the best of {count} candidates," if count > 1 else ""
         return f"{confirmation.label}{best} beats the baseline by {confirmation.text}{price}, in short training."
     if mean + half < 0:
-        return f"No placement beats the baseline: {who} {chosen} and lost at others: {confirmation.text}."
-    return f"No placement is shown to beat the baseline: {who} {chosen} and {confirmation.text} at others."
+        return f"No placement beats the baseline: {winner} {chosen} and lost at others: {confirmation.text}."
+    return f"No placement is shown to beat the baseline: {winner} {chosen} and {confirmation.text} at others."
 
 
 def unconfirmed_verdict(candidates: pd.DataFrame, noise: Noise | None, seeds: int) -> str:
@@ -86,7 +86,7 @@ def unconfirmed_verdict(candidates: pd.DataFrame, noise: Noise | None, seeds: in
     Args:
         candidates: All candidates, best first, at least one.
         noise: The baseline's noise, if it was measured.
-        seeds: Baseline seeds that were measured.
+        seeds: Number of baseline seeds that were measured.
 
     Returns:
         One sentence.
@@ -103,16 +103,16 @@ def unconfirmed_verdict(candidates: pd.DataFrame, noise: Noise | None, seeds: in
     corrected = f", Bonferroni-corrected for {count} candidates" if count > 1 else ""
     margin = f"differences below {threshold:.4f} (95 %, {noise.seeds} baseline seeds{corrected}) are noise"
     beyond = int((gains > threshold).sum())
-    most = 1.0 - float((candidates["map50_95"] - gains).iloc[0])  # that a gain over this baseline could be
+    most = 1.0 - float((candidates["map50_95"] - gains).iloc[0])  # the largest possible gain over this baseline
     if 0 < gains.iloc[0] < most <= threshold:
         many = f" for {count} candidates" if count > 1 else ""
         return (
-            f"Whether a placement beats the baseline cannot be told: the best gain is {best}, but {noise.seeds} "
+            f"It is undecided whether a placement beats the baseline: the best gain is {best}, but {noise.seeds} "
             f"baseline seeds are too few{many} (no gain could exceed their noise, 95 %)."
         )
     if beyond == 0:
         within = " beyond the noise" if gains.iloc[0] > 0 else ""
         return f"No placement beats the baseline{within}: the best gain is {best}, {margin}."
-    who = f"{beyond} of {count} candidates" if count > 1 else "The only candidate"
+    winners = f"{beyond} of {count} candidates" if count > 1 else "The only candidate"
     verb = "beat" if beyond > 1 else "beats"
-    return f"{who} {verb} the baseline beyond the noise: the best gain is {best}, {margin}."
+    return f"{winners} {verb} the baseline beyond the noise: the best gain is {best}, {margin}."

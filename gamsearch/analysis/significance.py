@@ -25,7 +25,7 @@ BETTER, WORSE, UNCLEAR, UNKNOWN = "better", "worse", "not distinguishable", "unk
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over `count` values with the interval `low` to `high`, both NaN where the noise cannot be estimated."""
+    """A mean of `count` values with the interval `low` to `high`, both NaN if the noise cannot be estimated."""
 
     mean: float
     low: float
@@ -41,10 +41,17 @@ class Estimate:
 class PairedTest(Estimate):
     """What the paired `differences` of one finalist show, in a family of `comparisons` finalists.
 
-    The interval is the one at `1 - level`, where `level` is the level at which Holm tests this finalist, so that it
-    leaves out zero exactly where `claim` is `better` or `worse`. `p` is the two-sided p-value, `p_holm` the adjusted
-    one (to be held against `ALPHA`), `sd` that of a difference, from as many rows of differences as `rows` says. Where
-    `claim` is `unknown`, `reason` says why.
+    Attributes:
+        differences: Candidate minus baseline, by seed.
+        sd: Standard deviation of a difference.
+        p: Two-sided p-value.
+        p_holm: The adjusted p-value, to be compared with `ALPHA`.
+        level: The level at which Holm tests this finalist. The interval has confidence `1 - level`, so it excludes zero
+            exactly if `claim` is `better` or `worse`.
+        comparisons: Number of finalists in the family.
+        rows: Number of finalists whose differences `sd` is estimated from.
+        claim: `BETTER`, `WORSE`, `UNCLEAR` or `UNKNOWN`.
+        reason: Why the claim is `UNKNOWN`, or an empty string.
     """
 
     differences: tuple[float, ...]
@@ -59,7 +66,7 @@ class PairedTest(Estimate):
 
     @property
     def seeds_needed(self) -> int | None:
-        """Seeds that show a true difference of `EFFECT` with probability `POWER` at this level and sd, if known."""
+        """Seeds that detect a true difference of `EFFECT` with probability `POWER` at this level; None if sd is unknown."""
         return None if self.reason else seeds_needed(self.sd, level=self.level, rows=self.rows)
 
 
@@ -82,10 +89,12 @@ class Agreement:
     count: int
 
 
-def paired(ours: Mapping[int, float], baseline: Mapping[int, float]) -> tuple[float, ...]:
-    """Differences `ours - baseline` at the seeds at which both are known and finite, in the order of the seeds."""
-    shared = sorted(seed for seed in ours.keys() & baseline.keys() if isfinite(ours[seed]) and isfinite(baseline[seed]))
-    return tuple(float(ours[seed] - baseline[seed]) for seed in shared)
+def paired(candidate: Mapping[int, float], baseline: Mapping[int, float]) -> tuple[float, ...]:
+    """Differences `candidate - baseline` at the seeds for which both are finite, ordered by seed."""
+    shared = sorted(
+        seed for seed in candidate.keys() & baseline.keys() if isfinite(candidate[seed]) and isfinite(baseline[seed])
+    )
+    return tuple(float(candidate[seed] - baseline[seed]) for seed in shared)
 
 
 def why_untestable(differences: Sequence[float]) -> str:
@@ -118,8 +127,8 @@ def estimate(values: Sequence[float], level: float = ALPHA) -> Estimate:
 def spread(samples: Sequence[Sequence[float]]) -> float:
     """Standard deviation of a difference from the residuals of a randomised block design (Montgomery, ch. 4).
 
-    The seeds are the blocks; the rows are the baseline and the finalists, whose differences to it at the same seeds are
-    the `samples` (`k x n`). It has k (n - 1) degrees of freedom, and for one finalist it is that of its differences.
+    The seeds are the blocks; the rows are the baseline and the finalists, whose differences from it at the same seeds
+    are the `samples` (`k x n`). It has k (n - 1) degrees of freedom. For one finalist it is the sd of its differences.
     """
     rows = np.vstack([np.zeros(len(samples[0])), np.asarray(samples, dtype=float)])
     residuals = rows - rows.mean(axis=0) - rows.mean(axis=1, keepdims=True) + rows.mean()
@@ -128,7 +137,7 @@ def spread(samples: Sequence[Sequence[float]]) -> float:
 
 @dataclass(frozen=True)
 class _Test:
-    """The t test of one sample: the sd of a difference and how many rows of differences it comes from."""
+    """The t test of one sample: the sd of a difference, and how many finalists it is estimated from."""
 
     sample: tuple[float, ...]
     sd: float
@@ -144,37 +153,37 @@ class _Test:
 
     @property
     def p(self) -> float:
-        """Two-sided p-value; 1, which never leads to a claim, where the noise cannot be estimated."""
+        """Two-sided p-value; 1, which never leads to a claim, if the noise cannot be estimated."""
         if why_untestable(self.sample):
             return 1.0
         return float(2 * stats.t.sf(abs(float(np.mean(self.sample))) / self.error, self.freedom))
 
 
 def _tests(samples: Sequence[Sequence[float]], blocked: bool) -> list[_Test]:
-    judged = [sample for sample in samples if not why_untestable(sample)]
-    together = blocked and len({len(sample) for sample in judged}) == 1
-    common = spread(judged) if together else 0.0
+    testable = [sample for sample in samples if not why_untestable(sample)]
+    together = blocked and len({len(sample) for sample in testable}) == 1
+    common = spread(testable) if together else 0.0
     tests = []
     for sample in samples:
         own = nan if why_untestable(sample) else float(np.std(sample, ddof=1))
-        tests.append(_Test(tuple(sample), max(own, common), len(judged) if together else 1))
+        tests.append(_Test(tuple(sample), max(own, common), len(testable) if together else 1))
     return tests
 
 
 def holm(p_values: Sequence[float], alpha: float = ALPHA) -> list[tuple[float, float]]:
-    """Per p-value the level at which Holm (1979) tests it and its adjusted p-value.
+    """Return for each p-value the level at which Holm (1979) tests it and its adjusted p-value.
 
-    The j-th smallest of k is tested at `alpha / (k - j + 1)`; after the first that is not rejected the level stays.
-    The adjusted value is at most `alpha` exactly where the p-value is at most its level.
+    The j-th smallest of k is tested at `alpha / (k - j + 1)`; the level stays once one is not rejected.
+    The adjusted value is at most `alpha` exactly if the p-value is at most its level.
     """
     count = len(p_values)
     steps = [(nan, nan)] * count
-    going, left, adjusted = True, count, 0.0
+    rejecting, left, adjusted = True, count, 0.0
     for rank, index in enumerate(sorted(range(count), key=lambda i: p_values[i])):
-        left = count - rank if going else left
+        left = count - rank if rejecting else left
         adjusted = max(adjusted, min(1.0, p_values[index] * (count - rank)))
         steps[index] = (alpha / left, adjusted)
-        going = going and p_values[index] <= alpha / left
+        rejecting = rejecting and p_values[index] <= alpha / left
     return steps
 
 
@@ -182,8 +191,8 @@ def paired_tests(samples: Sequence[Sequence[float]], alpha: float = ALPHA, block
     """Test the paired differences of each finalist of a family, Holm-corrected for all of them.
 
     The probability of any wrong claim is at most `alpha`. A finalist that cannot be tested yet counts in the family.
-    With `blocked` all samples are of the same seeds in the same order, and their noise is estimated from all of them
-    (see `spread`), which has more power with few seeds; a finalist that varies more is tested by its own noise.
+    With `blocked`, all samples have the same seeds in the same order, and their noise is pooled (see `spread`), which
+    has more power with few seeds; a finalist that varies more than that is tested against its own noise.
     """
     tests = _tests(samples, blocked)
     steps = holm([test.p for test in tests], alpha)
@@ -214,34 +223,34 @@ def _paired_test(test: _Test, level: float, adjusted: float, comparisons: int) -
 def power(effect: float, sd: float, pairs: int, level: float = ALPHA, rows: int = 1) -> float:
     """Probability that a true difference is claimed with its sign, by the noncentral t distribution.
 
-    `sd` is that of a paired difference, known from `rows` finalists; `level` the two-sided level of the test.
+    `sd` is that of a paired difference, estimated from `rows` finalists; `level` is the two-sided level of the test.
     """
     freedom = rows * (pairs - 1)
     return float(stats.nct.sf(stats.t.isf(level / 2, freedom), freedom, abs(effect) / sd * sqrt(pairs)))
 
 
-def seeds_needed(sd: float, effect: float = EFFECT, level: float = ALPHA, wanted: float = POWER, rows: int = 1) -> int:
-    """Fewest paired seeds at which `effect` is claimed with probability `wanted`, if `sd` is that of a difference."""
-    quantiles = stats.norm.isf(level / 2) + stats.norm.ppf(wanted)
-    pairs = max(2, int((quantiles * sd / effect) ** 2))  # by the normal distribution, which never needs more than t
-    while power(effect, sd, pairs, level, rows) < wanted:  # t needs a few more
+def seeds_needed(sd: float, effect: float = EFFECT, level: float = ALPHA, target: float = POWER, rows: int = 1) -> int:
+    """Fewest paired seeds with which `effect` is claimed with probability `target`; `sd` is that of a difference."""
+    quantiles = stats.norm.isf(level / 2) + stats.norm.ppf(target)
+    pairs = max(2, int((quantiles * sd / effect) ** 2))  # the normal distribution needs no more than t
+    while power(effect, sd, pairs, level, rows) < target:
         pairs += 1
     return pairs
 
 
 def noise_floor(values: Sequence[float]) -> NoiseFloor | None:
-    """Spread of the baseline over seeds; None with fewer than two finite values or if all are equal."""
-    known = [float(value) for value in values if isfinite(value)]
-    if why_untestable(known):
+    """Spread of the baseline over seeds; None if fewer than two values are finite or all are equal."""
+    finite = [float(value) for value in values if isfinite(value)]
+    if why_untestable(finite):
         return None
-    sd, freedom = float(np.std(known, ddof=1)), len(known) - 1
+    sd, freedom = float(np.std(finite, ddof=1)), len(finite) - 1
     high, low = (sd * sqrt(freedom / stats.chi2.ppf(q, freedom)) for q in (0.025, 0.975))
-    return NoiseFloor(sd, float(low), float(high), len(known))
+    return NoiseFloor(sd, float(low), float(high), len(finite))
 
 
 def agreement(searched: Sequence[float], verified: Sequence[float]) -> Agreement | None:
-    """Kendall's tau of search gains and verified gains; None with fewer than three finite pairs or without an order."""
-    pairs = [(b, v) for b, v in zip(searched, verified, strict=True) if isfinite(b) and isfinite(v)]
+    """Kendall's tau of search gains and verified gains; None if fewer than three pairs are finite or all are tied."""
+    pairs = [(s, v) for s, v in zip(searched, verified, strict=True) if isfinite(s) and isfinite(v)]
     if len(pairs) < 3:
         return None
     found = stats.kendalltau(*zip(*pairs, strict=True))

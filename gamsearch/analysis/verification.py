@@ -1,6 +1,6 @@
-"""What the verification of a run found, as one frozen view of the study's dictionary, complete or not.
+"""What the verification of a run found so far: a frozen view of the dictionary that the study records.
 
-Trainings are paired by seed: a seed counts where both sides finished it. mAP is a fraction, latency the ratio to the
+Trainings are paired by seed; a seed counts if both sides finished it. mAP is a fraction, latency the ratio to the
 baseline. No torch, no optuna.
 """
 
@@ -65,42 +65,42 @@ class Verification:
     def finalists(self) -> tuple[Compared, ...]:
         """The finalists as the search ranked them."""
         keys = [finalist["key"] for finalist in self.chosen]
-        judged = {
+        tests = {
             metric: paired_tests([self._gains(key, metric) for key in keys], blocked=self._same_seeds(keys, metric))
             for metric in METRICS
         }
         return tuple(
-            self._compared(finalist, {metric: judged[metric][index] for metric in METRICS})
+            self._compared(finalist, {metric: tests[metric][index] for metric in METRICS})
             for index, finalist in enumerate(self.chosen)
         )
 
     @cached_property
     def scale_up(self) -> Compared | None:
-        """The next model scale without attention against the baseline, uncorrected; None if it was not asked for."""
+        """The next model scale without attention against the baseline, uncorrected; None if it was not requested."""
         if self.control is None:
             return None
-        judged = {metric: paired_tests([self._gains(SCALE_UP, metric)])[0] for metric in METRICS}
-        return self._compared({"label": self.control.get("name", SCALE_UP), **self.control, "key": SCALE_UP}, judged)
+        tests = {metric: paired_tests([self._gains(SCALE_UP, metric)])[0] for metric in METRICS}
+        return self._compared({"label": self.control.get("name", SCALE_UP), **self.control, "key": SCALE_UP}, tests)
 
     @cached_property
     def beyond_growth(self) -> dict[str, PairedTest]:
         """Per finalist's key, its gain beyond what scaling up would give for the same latency, Holm-corrected.
 
-        Growth is priced on the straight line from the baseline to the scale-up: a finalist that costs a third of the
-        scale-up's extra latency is held against a third of its gain, one that costs nothing against the baseline, one
-        that costs more than the scale-up against all of it. Paired by seed; the latency ratios are taken as exact.
-        Empty without a scale-up that is slower than the baseline.
+        The reference is the straight line from the baseline to the scale-up: a finalist with a third of the scale-up's
+        extra latency is compared with a third of its gain, one without extra latency with the baseline, one slower
+        than the scale-up with its full gain. Paired by seed; the latency ratios are taken as exact. Empty unless there
+        is a scale-up that is slower than the baseline.
         """
         grown = self.scale_up
         if grown is None or not grown.latency.mean > 1:
             return {}
         priced = [finalist for finalist in self.finalists if isfinite(finalist.latency.mean)]
-        judged = paired_tests([self._beyond(finalist, grown) for finalist in priced])
-        return {finalist.key: found for finalist, found in zip(priced, judged, strict=True)}
+        tests = paired_tests([self._beyond(finalist, grown) for finalist in priced])
+        return {finalist.key: found for finalist, found in zip(priced, tests, strict=True)}
 
     @cached_property
     def noise_floor(self) -> NoiseFloor | None:
-        """What the seed alone does to the baseline's map50_95."""
+        """How much the baseline's map50_95 varies with the seed alone."""
         return noise_floor(list(self._figures(BASELINE, "map50_95").values()))
 
     @cached_property
@@ -111,22 +111,22 @@ class Verification:
     @property
     def best(self) -> Compared | None:
         """The tested finalist with the largest mean gain in map50_95, or None."""
-        judged = [finalist for finalist in self.finalists if finalist.gain.claim != UNKNOWN]
-        return max(judged, key=lambda finalist: finalist.gain.mean, default=None)
+        tested = [finalist for finalist in self.finalists if finalist.gain.claim != UNKNOWN]
+        return max(tested, key=lambda finalist: finalist.gain.mean, default=None)
 
     @property
     def seeds_done(self) -> int:
-        """Seeds that every finalist (and the scale-up, if asked for) shares with the baseline."""
+        """Seeds that every finalist (and the scale-up, if requested) shares with the baseline."""
         names = [finalist["key"] for finalist in self.chosen] + [SCALE_UP] * (self.control is not None)
         return min((len(self._gains(name, "map50_95")) for name in names), default=0)
 
     @property
     def complete(self) -> bool:
-        """Whether every planned seed is paired; without a plan what there is counts as all."""
+        """Whether every planned seed is paired; without a plan, always true."""
         return self.seeds_done >= int(self.settings.get("seeds") or 0)
 
     def verdict(self) -> str:
-        """Say in one or two sentences which finalists are better or worse than the baseline, and how sure that is."""
+        """State in one or two sentences which finalists are better or worse than the baseline, with intervals."""
         if not self.chosen:
             return "No finalist was chosen for verification."
         text = verification_verdict.of_finalists(self.finalists)
@@ -135,21 +135,21 @@ class Verification:
         return f"{text} The verification is incomplete: {self.seeds_done} of {self.settings['seeds']} seeds are done."
 
     def against_growth(self) -> str:
-        """Say whether the best finalist is worth its latency more than the next model scale; empty if unknown."""
+        """State whether the best finalist gains more for its latency than the next model scale; empty if unknown."""
         best, grown = self.best, self.scale_up
         beyond = self.beyond_growth.get(best.key) if best else None
         if best is None or grown is None or beyond is None or beyond.claim == UNKNOWN:
             return ""
         return verification_verdict.of_growth(best, grown, beyond)
 
-    def _compared(self, who: Mapping[str, Any], tests: Mapping[str, PairedTest]) -> Compared:
-        key, number = who["key"], who.get("number")
+    def _compared(self, finalist: Mapping[str, Any], tests: Mapping[str, PairedTest]) -> Compared:
+        key, number = finalist["key"], finalist.get("number")
         return Compared(
             key=key,
-            label=str(who.get("label") or key),
+            label=str(finalist.get("label") or key),
             number=None if number is None else int(number),
-            architecture=who.get("architecture") or {},
-            search_gain=figure(who, "brief_gain"),
+            architecture=finalist.get("architecture") or {},
+            search_gain=figure(finalist, "brief_gain"),
             tests=tests,
             latency=latency_ratio(list(self._of(key).values())),
             per_class={
@@ -171,17 +171,17 @@ class Verification:
         return paired(self._figures(key, *path), self._figures(BASELINE, *path))
 
     def _same_seeds(self, keys: Sequence[str], metric: str) -> bool:
-        """Whether all of them can be compared with the baseline at the same seeds."""
-        known = [{seed for seed, value in self._figures(key, metric).items() if isfinite(value)} for key in keys]
+        """Whether all of `keys` share the same seeds with the baseline."""
+        finite = [{seed for seed, value in self._figures(key, metric).items() if isfinite(value)} for key in keys]
         baseline = {seed for seed, value in self._figures(BASELINE, metric).items() if isfinite(value)}
-        return len({frozenset(seeds & baseline) for seeds in known}) == 1
+        return len({frozenset(seeds & baseline) for seeds in finite}) == 1
 
     def _names(self, key: str, part: str) -> list[str]:
-        """The classes or sizes that both a training of `key` and one of the baseline know, in the record's order."""
-        ours, baseline = (
+        """The classes or sizes that trainings of both `key` and the baseline have, in the record's order."""
+        names, baseline = (
             dict.fromkeys(n for done in self._of(k).values() for n in done.get(part) or {}) for k in (key, BASELINE)
         )
-        return [name for name in ours if name in baseline]
+        return [name for name in names if name in baseline]
 
     def _beyond(self, finalist: Compared, grown: Compared) -> tuple[float, ...]:
         share = float(np.clip((finalist.latency.mean - 1) / (grown.latency.mean - 1), 0, 1))

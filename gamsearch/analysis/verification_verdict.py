@@ -1,4 +1,4 @@
-"""The sentences that state a verification's result: what is better or worse than the baseline, and how sure that is."""
+"""The sentences that state a verification's result: what is better or worse than the baseline, with intervals."""
 
 from collections.abc import Sequence
 
@@ -18,11 +18,11 @@ def of_finalists(finalists: Sequence[Compared]) -> str:
 
 
 def of_growth(finalist: Compared, grown: Compared, beyond: PairedTest) -> str:
-    """Say whether the finalist is worth its latency more than scaling up; `beyond` is its gain beyond that line."""
-    words = {BETTER: "is worth more than", WORSE: "is worth less than", UNCLEAR: "is not distinguishable from"}
+    """State whether the finalist gains more for its latency than scaling up; `beyond` tests the difference."""
+    verbs = {BETTER: "gains more than", WORSE: "gains less than", UNCLEAR: "is not distinguishable from"}
     gain = "" if grown.gain.claim == UNKNOWN else f" ({spread(grown.gain)}{grown.price})"
     return (
-        f"For its latency {finalist.label} {words[beyond.claim]} scaling up to {grown.label}{gain}: "
+        f"For its latency, {finalist.label} {verbs[beyond.claim]} scaling up to {grown.label}{gain}: "
         f"{spread(beyond)} against the straight line between the baseline and {grown.label} ({basis([beyond])})."
     )
 
@@ -33,7 +33,7 @@ def spread(found: Estimate) -> str:
 
 
 def _by(gain: PairedTest) -> str:
-    """How much better or worse, without the sign that the word already carries."""
+    """How much better or worse; without a sign after `worse`."""
     return f"{abs(gain.mean):.4f} ± {gain.half_width:.4f}" if gain.claim == WORSE else spread(gain)
 
 
@@ -49,9 +49,9 @@ def _nothing_yet(finalists: Sequence[Compared]) -> str:
     """Why none of the finalists can be tested."""
     equal = [finalist for finalist in finalists if finalist.gain.count > 1]
     if not equal:
-        return "Nothing can be said yet: no finalist has two seeds paired with the baseline."
+        return "No conclusion yet: no finalist has two seeds paired with the baseline."
     first = equal[0]
-    return f"Nothing can be said: for {first.label}, {first.gain.reason} ({first.gain.mean:+.4f} at each seed)."
+    return f"No conclusion: for {first.label}, {first.gain.reason} ({first.gain.mean:+.4f} at each seed)."
 
 
 def _claimed(group: Sequence[Compared], claim: str, among: int) -> str:
@@ -66,10 +66,10 @@ def _claimed(group: Sequence[Compared], claim: str, among: int) -> str:
 
 
 def _unclear(group: Sequence[Compared]) -> str:
-    """The largest difference where none is shown to differ, and how many seeds would detect one."""
+    """The largest difference if none is significant, and how many seeds would be enough."""
     largest = max(group, key=lambda finalist: abs(finalist.gain.mean))
     gain = largest.gain
-    seeds = _seeds_that_would_show_it(gain)
+    seeds = _seeds_needed(gain)
     if gain.comparisons == 1:
         return (
             f"{largest.label} is not shown to differ from the baseline: the difference is {spread(gain)} "
@@ -81,9 +81,9 @@ def _unclear(group: Sequence[Compared]) -> str:
     )
 
 
-def _seeds_that_would_show_it(gain: PairedTest) -> str:
-    """How many seeds show a difference of `EFFECT`, whether that is more than there were or not."""
+def _seeds_needed(gain: PairedTest) -> str:
+    """How many seeds it takes to detect a difference of `EFFECT`, be it more than there are or fewer."""
     needed = gain.seeds_needed or 0
     if needed > gain.count:
         return f"seeing {EFFECT} would need about {needed} seeds"
-    return f"a true difference of {EFFECT} shows with about {needed} seeds"
+    return f"about {needed} seeds are enough to see a true difference of {EFFECT}"

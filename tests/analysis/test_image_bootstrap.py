@@ -69,9 +69,9 @@ def test_weights_stand_for_repeated_images_and_a_class_that_a_resample_misses_is
     found = detections(seed, targets=targets)
     times = np.random.default_rng(seed + 1).multinomial(found.images, np.full(found.images, 1 / found.images))
     copied = repeated(found, times)
-    mine = average_precision(found, times[None].astype(float))[0]
+    weighted = average_precision(found, times[None].astype(float))[0]
     present = np.isin(found.classes, copied.classes)
-    assert mine[present] == pytest.approx(ultralytics(copied), abs=1e-9) and np.isnan(mine[~present]).all()
+    assert weighted[present] == pytest.approx(ultralytics(copied), abs=1e-9) and np.isnan(weighted[~present]).all()
     if present.any():
         mean = mean_average_precision(found, times[None].astype(float))[0]
         assert mean[0] == pytest.approx(ultralytics(copied).mean(), abs=1e-9)
@@ -88,8 +88,8 @@ def test_a_resample_without_targets_has_no_mean_and_is_left_out():
 def test_no_predictions_at_all_are_worth_nothing():
     found = detections(2)
     nothing = replace(found, **{n: getattr(found, n)[:0] for n in ("tp", "conf", "pred_cls", "pred_image")})
-    drawn = paired_bootstrap(nothing, found, 50)["map50"]
-    assert drawn["difference"] == pytest.approx(-ultralytics(found)[:, 0].mean())
+    interval = paired_bootstrap(nothing, found, 50)["map50"]
+    assert interval["difference"] == pytest.approx(-ultralytics(found)[:, 0].mean())
 
 
 def test_a_training_does_not_differ_from_itself():
@@ -99,24 +99,24 @@ def test_a_training_does_not_differ_from_itself():
 
 def test_the_interval_is_that_of_resampling_image_by_image():
     """Against Ultralytics' function on copied images: the same spread within what 400 resamples leave open."""
-    ours, baseline = detections(4), replace(detections(4), tp=np.roll(detections(4).tp, 1, axis=0))
+    candidate, baseline = detections(4), replace(detections(4), tp=np.roll(detections(4).tp, 1, axis=0))
     rng = np.random.default_rng(0)
     plain = []
     for _ in range(400):
-        times = np.bincount(rng.integers(ours.images, size=ours.images), minlength=ours.images)
-        plain.append(ultralytics(repeated(ours, times)).mean() - ultralytics(repeated(baseline, times)).mean())
-    found = paired_bootstrap(ours, baseline, 2000)["map50_95"]
+        times = np.bincount(rng.integers(candidate.images, size=candidate.images), minlength=candidate.images)
+        plain.append(ultralytics(repeated(candidate, times)).mean() - ultralytics(repeated(baseline, times)).mean())
+    found = paired_bootstrap(candidate, baseline, 2000)["map50_95"]
     width = np.ptp(np.percentile(plain, [2.5, 97.5]))
     assert [found["low"], found["high"]] == pytest.approx(np.percentile(plain, [2.5, 97.5]), abs=0.2 * width)
     assert found["low"] < found["difference"] < found["high"]
 
 
 def test_the_same_seed_gives_the_same_interval_whatever_the_chunks(monkeypatch):
-    ours, baseline = detections(4), replace(detections(4), tp=np.roll(detections(4).tp, 1, axis=0))
-    whole = paired_bootstrap(ours, baseline, 100, seed=7)
+    candidate, baseline = detections(4), replace(detections(4), tp=np.roll(detections(4).tp, 1, axis=0))
+    whole = paired_bootstrap(candidate, baseline, 100, seed=7)
     monkeypatch.setattr(image_bootstrap, "CELLS", 1000)
-    assert paired_bootstrap(ours, baseline, 100, seed=7) == whole
-    assert paired_bootstrap(ours, baseline, 100, seed=8) != whole
+    assert paired_bootstrap(candidate, baseline, 100, seed=7) == whole
+    assert paired_bootstrap(candidate, baseline, 100, seed=8) != whole
 
 
 def test_validations_of_different_targets_are_refused():

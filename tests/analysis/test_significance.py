@@ -1,4 +1,4 @@
-"""The statistics of paired seeds: what they claim, how often they are wrong, and what they can see."""
+"""The statistics of paired seeds: what they claim, how often they are wrong, and their power."""
 
 from itertools import chain, combinations
 from math import inf, isnan, nan
@@ -93,8 +93,8 @@ def test_one_of_three_finalists_with_twice_the_noise_of_a_difference_is_found_in
 
 
 @pytest.mark.parametrize("noisy", [0, 1])
-def test_a_training_that_varies_more_than_the_others_is_not_called_better_for_that(noisy):
-    """The baseline or a finalist with twice the standard deviation of the others, who all are as good as it."""
+def test_a_training_that_varies_more_than_the_others_is_not_called_better_for_it(noisy):
+    """The baseline or a finalist with twice the standard deviation of the others, all of which are equally good."""
     rng = np.random.default_rng(1)
     runs = rng.normal(size=(STUDIES, 4, SEEDS))
     runs[:, noisy] *= 2
@@ -113,32 +113,32 @@ def test_the_noise_of_blocks_is_that_of_a_two_way_layout():
     assert first.p == pytest.approx(2 * stats.t.sf(2 / (2 / np.sqrt(2)), 2))
 
 
-def test_a_finalist_that_varies_more_is_judged_by_its_own_noise():
+def test_a_finalist_that_varies_more_is_tested_against_its_own_noise():
     calm, wild = [0.01, 0.011, 0.012, 0.01], [0.05, -0.05, 0.04, -0.03]
-    judged = paired_tests([calm, wild, calm], blocked=True)
-    assert judged[1].sd == pytest.approx(np.std(wild, ddof=1))
-    assert judged[0].sd == pytest.approx(spread([calm, wild, calm])) and judged[0].sd < judged[1].sd
+    tested = paired_tests([calm, wild, calm], blocked=True)
+    assert tested[1].sd == pytest.approx(np.std(wild, ddof=1))
+    assert tested[0].sd == pytest.approx(spread([calm, wild, calm])) and tested[0].sd < tested[1].sd
 
 
-def test_samples_of_different_lengths_are_judged_each_by_its_own_noise():
+def test_samples_of_different_lengths_are_each_tested_against_their_own_noise():
     samples = [[0.01, 0.02, 0.03], [0.01, 0.03]]
     assert [(j.sd, j.p) for j in paired_tests(samples, blocked=True)] == [(j.sd, j.p) for j in paired_tests(samples)]
 
 
 @given(families)
 @settings(deadline=None, derandomize=True)
-def test_the_interval_leaves_out_zero_exactly_where_something_is_claimed(family):
-    for sample, judged in zip(family, paired_tests(family), strict=True):
-        assert judged.differences == tuple(sample) and judged.count == len(sample)
-        assert (judged.low > 0) == (judged.claim == BETTER)
-        assert (judged.high < 0) == (judged.claim == WORSE)
-        assert (judged.p_holm <= ALPHA) == (judged.claim in (BETTER, WORSE))
-        assert isnan(judged.low) == (judged.claim == UNKNOWN) == bool(judged.reason) == (judged.seeds_needed is None)
+def test_the_interval_excludes_zero_exactly_if_something_is_claimed(family):
+    for sample, tested in zip(family, paired_tests(family), strict=True):
+        assert tested.differences == tuple(sample) and tested.count == len(sample)
+        assert (tested.low > 0) == (tested.claim == BETTER)
+        assert (tested.high < 0) == (tested.claim == WORSE)
+        assert (tested.p_holm <= ALPHA) == (tested.claim in (BETTER, WORSE))
+        assert isnan(tested.low) == (tested.claim == UNKNOWN) == bool(tested.reason) == (tested.seeds_needed is None)
 
 
 @given(families)
 @settings(deadline=None, derandomize=True)
-def test_negated_differences_give_the_negated_judgement(family):
+def test_negated_differences_give_the_opposite_claim(family):
     opposite = {BETTER: WORSE, WORSE: BETTER, UNCLEAR: UNCLEAR, UNKNOWN: UNKNOWN}
     for one, other in zip(paired_tests(family), paired_tests([[-x for x in sample] for sample in family]), strict=True):
         assert other.claim == opposite[one.claim]
@@ -167,27 +167,27 @@ def test_a_finalist_without_pairs_counts_in_the_family():
     assert second.claim == UNKNOWN and second.reason == "fewer than two paired seeds" and isnan(second.mean)
 
 
-def test_a_single_finalist_is_judged_as_scipy_judges_it():
+def test_a_single_finalist_is_tested_as_by_scipy():
     sample = [0.011, -0.002, 0.007, 0.016, 0.004]
-    judged, direct = paired_tests([sample])[0], stats.ttest_1samp(sample, 0)
+    tested, direct = paired_tests([sample])[0], stats.ttest_1samp(sample, 0)
     interval = direct.confidence_interval(0.95)
-    assert (judged.p, judged.low, judged.high) == pytest.approx((direct.pvalue, interval.low, interval.high))
-    assert judged.half_width == pytest.approx((interval.high - interval.low) / 2)
-    assert judged.sd == pytest.approx(np.std(sample, ddof=1))
+    assert (tested.p, tested.low, tested.high) == pytest.approx((direct.pvalue, interval.low, interval.high))
+    assert tested.half_width == pytest.approx((interval.high - interval.low) / 2)
+    assert tested.sd == pytest.approx(np.std(sample, ddof=1))
 
 
 @pytest.mark.parametrize("gain", [0.0, 0.01, 0.1])
 def test_equal_differences_claim_nothing_and_say_why(gain):
-    """Decimals that are equal on paper differ by 1e-17 in binary, which is no noise either."""
+    """Equal decimals differ by 1e-17 in binary, which is rounding and not noise."""
     baseline = {0: 0.3, 1: 0.71, 2: 0.295, 3: 0.1, 4: 0.82}
-    judged = paired_tests([paired({seed: round(x + gain, 3) for seed, x in baseline.items()}, baseline)])[0]
-    assert judged.claim == UNKNOWN and "noise cannot be estimated" in judged.reason
-    assert judged.mean == pytest.approx(gain) and isnan(judged.low) and judged.p_holm == 1
+    tested = paired_tests([paired({seed: round(x + gain, 3) for seed, x in baseline.items()}, baseline)])[0]
+    assert tested.claim == UNKNOWN and "noise cannot be estimated" in tested.reason
+    assert tested.mean == pytest.approx(gain) and isnan(tested.low) and tested.p_holm == 1
 
 
-def test_seeds_are_paired_where_both_sides_are_known():
-    ours = {3: 0.4, 0: 0.3, 1: nan, 7: 0.5}
-    assert paired(ours, {0: 0.25, 1: 0.2, 3: 0.3, 5: 0.1, 7: inf}) == pytest.approx((0.05, 0.1))
+def test_seeds_are_paired_if_both_sides_are_finite():
+    candidate = {3: 0.4, 0: 0.3, 1: nan, 7: 0.5}
+    assert paired(candidate, {0: 0.25, 1: 0.2, 3: 0.3, 5: 0.1, 7: inf}) == pytest.approx((0.05, 0.1))
 
 
 @pytest.mark.parametrize("level", [ALPHA, ALPHA / 3])
@@ -221,11 +221,11 @@ def test_an_estimate_of_one_value_has_no_interval():
     assert found.mean == 0.01 and isnan(found.low) and found.count == 1 and isnan(estimate([]).mean)
 
 
-def test_the_agreement_of_brief_and_verified_gains_is_kendalls_tau():
+def test_the_agreement_of_search_gains_and_verified_gains_is_kendalls_tau():
     found = agreement([0.01, 0.02, 0.03, 0.04, nan], [0.0, 0.02, 0.01, 0.03, 0.5])
     assert (found.tau, found.count) == (pytest.approx(4 / 6), 4) and 0 < found.p < 1
 
 
-@pytest.mark.parametrize(("brief", "verified"), [([1, 2], [1, 2]), ([1, 2, nan], [1, 2, 3]), ([1, 1, 1], [1, 2, 3])])
-def test_too_few_or_equal_gains_have_no_tau(brief, verified):
-    assert agreement(brief, verified) is None
+@pytest.mark.parametrize(("searched", "verified"), [([1, 2], [1, 2]), ([1, 2, nan], [1, 2, 3]), ([1, 1, 1], [1, 2, 3])])
+def test_too_few_or_equal_gains_have_no_tau(searched, verified):
+    assert agreement(searched, verified) is None

@@ -1,4 +1,4 @@
-"""The verification of a run: what it reads from the study, complete or not, and the sentence it says."""
+"""The verification of a run: what it reads from the study, complete or not, and the sentence that states the result."""
 
 import json
 import re
@@ -56,7 +56,7 @@ def read(**finalists: Any) -> Verification:
     return Verification.from_dict(form(**finalists))
 
 
-def test_a_finalist_that_is_better_is_said_to_be_with_interval_seeds_correction_and_price():
+def test_a_better_finalist_is_reported_with_interval_seeds_correction_and_price():
     text = read(A=CLEAR, B=HAZY, C=tuple(-x for x in HAZY)).verdict()
     half = paired_tests([CLEAR, HAZY, [-x for x in HAZY]], blocked=True)[0].half_width
     assert text == (
@@ -65,7 +65,7 @@ def test_a_finalist_that_is_better_is_said_to_be_with_interval_seeds_correction_
     )
 
 
-def test_a_single_finalist_is_not_said_to_be_corrected():
+def test_no_correction_is_reported_for_a_single_finalist():
     assert "Holm" not in read(A=CLEAR).verdict() and "Holm" not in read(A=HAZY).verdict()
 
 
@@ -77,7 +77,7 @@ def test_several_better_finalists_are_all_named_best_first():
     assert " C " not in text
 
 
-def test_without_a_clear_difference_the_largest_is_said_and_the_seeds_that_half_a_point_would_need():
+def test_without_a_clear_difference_the_largest_is_reported_and_the_seeds_that_half_a_point_would_need():
     found = read(A=HAZY, B=tuple(-x / 2 for x in HAZY))
     needed = found.finalists[0].gain.seeds_needed
     assert needed > 5
@@ -92,10 +92,10 @@ def test_without_a_clear_difference_the_largest_is_said_and_the_seeds_that_half_
 def test_a_verification_that_would_have_seen_half_a_point_says_so():
     text = read(A=(0.0003, -0.0002, 0.0001, 0.0, -0.0001)).verdict()
     assert text.startswith("A is not shown to differ from the baseline: the difference is +0.0000 ± ")
-    assert text.endswith("; a true difference of 0.005 shows with about 2 seeds.")
+    assert text.endswith("; about 2 seeds are enough to see a true difference of 0.005.")
 
 
-def test_worse_finalists_are_named_and_nobody_is_said_to_be_better():
+def test_worse_finalists_are_named_and_none_is_called_better():
     worse = tuple(-x for x in CLEAR)
     assert read(A=worse).verdict().startswith("A is worse than the baseline by 0.0121 ± ")
     text = read(A=worse, B=HAZY).verdict()
@@ -107,22 +107,20 @@ def test_worse_finalists_are_named_and_nobody_is_said_to_be_better():
 
 
 @pytest.mark.parametrize("pairs", [0, 1])
-def test_nothing_is_said_before_two_seeds_are_paired(pairs):
+def test_there_is_no_conclusion_before_two_seeds_are_paired(pairs):
     text = read(A=CLEAR[:pairs]).verdict()
     assert text == (
-        "Nothing can be said yet: no finalist has two seeds paired with the baseline. "
+        "No conclusion yet: no finalist has two seeds paired with the baseline. "
         f"The verification is incomplete: {pairs} of 5 seeds are done."
     )
 
 
-def test_equal_gains_are_no_evidence():
+def test_equal_gains_allow_no_conclusion():
     text = read(A=(0.01,) * 5).verdict()
-    assert (
-        text.startswith("Nothing can be said: for A, all paired differences are equal") and "(+0.0100 at each" in text
-    )
+    assert text.startswith("No conclusion: for A, all paired differences are equal") and "(+0.0100 at each" in text
 
 
-def test_an_incomplete_verification_is_judged_on_its_pairs_and_says_so():
+def test_an_incomplete_verification_is_tested_on_its_pairs_and_says_so():
     found = read(A=CLEAR[:3])
     assert found.verdict().endswith("at +8 % latency. The verification is incomplete: 3 of 5 seeds are done.")
     assert "95 %, 3 paired seeds" in found.verdict() and not found.complete
@@ -132,7 +130,7 @@ def test_the_scale_up_has_to_be_done_as_well():
     assert read(A=CLEAR, scale_up=CLEAR).complete and not read(A=CLEAR, scale_up=CLEAR[:4]).complete
 
 
-def test_seeds_are_paired_by_number_and_not_by_place():
+def test_seeds_are_paired_by_number_and_not_by_position():
     written = form(A=CLEAR)
     written["trainings"]["key-0"] = list(reversed(written["trainings"]["key-0"]))[:3]
     assert Verification.from_dict(written).finalists[0].gain.differences == pytest.approx(CLEAR[2:])
@@ -161,8 +159,8 @@ def test_the_latency_ratio_has_an_interval():
     assert (few.low, few.high, few.count) == (pytest.approx(1.07), pytest.approx(1.09), 2)
 
 
-def test_growth_is_judged_by_itself_and_is_the_price_of_attention():
-    """The scale-up gains 0.03 at 60 % latency, so 8 % of latency are worth 0.004; A gains three times that."""
+def test_the_scale_up_is_tested_by_itself_and_is_the_reference_for_attention():
+    """The scale-up gains 0.03 at 60 % latency, so 8 % of latency buys 0.004; A gains three times that."""
     found = read(A=CLEAR, B=HAZY, scale_up=(0.030, 0.031, 0.029, 0.0302, 0.0298))
     grown = found.scale_up
     assert grown.label == "yolov8s" and grown.gain.claim == BETTER and grown.gain.comparisons == 1
@@ -170,17 +168,17 @@ def test_growth_is_judged_by_itself_and_is_the_price_of_attention():
     assert beyond["key-0"].mean == pytest.approx(0.0121 - 0.03 * 0.08 / 0.6)
     assert (beyond["key-0"].claim, beyond["key-1"].claim) == (BETTER, UNCLEAR)
     assert found.against_growth().startswith(
-        "For its latency A is worth more than scaling up to yolov8s (+0.0300 ± 0.0009"
+        "For its latency, A gains more than scaling up to yolov8s (+0.0300 ± 0.0009"
     )
     assert "at +60 % latency): +0.0081 ± " in found.against_growth()
 
 
-def test_attention_that_gains_less_than_growth_for_its_latency_is_worth_less():
+def test_attention_can_gain_less_than_scaling_up_for_its_latency():
     found = read(A=CLEAR, scale_up=(0.15, 0.151, 0.149, 0.15, 0.15))
-    assert found.beyond_growth["key-0"].claim == WORSE and "is worth less than scaling up" in found.against_growth()
+    assert found.beyond_growth["key-0"].claim == WORSE and "gains less than scaling up" in found.against_growth()
 
 
-def test_a_finalist_slower_than_the_scale_up_is_held_against_all_of_its_gain():
+def test_a_finalist_slower_than_the_scale_up_is_compared_with_all_of_its_gain():
     written = form(A=CLEAR, scale_up=HAZY)
     for done in written["trainings"]["key-0"]:
         done["latency_ratio"] = 3.0
@@ -189,7 +187,7 @@ def test_a_finalist_slower_than_the_scale_up_is_held_against_all_of_its_gain():
 
 
 @pytest.mark.parametrize("change", [{"scale_up": None}, {"scale_up": ()}, {"A": ()}])
-def test_without_a_control_or_its_seeds_nothing_is_said_of_growth(change):
+def test_without_a_scale_up_or_its_seeds_there_is_no_sentence_on_it(change):
     assert read(**({"A": CLEAR, "scale_up": HAZY} | change)).against_growth() == ""
 
 
@@ -198,13 +196,13 @@ def test_the_noise_floor_is_the_spread_of_the_baseline():
     assert floor.sd == pytest.approx(np.std(BASE, ddof=1)) and floor.seeds == 5
 
 
-def test_brief_and_verified_gains_are_compared_from_three_finalists_on():
+def test_search_gains_and_verified_gains_are_compared_from_three_finalists_on():
     assert read(A=CLEAR, B=HAZY).agreement is None
     ranked = read(A=CLEAR, B=HAZY, C=tuple(-x for x in CLEAR)).agreement
     assert (ranked.tau, ranked.count) == (pytest.approx(1.0), 3)
 
 
-def test_the_bootstrap_is_handed_on():
+def test_the_recorded_bootstrap_is_kept():
     written = form(A=CLEAR)
     written["bootstrap"]["key-0"] = {
         "seed": 0,
@@ -223,7 +221,7 @@ def test_a_verification_that_has_not_begun_has_no_finalists(nothing):
 
 @given(st.data())
 @settings(deadline=None, derandomize=True, max_examples=60)
-def test_whatever_is_missing_the_view_holds_and_claims_nothing_from_less_than_two_pairs(data):
+def test_an_incomplete_record_can_be_read_and_fewer_than_two_pairs_claim_nothing(data):
     """Any trainings, figures and parts of the dictionary may be absent or null at any moment."""
     written = form(A=CLEAR, B=HAZY, C=CLEAR, scale_up=HAZY)
     for listed in written["trainings"].values():

@@ -99,7 +99,7 @@ def test_no_gain_is_called_noise_where_none_could_exceed_it():
     noise = record(rows, baseline_seeds=few).noise
     assert noise is not None and noise.half_width(23) > 0.8  # the most that 0.2 could gain
     assert record(rows, baseline_seeds=few).verdict() == (
-        "Whether a placement beats the baseline cannot be told: the best gain is +0.3000 (GAM@9 r1), but 2 baseline "
+        "It is undecided whether a placement beats the baseline: the best gain is +0.3000 (GAM@9 r1), but 2 baseline "
         "seeds are too few for 23 candidates (no gain could exceed their noise, 95 %)."
     )
 
