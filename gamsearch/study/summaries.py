@@ -1,6 +1,7 @@
 """What a report says about a whole search in one sentence: inherited tensors, prediction error, saved epochs."""
 
-from gamsearch.study.record import BASELINE, Record
+from gamsearch.architecture import BASELINE
+from gamsearch.study.record import Record
 
 
 def transfer(record: Record) -> str:

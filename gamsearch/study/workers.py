@@ -1,9 +1,8 @@
 """The worker registry of a study: which workers are alive, and what they are working on.
 
-The heartbeat in a worker's entry counts up. On the same machine, a worker is
-dead as soon as the kernel has released its lock file. From another machine, it is considered dead when its heartbeat
-has not changed over `MISSED` looks, each at least one heartbeat interval after the last. No wall
-clock is read twice or compared with another one: clocks jump, and storages go away.
+The heartbeat in a worker's entry counts up. On the same machine, a worker is dead as soon as the kernel has released
+its lock file. From another machine, it is considered dead when its heartbeat has not changed over `MISSED` looks, each
+at least one interval after the last. Wall clocks may jump, so none are compared.
 """
 
 import os
@@ -186,8 +185,8 @@ class WorkerRegistry(SingleWorker):
             False once it has not changed over `MISSED` looks.
         """
         now = time.monotonic()
-        before, looks, at = self._seen.get(name, (None, 0, now))
-        if name not in self._seen or before != beat:
+        before, looks, at = self._seen.get(name, (beat, 0, now))
+        if before != beat:
             looks, at = 0, now
         elif now - at >= self.beat_s:
             looks, at = looks + 1, now
