@@ -84,7 +84,7 @@ def average_precision(detections: Detections, weights: Weights) -> Weights:
 
 
 def _of_class(tp: NDArray[np.bool_], weights: Weights, targets: Weights) -> Weights:
-    """Average precision `[resamples, t]` of a class; `tp` `[n, t]`, `weights` `[resamples, n]`, most confident first."""
+    """Average precision `[resamples, t]` of a class; `tp` `[n, t]`, `weights` `[resamples, n]`, by confidence."""
     so_far = weights.cumsum(axis=1)
     found = np.zeros((len(weights), tp.shape[1]))
     for threshold, hits in enumerate(tp.T):

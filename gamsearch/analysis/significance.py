@@ -66,7 +66,7 @@ class PairedTest(Estimate):
 
     @property
     def seeds_needed(self) -> int | None:
-        """Seeds that detect a true difference of `EFFECT` with probability `POWER` at this level; None if sd is unknown."""
+        """Seeds that detect a true `EFFECT` with probability `POWER` at this level; None if sd is unknown."""
         return None if self.reason else seeds_needed(self.sd, level=self.level, rows=self.rows)
 
 
