@@ -32,7 +32,8 @@ from gamsearch.evaluation import EpochReport, Measurement, TrialBudget
 from gamsearch.metrics import metric_named
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
-from gamsearch.strategy.loop import Plan, search
+from gamsearch.strategy.loop import search
+from gamsearch.strategy.plan import Plan
 from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.strategy.stopping import stopping_named
 from gamsearch.study import store
@@ -48,9 +49,9 @@ PARTS = {
     "writes to the journal": ("_storage.py", "_write_log"),
     "reads of the journal": ("_storage.py", "_sync_with_backend"),
     "architecture history (duplicate check)": ("history.py", "update"),
-    "reason to stop, search budget": ("loop.py", "reason_to_stop"),
-    "zero-epoch screen": ("stopping.py", "screen"),
-    "bound at rungs": ("stopping.py", "after_rung"),
+    "reason to stop, search budget": ("ending.py", "reason_to_stop"),
+    "zero-epoch screen": ("stopping_policy.py", "screen"),
+    "bound at rungs": ("stopping_policy.py", "after_rung"),
     "choice of freeze-thaw": ("freeze_thaw.py", "choose"),
     "answers to repeats": ("proposals.py", "enqueue_neighbour"),
 }

@@ -48,7 +48,8 @@ from gamsearch.evaluation import TrialBudget
 from gamsearch.metrics import metric_named
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
-from gamsearch.strategy.loop import Plan, search
+from gamsearch.strategy.loop import search
+from gamsearch.strategy.plan import Plan
 from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.strategy.stopping import STOPPING
 from gamsearch.training.replay import ReplayEvaluator, ReplayTable

@@ -25,7 +25,8 @@ from gamsearch.runs.processes import Slot, WorkerPool
 from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.provenance import versions
 from gamsearch.runs.settings import Settings
-from gamsearch.strategy.loop import Plan, search
+from gamsearch.strategy.loop import search
+from gamsearch.strategy.plan import Plan
 from gamsearch.strategy.samplers import sampler_named
 from gamsearch.strategy.stopping import stopping_named
 from gamsearch.study import store

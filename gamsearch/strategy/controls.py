@@ -1,151 +1,155 @@
-"""What a search compares with: the baseline, its noise over seeds, and the best candidate at other seeds."""
+"""The trainings besides proposals: the baseline, its noise over seeds, and the best candidate at those seeds.
+
+The workers of a study share them; each is recorded as it ends.
+"""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from math import inf, isfinite
+from typing import Any, NamedTuple
 
-import optuna
+import numpy as np
 
 from gamsearch.analysis import pareto
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, GamsearchError, RunError
-from gamsearch.evaluation import Evaluator, TrialBudget, WorkerLeft
+from gamsearch.evaluation import WorkerLeft
+from gamsearch.strategy.search_context import SearchContext
 from gamsearch.study import store
 from gamsearch.study.table import read_record
-from gamsearch.study.workers import SingleWorker
 
-CHANCE = random.SystemRandom()
-"""Trainings seed Python's common generator, with which all workers would choose alike."""
+UNSEEDED = random.SystemRandom()
+"""Trainings seed Python's global generator, with which all workers would choose alike."""
 
-Job = tuple[str, Architecture, int, int]
-"""The study attribute that takes the result, the architecture, the number of its trial, and the seed."""
+Metrics = dict[str, float]
 
 
-class TrainingProgress(Protocol):
-    """What a training at another seed tells while it runs."""
+class Job(NamedTuple):
+    """A training at another seed: the study attribute that takes its result, and what is trained for which trial."""
 
-    def started(self, number: int, label: str) -> None: ...
-    def epoch(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None: ...
-    def ended(self, number: int, outcome: str, gain: float | None) -> None: ...
+    attribute: str
+    architecture: Architecture
+    number: int
+    seed: int
 
 
-class Controls:
-    """The trainings of one study that are no proposals, shared among its workers; each is recorded as it ends."""
+def require_baseline(context: SearchContext, evaluate: Callable[[], None]) -> None:
+    """Have trial 0 evaluated by `evaluate` unless it is recorded; its objectives determine the reference point."""
+    study = context.study
+    if store.baseline_trial(study) is None:
+        evaluate()
+    baseline = store.baseline_trial(study)
+    if baseline is None:
+        reason = store.trials(study)[-1].user_attrs.get("reason", "unknown")
+        raise RunError(f"the baseline could not be evaluated ({reason}), so nothing can be compared with it")
+    if "reference_point" not in study.user_attrs:
+        point = pareto.reference_point(baseline.values, store.objectives_of(study))
+        study.set_user_attr("reference_point", list(point))
 
-    def __init__(
-        self,
-        study: optuna.Study,
-        budget: TrialBudget,
-        evaluator: Evaluator,
-        shows: TrainingProgress,
-        registry: SingleWorker,
-    ):
-        self.study, self.budget, self.evaluator, self.shows, self.registry = study, budget, evaluator, shows, registry
 
-    def baseline(self, evaluate: Callable[[], None]) -> None:
-        """Have trial 0 evaluated by `evaluate` unless the record has it; what it is worth fixes the reference point."""
-        if store.baseline_trial(self.study) is None:
-            evaluate()
-        control = store.baseline_trial(self.study)
-        if control is None:
-            reason = store.trials(self.study)[-1].user_attrs.get("reason", "unknown")
-            raise RunError(f"the baseline could not be evaluated ({reason}), so nothing can be compared with it")
-        if "reference_point" not in self.study.user_attrs:
-            point = pareto.reference_point(control.values, store.objectives_of(self.study))
-            self.study.set_user_attr("reference_point", list(point))
+def measure_noise(context: SearchContext) -> float:
+    """Train the baseline at the plan's other seeds as far as the record lacks them.
 
-    def noise(self, architecture: Architecture, seeds: int) -> list[dict[str, float]]:
-        """The metrics of the baseline at `seeds` seeds, trial 0's first; what the record lacks is trained."""
-        control = store.baseline_trial(self.study)
-        assert control is not None
-        first = {**control.user_attrs["measurement"]["metrics"], "seed": self.budget.seed}
-        others = [self.budget.seed + n for n in range(1, seeds)]
-        known = {seed["seed"]: seed for seed in self.study.user_attrs.get("baseline_seeds", [])}
-        for seed in others:
-            if seed in known and _control(seed) not in self.study.user_attrs:  # recorded before workers shared them
-                self.study.set_user_attr(_control(seed), known[seed])
+    Returns:
+        The standard deviation of its map50_95 over the seeds (0 if unknown); that of paired gains is smaller.
+    """
+    study, seed = context.study, context.plan.trial_budget.seed
+    baseline = store.baseline_trial(study)
+    assert baseline is not None
+    first = {**baseline.user_attrs["measurement"]["metrics"], "seed": seed}
+    architecture = context.plan.space.baseline
+    jobs = [Job(f"control:{s}", architecture, 0, s) for s in range(seed + 1, seed + context.plan.noise_seeds)]
+    _adopt(context, jobs, study.user_attrs.get("baseline_seeds", []))
 
-        def write(done: list[dict[str, float]]) -> None:
-            self.study.set_user_attr("baseline_seeds", [first, *done])
+    def write(done: list[Metrics]) -> None:
+        study.set_user_attr("baseline_seeds", [first, *done])
 
-        try:
-            self._shared([(_control(seed), architecture, 0, seed) for seed in others], write)
-        except CandidateFailed as failure:
-            raise RunError(f"the baseline failed at another seed ({failure}), so its noise is unknown") from failure
-        return list(self.study.user_attrs["baseline_seeds"])
+    try:
+        _share(context, jobs, write)
+    except CandidateFailed as failure:
+        raise RunError(f"the baseline failed at another seed ({failure}), so its noise is unknown") from failure
+    return _deviation(study.user_attrs["baseline_seeds"])
 
-    def confirm(self) -> None:
-        """Train the best candidate at the baseline's other seeds as far as the record lacks them.
 
-        The best of many gains at one seed is too good by selection; its paired gains at other seeds are not.
-        """
-        best = read_record(self.study, "").candidates.head(1)
-        if best.empty or best["map50_95_gain"].iloc[0] <= 0:
+def confirm_best(context: SearchContext) -> None:
+    """Train the best candidate at the baseline's other seeds as far as the record lacks them.
+
+    The best of many gains at one seed is too good by selection; its paired gains at other seeds are not.
+    """
+    study = context.study
+    best = read_record(study, "").candidates.head(1)
+    if best.empty or best["map50_95_gain"].iloc[0] <= 0:
+        return
+    key, number = best["key"].iloc[0], int(best["number"].iloc[0])
+    architecture = Architecture.from_dict(best["architecture"].iloc[0])
+    seeds = [int(control["seed"]) for control in study.user_attrs["baseline_seeds"][1:]]
+    jobs = [Job(f"confirmation:{key}:{seed}", architecture, number, seed) for seed in seeds]
+    _adopt(context, jobs, study.user_attrs.get("confirmations", {}).get(key, []))
+
+    def write(done: list[Metrics]) -> None:
+        study.set_user_attr("confirmations", {**study.user_attrs.get("confirmations", {}), key: done})
+
+    try:
+        _share(context, jobs, write)
+    except CandidateFailed as failure:
+        context.progress.ended(number, f"not confirmed: {failure}", None)
+
+
+def _adopt(context: SearchContext, jobs: Sequence[Job], recorded: Sequence[Metrics]) -> None:
+    """Take over results that were recorded before workers shared these trainings."""
+    known = {metrics["seed"]: metrics for metrics in recorded}
+    for job in jobs:
+        if job.seed in known and job.attribute not in context.study.user_attrs:
+            context.study.set_user_attr(job.attribute, known[job.seed])
+
+
+def _share(context: SearchContext, jobs: Sequence[Job], write: Callable[[list[Metrics]], None]) -> None:
+    """Have each job done by one of the workers; `write` receives the results so far, in the order of the jobs.
+
+    Two workers that choose the same job at the same time both do it, with the same result.
+    """
+    study, registry = context.study, context.registry
+    while True:
+        recorded: Mapping[str, Any] = study.user_attrs
+        write([recorded[job.attribute] for job in jobs if job.attribute in recorded])
+        missing = [job for job in jobs if job.attribute not in recorded]
+        if not missing:
             return
-        key, number = best["key"].iloc[0], int(best["number"].iloc[0])
-        architecture = Architecture.from_dict(best["architecture"].iloc[0])
-        kept = self.study.user_attrs.get("confirmations", {})
-        known = {one["seed"]: one for one in kept.get(key, [])}
-        seeds = [int(control["seed"]) for control in self.study.user_attrs["baseline_seeds"][1:]]
-        for seed in seeds:
-            if seed in known and _confirmation(key, seed) not in self.study.user_attrs:
-                self.study.set_user_attr(_confirmation(key, seed), known[seed])
+        if registry.leaving:
+            raise KeyboardInterrupt
+        taken = registry.tasks()
+        free = [job for job in missing if job.attribute not in taken]
+        if not free:
+            registry.wait()
+            continue
+        job = UNSEEDED.choice(free) if registry.others() else free[0]
+        with registry.working_on(job.attribute):
+            study.set_user_attr(job.attribute, _train(context, job))
 
-        def write(done: list[dict[str, float]]) -> None:
-            self.study.set_user_attr("confirmations", {**self.study.user_attrs.get("confirmations", {}), key: done})
 
-        try:
-            self._shared([(_confirmation(key, seed), architecture, number, seed) for seed in seeds], write)
-        except CandidateFailed as failure:
-            self.shows.ended(number, f"not confirmed: {failure}", None)
+def _train(context: SearchContext, job: Job) -> Metrics:
+    """The metrics of an architecture at another seed; an unexpected exception becomes a `CandidateFailed`."""
+    context.report_start(job.number, f"{job.architecture.label}, seed {job.seed}")
+    budget = replace(context.plan.trial_budget, seed=job.seed, curve=False)
 
-    def _shared(self, jobs: Sequence[Job], write: Callable[[list[dict[str, float]]], None]) -> None:
-        """Have each job done by one of the workers; `write` is given the results so far, in the jobs' order.
-
-        Two workers that choose the same job at the same time both do it, to the same result.
-        """
-        while True:
-            own = self.study.user_attrs
-            write([own[name] for name, *_ in jobs if name in own])
-            missing = [job for job in jobs if job[0] not in own]
-            if not missing:
-                return
-            if self.registry.leaving:
-                raise KeyboardInterrupt
-            taken = self.registry.tasks()
-            free = [job for job in missing if job[0] not in taken]
-            if not free:
-                self.registry.wait()
-                continue
-            name, architecture, number, seed = CHANCE.choice(free) if self.registry.others() else free[0]
-            with self.registry.working_on(name):
-                self.study.set_user_attr(name, self._at_seed(architecture, number, seed))
-
-    def _at_seed(self, architecture: Architecture, number: int, seed: int) -> dict[str, float]:
-        """The metrics of an architecture at another seed; whatever goes wrong is a `CandidateFailed`."""
-        self.shows.started(number, f"{architecture.label}, seed {seed}")
-        try:
-            budget = replace(self.budget, seed=seed, curve=False)
-            measurement = self.evaluator.evaluate(architecture, budget, self._report)
-        except WorkerLeft as left:
-            raise KeyboardInterrupt from left
-        except (CandidateFailed, GamsearchError):
-            raise
-        except Exception as error:
-            raise CandidateFailed("error", f"{type(error).__name__}: {error}") from error
-        return {**measurement.metrics, "seed": seed}
-
-    def _report(self, epoch: int, metrics: Mapping[str, float]) -> None:
+    def report(epoch: int, metrics: Mapping[str, float]) -> None:
         if epoch:
-            self.shows.epoch(epoch, self.budget.epochs, metrics)
-            if self.registry.leaving and epoch < self.budget.epochs:
+            context.progress.epoch(epoch, budget.epochs, metrics)
+            if context.registry.leaving and epoch < budget.epochs:
                 raise WorkerLeft
 
+    try:
+        measurement = context.evaluator.evaluate(job.architecture, budget, report)
+    except WorkerLeft as left:
+        raise KeyboardInterrupt from left
+    except (CandidateFailed, GamsearchError):
+        raise
+    except Exception as error:
+        raise CandidateFailed("error", f"{type(error).__name__}: {error}") from error
+    return {**measurement.metrics, "seed": job.seed}
 
-def _control(seed: int) -> str:
-    return f"control:{seed}"
 
-
-def _confirmation(key: str, seed: int) -> str:
-    return f"confirmation:{key}:{seed}"
+def _deviation(baselines: Sequence[Mapping[str, float]]) -> float:
+    values = [float(b["map50_95"]) for b in baselines if isfinite(b.get("map50_95", inf))]
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

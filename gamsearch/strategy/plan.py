@@ -1,40 +1,43 @@
-"""What a search is to do, and what it tells while it does it."""
+"""What a search is to do."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
 
 from gamsearch.evaluation import TrialBudget
 from gamsearch.space.search_space import SearchSpace
+from gamsearch.strategy.samplers import AUTO, sampler_named
 from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.strategy.stopping import STOPPING, StoppingSettings
 
 
-class Progress(Protocol):
-    """What a search tells while it runs; `gamsearch.runs.progress` shows it."""
-
-    def started(self, number: int, label: str, used: float, search_budget: SearchBudget) -> None: ...
-    def epoch(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None: ...
-    def ended(self, number: int, outcome: str, gain: float | None) -> None: ...
-
-
 @dataclass(frozen=True)
 class Plan:
-    """What a search is to do: the space, the budget of one trial, what it may use up, by which sampler.
+    """What a search is to do.
 
-    `noise_seeds` is the number of seeds at which the baseline control is measured (trial 0's included). `seed` is the
-    sampler's; the budget's is that of the trainings.
+    Attributes:
+        space: The architectures that may be proposed.
+        trial_budget: What one evaluation may cost; its seed is that of the trainings.
+        search_budget: What all evaluations together may cost.
+        sampler: The name of a sampler, or `auto`.
+        noise_seeds: Seeds at which the baseline is trained, trial 0's included.
+        stopping: When trainings stop early.
+        seed: The sampler's seed.
     """
 
     space: SearchSpace
     trial_budget: TrialBudget
     search_budget: SearchBudget
-    sampler: str = "auto"
+    sampler: str = AUTO
     noise_seeds: int = 3
     stopping: StoppingSettings = field(default_factory=lambda: STOPPING["off"])
     seed: int = 0
 
     @property
     def trials(self) -> int:
-        """About how many full trainings the allowance is worth; a large number where that is not known."""
+        """About how many full trainings the search budget allows; a large number if it is a time."""
         return self.search_budget.full_trainings(self.trial_budget.epochs)
+
+    def with_rungs(self) -> "Plan":
+        """The same plan with its rungs; every epoch is validated only if something reads the curve."""
+        rungs = self.stopping.rungs(self.trial_budget.epochs)
+        curve = self.stopping.on or sampler_named(self.sampler, self.space).reads_curves
+        return replace(self, trial_budget=replace(self.trial_budget, rungs=rungs, curve=curve))

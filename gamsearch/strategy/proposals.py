@@ -1,4 +1,4 @@
-"""What is put in the queue of a study besides what its sampler proposes: hand placements, neighbours, promotions."""
+"""What is enqueued besides the sampler's proposals: hand placements, neighbours of the front, promotions."""
 
 import random
 
@@ -10,17 +10,17 @@ from gamsearch.architecture import Architecture
 from gamsearch.errors import SpaceError
 from gamsearch.space.neighbours import random_neighbour
 from gamsearch.strategy.plan import Plan
+from gamsearch.strategy.promotion import promotable
 from gamsearch.strategy.samplers import STARTUP_TRIALS, sampler_named
-from gamsearch.strategy.stopping import StoppingPolicy
 from gamsearch.study import store
 from gamsearch.study.history import History
 
-DRAWS = 20
-"""How many neighbours are drawn before a search does without."""
+ATTEMPTS = 20
+"""Known neighbours that are sampled before the search continues without one."""
 
 
 def enqueue_anchors(study: optuna.Study, plan: Plan) -> None:
-    """Once per study: the published hand placements; for samplers that learn from whole trainings, random ones too."""
+    """Once per study: the published hand placements; random ones too if the sampler learns from whole trainings."""
     if study.user_attrs.get("anchors_enqueued"):
         return
     space, anchors = plan.space, [] if plan.sampler == "brute" else plan.space.anchors()
@@ -37,10 +37,10 @@ def enqueue_anchors(study: optuna.Study, plan: Plan) -> None:
 
 
 def enqueue_neighbour(study: optuna.Study, plan: Plan, history: History, number: int) -> None:
-    """After trial `number`, a repeat of what is known: an unknown one-site change of a member of the front."""
+    """After trial `number`, which repeated a known architecture: an unknown neighbour of a member of the front."""
     members = _front(study, plan, history)
     rng = random.Random(plan.seed * 1_000_003 + number)
-    for _ in range(DRAWS):
+    for _ in range(ATTEMPTS):
         try:
             architecture = random_neighbour(plan.space, rng.choice(members), rng)
         except SpaceError:
@@ -51,27 +51,29 @@ def enqueue_neighbour(study: optuna.Study, plan: Plan, history: History, number:
 
 
 def _front(study: optuna.Study, plan: Plan, history: History) -> list[Architecture]:
-    """The architectures that nothing trained to the end dominates."""
-    objectives = store.objectives_of(study)
-    complete = [known for known in history.architectures.values() if known.complete]
+    """The Pareto front of the architectures trained to the end."""
+    objectives, complete = (
+        store.objectives_of(study),
+        [known for known in history.architectures.values() if known.complete],
+    )
     values = [{**known.built, **known.curve[plan.trial_budget.epochs]} for known in complete]
     on_front = pareto.front([[one[m.name] for m in objectives] for one in values], objectives)
     return [known.architecture for known, on in zip(complete, on_front, strict=True) if on]
 
 
-def enqueue_promoted(study: optuna.Study, plan: Plan, history: History, policy: StoppingPolicy) -> None:
-    """Go on with the best training that is paused at the highest rung from which one is promoted.
+def enqueue_promoted(study: optuna.Study, plan: Plan, history: History) -> None:
+    """Resume the best training that is paused at the highest rung from which one is promoted.
 
-    One that another worker has taken up again counts among those that reached the rung, but is not proposed twice.
+    One that another worker has resumed counts among those that reached the rung, but is not proposed twice.
     """
     if store.trials(study, TrialState.WAITING):
         return
     running = history.update().running
     begun = [t.system_attrs.get("fixed_params") for t in store.trials(study, TrialState.RUNNING)]
     for rung in reversed(plan.trial_budget.rungs):
-        for known in policy.promotable(history, rung):
+        for known in promotable(history, rung, store.objectives_of(study)):
             answers = plan.space.encode(known.architecture)
-            taken_up = known.architecture.key in running or answers in begun  # which may not have set its key yet
-            if not taken_up:
+            resumed = known.architecture.key in running or answers in begun  # which may not have recorded its key yet
+            if not resumed:
                 study.enqueue_trial(answers)
                 return

@@ -1,4 +1,4 @@
-"""What a search may use up: a number of full trainings, of epochs, or of time."""
+"""What a search may cost: a number of full trainings, of epochs, or of hours."""
 
 import re
 from dataclasses import dataclass
@@ -7,15 +7,18 @@ from gamsearch.errors import OptionError
 
 FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(h|hours?|min|minutes?|epochs?)")
 MANY = 100_000
+"""Trainings that stand for a search whose budget is a time."""
 MOST = 10**6
 """Hours, minutes or epochs of a budget; more is a mistake."""
 
 
 @dataclass(frozen=True)
 class SearchBudget:
-    """`amount` of `unit`: `trainings` (of the whole brief budget), `epochs`, or `hours` that trials took.
+    """What a search may cost. The trial that is running when it is used up is finished; controls do not count.
 
-    The trial at work when it is used up is finished. Controls (the baseline, the confirmation) do not count.
+    Attributes:
+        amount: How much of `unit`.
+        unit: `trainings` (full short trainings), `epochs`, or `hours` that trials took.
     """
 
     amount: float
@@ -23,7 +26,17 @@ class SearchBudget:
 
     @classmethod
     def parse(cls, text: str) -> "SearchBudget":
-        """Read `--budget`: 3h, 90min or 200epochs."""
+        """Parse `--budget`.
+
+        Args:
+            text: E.g. `3h`, `90min` or `200epochs`.
+
+        Returns:
+            The budget, in hours or epochs.
+
+        Raises:
+            OptionError: The text is neither a time nor a number of epochs.
+        """
         match = FORM.fullmatch(text.strip().lower())
         if match is None or not 0 < float(match[1]) <= MOST:
             raise OptionError(
@@ -35,16 +48,39 @@ class SearchBudget:
         return cls(amount / 60 if unit.startswith("min") else amount, "hours")
 
     def used(self, epochs: int, each: int, seconds: float) -> float:
-        """How much is used up after `epochs` of training, `each` to a full training, in trials that took `seconds`."""
+        """Convert what trials cost into the unit of the budget.
+
+        Args:
+            epochs: Epochs of training so far.
+            each: Epochs of a full training.
+            seconds: Seconds that the trials took.
+
+        Returns:
+            How much is used up.
+        """
         return {"trainings": epochs / each, "epochs": float(epochs), "hours": seconds / 3600}[self.unit]
 
     def full_trainings(self, each: int) -> int:
-        """How many full trainings of `each` epochs it is worth; `MANY` for a time."""
+        """Estimate how many full trainings the budget allows.
+
+        Args:
+            each: Epochs of a full training.
+
+        Returns:
+            At least 1; `MANY` for a time.
+        """
         if self.unit == "hours":
             return MANY
         return max(1, int(self.amount if self.unit == "trainings" else self.amount // each))
 
     def state(self, used: float) -> str:
-        """E.g. `12 of 40 trainings`, `0.4 of 3 hours`."""
+        """Say how much is used up.
+
+        Args:
+            used: In the unit of the budget.
+
+        Returns:
+            E.g. `12 of 40 trainings` or `0.4 of 3 hours`.
+        """
         digits = 1 if self.unit == "hours" else 0
         return f"{used:.{digits}f} of {self.amount:g} {self.unit}"

@@ -1,19 +1,19 @@
-"""What trainings so far say about architectures: a Gaussian process over placements and epochs. No torch, no optuna.
+"""What trainings so far tell about architectures: a Gaussian process over placements and epochs. No torch, no optuna.
 
-The gain of architecture a over the baseline after e epochs (same seed, so the noise they share cancels) is modelled as
+The gain of architecture a over the baseline after e epochs (at the same seed, so shared noise cancels) is modelled as
 
-    gain(a, e) = e^growth (mean + sum of the effects of a's placements + likeness(a) + a residual of a's own) + noise,
+    gain(a, e) = e^growth (mean + sum of the effects of a's placements + similarity(a) + residual of a) + noise,
 
-all unknown and normally distributed, all but the noise alike at near epochs: their correlation between epochs e and f
-is exp(-|ln e - ln f| / length). That is freeze-thaw Bayesian optimisation (Swersky, Snoek and Adams, arXiv 1406.3896)
-with a kernel over placements in the place of one over hyperparameters:
+all unknown and normally distributed. All but the noise are correlated over epochs: exp(-|ln e - ln f| / length) between
+epochs e and f. This is freeze-thaw Bayesian optimisation (Swersky, Snoek and Adams, arXiv 1406.3896) with a kernel over
+placements instead of one over hyperparameters:
 
 - a linear kernel for the effects, which generalises from single placements to combinations;
-- the cosine kernel for the likeness (Rasmussen and Williams, 4.2), of the same variance for one module as for three:
-  effects overlap, and where only it has to explain a combination the single placements in it may be worth as much;
-- a constant for the mean of all architectures with attention (ordinary kriging): what others gain is to be expected of
-  a site that was never tried;
-- a residual, so that every architecture keeps the right to differ.
+- the cosine kernel for the similarity (Rasmussen and Williams, 4.2), of the same variance for one module as for three:
+  effects overlap, and where it alone has to explain a combination, the single placements in it may be worth as much;
+- a constant for the mean of all architectures with attention (ordinary kriging): an untried site is expected to gain
+  what the others gain;
+- a residual, so that every architecture may differ from what its placements suggest.
 
 Gains grow with the epochs but their noise does not, so a small early gain can promise a large one.
 """
@@ -31,11 +31,11 @@ from gamsearch.space.search_space import SearchSpace
 Vector = NDArray[np.float64]
 
 PRIOR = np.log([0.5, 0.5, 0.5, 0.3, 0.1, 2.0, 0.5])
-"""Medians of the variances of mean, effects, likeness, residuals and noise (in units of the gains' mean square, after
+"""Medians of the variances of mean, effects, similarity, residuals and noise (in units of the gains' mean square, after
 the latest epoch observed), of the length and of the growth."""
 PRIOR_SD = 1.0
 LEAST_GAIN = 1e-3
-"""Gains whose root mean square is below a thousandth of mAP are measured on that scale."""
+"""Lower bound on the scale (root mean square) of the gains: a thousandth of mAP."""
 
 
 class Features:
@@ -55,12 +55,12 @@ class Features:
         values: list[float] = []
         modules = 0
         for name, (_, high) in self.space.parameters.items():
-            site, _, dial = name.partition(".")
+            site, _, option = name.partition(".")
             here = answers[f"{site}.strength"] > 0
-            if dial == "strength":
+            if option == "strength":
                 modules += here
                 values += [1.0 * here, here * (answers[name] - 1) / max(high - 1, 1)]
-            elif dial == "module":
+            elif option == "module":
                 values += [1.0 * (here and answers[name] == module) for module in range(high + 1)]
             else:
                 values.append(here * answers[name] / high)
@@ -69,9 +69,13 @@ class Features:
 
 @dataclass(frozen=True)
 class Observation:
-    """The measured `gain` (fraction of mAP) of an architecture over the baseline after `epoch` epochs.
+    """A measured gain over the baseline.
 
-    It may be the mean of `count` epochs around that one, whose noise is then so many times smaller in variance.
+    Attributes:
+        architecture: What was trained.
+        epoch: After how many epochs.
+        gain: In map50_95 (a fraction).
+        count: Epochs around `epoch` of which `gain` is the mean; its noise variance is `count` times smaller.
     """
 
     architecture: Architecture
@@ -81,7 +85,7 @@ class Observation:
 
 
 class Surrogate:
-    """The Gaussian process for `observations` (at least one) with `parameters`, fitted to them if not given."""
+    """The Gaussian process for `observations` (at least one) with `parameters`, which are fitted if not given."""
 
     def __init__(self, features: Features, observations: Sequence[Observation], parameters: Vector | None = None):
         self.features = features
@@ -96,7 +100,7 @@ class Surrogate:
         self._weights = linalg.cho_solve(self._factor, self._targets)
 
     def predict(self, architectures: Sequence[Architecture], epoch: float) -> tuple[Vector, Vector]:
-        """Mean and standard deviation of the gains after `epoch` epochs, measurement noise left out."""
+        """Mean and standard deviation of the gains after `epoch` epochs, measurement noise excluded."""
         points = self._located([(architecture, epoch) for architecture in architectures])
         cross = self._covariance(points, self._points, self.parameters)
         mean = cross @ self._weights
@@ -105,7 +109,7 @@ class Surrogate:
         return mean * self.scale, np.sqrt(np.maximum(variance, 1e-12)) * self.scale
 
     def left_out(self) -> Vector:
-        """Each observation minus its prediction by the others, in standard deviations (Rasmussen, 5.12)."""
+        """Each observation minus its prediction from the others, in standard deviations (Rasmussen, Williams 5.12)."""
         inverse, _ = linalg.lapack.dpotri(self._factor[0], lower=1)
         return np.asarray(self._weights / np.sqrt(np.diag(inverse)))
 
@@ -121,20 +125,20 @@ class Surrogate:
         return self._covariance(self._points, self._points, parameters) + np.exp(parameters[4]) * self._noise
 
     def _covariance(self, a: tuple, b: tuple, parameters: Vector) -> Vector:
-        mean, effects, likeness, residual, _, length, growth = np.exp(parameters)
+        mean, effects, similarity, residual, _, length, growth = np.exp(parameters)
         same = a[2][:, None] == b[2][None, :]
         near = np.exp(-np.abs(a[1][:, None] - b[1][None, :]) / length)
         grown = np.exp(growth * (a[1][:, None] + b[1][None, :] - 2 * self._last))
-        placements = mean + effects * (a[0] @ b[0].T) + likeness * _cosine(a[0], b[0])
+        placements = mean + effects * (a[0] @ b[0].T) + similarity * _cosine(a[0], b[0])
         return np.asarray((placements + residual * same) * near * grown)
 
     def _prior_variance(self, points: tuple, parameters: Vector) -> Vector:
         """The diagonal of the covariance of `points` with themselves."""
-        mean, effects, likeness, residual, _, _, growth = np.exp(parameters)
+        mean, effects, similarity, residual, _, _, growth = np.exp(parameters)
         lengths = np.einsum("ij,ij->i", points[0], points[0])
-        attended = np.any(points[0][:, :-1] != 0, axis=1)  # the likeness to itself: 1, but for the baseline 0
+        attended = np.any(points[0][:, :-1] != 0, axis=1)  # similarity to itself: 1, except 0 for the baseline
         grown = np.exp(2 * growth * (points[1] - self._last))
-        return np.asarray((mean + effects * lengths + likeness * attended + residual) * grown)
+        return np.asarray((mean + effects * lengths + similarity * attended + residual) * grown)
 
     def _fitted(self) -> Vector:
         """The parameters of highest posterior density under log-normal priors around `PRIOR`."""
@@ -153,16 +157,16 @@ class Surrogate:
 
 
 def _cosine(a: Vector, b: Vector) -> Vector:
-    """Cosines between the rows of `a` (`n x d`) and `b` (`m x d`), pair counts left out: `n x m`; baseline 0."""
+    """Cosines between rows of `a` (`n x d`) and `b` (`m x d`) without their pair counts: `n x m`; baseline 0."""
     a, b = a[:, :-1], b[:, :-1]
     lengths = np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1))
     return np.asarray((a @ b.T) / np.maximum(lengths, 1e-12))
 
 
 class Surrogates:
-    """Surrogates of one search: the parameters are fitted again only when the observations have grown by a tenth.
+    """The surrogates of one search: parameters are refitted only when the observations have grown by a tenth.
 
-    The latest one is kept, since a pause and the choice after it ask for the same.
+    The latest surrogate is cached, since a pause and the choice after it need the same one.
     """
 
     def __init__(self, space: SearchSpace):

@@ -16,7 +16,8 @@ from gamsearch.evaluation import TrialBudget
 from gamsearch.metrics import metric_named
 from gamsearch.runs import processes
 from gamsearch.space.search_space import SearchSpace
-from gamsearch.strategy.loop import Plan, search
+from gamsearch.strategy.loop import search
+from gamsearch.strategy.plan import Plan
 from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.study import recovery, store
 from gamsearch.study.claims import TrialClaims

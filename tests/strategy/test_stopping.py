@@ -20,9 +20,12 @@ from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy import proposals
 from gamsearch.strategy.freeze_thaw import FreezeThaw
-from gamsearch.strategy.loop import Plan, search
+from gamsearch.strategy.gain_bound import upper_bound
+from gamsearch.strategy.loop import search
+from gamsearch.strategy.plan import Plan
 from gamsearch.strategy.search_budget import SearchBudget
-from gamsearch.strategy.stopping import STOPPING, StoppingPolicy, optimistic, stopping_named
+from gamsearch.strategy.stopping import STOPPING, stopping_named
+from gamsearch.strategy.stopping_policy import StoppingPolicy
 from gamsearch.strategy.surrogate import Features, Observation, Surrogate, Surrogates
 from gamsearch.study import recovery, store, summaries
 from gamsearch.study.history import History, interrupted
@@ -215,8 +218,7 @@ def test_a_paused_training_that_another_worker_has_taken_up_is_not_promoted_agai
             break
     (promoted,) = waiting()
     plan = Plan(SPACE, TrialBudget(EPOCHS, rungs=stopping.rungs(EPOCHS)), SearchBudget(1), "random", 1, stopping)
-    policy = StoppingPolicy(stopping, store.objectives_of(study), Surrogates(SPACE))
-    promote = partial(proposals.enqueue_promoted, study, plan, History(study), policy)
+    promote = partial(proposals.enqueue_promoted, study, plan, History(study))
     taken = study.ask()  # whose key is not set yet
     promote()
     assert promoted.key in paused() and promoted not in waiting()
@@ -282,7 +284,7 @@ def test_the_bound_holds_for_slow_starters():
         final = 0.05 * cost + rng.normal(0, 0.004, 31)
         early = final * (1 - 0.8 * cost) + rng.normal(0, 0.002, 31)
         rows = np.column_stack([early, cost, final])
-        broken += optimistic(rows[:-1], rows[-1, :2], alpha=0.02) < final[-1]
+        broken += upper_bound(rows[:-1], rows[-1, :2], alpha=0.02) < final[-1]
     assert broken / 200 < 0.07
 
 
@@ -308,10 +310,10 @@ def test_what_promises_most_is_found_without_weighing_everything(tmp_path):
     freeze_thaw = FreezeThaw(
         SPACE, objectives, EPOCHS, rungs, evaluator().predict_costs, random.Random(0), Surrogates(SPACE)
     )
-    pool = freeze_thaw._pool(history)
-    mean, sd = freeze_thaw._surrogate(history).predict(pool, EPOCHS)
-    alone = [freeze_thaw._promise(history, [a], mean[[i]], sd[[i]])[0] for i, a in enumerate(pool)]
-    together = freeze_thaw._promise(history, pool, mean, sd)
+    pool = freeze_thaw.pool.unsettled(history)
+    mean, sd = freeze_thaw.surrogate(history).predict(pool, EPOCHS)
+    alone = [freeze_thaw.improvement(history, [a], mean[[i]], sd[[i]])[0] for i, a in enumerate(pool)]
+    together = freeze_thaw.improvement(history, pool, mean, sd)
     assert freeze_thaw.choose(history) == pool[int(np.argmax(alone))]
     assert together.max() == max(alone) > 0
     assert np.count_nonzero(together) < np.count_nonzero(alone)

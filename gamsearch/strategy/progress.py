@@ -1,0 +1,41 @@
+"""How a search reports its progress."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from optuna.trial import FrozenTrial, TrialState
+
+from gamsearch.strategy.search_budget import SearchBudget
+from gamsearch.study.history import ArchitectureHistory
+from gamsearch.study.record import STATES
+
+
+class Progress(Protocol):
+    """Displays the progress of a search; `gamsearch.runs.progress` does so in a terminal."""
+
+    def started(self, number: int, label: str, used: float, search_budget: SearchBudget) -> None:
+        """A training of trial `number` starts; `used` is how much of the search budget is used up."""
+        ...
+
+    def epoch(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
+        """An epoch of the current training ended."""
+        ...
+
+    def ended(self, number: int, outcome: str, gain: float | None) -> None:
+        """A trial ended; `gain` is its map50_95 minus the baseline's, None if it was not trained to the end."""
+        ...
+
+
+def outcome_of(trial: FrozenTrial) -> str:
+    """How a trial ended, in a few words."""
+    if "recalled_from" in trial.user_attrs:
+        return f"repeats trial {trial.user_attrs['recalled_from']}"
+    state = STATES[trial.state.name]
+    return state if trial.state == TrialState.COMPLETE else f"{state}: {trial.user_attrs.get('reason', '')}"
+
+
+def gain_of(trial: FrozenTrial, baseline: ArchitectureHistory | None, epochs: int) -> float | None:
+    """The gain in map50_95 of a complete trial over the baseline after `epochs` epochs."""
+    if trial.state != TrialState.COMPLETE or baseline is None:
+        return None
+    return float(trial.user_attrs["measurement"]["metrics"]["map50_95"] - baseline.curve[epochs]["map50_95"])
