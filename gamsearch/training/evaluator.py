@@ -63,8 +63,8 @@ class TrainingEvaluator:
     def evaluate(self, architecture: Architecture, budget: TrialBudget, report: EpochReport) -> Measurement:
         """Build, measure the built metrics, report them at epoch 0, train, report each epoch.
 
-        A training that was paused or interrupted resumes, and its epochs after `budget.done` are reported again; it
-        starts over if its checkpoint is lost.
+        A paused or interrupted training resumes and reports its epochs after `budget.done` again, or starts over if its
+        checkpoint is lost.
 
         Args:
             architecture: What to evaluate.

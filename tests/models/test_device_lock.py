@@ -1,4 +1,4 @@
-"""Several processes on one device: trainings share it, a latency measurement has it alone."""
+"""Several processes on one device: trainings share it, a latency measurement holds it alone."""
 
 import os
 import signal
@@ -79,10 +79,10 @@ trainer.train()
 
 @pytest.fixture(autouse=True)
 def places(tmp_path, monkeypatch):
-    """Locks of this test's own, for the processes that it starts too; a test that waits for ever fails."""
+    """Separate locks for each test and the processes that it starts; a test that waits forever fails."""
 
     def give_up(*_):
-        raise TimeoutError("this test waited for a lock that it does not get")
+        raise TimeoutError("this test waited for a lock that it cannot get")
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -106,7 +106,7 @@ def process(code: str, *arguments: object):
 
 @contextmanager
 def holding(how: str):
-    """A process that holds the device, and a child that it forked meanwhile; both gone afterwards."""
+    """A process that holds the device, with a forked child; both are killed afterwards."""
     with process(HOLD, how) as holder:
         child = int(holder.stdout.readline())
         try:
@@ -116,7 +116,7 @@ def holding(how: str):
 
 
 def free(exclusive: bool) -> bool:
-    """Whether the device could be had at this moment."""
+    """Whether the device can be locked at this moment."""
     lock = lock_of(CPU)
     bytes_wanted = (device_lock.TURNSTILE, device_lock.ROOM)
     got = [lock._lock(byte, exclusive, wait=False) for byte in bytes_wanted]
@@ -125,7 +125,7 @@ def free(exclusive: bool) -> bool:
     return all(got)
 
 
-def test_trainings_share_the_device_and_a_measurement_has_it_alone():
+def test_trainings_share_the_device_and_a_measurement_holds_it_alone():
     assert free(exclusive=True)
     with holding("shared"):
         assert free(exclusive=False) and not free(exclusive=True)
@@ -134,7 +134,7 @@ def test_trainings_share_the_device_and_a_measurement_has_it_alone():
 
 
 @pytest.mark.parametrize("how", ["shared", "alone"])
-def test_a_process_that_is_killed_frees_the_device_though_a_child_of_it_lives_on(how):
+def test_a_killed_process_releases_the_device_even_if_its_child_survives(how):
     with holding(how) as holder:
         assert not free(exclusive=True)
         holder.send_signal(signal.SIGKILL)
@@ -143,7 +143,7 @@ def test_a_process_that_is_killed_frees_the_device_though_a_child_of_it_lives_on
 
 
 def intervals(folder: Path) -> list[tuple[float, float]]:
-    """When the forward passes of a training, a validation or a re-estimation began and ended, so far."""
+    """Start and end times of all forward passes so far: of training, validation and re-estimation."""
     path = folder / "passes.txt"
     lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
     begun = [float(when) for what, when in lines if what == "begin"]
@@ -154,12 +154,12 @@ def intervals(folder: Path) -> list[tuple[float, float]]:
 def wait_until(true, seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < end, "it did not happen"
+        assert time.monotonic() < end, "timed out"
         time.sleep(0.02)
 
 
-def test_a_measurement_gets_in_between_the_batches_of_two_trainings_and_they_go_on_afterwards(tiny_data, tmp_path):
-    """`tmp_path/0` and `/1` each have a training under way; both go on at once, except while the device is taken."""
+def test_a_measurement_runs_between_the_batches_of_two_trainings_which_then_continue(tiny_data, tmp_path):
+    """`tmp_path/0` and `/1` each have a running training; both run concurrently except while the device is locked."""
     folders = [tmp_path / "0", tmp_path / "1"]
     for folder in folders:
         folder.mkdir()
@@ -183,7 +183,7 @@ def test_a_measurement_gets_in_between_the_batches_of_two_trainings_and_they_go_
     assert any(begun < until and ended > since for begun, ended in first for since, until in second)
 
 
-def test_looking_for_a_measurement_costs_a_batch_next_to_nothing():
+def test_checking_for_a_measurement_costs_a_batch_almost_nothing():
     lock = lock_of(CPU)
     lock.enter()
     before = time.perf_counter()
@@ -193,7 +193,7 @@ def test_looking_for_a_measurement_costs_a_batch_next_to_nothing():
     lock.leave()
 
 
-def test_a_process_that_would_wait_for_itself_is_told_so():
+def test_a_process_that_would_wait_for_itself_fails_instead():
     lock = lock_of(CPU)
     lock.enter()
     with pytest.raises(AssertionError, match="a training must not measure"), lock.exclusively():
@@ -206,10 +206,10 @@ def test_a_process_that_would_wait_for_itself_is_told_so():
     assert free(exclusive=True)
 
 
-def test_an_error_in_a_measurement_frees_the_device():
+def test_an_error_in_a_measurement_releases_the_device():
     with pytest.raises(KeyboardInterrupt), lock_of(CPU).exclusively():
         raise KeyboardInterrupt
-    with holding("shared"):  # another process gets it
+    with holding("shared"):  # another process can lock it
         pass
     lock_of(CPU).enter()
     lock_of(CPU).leave()
@@ -220,8 +220,8 @@ def model(tiny_data):
     return start_model(Detector.load("yolov8n"), None, DataSet.read(tiny_data).names, seed=0)
 
 
-def test_latency_and_its_table_are_measured_with_the_device_alone(model):
-    """Where a training of this process had it, either is refused."""
+def test_latency_and_its_table_are_measured_while_holding_the_device_alone(model):
+    """Either fails while a training of this process shares the device."""
     lock_of(CPU).enter()
     with pytest.raises(AssertionError, match="a training must not measure"):
         measure(model, model, 64, CPU, seconds=0.1)
@@ -235,16 +235,16 @@ def trainer(model, data, folder, on_epoch=lambda epoch, results: None):
     return LeanTrainer(model, given, on_epoch)
 
 
-def test_a_training_shares_the_device_in_its_epochs_but_not_while_it_reports(model, tiny_data, tmp_path):
+def test_a_training_shares_the_device_during_epochs_but_not_while_it_reports(model, tiny_data, tmp_path):
     shared, reported = [], []
     training = trainer(model, tiny_data, tmp_path, lambda *_: reported.append(lock_of(CPU).shared))
     model.register_forward_hook(lambda *_: shared.append(lock_of(CPU).shared))
-    training.add_callback("on_train_start", lambda _: shared.clear())  # the set-up shares nothing
+    training.add_callback("on_train_start", lambda _: shared.clear())  # the set-up does not share the device
     training.train()
     assert len(shared) > 5 and all(shared) and reported == [False, False] and free(exclusive=True)
 
 
-def test_a_training_that_is_interrupted_in_a_batch_shares_the_device_no_longer(model, tiny_data, tmp_path):
+def test_a_training_that_is_interrupted_in_a_batch_releases_the_device(model, tiny_data, tmp_path):
     def interrupt(training):
         assert lock_of(CPU).shared
         raise KeyboardInterrupt
@@ -256,8 +256,8 @@ def test_a_training_that_is_interrupted_in_a_batch_shares_the_device_no_longer(m
     assert not lock_of(CPU).shared and free(exclusive=True)
 
 
-def test_a_training_looks_for_a_measurement_before_every_pass(model, tiny_data, tmp_path, monkeypatch):
-    """Passes are those of training, of validation and of the re-estimation of statistics."""
+def test_a_training_checks_for_a_measurement_before_every_pass(model, tiny_data, tmp_path, monkeypatch):
+    """Passes of training, validation and re-estimation of statistics."""
     seen = []
     training = trainer(model, tiny_data, tmp_path)
     monkeypatch.setattr(training.lock, "yield_to_measurement", lambda: seen.append("look"))
@@ -267,14 +267,14 @@ def test_a_training_looks_for_a_measurement_before_every_pass(model, tiny_data, 
     assert seen == ["look", "pass"] * (len(seen) // 2) and len(seen) > 10
 
 
-def test_the_lock_is_an_ordinary_file_of_the_user_alone(tmp_path):
+def test_the_lock_is_a_regular_file_that_only_the_user_can_open(tmp_path):
     path = lock_of(CPU).path
     assert path.parent == tmp_path and str(os.getuid()) in path.name
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 and path.stat().st_size == 0
 
 
 @pytest.mark.parametrize("placed", ["link", "folder", "pipe"])
-def test_what_somebody_else_put_in_its_place_is_refused(tmp_path, placed):
+def test_anything_but_a_regular_file_in_its_place_is_rejected(tmp_path, placed):
     path = path_of(CPU)
     if placed == "link":
         path.symlink_to(tmp_path / "target")
@@ -287,19 +287,19 @@ def test_what_somebody_else_put_in_its_place_is_refused(tmp_path, placed):
     assert not (tmp_path / "target").exists()
 
 
-def test_cuda_devices_go_by_what_they_are_not_by_their_number(monkeypatch):
+def test_locks_of_cuda_devices_are_named_by_uuid_and_not_by_index(monkeypatch):
     identities = {0: "GPU-b", 1: "GPU-a"}
     monkeypatch.setattr(
         torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=identities[device.index])
     )
     first, second = (path_of(torch.device("cuda", i)) for i in range(2))
-    identities[0] = "GPU-a"  # as CUDA_VISIBLE_DEVICES=1 would have it
+    identities[0] = "GPU-a"  # as with CUDA_VISIBLE_DEVICES=1
     assert first != second == path_of(torch.device("cuda", 0)) != path_of(CPU)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace())
     assert path_of(torch.device("cuda", 0)) != path_of(torch.device("cuda", 1))
 
 
-def test_without_record_locks_measurements_exclude_one_another_alone(monkeypatch):
+def test_without_record_locks_measurements_exclude_only_one_another(monkeypatch):
     monkeypatch.setattr(device_lock, "fcntl", None)
     lock = lock_of(CPU)
     lock.enter()

@@ -170,7 +170,9 @@ def _modules(space: SearchSpace, site: int, device: torch.device) -> list[tuple[
     for placement in space.choices[site]:
         options = spec_named(placement.module).complete(dict(placement.options))
         module: Any = attention_class(placement.module)(channels, **options).eval()
-        built.append((placement, deployed(module.fuse(), device)))
+        if hasattr(module, "fuse"):
+            module.fuse()
+        built.append((placement, deployed(module, device)))
     return built
 
 
