@@ -24,7 +24,8 @@ LONGEST_README, MOST_WORDS = 120, 900
 def commands(text: str) -> list[str]:
     """The gamsearch commands in the code blocks of a page."""
     blocks = re.findall(r"^```(?:bash)?\n(.*?)^```", text, re.S | re.M)
-    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+    joined = [block.replace("\\\n", " ") for block in blocks]
+    lines = [line.split("#")[0].strip() for block in joined for line in block.splitlines()]
     return [line for line in lines if line.startswith("python -m gamsearch ")]
 
 
@@ -57,8 +58,11 @@ def test_every_python_block_on_a_page_is_python(page):
         compile(block, str(page), "exec")
 
 
-def test_the_python_guide_runs(tmp_path):
-    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/guide/python.md").read_text(), re.S | re.M)
+@pytest.mark.parametrize(
+    ("page", "printed"), [("guide/python.md", "baseline"), ("explain/identity-and-inheritance.md", "2 0.00")]
+)
+def test_the_python_on_a_page_runs_and_prints_what_the_page_says(page, printed, tmp_path):
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.S | re.M)
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(blocks)],
         cwd=tmp_path,
@@ -67,7 +71,7 @@ def test_the_python_guide_runs(tmp_path):
         text=True,
         timeout=300,
     )
-    assert done.returncode == 0 and "baseline" in done.stdout, done.stderr
+    assert done.returncode == 0 and printed in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("page", EXTEND, ids=lambda path: path.stem)
@@ -117,6 +121,7 @@ def test_the_site_builds_without_a_warning_and_has_the_whole_command_line(tmp_pa
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "site" / "assets" / "pareto.png").is_file()
     page = (tmp_path / "site" / "reference" / "cli" / "index.html").read_text()
     for name, below in parser().commands.items():
         assert f'id="{name}"' in page
