@@ -19,7 +19,7 @@ class Placement:
     """One attention module after one row of the stock YAML.
 
     Attributes:
-        site: The row's number in the *stock* YAML, which never changes.
+        site: The row's number in the *stock* YAML, which grafting does not change.
         module: The module's name in the catalogue.
         options: Sorted pairs of the options that differ from the module's defaults, plus its strength, so that equal
             placements compare equal.
@@ -106,7 +106,7 @@ class Architecture:
 
     @classmethod
     def from_dict(cls, form: Mapping[str, Any]) -> "Architecture":
-        """Read what `to_dict` wrote.
+        """Rebuild an architecture from `to_dict`.
 
         Args:
             form: The JSON-ready form.

@@ -1,4 +1,4 @@
-"""What can go wrong, and how it is reported.
+"""The errors of the package, and what their messages say.
 
     GamsearchError                  the user can fix it: one sentence, exit code 2
     ├── SpaceError                  a search space file, a placement, an option of an attention module
@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from typing import Any
 
 LONGEST = 2000
-"""Most characters of a message; file names and values in it may come from anywhere."""
+"""Most characters of a message, which may quote file names and values from anywhere."""
 
 
 class GamsearchError(Exception):
@@ -25,7 +25,7 @@ class GamsearchError(Exception):
 
 
 class SpaceError(GamsearchError):
-    """A search space file, a placement or an attention option is not admissible."""
+    """A search space file, a placement or an attention option is invalid."""
 
 
 class DataError(GamsearchError):
@@ -41,7 +41,7 @@ class RunError(GamsearchError):
 
 
 class OptionError(GamsearchError):
-    """An option, or the name of a metric, sampler or backend, has a value that it cannot have."""
+    """An option, or the name of a metric, sampler or backend, is invalid."""
 
 
 class CandidateFailed(Exception):
@@ -65,7 +65,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
     Args:
         name: What the user wrote.
-        known: The names that there are.
+        known: The valid names.
 
     Returns:
         ` (did you mean 'X'?)`, or an empty string if none is close.

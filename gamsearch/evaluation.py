@@ -9,15 +9,15 @@ from gamsearch.architecture import Architecture
 
 @dataclass(frozen=True)
 class TrialBudget:
-    """What one evaluation may cost.
+    """The budget of one evaluation.
 
     Attributes:
         epochs: Epochs of training.
         imgsz: Image size (px).
         batch: Images per batch.
-        seed: Of data order and augmentation.
-        rungs: Epochs after which the training may be paused, to resume later.
-        done: Epochs that an earlier, paused evaluation trained.
+        seed: Seed of data order and augmentation.
+        rungs: Epochs after which the training may be paused and resumed later.
+        done: Epochs trained by an earlier, paused evaluation.
         curve: Whether every epoch is validated, or only the last one.
     """
 
@@ -37,7 +37,7 @@ class Measurement:
     Attributes:
         metrics: Metric names to values, in the metrics' own units.
         curve: One mapping per validated epoch with `epoch` and the trained metrics of that epoch.
-        provenance: How the figures came about: transfer audit, seconds, device, notes.
+        provenance: How the figures were obtained: transfer audit, seconds, device, notes.
     """
 
     metrics: dict[str, float]
@@ -58,11 +58,11 @@ the earlier evaluation is lost.
 
 
 class Paused(Exception):
-    """Raised by a report after an epoch: stop here, and keep what is needed to resume."""
+    """Raised by an `EpochReport`: stop after this epoch, and keep what is needed to resume."""
 
 
 class WorkerLeft(Paused):
-    """The pause of a worker that was asked to end; another worker resumes the training."""
+    """Raised when a worker was asked to exit; another worker resumes the training."""
 
 
 class Evaluator(Protocol):
@@ -73,7 +73,7 @@ class Evaluator(Protocol):
 
         Args:
             architecture: What to measure.
-            budget: What it may cost.
+            budget: Its epochs, image size and seed.
             report: Called before training and after each epoch; what it raises must pass through.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Files from elsewhere, read with distrust: YAML of plain values only, and no links out of a run's folder. No torch."""
+"""Untrusted files: YAML is read as plain values only, and links out of a run's folder are refused. No torch."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ WRITTEN = ("baseline", "export", "paused", "space", "verify", "weights", "worker
 
 
 class UnreadableError(Exception):
-    """The file is not plain YAML; the message says why and, if known, in which line."""
+    """The file is not plain YAML; the message gives the reason and, if known, the line."""
 
 
 class _Loader(yaml.SafeLoader):

@@ -18,7 +18,7 @@ ILLEGAL = ("refuse", "skip")
 def read_modules(
     source: str, written: Any, illegal: Any, sites: Sequence[int], detector: Detector
 ) -> tuple[ModuleOptions, ...]:
-    """Read `attention:` and check what can be built: with `illegal: refuse` every strength at every site."""
+    """Read `attention:` and check what can be built: with `illegal: refuse`, every strength at every site."""
     with at(source, "illegal"):
         if illegal not in ILLEGAL:
             raise SpaceError(f"must be {' or '.join(ILLEGAL)}, not {illegal!r}{nearest(str(illegal), ILLEGAL)}")
@@ -54,7 +54,7 @@ def _read_module(source: str, name: str, written: Any) -> ModuleOptions:
 
 
 def _read_preset(spec: AttentionSpec, given: dict[str, Any]) -> dict[str, Option]:
-    """Take `preset:` out of the options given and return what it sets; no option may be set by both."""
+    """Remove `preset:` from the given options and return what it sets; no option may be set by both."""
     if "preset" not in given:
         return {}
     name = given.pop("preset")
@@ -63,7 +63,7 @@ def _read_preset(spec: AttentionSpec, given: dict[str, Any]) -> dict[str, Option
     preset = dict(spec.presets[name])
     both = [option for option in preset if option in given]
     if both:
-        raise SpaceError(f"'{name}' sets {both[0]} to {preset[both[0]]}, and {both[0]} is given as well; leave out one")
+        raise SpaceError(f"'{name}' already sets {both[0]} to {preset[both[0]]}; leave out the preset or {both[0]}")
     return preset
 
 
@@ -71,7 +71,7 @@ def _read_values(spec: AttentionSpec, name: str, written: Any) -> tuple[Option, 
     """Read the value or list of values of one option, each once and of the right type."""
     values = written if isinstance(written, list) else [written]
     if not values:
-        raise SpaceError("must offer at least one value; leave the key out for the default")
+        raise SpaceError("must list at least one value; omit the key to use the default")
     for i, value in enumerate(values):
         spec.complete({name: value})
         if value in values[:i]:
@@ -82,7 +82,7 @@ def _read_values(spec: AttentionSpec, name: str, written: Any) -> tuple[Option, 
 def _check_strengths(
     source: str, module: ModuleOptions, illegal: str, sites: Sequence[int], detector: Detector
 ) -> None:
-    """Each strength must be legal at each site; where illegal ones are skipped, at one, and each site must have one."""
+    """Each strength must be legal at each site, or, if illegal ones are skipped, at one site; each site needs one."""
     name = module.spec.strength
     legal = {site: module.strengths_on(detector.rows[site].channels) for site in sites}
     for strength, site in product(module.strengths, sites):
@@ -96,11 +96,11 @@ def _check_strengths(
 
 
 def _check_options(source: str, module: ModuleOptions, sites: Sequence[int], detector: Detector) -> None:
-    """Every value of the other options must be legal somewhere."""
+    """Every value of the other options must be legal at some site."""
     built = [o for site in sites for s in module.strengths for o in module.legal(detector.rows[site].channels, s)]
     for name, values in module.options:
         for value in values:
             if not any(options[name] == value for options in built):
                 with at(source, f"attention.{module.name}.{name}"):
-                    level = f" with any {module.spec.strength} given" if module.spec.strength else ""
-                    raise SpaceError(f"{value} can be built at none of the sites{level}")
+                    level = f" with any of the given values of {module.spec.strength}" if module.spec.strength else ""
+                    raise SpaceError(f"{value} cannot be built at any of the sites{level}")

@@ -64,7 +64,7 @@ class Detector:
         """Read a mapping such as a checkpoint's `model.yaml`.
 
         Args:
-            name: What to call the detector.
+            name: A name for the detector.
             mapping: The YAML; its own `scale` takes precedence over the one in its name.
 
         Returns:
@@ -122,7 +122,7 @@ class Detector:
         if site == len(self.rows) - 1:
             return f"site {site} is {row.module}, which nothing can follow"
         if row.module in LIST_OR_TEXT:
-            return f"site {site} is {row.module}, whose output is no single feature map"
+            return f"site {site} is {row.module}, whose output is not a single feature map"
         if row.module == "nn.Identity" and row.sources == (-1,):
             return f"site {site} is {row.module}, which passes the image through"
         return None
@@ -153,7 +153,7 @@ def stock_detectors() -> list[str]:
 
 
 def scale_in(name: str) -> str:
-    """The scale letter in a name as Ultralytics guesses it (`yolov8s-p2` gives `s`), or an empty string."""
+    """The scale letter in a name as Ultralytics infers it (`yolov8s-p2` gives `s`), or an empty string."""
     found = SCALE_IN_NAME.search(name)
     return found.group(1) if found else ""
 
@@ -199,7 +199,7 @@ def _stock_files() -> dict[str, Path]:
 
 
 def _locate(name: str) -> tuple[Path, str]:
-    """Return the YAML file that `name` means (with or without its scale letter) and the stem that was given."""
+    """Return the YAML file that `name` refers to (with or without its scale letter) and the given stem."""
     path = Path(name)
     is_yaml = path.suffix in (".yaml", ".yml")
     stem = path.stem if is_yaml else path.name
@@ -217,7 +217,7 @@ def _locate(name: str) -> tuple[Path, str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read a model YAML file as a mapping, or say in one sentence why that fails."""
+    """Read a model YAML file as a mapping; `ModelError` if that fails."""
     try:
         mapping = read_yaml(path)
     except (OSError, UnreadableError) as error:

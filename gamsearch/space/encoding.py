@@ -1,9 +1,9 @@
 """The static encoding of architectures as ordinal parameters. No torch, no Optuna.
 
-Every parameter is always asked for: per site an ordinal `site4.strength` (0: nothing there, then weak to strong), one
+Every parameter always has a value: per site an ordinal `site4.strength` (0: no module, then weak to strong), one
 ordinal per further option with several values (`site4.groups`), and `site4.module` if there are several modules.
-Strengths that a site's channels do not allow are not counted there. Another option's value that cannot be built gives
-way to the first that can, so several encodings may mean one architecture; architectures themselves are canonical.
+Strengths that a site's channels do not allow are left out there. If the value of another option cannot be built, the
+first that can replaces it, so several encodings may decode to one architecture; architectures are canonical.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,12 +17,12 @@ from gamsearch.space.detector import Detector
 from gamsearch.space.options import ModuleOptions
 
 Choose = Callable[[str, int, int], int]
-"""Asked with a parameter's name, its lowest and its highest value; answers with an integer between them."""
+"""Called with a parameter's name, its lowest and its highest value; returns an integer between them."""
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """Parameters for the placements of `modules` at `sites`, and what their values mean."""
+    """The parameters of the placements of `modules` at `sites`, and how their values decode."""
 
     detector: Detector
     sites: tuple[int, ...]
@@ -53,20 +53,20 @@ class Encoding:
         """The strengths that the channels of a site allow, weak to strong."""
         return module.strengths_on(self.detector.rows[site].channels)
 
-    def decode(self, answers: Mapping[str, int]) -> Architecture:
-        """The canonical architecture that parameter values mean."""
+    def decode(self, values: Mapping[str, int]) -> Architecture:
+        """The canonical architecture that the parameter values encode."""
         placements = []
         for site in self.sites:
-            asked = {name: answers[f"site{site}.{name}"] for name in self._highest[site]}
-            if asked["strength"] > 0:
-                placements.append(self._decode_site(site, asked))
+            chosen = {name: values[f"site{site}.{name}"] for name in self._highest[site]}
+            if chosen["strength"] > 0:
+                placements.append(self._decode_site(site, chosen))
         return Architecture.of(self.detector.name, placements)
 
-    def _decode_site(self, site: int, asked: Mapping[str, int]) -> Placement:
-        module = self.modules[asked.get("module", 0)]
-        strength = _clamped(self.strengths(site, module), asked["strength"] - 1)
-        wanted = {name: _clamped(values, asked.get(name, 0)) for name, values in module.options}
-        return self.place(site, module, next(module.legal(self.detector.rows[site].channels, strength, wanted)))
+    def _decode_site(self, site: int, chosen: Mapping[str, int]) -> Placement:
+        module = self.modules[chosen.get("module", 0)]
+        strength = _clamped(self.strengths(site, module), chosen["strength"] - 1)
+        preferred = {name: _clamped(offered, chosen.get(name, 0)) for name, offered in module.options}
+        return self.place(site, module, next(module.legal(self.detector.rows[site].channels, strength, preferred)))
 
     def place(self, site: int, module: ModuleOptions, options: Mapping[str, Option]) -> Placement:
         """The canonical placement; where the head is the only reader of a site, `branch` is `inline`."""
@@ -76,26 +76,26 @@ class Encoding:
         return Placement(site, module.name, canonical, "branch", (head,))
 
     def encode(self, architecture: Architecture) -> dict[str, int]:
-        """The first parameter values that mean the architecture; `SpaceError` if none do."""
-        answers = dict.fromkeys(self.parameters, 0)
+        """The first parameter values that decode to the architecture; `SpaceError` if there are none."""
+        values = dict.fromkeys(self.parameters, 0)
         for placement in architecture.placements:
-            if placement not in self._answers:
+            if placement not in self._first_values:
                 raise SpaceError(f"{placement.label} is not in the space on {self.detector.name}")
-            for name, value in self._answers[placement].items():
-                answers[f"site{placement.site}.{name}"] = value
-        if self.decode(answers) != architecture:
+            for name, value in self._first_values[placement].items():
+                values[f"site{placement.site}.{name}"] = value
+        if self.decode(values) != architecture:
             raise SpaceError(f"{architecture.label} on {architecture.detector} is not in the space")
-        return answers
+        return values
 
     @cached_property
-    def _answers(self) -> dict[Placement, dict[str, int]]:
-        """For every placement of the space the first parameter values that mean it."""
+    def _first_values(self) -> dict[Placement, dict[str, int]]:
+        """For every placement of the space, the first parameter values that decode to it."""
         found: dict[Placement, dict[str, int]] = {}
         for site, highest in self._highest.items():
-            for values in product(*(range(high + 1) for high in highest.values())):
-                asked = dict(zip(highest, values, strict=True))
-                if asked["strength"]:
-                    found.setdefault(self._decode_site(site, asked), asked)
+            for combination in product(*(range(high + 1) for high in highest.values())):
+                chosen = dict(zip(highest, combination, strict=True))
+                if chosen["strength"]:
+                    found.setdefault(self._decode_site(site, chosen), chosen)
         return found
 
     @cached_property
@@ -111,7 +111,7 @@ class Encoding:
                     yield self.place(site, module, options)
 
     def usual(self, site: int, module: ModuleOptions) -> Placement:
-        """The module with the legal strength nearest to its default and the first other options that go with it."""
+        """The module with the legal strength nearest to its default and the first other options legal with it."""
         strengths = self.strengths(site, module)
         default = module.spec.options.get(module.spec.strength, strengths[-1])
         strength = min(strengths, key=lambda s: abs(float(s) - float(default)))
@@ -119,5 +119,5 @@ class Encoding:
 
 
 def _clamped(values: Sequence[Option], index: int) -> Option:
-    """The value at `index`, or the last where another module has more values than this one."""
+    """The value at `index`, or the last one if another module has more values than this one."""
     return values[min(index, len(values) - 1)]

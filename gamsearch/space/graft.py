@@ -1,7 +1,7 @@
-"""Architecture to model YAML: attention rows are inserted and every `from` is rewritten; dict in, dict out, no torch.
+"""Architecture to model YAML: insert attention rows and rewrite every `from`. Dictionary in, dictionary out; no torch.
 
-`inline`: all readers of the site read the attended map. `branch`: only the rows in `consumers` do; everyone else,
-the next row with its -1 included, keeps reading the raw map.
+`inline`: all readers of the site read the attended map. `branch`: only the rows in `consumers` do; all others, the
+next row with its -1 included, still read the raw map.
 """
 
 import copy
@@ -39,7 +39,7 @@ def graft(detector: Detector, architecture: Architecture, explicit_widths: bool 
         explicit_widths: Write the width of the site instead of `c2`, which the stock parser resolves to it.
 
     Returns:
-        The grafted YAML and where its rows come from.
+        The grafted YAML and the origin of its rows.
 
     Raises:
         SpaceError: A placement cannot be made; the message names its site.
@@ -67,7 +67,7 @@ def attention_row(detector: Detector, placement: Placement, explicit_width: bool
 def _rewired(
     reader: int, source: Any, placements: Mapping[int, Placement], row_map: dict[int, int], placed: dict[int, int]
 ) -> Any:
-    """The `from` of a stock row in the grafted numbering; a -1 stays one where it still means the same."""
+    """The `from` of a stock row in the grafted numbering; -1 is kept where it still refers to the same row."""
     if isinstance(source, list):
         return [_rewired(reader, f, placements, row_map, placed) for f in source]
     stock = reader + source if source < 0 else source
@@ -80,7 +80,7 @@ def _rewired(
 
 
 def _checked(detector: Detector, architecture: Architecture) -> tuple[Placement, ...]:
-    """Return the placements if they can all be made on the detector."""
+    """Return the placements if all of them can be made on the detector."""
     if architecture.detector != detector.name:
         raise SpaceError(f"the architecture is for {architecture.detector} and cannot be grafted on {detector.name}")
     sites = [p.site for p in architecture.placements]
@@ -104,11 +104,11 @@ def _check_readers(detector: Detector, placement: Placement) -> None:
     if (placement.semantics == "branch") != bool(placement.consumers):
         raise SpaceError(
             f"site {site}: branch needs the rows that read the attended map as consumers and inline has none, "
-            f"but {placement.semantics} came with {list(placement.consumers)}"
+            f"but the consumers of {placement.semantics} are {list(placement.consumers)}"
         )
-    strangers = sorted(set(placement.consumers) - set(readers))
-    if strangers:
+    unrelated = sorted(set(placement.consumers) - set(readers))
+    if unrelated:
         raise SpaceError(
-            f"site {site}: consumers {', '.join(map(str, strangers))} do not read it; "
+            f"site {site}: consumers {', '.join(map(str, unrelated))} do not read it; "
             f"in {detector.name} rows {', '.join(map(str, readers))} do"
         )

@@ -12,9 +12,14 @@ from gamsearch.errors import ModelError
 class Row:
     """One row of a stock YAML.
 
-    `sources` are absolute row numbers (-1: the image), `repeats` is as written (before depth scaling), `channels` the
-    output width after width scaling, `stride` that of the output map (for the head: of its first source); `part` is
-    `backbone`, `neck` or `head`.
+    Attributes:
+        index: Its number.
+        sources: Absolute row numbers; -1 is the image.
+        repeats: As written, before depth scaling.
+        module: The name of its module.
+        channels: Output width after width scaling.
+        stride: Stride of the output map; for the head, of its first source.
+        part: `backbone`, `neck` or `head`.
     """
 
     index: int
@@ -48,7 +53,7 @@ Width = Callable[[list[Any], list[int], int], int]
 
 
 def _carried(arguments: list[Any], sources: list[int], previous: int) -> int:
-    """The parser leaves the width of the row before in place."""
+    """The parser keeps the width of the previous row."""
     return previous
 
 
@@ -72,12 +77,12 @@ _WIDTHS: dict[str, Width] = {
 
 
 def _argument(position: int) -> Callable[[list[Any]], float]:
-    """The stride is the argument at `position`, 1 if it is not given."""
+    """The stride is the argument at `position`, or 1 if it is omitted."""
     return lambda arguments: arguments[position] if len(arguments) > position else 1
 
 
 def _pool(arguments: list[Any]) -> float:
-    """Pooling moves by its kernel unless a stride is given."""
+    """The stride of pooling is its kernel size unless one is given."""
     return arguments[1] if len(arguments) > 1 and arguments[1] else arguments[0]
 
 
@@ -95,7 +100,7 @@ _STRIDES: dict[str, Callable[[list[Any]], float]] = {
 
 
 def read_rows(name: str, yaml: Mapping[str, Any]) -> tuple[Row, ...]:
-    """Resolve `backbone` and `head` of a model YAML that says its `scale`; an unreadable row is a `ModelError`."""
+    """Resolve `backbone` and `head` of a model YAML that states its `scale`; `ModelError` if a row cannot be read."""
     backbone = len(yaml["backbone"])
     written = [*yaml["backbone"], *yaml["head"]]
     scaled = _width_rule(yaml)
@@ -106,7 +111,7 @@ def read_rows(name: str, yaml: Mapping[str, Any]) -> tuple[Row, ...]:
             rows.append(_read_row(index, row, part, rows, yaml.get("channels", 3), scaled))
         except (TypeError, ValueError, IndexError, ZeroDivisionError) as error:
             raise ModelError(
-                f"{name}: row {index} must be [from, repeats, module, arguments] with sources that come before it, "
+                f"{name}: row {index} must be [from, repeats, module, arguments] with sources that precede it, "
                 f"not {row} ({error})"
             ) from error
     return tuple(rows)
@@ -117,10 +122,10 @@ def _read_row(
 ) -> Row:
     source, repeats, module, arguments = row
     if not isinstance(module, str) or any(isinstance(a, float) and not math.isfinite(a) for a in arguments):
-        raise ValueError("its module must be a name and its arguments finite")
+        raise ValueError("its module must be a name and its numbers finite")
     sources = absolute_sources(index, source)
-    known = [before[s] for s in sources if s >= 0]
-    widths = [r.channels for r in known] or [image_channels]
+    inputs = [before[s] for s in sources if s >= 0]
+    widths = [r.channels for r in inputs] or [image_channels]
     previous = before[-1].channels if before else image_channels
     if part == "head":
         channels = previous
@@ -128,7 +133,7 @@ def _read_row(
         channels = scaled(arguments[0])
     else:
         channels = _WIDTHS.get(module, lambda a, w, p: w[0])(arguments, widths, previous)
-    upstream = known[-1 if module == "CBFuse" else 0].stride if known else 1
+    upstream = inputs[-1 if module == "CBFuse" else 0].stride if inputs else 1
     stride = upstream if part == "head" else upstream * _STRIDES.get(module, lambda a: 1)(arguments)
     return Row(index, sources, int(repeats), str(module), channels, max(round(stride), 1), part)
 

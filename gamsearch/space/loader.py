@@ -1,4 +1,4 @@
-"""Search space files: where they are and what their keys mean. Each fault is one sentence that names file and key."""
+"""Search space files: where they are and what their keys mean. Each error is one sentence that names file and key."""
 
 import math
 from collections.abc import Sequence
@@ -52,15 +52,15 @@ def shipped_spaces() -> list[str]:
 
 
 def read_space_file(name_or_path: str | Path) -> tuple[Path, str, dict[str, Any]]:
-    """Find a space by path or shipped name; return its file, what to call it in messages, and its mapping."""
+    """Find a space by path or shipped name; return its file, its name for messages, and its mapping."""
     path = Path(name_or_path)
     if not path.is_file():
         path = _shipped_folder() / f"{path.name.removesuffix('.yaml')}.yaml" if path.parent == Path(".") else path
     if not path.is_file():
-        known = shipped_spaces()
+        shipped = shipped_spaces()
         raise SpaceError(
-            f"there is no search space '{name_or_path}'{nearest(str(name_or_path), known)}; "
-            f"give the path of a YAML file or one of {', '.join(known)}"
+            f"there is no search space '{name_or_path}'{nearest(str(name_or_path), shipped)}; "
+            f"give the path of a YAML file or one of {', '.join(shipped)}"
         )
     source = path.name if path.parent == _shipped_folder() else str(path)
     try:
@@ -76,7 +76,7 @@ def read_space_file(name_or_path: str | Path) -> tuple[Path, str, dict[str, Any]
 
 
 def _shipped_folder() -> Path:
-    """In an installed package the spaces lie inside it, in a checkout beside it."""
+    """The spaces are inside an installed package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
     inside = package / "search_spaces"
     return inside if inside.is_dir() else package.parent / "search_spaces"
@@ -86,9 +86,9 @@ def read_plugins(source: str, written: Any, not_below: Path | None) -> tuple[str
     """Import the modules that `plugins:` names, so that their names can be used in the rest of the file.
 
     Args:
-        source: What to call the file in messages.
+        source: The file's name for messages.
         written: The value of the key: a module name or a list of them.
-        not_below: A folder that may come from somebody else; modules in it are refused.
+        not_below: A folder that may come from someone else; modules in it are refused.
 
     Returns:
         The module names.
@@ -146,15 +146,13 @@ def read_limits(source: str, written: Any) -> tuple[Limit, ...]:
         with at(source, f"limits.{name}"):
             if metric_named(name).stage != "built":
                 built = ", ".join(m.name for m in METRICS.values() if m.stage == "built")
-                raise SpaceError(
-                    f"{name} is known only after training and cannot be limited before; limit one of {built}"
-                )
+                raise SpaceError(f"{name} is known only after training and cannot be limited; limit one of {built}")
             limits.append(Limit(name, _limit_text(value)))
     return tuple(limits)
 
 
 def _limit_text(value: Any) -> str:
-    """Accept `+20%` (of the baseline and above it) or a positive number."""
+    """Accept `+20%` (above the baseline) or a positive number."""
     text = str(value).strip()
     relative = text.startswith("+") and text.endswith("%")
     try:

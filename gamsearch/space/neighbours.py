@@ -8,7 +8,7 @@ from gamsearch.space.search_space import SearchSpace
 
 
 def neighbours(space: SearchSpace, architecture: Architecture) -> list[Architecture]:
-    """List what one change at one site leads to.
+    """List the architectures that are one change away.
 
     Args:
         space: The search space.
@@ -29,7 +29,7 @@ def neighbours(space: SearchSpace, architecture: Architecture) -> list[Architect
 
 
 def random_neighbour(space: SearchSpace, architecture: Architecture, rng: random.Random) -> Architecture:
-    """Sample a neighbour: as often one that is changed or removed as one that is added.
+    """Sample a neighbour: adding a module is as likely as changing or removing one.
 
     Args:
         space: The search space.

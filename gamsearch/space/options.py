@@ -1,4 +1,4 @@
-"""What a space offers of one attention module: the values of its options, and which of them a site's channels allow."""
+"""The options of an attention module in a space: their candidate values, and which of them a site's channels allow."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,18 +26,20 @@ class ModuleOptions:
     def spec(self) -> AttentionSpec:
         return spec_named(self.name)
 
-    def combinations(self, strength: Option, wanted: Mapping[str, Option] | None = None) -> Iterator[dict[str, Option]]:
-        """Yield all options for one strength, those in `wanted` first and then the others in the file's order."""
-        wanted, level = wanted or {}, {self.spec.strength: strength} if self.spec.strength else {}
-        values = [_first(wanted.get(name), offered) for name, offered in self.options]
+    def combinations(
+        self, strength: Option, preferred: Mapping[str, Option] | None = None
+    ) -> Iterator[dict[str, Option]]:
+        """Yield all combinations for one strength, the `preferred` values first, the others in the file's order."""
+        preferred, level = preferred or {}, {self.spec.strength: strength} if self.spec.strength else {}
+        values = [_first(preferred.get(name), offered) for name, offered in self.options]
         for choice in product(*values):
             yield {**level, **dict(zip(dict(self.options), choice, strict=True))}
 
     def legal(
-        self, channels: int, strength: Option, wanted: Mapping[str, Option] | None = None
+        self, channels: int, strength: Option, preferred: Mapping[str, Option] | None = None
     ) -> Iterator[dict[str, Option]]:
-        """The combinations that can be built on `channels`, in the same order."""
-        for options in self.combinations(strength, wanted):
+        """Yield those combinations that can be built on `channels`, in the same order."""
+        for options in self.combinations(strength, preferred):
             if self.spec.refuse(channels, self.spec.complete(options)) is None:
                 yield options
 
@@ -46,5 +48,5 @@ class ModuleOptions:
         return tuple(s for s in self.strengths if next(self.legal(channels, s), None) is not None)
 
 
-def _first(wanted: Option | None, offered: tuple[Option, ...]) -> list[Option]:
-    return [v for v in offered if v == wanted] + [v for v in offered if v != wanted]
+def _first(preferred: Option | None, offered: tuple[Option, ...]) -> list[Option]:
+    return [v for v in offered if v == preferred] + [v for v in offered if v != preferred]

@@ -41,7 +41,7 @@ class SearchSpace:
         rules: Sets of sites that are refused.
         limits: Upper bounds on metrics that are known before training.
         objectives: Names of the metrics that are optimised.
-        plugins: Modules that were imported for it.
+        plugins: Plug-in modules that it imports.
     """
 
     name: str
@@ -63,13 +63,13 @@ class SearchSpace:
         Args:
             name_or_path: The name of a shipped space, or the path of a space file.
             detector: Replaces the file's own.
-            not_below: A folder that may come from somebody else; plug-ins in it are not imported.
+            not_below: A folder that may come from someone else; plug-ins in it are refused.
 
         Returns:
             The space.
 
         Raises:
-            SpaceError: The file cannot be read, or a value in it is not admissible; the message names file and key.
+            SpaceError: The file cannot be read, or a value in it is invalid; the message names file and key.
         """
         path, source, written = loader.read_space_file(name_or_path)
         plugins = loader.read_plugins(source, written.get("plugins"), not_below)
@@ -120,26 +120,26 @@ class SearchSpace:
         return self.encoding.placements
 
     def sample(self, choose: Choose) -> Architecture:
-        """Build an architecture by asking for every parameter in a fixed order.
+        """Build an architecture by choosing every parameter, in a fixed order.
 
         Args:
             choose: Called with a parameter's name, its lowest and its highest value; returns an integer between them.
 
         Returns:
-            The architecture that the answers mean.
+            The architecture that the chosen values encode.
         """
         return self.decode({name: choose(name, low, high) for name, (low, high) in self.parameters.items()})
 
-    def decode(self, answers: Mapping[str, int]) -> Architecture:
+    def decode(self, values: Mapping[str, int]) -> Architecture:
         """Decode parameter values.
 
         Args:
-            answers: A value for every parameter.
+            values: A value for every parameter.
 
         Returns:
-            The canonical architecture that they mean.
+            The canonical architecture that they encode.
         """
-        return self.encoding.decode(answers)
+        return self.encoding.decode(values)
 
     def encode(self, architecture: Architecture) -> dict[str, int]:
         """Encode an architecture.
@@ -148,7 +148,7 @@ class SearchSpace:
             architecture: An architecture of this space.
 
         Returns:
-            Parameter values that mean it.
+            Parameter values that decode to it.
 
         Raises:
             SpaceError: The space cannot express it.
@@ -166,7 +166,7 @@ class SearchSpace:
             architecture: Any architecture.
 
         Returns:
-            The sentence of the first rule that refuses it, or None.
+            The message of the first rule that refuses it, or None.
         """
         refused = first_refusal([p.site for p in architecture.placements], self.rules)
         return refused[1] if refused else None
@@ -181,7 +181,7 @@ class SearchSpace:
             The architecture.
 
         Raises:
-            SpaceError: None was found in `TRIES` attempts; the message names the rule that refused most.
+            SpaceError: None was found in `TRIES` attempts; the message names the rule that refused the most.
         """
         occupied = min(0.5, TYPICAL_MODULES / len(self.sites))
         refusals: Counter[str] = Counter()
@@ -212,7 +212,7 @@ class SearchSpace:
         return count_admissible({site: len(placements) for site, placements in self.choices.items()}, self.rules)
 
     def anchors(self) -> list[Architecture]:
-        """Published hand placements in this space: each backbone stage alone, all neck blocks together (YOLOv8-AM)."""
+        """Published placements that this space contains: each backbone stage alone, all neck blocks (YOLOv8-AM)."""
         stages = [s for s in self.detector.stage_sites if self.detector.rows[s].part == "backbone"]
         neck = [s for s in self.detector.stage_sites if self.detector.rows[s].part == "neck"]
         anchors = []
@@ -225,7 +225,7 @@ class SearchSpace:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits of all but the name: detector rows, sites, options, rules, limits, objectives."""
+        """Twelve hexadecimal digits that identify the space, whatever its name."""
         resolved = {  # the keys are those of the first recorded runs
             "name": "",
             "detector": [self.detector.name, [asdict(row) for row in self.detector.rows]],

@@ -66,7 +66,7 @@ def select(detector: Detector, written: Any) -> tuple[int, ...]:
         Row numbers, ascending.
 
     Raises:
-        SpaceError: A word is unknown, repeated or finds nothing, or attention cannot follow a row.
+        SpaceError: A word is unknown, repeated or matches no row, or attention cannot follow a row.
     """
     words = written if isinstance(written, list) else [written]
     if not words:
@@ -89,5 +89,5 @@ def _sites_of(detector: Detector, word: Any) -> tuple[int, ...]:
     found = SELECTORS[word](detector)
     if not found:
         first, last = detector.sites[0], detector.sites[-1]
-        raise SpaceError(f"'{word}' finds no row in {detector.name}; give row numbers from {first} to {last}")
+        raise SpaceError(f"'{word}' matches no row of {detector.name}; give row numbers from {first} to {last}")
     return found

@@ -1,4 +1,4 @@
-"""Detectors read without torch agree with the models that Ultralytics really builds from the same YAML."""
+"""Detectors read without torch agree with the models that Ultralytics builds from the same YAML."""
 
 import copy
 from pathlib import Path
@@ -63,22 +63,22 @@ def test_the_scale_comes_from_the_name_as_in_ultralytics() -> None:
     assert Detector.load("yolov10b").scale == "b"
 
 
-def test_list_outputs_and_the_image_are_no_sites() -> None:
+def test_list_outputs_and_the_image_are_not_sites() -> None:
     detector = Detector.load("yolov9e")
     assert detector.rows[0].module == "nn.Identity" and detector.rows[10].module == "CBLinear"
     assert not {0, 10, 11, 12, 13, 14, 42} & set(detector.sites)
     assert 16 not in Detector.load("yolov8n-world").sites
 
 
-def test_a_yaml_of_the_users_says_its_scale(tmp_path: Path) -> None:
+def test_a_custom_yaml_states_its_scale(tmp_path: Path) -> None:
     stock = copy.deepcopy(Detector.load("yolov8n").yaml)
-    path = tmp_path / "ours.yaml"
+    path = tmp_path / "custom.yaml"
     path.write_text(yaml.safe_dump({**stock, "scale": "s"}))
     assert Detector.load(path).rows == Detector.load("yolov8s").rows
     path.write_text(yaml.safe_dump({k: v for k, v in stock.items() if k != "scale"}, sort_keys=False))
     assert Detector.load(str(path)).scale == "n"
-    (tmp_path / "yolov8-ours.yaml").write_text(path.read_text())
-    assert Detector.load(tmp_path / "yolov8x-ours.yaml").scale == "x"
+    (tmp_path / "yolov8-custom.yaml").write_text(path.read_text())
+    assert Detector.load(tmp_path / "yolov8x-custom.yaml").scale == "x"
 
 
 def test_the_yaml_in_a_checkpoint_keeps_its_own_scale_and_is_not_changed() -> None:
@@ -106,7 +106,7 @@ def test_every_listed_detector_loads_under_its_name() -> None:
         ("", "there is no detector ''"),
     ],
 )
-def test_a_name_that_is_no_detector_is_refused_in_one_sentence(name: str, sentence: str) -> None:
+def test_a_name_that_is_not_a_detector_is_refused_in_one_sentence(name: str, sentence: str) -> None:
     with pytest.raises(ModelError) as error:
         Detector.load(name)
     assert sentence in str(error.value) and "\n" not in str(error.value)
@@ -125,7 +125,7 @@ def test_a_name_that_is_no_detector_is_refused_in_one_sentence(name: str, senten
         ("scale: z\nscales: {n: [1, 1, 8]}\nbackbone: [1]\nhead: [1]\n", "has no scale 'z'; its 'scales:' are n"),
     ],
 )
-def test_a_file_that_is_no_model_yaml_is_refused_in_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+def test_a_file_that_is_not_a_model_yaml_is_refused_in_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(text)
     with pytest.raises(ModelError) as error:
@@ -149,7 +149,7 @@ def test_a_yaml_file_runs_no_code(tmp_path: Path) -> None:
         (-1, "site -1 does not exist"),
     ],
 )
-def test_a_row_that_is_no_site_is_refused_with_those_that_are(site: int, sentence: str) -> None:
+def test_a_row_that_is_not_a_site_is_refused_with_the_sites_that_are(site: int, sentence: str) -> None:
     with pytest.raises(SpaceError) as error:
         Detector.load("yolov8n").check_site(site)
     assert str(error.value).startswith(sentence)

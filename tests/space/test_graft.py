@@ -19,7 +19,7 @@ VARIANTS = ("", "-p2", "-p6", "-ghost", "-ghost-p2", "-ghost-p6")
 
 
 class StandIn(torch.nn.Module):
-    """Takes GAM's arguments and hands its input on, times `factor`; checks that the width it is told is real."""
+    """Takes GAM's arguments and returns its input times `factor`; checks that the given width is that of the input."""
 
     factor = 1.0
 
@@ -34,7 +34,7 @@ class StandIn(torch.nn.Module):
 
 @pytest.fixture(autouse=True)
 def stand_in() -> Iterator[None]:
-    """Let Ultralytics resolve the row name GAM to the stand-in for one test."""
+    """Make Ultralytics resolve the row name GAM to the stand-in for one test."""
     tasks = importlib.import_module("ultralytics.nn.tasks")
     before = tasks.__dict__.get("GAM")
     tasks.GAM = StandIn
@@ -100,8 +100,8 @@ def assert_same_as_stock(name: str, chosen: list[Placement]) -> None:
     assert candidate.stride.tolist() == model.stride.tolist() == list(detector.strides)
     assert len(candidate.model) == len(model.model) + len(chosen)
     for before, after in result.row_map.items():
-        ours, theirs = candidate.model[after], model.model[before]
-        assert (ours.type, ours.np) == (theirs.type, theirs.np)
+        copied, original = candidate.model[after], model.model[before]
+        assert (copied.type, copied.np) == (original.type, original.np)
     assert {site: type(candidate.model[row]) for site, row in result.placed.items()} == {
         p.site: StandIn for p in chosen
     }
@@ -134,7 +134,7 @@ def test_other_scales_and_families_graft_at_every_second_site_with_both_semantic
 
 @pytest.mark.parametrize("site", [4, 6, 9, 12, 15, 18])
 def test_branch_changes_what_its_consumers_read_and_nothing_else(site: int) -> None:
-    """The factor of the stand-in shows up at the consumers' inputs; other readers see the raw map."""
+    """The factor of the stand-in appears at the consumers' inputs; other readers see the raw map."""
     detector, _, x, _ = stock("yolov8n")
     consumers = detector.readers(site)[-1:]
     arch = Architecture.of("yolov8n", [Placement(site, "GAM", (("rate", 4),), "branch", consumers)])

@@ -30,7 +30,7 @@ class PlainGate(nn.Module):
 
 @gamsearch.register.rule(problem=lambda sites, value: None if type(value) is int else "must be a number")
 def fewest_modules_never(sites, value):
-    """At most so many modules, less one."""
+    """Fewer than `value` modules."""
     return "too many" if len(sites) >= value else None
 
 
@@ -68,7 +68,7 @@ def test_what_a_plugin_registers_can_be_used_in_the_rest_of_the_file(plugin, tmp
     assert space.size == 4 * 4
 
 
-def test_a_module_without_a_strength_is_there_or_not(plugin, tmp_path):
+def test_a_module_without_a_strength_is_present_or_absent(plugin, tmp_path):
     space = SearchSpace.load(written(tmp_path, f"plugins: [{plugin}]\nattention: {{PlainGate: }}\n"))
     assert space.parameters == {"site4.strength": (0, 1), "site9.strength": (0, 1)} and space.size == 4
     every = list(space.enumerate())

@@ -1,0 +1,90 @@
+"""Architectures as ordinal parameters: the order of strengths, canonical decoding, and what has no encoding."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gamsearch.architecture import Architecture, Placement
+from gamsearch.attention.catalogue import CATALOGUE
+from gamsearch.attention.spec import AttentionSpec
+from gamsearch.errors import SpaceError
+from gamsearch.space.graft import graft
+from gamsearch.space.search_space import SearchSpace
+
+
+def test_every_parameter_is_always_chosen_and_strength_goes_from_weak_to_strong(write) -> None:
+    space = SearchSpace.load(write(attention={"GAM": {"rate": [4, 16, 8], "groups": [1, 4]}}))
+    assert space.parameters == {
+        "site4.strength": (0, 3),
+        "site4.groups": (0, 1),
+        "site6.strength": (0, 3),
+        "site6.groups": (0, 1),
+    }
+    asked: list[tuple[str, int, int]] = []
+    nothing = space.sample(lambda *question: asked.append(question) or 0)
+    assert nothing.is_baseline and [a[0] for a in asked] == list(space.parameters)
+    labels = [
+        space.decode({**dict.fromkeys(space.parameters, 0), "site4.strength": strength}).label for strength in range(4)
+    ]
+    assert labels == ["baseline", "GAM@4 r16", "GAM@4 r8", "GAM@4 r4"]
+
+
+def test_groups_that_the_channels_do_not_allow_are_replaced_and_the_architecture_is_canonical(write) -> None:
+    space = SearchSpace.load(write(sites=[4], attention={"GAM": {"rate": [4, 32], "groups": [1, 4]}}))
+    assert space.decode({"site4.strength": 2, "site4.groups": 1}).label == "GAM@4 r4 g4"
+    assert space.decode({"site4.strength": 1, "site4.groups": 1}).label == "GAM@4 r32"
+    assert (
+        space.decode({"site4.strength": 1, "site4.groups": 0}).key
+        == space.decode({"site4.strength": 1, "site4.groups": 1}).key
+    )
+
+
+def test_a_second_module_adds_one_parameter_per_site(write) -> None:
+    other = AttentionSpec("TWIN", "", "", "", {"rate": 4}, lambda channels, options: None, strength="rate")
+    with CATALOGUE.temporarily("TWIN", other):
+        space = SearchSpace.load(write(attention={"GAM": {"rate": [4, 8, 16]}, "TWIN": {"rate": [2]}}))
+        assert space.parameters["site4.module"] == (0, 1) and space.parameters["site4.strength"] == (0, 3)
+        assert space.size == (1 + 4) ** 2 == len({space.decode(space.encode(a)) for a in space.enumerate()})
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(data=st.data(), name=st.sampled_from(["gam", "gam-neck", "gam-small", "gam-demo"]))
+def test_what_is_sampled_can_be_encoded_and_decodes_to_the_same(data: st.DataObject, name: str) -> None:
+    space = SearchSpace.load(name)
+    architecture = space.sample(lambda _, low, high: data.draw(st.integers(low, high)))
+    values = space.encode(architecture)
+    assert values.keys() == space.parameters.keys()
+    assert all(low <= values[p] <= high for p, (low, high) in space.parameters.items())
+    assert space.decode(values) == architecture
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        Architecture.of("yolov8n", [Placement(9, "GAM", (("rate", 4),))]),
+        Architecture.of("yolov8n", [Placement(4, "GAM", (("rate", 8),))]),
+        Architecture.of("yolov8n", [Placement(4, "GAM", (("groups", 4), ("rate", 4)))]),
+        Architecture.of("yolov8n", [Placement(4, "GAM", (("rate", 4),), "branch", (5,))]),
+        Architecture.of("yolov8s", [Placement(4, "GAM", (("rate", 4),))]),
+        Architecture.of("yolov8n", [Placement(4, "GAM", (("rate", 4),)), Placement(4, "GAM", (("rate", 16),))]),
+    ],
+)
+def test_an_architecture_outside_the_space_has_no_encoding(write, architecture: Architecture) -> None:
+    with pytest.raises(SpaceError, match="is not in the space 'mine'"):
+        SearchSpace.load(write()).encode(architecture)
+
+
+def test_under_branch_only_detect_reads_the_attended_map(write) -> None:
+    space = SearchSpace.load(write(sites=[15, 18, 21], semantics="branch"))
+    by_site = {site: placements[0] for site, placements in space.choices.items()}
+    assert (by_site[15].semantics, by_site[15].consumers) == ("branch", (22,))
+    assert by_site[21].semantics == "inline"  # Detect is the only reader of row 21: the same architecture, one key
+    for architecture in space.enumerate():
+        graft(space.detector, architecture)
+        assert space.decode(space.encode(architecture)) == architecture
+
+
+def test_a_preset_sets_the_options_of_a_variant(write) -> None:
+    space = SearchSpace.load(write(attention={"GAM": {"preset": "sigmoid_ports", "rate": [4, 8]}}))
+    assert dict(space.choices[4][0].options) == {"rate": 8, "channel_gate": "sigmoid", "padding": "zeros"}
+    assert list(space.parameters) == ["site4.strength", "site6.strength"]
