@@ -40,10 +40,9 @@ def prediction_error(record: Record) -> str:
     errors = (rows["latency_ratio_foreseen"] / rows["latency_ratio"] - 1).abs()
     if errors.empty or errors.max() == 0:
         return ""
-    return (
-        f"Latency was predicted by an additive table; over {len(rows)} architectures of several modules that were also "
-        f"measured directly, its error was {100 * errors.median():.1f} % (median), {100 * errors.max():.1f} % at most."
-    )
+    measured = f"{len(rows)} architecture{'s' * (len(rows) > 1)} of several modules that were also measured directly"
+    error = f"{100 * errors.median():.1f} % (median), {100 * errors.max():.1f} % at most"
+    return f"Latency was predicted by an additive table; over {measured}, its error was {error}."
 
 
 def economy(record: Record) -> str:
@@ -65,6 +64,6 @@ def economy(record: Record) -> str:
     if spent == 0 or spent >= longest * len(started):
         return ""
     screened = int((rows["bound"].notna() & (rows["epochs"] == 0)).sum())
-    more = f"; {screened} more were screened out before training" if screened else ""
+    more = f"; {screened} more {'were' if screened > 1 else 'was'} screened out before training" if screened else ""
     full = f"{longest * len(started)} if all had been trained to the end"
     return f"{spent} epochs for {len(started)} candidates, {full}{more}."

@@ -19,10 +19,9 @@ from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.loop import search
 from gamsearch.strategy.plan import Plan
 from gamsearch.strategy.search_budget import SearchBudget
-from gamsearch.study import recovery, store
-from gamsearch.study.claims import TrialClaims
-from gamsearch.study.worker_entries import PREFIX, owner
-from gamsearch.study.workers import MISSED, WorkerRegistry
+from gamsearch.study import store
+from gamsearch.study.worker_entries import owner
+from gamsearch.study.workers import WorkerRegistry
 from gamsearch.training.replay import ReplayEvaluator, ReplayTable
 
 
@@ -150,75 +149,8 @@ def test_a_worker_with_other_versions_or_another_table_is_refused(tmp_path, litt
 
 
 # liveness ------------------------------------------------------------------------------------------------------------
-@pytest.fixture
-def study(tmp_path: Path) -> optuna.Study:
-    return store.create(tmp_path, [metric_named("map50_95"), metric_named("latency_ms")], {"settings": {}})
-
-
-def running(study: optuna.Study, worker: str) -> optuna.Trial:
-    """A trial that a worker is at work on."""
-    trial = study.ask()
-    trial.set_user_attr("worker", worker)
-    trial.suggest_int("x", 0, 3)
-    return trial
-
-
-def test_a_worker_of_another_machine_is_dead_when_its_beat_stands_still(tmp_path, study):
-    far = {"pid": 1, "host": "elsewhere", "device": "0", "beat": 5, "task": ""}
-    study.set_user_attr(PREFIX + "0" * 12, far)
-    trial = running(study, "0" * 12)
-    with WorkerRegistry(study, tmp_path, "cpu", beat_s=0.05) as registry:
-        for beat in range(MISSED + 3):  # as long as it beats it is alive, however often it is looked at
-            study.set_user_attr(PREFIX + "0" * 12, {**far, "beat": 6 + beat})
-            assert registry.alive("0" * 12)
-            time.sleep(0.06)
-        assert recovery.release_interrupted(study, registry) == 0
-        eventually(lambda: not registry.alive("0" * 12), 5)
-        assert [t.number for t in recovery.lost(study, registry)] == [trial.number]
-        assert recovery.release_interrupted(study, registry) == 1
-        assert recovery.release_interrupted(study, registry) == 0
-    old, new = store.trials(study)
-    assert old.state == TrialState.FAIL and old.user_attrs["reason"].startswith("lost")
-    assert new.state == TrialState.WAITING and new.user_attrs["retry_of"] == old.number
-
-
-def test_looks_in_quick_succession_are_one_look(tmp_path, study):
-    study.set_user_attr(PREFIX + "0" * 12, {"pid": 1, "host": "elsewhere", "beat": 5})
-    with WorkerRegistry(study, tmp_path, "cpu", beat_s=60) as registry:
-        assert all(registry.alive("0" * 12) for _ in range(100))
-
-
-def test_the_lock_tells_at_once_on_one_machine(tmp_path, study):
-    with WorkerRegistry(study, tmp_path, "cpu") as registry:
-        with WorkerRegistry(study, tmp_path, "cpu", leads=False) as other:
-            assert registry.alive(other.id) and other.alive(registry.id) and other.leaders() == [registry.id]
-            assert registry.leaders() == []
-        assert not registry.alive(other.id)
-
-
-def test_a_candidate_that_seems_to_kill_its_workers_is_recorded_as_failed(tmp_path, study):
-    with WorkerRegistry(study, tmp_path, "cpu") as registry:
-        for n in range(recovery.LOSSES):
-            trial = running(study, f"{n:012x}")
-            assert trial.user_attrs.get("retry_of") == (trial.number - 1 if n else None)
-            recovery.release_interrupted(study, registry)
-    reasons = [t.user_attrs["reason"] for t in store.trials(study)]
-    assert [r.partition(":")[0] for r in reasons] == ["lost"] * (recovery.LOSSES - 1) + ["error"]
-
-
-def test_the_repeat_of_a_lost_trial_does_not_give_way_to_it(tmp_path, study):
-    """Whoever ended the lost trial was killed between enqueuing the repeat and telling that the trial is over."""
-    with WorkerRegistry(study, tmp_path, "cpu") as registry:
-        dead = running(study, "0" * 12)
-        dead.set_user_attr("key", "0123456789ab")
-        study.enqueue_trial(dead.params, user_attrs={"retry_of": dead.number})
-        repeat, other = study.ask(), study.ask()
-        assert TrialClaims(study, registry).claim(repeat, "0123456789ab") is None
-        assert TrialClaims(study, registry).claim(other, "0123456789ab") == dead.number
-
-
-def test_a_worker_that_was_taken_for_dead_goes_on_with_something_else(tmp_path):
-    """As after a long time without the storage: its trial was ended and enqueued again by others."""
+def test_a_worker_that_was_considered_dead_continues_with_another_trial(tmp_path):
+    """As after a long time without its storage: others failed its trial and enqueued it again."""
     table, space_file = timed_table(tmp_path, "[4, 6]", 0.0)
     study = store.create(tmp_path, [metric_named("map50_95"), metric_named("latency_ms")], {"settings": {}})
 
@@ -238,16 +170,6 @@ def test_a_worker_that_was_taken_for_dead_goes_on_with_something_else(tmp_path):
         search(study, plan, Cut(ReplayTable.read(table)), Quiet(), registry)
     assert checked(study, 9)
     assert len(store.trials(study, TrialState.FAIL)) == 1
-
-
-def test_two_repeats_of_one_lost_trial_are_told_apart(study):
-    first = study.ask()
-    study.tell(first.number, state=TrialState.FAIL)
-    for _ in range(2):
-        study.enqueue_trial({}, user_attrs={"retry_of": first.number})
-    one, two = study.ask(), study.ask()
-    assert recovery.earlier_retry(study, one) is None
-    assert recovery.earlier_retry(study, two) == one.number
 
 
 # places --------------------------------------------------------------------------------------------------------------

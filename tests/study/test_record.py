@@ -1,0 +1,40 @@
+"""A record: columns that are missing, the tally of the trials, and the latency backend."""
+
+import pytest
+from support.records import gam, record, trial, unmeasured
+
+from gamsearch.study.record import latency_backend
+
+
+def test_missing_columns_are_added_as_unknown():
+    made = record([trial(0, gam(), 0.4)])
+    row = made.trials.iloc[0]
+    assert row["retried"] == "" and not row["paused"] and row["resumed_by"] != row["resumed_by"]
+    assert made.candidates.empty and made.best is not None and made.best["number"] == 0
+
+
+def test_the_tally_counts_resumed_paused_stopped_and_refused_trainings():
+    rows = [
+        trial(0, gam(), 0.4),
+        unmeasured(1, gam((4, 4)), "pruned", "paused", paused=True, bound=0.5, resumed_by=5),
+        unmeasured(2, gam((6, 4)), "pruned", "paused", paused=True, bound=0.5),
+        unmeasured(3, gam((9, 4)), "pruned", "stopped", bound=0.3),
+        unmeasured(4, gam((12, 4)), "pruned", "rule"),
+        trial(5, gam((4, 4)), 0.41),
+    ]
+    made = record(rows)
+    assert made.tally() == "2 complete, 4 pruned (1 resumed, 1 paused, 1 stopped, 1 refused)"
+    assert made.trainings["number"].tolist() == [0, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("settings", "backend"),
+    [
+        ({"evaluator": "replay", "latency": "torch"}, ""),
+        ({"latency": "auto", "latency_backend": "tensorrt"}, "tensorrt"),
+        ({"latency": "torch"}, "torch"),
+        ({}, ""),
+    ],
+)
+def test_the_latency_backend_is_the_resolved_one(settings, backend):
+    assert latency_backend(settings) == backend

@@ -1,0 +1,57 @@
+"""A storage whose server is unreachable for a while: calls are retried, mistakes are not."""
+
+import time
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from gamsearch.errors import RunError
+from gamsearch.study import retrying
+from gamsearch.study.retrying import RetryingStorage
+
+
+class LostReplies(optuna.storages.InMemoryStorage):
+    """A storage that executes every call, but loses every other reply."""
+
+    calls = 0
+
+    def set_trial_state_values(self, *arguments, **named):
+        done = super().set_trial_state_values(*arguments, **named)
+        self._fail()
+        return done
+
+    def create_new_trial(self, *arguments, **named):
+        self._fail()
+        return super().create_new_trial(*arguments, **named)
+
+    def _fail(self):
+        self.calls += 1
+        if self.calls % 2:
+            raise ConnectionResetError("server closed the connection")
+
+
+def test_calls_whose_replies_are_lost_are_repeated(monkeypatch):
+    monkeypatch.setattr(retrying.time, "sleep", lambda seconds: None)
+    study = optuna.create_study(storage=RetryingStorage(LostReplies(), "memory"))
+    for value in range(4):
+        study.tell(study.ask(), float(value))
+    assert [t.values for t in study.trials if t.state == TrialState.COMPLETE] == [[0.0], [1.0], [2.0], [3.0]]
+
+
+def test_a_storage_that_stays_unreachable_is_reported_in_one_sentence():
+    class Gone(optuna.storages.InMemoryStorage):
+        def get_all_trials(self, *arguments, **named):
+            raise ConnectionRefusedError("no route")
+
+    study = optuna.create_study(storage=RetryingStorage(Gone(), "postgresql://me:***@host/db", retry_s=0.1))
+    with pytest.raises(RunError, match=r"postgresql://me:\*\*\*@host/db has not answered for 0 s"):
+        study.get_trials()
+
+
+def test_mistakes_are_not_retried():
+    study = optuna.create_study(storage=RetryingStorage(optuna.storages.InMemoryStorage(), "memory"))
+    started = time.monotonic()
+    with pytest.raises(KeyError):
+        optuna.load_study(study_name="none", storage=study._storage)
+    assert time.monotonic() - started < 1

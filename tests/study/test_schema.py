@@ -1,0 +1,41 @@
+"""The schema of a record: what fits, and where a value that does not fit is reported."""
+
+import math
+
+import pytest
+
+from gamsearch.study import schema
+from gamsearch.study.schema import mismatch
+
+PLACED = {"detector": "yolov8n", "placements": [{"site": 4, "module": "GAM", "options": {"rate": 4}}]}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"key": "0123456789ab", "label": "GAM(4)", "seed": 0, "feasible": True, "architecture": PLACED},
+        {"built": {"params_m": math.nan}, "curve": [{"epoch": 1, "map50_95": 0.1}], "stop": {"bound": None}},
+        {"of_a_later_version": object()},
+    ],
+)
+def test_what_fits_has_no_mismatch(value):
+    assert mismatch(value, schema.TRIAL) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"seed": "0"}, "trial 3.seed is a str ('0')"),
+        ({"seed": True}, "trial 3.seed is a bool (True)"),
+        ({"seed": -1}, "trial 3.seed is a int (-1)"),
+        ({"built": {"gflops": math.inf}}, "trial 3.built.gflops is a float"),
+        ({"key": "../../x"}, "trial 3.key is a str ('../../x')"),
+        ({"curve": [{"epoch": 1, "map50_95": 0.1}, {"epoch": 2}]}, "trial 3.curve[1] is a dict"),
+        ({"measurement": []}, "trial 3.measurement is a list"),
+        ({"architecture": {**PLACED, "placements": [{"site": 4}]}}, "trial 3.architecture is a dict"),
+        ({"label": "x" * (schema.LONGEST + 1)}, "trial 3.label is a str"),
+    ],
+)
+def test_a_mismatch_names_the_place_and_the_value(value, message):
+    assert mismatch(value, schema.TRIAL, "trial 3") == message
