@@ -72,7 +72,7 @@ def _names(text: str) -> tuple[str, ...]:
 def _run(options: argparse.Namespace) -> None:
     """Search, then write the report and print its table."""
     from gamsearch.runs.api import carry_out
-    from gamsearch.runs.run import command_line
+    from gamsearch.runs.provenance import command_line
     from gamsearch.runs.start import repetition, start
 
     given = {name: value for name, value in vars(options).items() if name not in ("carry_out", "manifest")}
@@ -101,7 +101,7 @@ def _worker(options: argparse.Namespace) -> None:
     from gamsearch.runs.processes import PARENT
     from gamsearch.runs.progress import RunProgress
     from gamsearch.runs.settings import NAME
-    from gamsearch.runs.worker import WorkerOptions, join
+    from gamsearch.runs.worker import WorkerOptions, run_worker
     from gamsearch.study.storages import configure_storage
 
     if bool(options.folder) == bool(options.storage and options.study):
@@ -122,7 +122,7 @@ def _worker(options: argparse.Namespace) -> None:
     )
     with RunProgress() as progress:
         progress.say(f"gamsearch {__version__}: worker for {folder}")
-        progress.say(join(chosen, progress))
+        progress.say(run_worker(chosen, progress))
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:

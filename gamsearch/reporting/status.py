@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gamsearch.errors import RunError, one_line
 from gamsearch.reporting.formatting import duration, signed
-from gamsearch.runs.folder_lock import at_work, who
+from gamsearch.runs.folder_lock import is_locked, running_state
 from gamsearch.runs.settings import Settings
 from gamsearch.study import store
 from gamsearch.study.history import History, interrupted
@@ -59,11 +59,11 @@ def status(folder: Path, now: datetime | None = None) -> list[str]:
     """
     if not folder.is_dir():
         raise RunError(f"{folder} is not a folder; give the folder of a run, such as results/my-search")
-    running = at_work(folder)
+    running = is_locked(folder)
     if not store.exists(folder):
         if not running:
             raise RunError(f"{folder} holds no run (no {store.JOURNAL}); give the folder of a run")
-        return [f"{folder}: {who(folder)}", "it has just started and is reading the data and the model"]
+        return [f"{folder}: {running_state(folder)}", "it has just started and is reading the data and the model"]
     return _lines(_snapshot(folder, running, now or datetime.now()))
 
 
@@ -109,7 +109,7 @@ def _used(run: Snapshot) -> float:
 def _state(run: Snapshot, participants: list[str]) -> str:
     """Whether the run is running, finished or interrupted."""
     if run.running:
-        return who(run.folder)
+        return running_state(run.folder)
     if not _resumable(run):
         return "recorded by an earlier version of gamsearch; it can be reported but not resumed"
     ended = str(run.study.user_attrs.get("ended", ""))

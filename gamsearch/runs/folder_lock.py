@@ -1,8 +1,9 @@
-"""Who is at work in a run's folder: told by whoever holds its lock, and asked without holding it."""
+"""One writer per run folder: the lock, and a note that names the process that holds it. No torch."""
 
 import json
 import os
 import platform
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -11,15 +12,16 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from gamsearch.errors import one_line
+from gamsearch.errors import RunError, one_line
+from gamsearch.files import refuse_links
 
 LOCK = ".lock"
 FILE = ".worker.json"
 
 
 @dataclass(frozen=True)
-class Worker:
-    """The process that holds a run's folder: its number, its machine, what it does, and since when (ISO 8601)."""
+class Holder:
+    """The process that holds a run's folder: its id, its host, its task, and since when (ISO 8601)."""
 
     pid: int
     host: str
@@ -27,24 +29,52 @@ class Worker:
     since: str
 
     @property
-    def shown(self) -> str:
+    def description(self) -> str:
         return f"{self.task} by process {self.pid} on {one_line(self.host)[:80]}, since {self.since}"
 
 
 @contextmanager
+def held(folder: Path, task: str = "search") -> Iterator[None]:
+    """Lock a run's folder against other writers, name this process in it, and treat SIGTERM like Ctrl-C."""
+    with _lock(folder), _terminate_as_interrupt(), announced(folder, task):
+        yield
+
+
+def make_folder(folder: Path) -> None:
+    """Create a run's folder; raise `RunError` if it is not writable or holds a link that leads out of it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+        refuse_links(folder)
+    except OSError as error:
+        raise RunError(
+            f"{folder} is not writable ({error.strerror}); change its permissions or give another --out"
+        ) from error
+
+
+@contextmanager
 def announced(folder: Path, task: str) -> Iterator[None]:
-    """Tell in the folder who is at work there; only for who holds its lock."""
-    worker = Worker(os.getpid(), platform.node(), task, datetime.now().isoformat(sep=" ", timespec="seconds"))
+    """Note in the folder which process works there; call it only while holding the lock."""
+    holder = Holder(os.getpid(), platform.node(), task, datetime.now().isoformat(sep=" ", timespec="seconds"))
     path = folder / FILE
-    path.write_text(json.dumps(asdict(worker)), encoding="utf-8")
+    path.write_text(json.dumps(asdict(holder)), encoding="utf-8")
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
 
 
-def at_work(folder: Path) -> bool:
-    """Whether a process holds the folder; its lock is tried for an instant, and never made."""
+def is_locked(folder: Path) -> bool:
+    """Return whether a process holds the folder, without creating the lock file.
+
+    Args:
+        folder: A run's folder.
+
+    Returns:
+        True while a search or a verification runs there; False also where the lock cannot be opened.
+    """
     path = folder / LOCK
     if not path.exists() or path.is_symlink():
         return False
@@ -53,17 +83,52 @@ def at_work(folder: Path) -> bool:
         lock.acquire(timeout=0)
     except Timeout:
         return True
-    except OSError:  # not ours to write, so whoever is at work cannot be known
+    except OSError:  # somebody else's file: unknown
         return False
     lock.release()
     return False
 
 
-def who(folder: Path) -> str:
-    """`running` and, where the folder tells, by whom."""
+def running_state(folder: Path) -> str:
+    """Describe the process that holds the folder.
+
+    Args:
+        folder: A run's folder that is locked.
+
+    Returns:
+        `running`, followed by the task, process, host and start time if the note in the folder is readable.
+    """
     try:
-        written = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        worker = Worker(int(written["pid"]), *(one_line(written[name])[:80] for name in ("host", "task", "since")))
+        note = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        holder = Holder(int(note["pid"]), *(one_line(note[name])[:80] for name in ("host", "task", "since")))
     except (OSError, ValueError, KeyError, TypeError):
         return "running"
-    return f"running ({worker.shown})"
+    return f"running ({holder.description})"
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Keep a second run out of the folder; the lock disappears with the process."""
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RunError(f"{folder} is in use by another run; wait for it or give another --name") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM end a run as cleanly as Ctrl-C (main thread only)."""
+    try:
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    except ValueError:  # not the main thread: signals are the caller's
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

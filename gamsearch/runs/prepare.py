@@ -40,13 +40,13 @@ class ReadyEvaluator:
 class PreparedRun:
     """What a run needs once its inputs are read and before anything is trained.
 
-    `start(reference_ms, files)` does the baseline stage and returns the evaluator. `shown` goes into the recorded
+    `start(reference_ms, files)` does the baseline stage and returns the evaluator. `recorded` goes into the recorded
     settings; `fingerprints` must be the same whenever the run is resumed; `seeds` is how many seeds can be measured.
     """
 
     space: SearchSpace
     start: Callable[[float | None, Artifacts], ReadyEvaluator]
-    shown: Mapping[str, Any] = field(default_factory=dict)
+    recorded: Mapping[str, Any] = field(default_factory=dict)
     fingerprints: Mapping[str, Any] = field(default_factory=dict)
     seeds: int | None = None
 

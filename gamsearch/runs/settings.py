@@ -11,93 +11,107 @@ from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.strategy.stopping import stopping_named
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""What a run or a study may be called."""
+SMALL_BATCH, SMALL_DATA = 8, 1000
+"""The default batch of a data set with fewer training images than this."""
+
+
+def _decisive(default: Any) -> Any:
+    """Declare a setting that the results of trials depend on, so that a resumed run must keep it."""
+    return field(default=default, metadata={"decisive": True})
+
+
+def _number(default: int, lowest: int, highest: int, decisive: bool = True) -> Any:
+    """Declare a setting that is a whole number from `lowest` to `highest`."""
+    return field(default=default, metadata={"bounds": (lowest, highest), "decisive": decisive})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All options of `run`. What decides a trial's figures (`DECISIVE`) cannot change when a run is resumed."""
+    """All settings of a run, which are the options of `run`. The decisive ones cannot change when it is resumed.
 
-    data: str = ""
-    model: str = "yolov8n.yaml"
-    space: str = "gam"
-    trials: int = 40
+    Attributes:
+        data: Data YAML of a YOLO detection data set.
+        model: Stock YAML (baseline from scratch) or `.pt` (fine-tuned).
+        space: Space file, or name of a shipped space.
+        trials: Search budget in full short trainings.
+        budget: Search budget as a time or a number of epochs, e.g. `3h`; replaces `trials`.
+        epochs: Epochs of each candidate's short training.
+        baseline_epochs: Epochs of the baseline stage; 0 takes a `.pt` as it is.
+        imgsz: Image size in px, a multiple of 32.
+        batch: Images per batch.
+        device: `cpu`, `mps` or an index; empty for the best available.
+        seed: Seed of data order, augmentation and sampler.
+        sampler: Name of the sampler.
+        stopping: `off`, `default` or `aggressive`: how early trainings stop.
+        objectives: Names of metrics; empty for the space's.
+        evaluator: `training` or `replay`.
+        table: Table to replay: a JSON file, or name of a shipped one.
+        latency: Name of the latency backend.
+        noise_seeds: Number of seeds at which the baseline is measured.
+        train: Ultralytics training arguments.
+        out: Folder of all runs.
+        name: Name of the run.
+    """
+
+    data: str = _decisive("")
+    model: str = _decisive("yolov8n.yaml")
+    space: str = _decisive("gam")
+    trials: int = _number(40, 1, 10**6, decisive=False)
     budget: str = ""
-    epochs: int = 5
-    baseline_epochs: int = 25
-    imgsz: int = 640
-    batch: int = 16
+    epochs: int = _number(5, 1, 10**5)
+    baseline_epochs: int = _number(25, 0, 10**5)
+    imgsz: int = _number(640, 32, 8192)
+    batch: int = _number(16, 2, 2**16)
     device: str = ""
-    seed: int = 0
+    seed: int = _number(0, 0, 2**31 - 1)
     sampler: str = "auto"
-    stopping: str = "default"
-    objectives: tuple[str, ...] = ()
-    evaluator: str = "training"
-    table: str = ""
-    latency: str = "auto"
-    noise_seeds: int = 5
-    train: dict[str, Any] = field(default_factory=dict)
+    stopping: str = _decisive("default")
+    objectives: tuple[str, ...] = _decisive(())
+    evaluator: str = _decisive("training")
+    table: str = _decisive("")
+    latency: str = _decisive("auto")
+    noise_seeds: int = _number(5, 1, 1000)
+    train: dict[str, Any] = field(default_factory=dict, metadata={"decisive": True})
     out: str = "results"
     name: str = ""
 
     @property
     def folder(self) -> Path:
+        """The run's folder."""
         return Path(self.out) / self.name
 
     @property
     def search_budget(self) -> SearchBudget:
-        """What the search may use up: `--budget` if it was given, else `--trials` full trainings."""
+        """The search budget: `budget` if it is given, else `trials` full trainings."""
         return SearchBudget.parse(self.budget) if self.budget else SearchBudget(self.trials)
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values."""
         return {**asdict(self), "objectives": list(self.objectives)}
 
 
-DECISIVE = (
-    "data",
-    "model",
-    "space",
-    "epochs",
-    "baseline_epochs",
-    "imgsz",
-    "batch",
-    "seed",
-    "objectives",
-    "evaluator",
-    "table",
-    "latency",
-    "noise_seeds",
-    "train",
-    "stopping",
-)
-LOWEST = {"trials": 1, "epochs": 1, "baseline_epochs": 0, "imgsz": 32, "batch": 2, "seed": 0, "noise_seeds": 1}
-HIGHEST = {
-    "trials": 10**6,
-    "epochs": 10**5,
-    "baseline_epochs": 10**5,
-    "imgsz": 8192,
-    "batch": 2**16,
-    "seed": 2**31 - 1,
-    "noise_seeds": 1000,
-}
-SMALL_BATCH, SMALL_DATA = 8, 1000
-
-
 def resolve(given: Mapping[str, Any], recorded: Mapping[str, Any] | None, defaults: Mapping[str, Any]) -> Settings:
-    """Settings from what was given, then what a resumed run recorded, then `defaults`; None means not given.
+    """Merge settings: the given ones first, then those that a resumed run recorded, then `defaults`.
 
-    A given decisive setting that differs from the recorded one raises `RunError` naming it.
+    Args:
+        given: Settings by name; None means not given. Other keys are ignored.
+        recorded: Settings of the run that is resumed, or None for a new run.
+        defaults: Defaults that depend on the other options.
+
+    Returns:
+        The checked settings.
+
+    Raises:
+        RunError: A given decisive setting differs from the recorded one.
+        OptionError: A value is out of range, or `trials` and `budget` are both given.
     """
     known = {f.name for f in fields(Settings)}
     explicit = {k: v for k, v in given.items() if v is not None and k in known}
     if recorded is not None:
-        for name in DECISIVE:
-            if name in explicit and _plain(explicit[name]) != _plain(recorded.get(name)):
-                raise RunError(
-                    f"this run was made with {_flag(name)} {_shown(recorded.get(name))}, not {_shown(explicit[name])}; "
-                    f"leave {_flag(name)} out to resume it, or give another --name"
-                )
+        _refuse_changes(explicit, recorded)
     if explicit.get("budget") and explicit.get("trials"):
-        raise OptionError("--trials and --budget both say when the search ends; give one of them")
+        raise OptionError("--trials and --budget both limit the search; give one of them")
     if explicit.get("trials"):
         explicit["budget"] = ""
     merged = {**defaults, **{k: v for k, v in (recorded or {}).items() if k in known}, **explicit}
@@ -107,14 +121,26 @@ def resolve(given: Mapping[str, Any], recorded: Mapping[str, Any] | None, defaul
     return settings
 
 
+def _refuse_changes(given: Mapping[str, Any], recorded: Mapping[str, Any]) -> None:
+    """Refuse a decisive setting that is not the recorded one."""
+    for name in (f.name for f in fields(Settings) if f.metadata.get("decisive")):
+        if name in given and _plain(given[name]) != _plain(recorded.get(name)):
+            raise RunError(
+                f"this run was made with {_flag(name)} {_display(recorded.get(name))}, not {_display(given[name])}; "
+                f"leave {_flag(name)} out to resume it, or give another --name"
+            )
+
+
 def check(settings: Settings) -> None:
-    """Raise `OptionError` for a number out of range, an image size off the grid or a name that is no folder name."""
-    for name, lowest in LOWEST.items():
-        value = getattr(settings, name)
+    """Raise `OptionError` for a number out of range, an unknown stopping policy or an invalid name."""
+    for setting in fields(Settings):
+        if "bounds" not in setting.metadata:
+            continue
+        (lowest, highest), value = setting.metadata["bounds"], getattr(settings, setting.name)
         if value < lowest:
-            raise OptionError(f"{_flag(name)} must be at least {lowest}, not {value}")
-        if value > HIGHEST[name]:
-            raise OptionError(f"{_flag(name)} must be at most {HIGHEST[name]}, not {value}")
+            raise OptionError(f"{_flag(setting.name)} must be at least {lowest}, not {value}")
+        if value > highest:
+            raise OptionError(f"{_flag(setting.name)} must be at most {highest}, not {value}")
     if settings.imgsz % 32:
         nearest_size = max(32, round(settings.imgsz / 32) * 32)
         raise OptionError(f"--imgsz must be a multiple of 32, not {settings.imgsz}; use {nearest_size}")
@@ -133,7 +159,7 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _shown(value: Any) -> str:
+def _display(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ",".join(map(str, value)) or "(the space's)"
     if isinstance(value, dict):

@@ -17,8 +17,8 @@ from gamsearch.architecture import BASELINE, Architecture
 from gamsearch.errors import CandidateFailed, OptionError, RunError
 from gamsearch.evaluation import TrialBudget
 from gamsearch.models.register import quiet_ultralytics
-from gamsearch.runs.provenance import commit, versions
-from gamsearch.runs.run import command_line, held
+from gamsearch.runs.folder_lock import held
+from gamsearch.runs.provenance import command_line, commit, versions
 from gamsearch.runs.settings import Settings
 from gamsearch.space.detector import SCALE_IN_NAME, Detector
 from gamsearch.study import store

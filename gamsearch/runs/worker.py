@@ -1,4 +1,4 @@
-"""`worker`: take part in a search that another process opened, on this machine or another one."""
+"""`worker`: join a search that another process leads, on this machine or another one."""
 
 import signal
 import time
@@ -30,9 +30,15 @@ from gamsearch.study.workers import POLL_S, WorkerRegistry
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """Options of `worker`: its own `folder`, where data and artefacts are on this machine, and its device.
+    """Options of `worker`.
 
-    `wait_s` is how long the study is waited for if it is not there yet, `parent` the process that started this one.
+    Attributes:
+        folder: The run's folder as this worker sees it.
+        data: Data YAML on this machine; empty for the run's.
+        device: Device of this worker; empty for the run's.
+        artifacts: Folder or `s3://bucket` that holds the run's files, if the folder is not shared.
+        wait_s: Seconds to wait for a study that does not exist yet.
+        parent: Id of the process that started this worker, which leaves when that process is gone; 0 for none.
     """
 
     folder: Path
@@ -43,24 +49,34 @@ class WorkerOptions:
     parent: int = 0
 
 
-def join(options: WorkerOptions, progress: RunProgress) -> str:
-    """Work on the study of `options.folder` until its search ends or SIGTERM; return why it ended."""
+def run_worker(options: WorkerOptions, progress: RunProgress) -> str:
+    """Evaluate candidates of a study until its search ends or SIGTERM arrives.
+
+    Args:
+        options: The run's folder and what differs on this machine.
+        progress: Displays messages, trials and epochs.
+
+    Returns:
+        Why the work ended, in one sentence.
+
+    Raises:
+        RunError: There is no such study, or versions, data, weights or hardware differ from the run's.
+    """
     study = _study(options)
-    own = study.user_attrs
-    settings = _settings(own, options)
-    _refuse_other_versions(own["settings"].get("versions", {}))
-    space = recorded_space(own, options.folder)
+    attributes = study.user_attrs
+    settings = _settings(attributes, options)
+    _refuse_other_versions(attributes["settings"].get("versions", {}))
+    space = recorded_space(attributes, options.folder)
     apart = settings.evaluator == "training" and not (options.folder / BASELINE_FILE).exists()
-    files = Artifacts(study, trusted_place(str(own.get("artifacts", "")), options.artifacts, apart))
-    with WorkerRegistry(
-        study, options.folder, settings.device or "default device", False, parent=options.parent
-    ) as registry:
+    files = Artifacts(study, trusted_place(str(attributes.get("artifacts", "")), options.artifacts, apart))
+    device = settings.device or "default device"
+    with WorkerRegistry(study, options.folder, device, False, parent=options.parent) as registry:
         try:
             return _work(study, settings, space, files, registry, progress)
         except KeyboardInterrupt:
             if not registry.leaving:
                 raise
-            return "left after its epoch, as asked; the others go on"
+            return "left after its epoch, as requested; the other workers continue"
 
 
 def _work(
@@ -77,58 +93,69 @@ def _work(
         prepared = prepare_named(settings.evaluator)(settings, progress, False, context)
         _compare(study, prepared.fingerprints)
         _wait_until_open(study, registry, progress)
-        _compare(study, prepared.fingerprints)  # those that the run found since
+        _compare(study, prepared.fingerprints)  # the run may have recorded more of them since
         if (ended := study.user_attrs.get("ended")) and not registry.leaders():
-            return f"the search has ended already: {ended}"
+            return f"the search has already ended: {ended}"
         control = store.baseline_trial(study)
-        assert control is not None  # it is open
-        started = prepared.start(float(control.user_attrs["measurement"]["metrics"]["latency_ms"]), files)
-        _compare(study, started.fingerprints)
-        return search(study, plan_of(settings, prepared), started.evaluator, progress, registry)
+        assert control is not None  # the study is open
+        ready = prepared.start(float(control.user_attrs["measurement"]["metrics"]["latency_ms"]), files)
+        _compare(study, ready.fingerprints)
+        return search(study, plan_of(settings, prepared), ready.evaluator, progress, registry)
 
 
 def recorded_space(attributes: Mapping[str, Any], not_below: Path | None = None) -> SearchSpace:
-    """The search space as the study holds it: its file need not be on this machine."""
+    """Rebuild the search space from the study, since its file need not be on this machine.
+
+    Args:
+        attributes: The study's user attributes.
+        not_below: The run's folder; plug-ins in it are not imported.
+
+    Returns:
+        The space with the recorded fingerprint.
+
+    Raises:
+        RunError: The record lacks the space or its detector, or does not match its fingerprint.
+    """
     known, detector = attributes.get("space", {}), attributes.get("detector", {})
     if "content" not in known:
-        raise RunError("this study was begun by an earlier gamsearch, which kept no search space for others to join")
+        raise RunError("this study was created by an earlier gamsearch and lacks the search space that workers need")
     if not known.keys() >= {"name", "fingerprint"} or not detector.keys() >= {"name", "yaml"}:
-        raise RunError("this study does not say its search space and its detector; the record is damaged")
+        raise RunError("this study lacks its search space or its detector; the record is damaged")
     if not NAME.fullmatch(known["name"]):
-        raise RunError("the name of this study's search space is none; the record is damaged")
+        raise RunError("this study's search space has an invalid name; the record is damaged")
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"{known['name']}.yaml"
         write_yaml(path, {k: v for k, v in known["content"].items() if k != "detector"})
         space = SearchSpace.load(path, Detector.from_yaml(detector["name"], detector["yaml"]), not_below)
     if space.fingerprint != known["fingerprint"]:
-        raise RunError("the search space of this study is not what it was recorded to be; start a new run")
+        raise RunError("this study's search space does not match its recorded fingerprint; start a new run")
     return space
 
 
 def _study(options: WorkerOptions) -> optuna.Study:
-    """The study, once it is there and says how it was made."""
+    """Return the study once it exists and is ready for workers."""
     begun = time.monotonic()
     refuse_links(options.folder)
     while not _ready(options.folder):
         if time.monotonic() - begun >= options.wait_s:
             address = Address.of(options.folder)
             raise RunError(
-                f"there is no study '{address.study}' in {address.location} to take part in; start it with `run`, "
-                "or give --wait 10 for as many minutes"
+                f"there is no study '{address.study}' in {address.location} to join; start it with `run`, "
+                "or give e.g. --wait 10 to wait 10 minutes for it"
             )
         time.sleep(1.0)
     return store.load(options.folder)
 
 
 def _ready(folder: Path) -> bool:
-    """Whether the leading run has written all that a worker reads."""
+    """Return whether the leading run has written everything that a worker reads."""
     return store.exists(folder) and bool(store.load(folder).user_attrs.get("ready"))
 
 
-def _settings(own: Mapping[str, Any], options: WorkerOptions) -> Settings:
-    """The run's settings with what is different on this machine."""
+def _settings(attributes: Mapping[str, Any], options: WorkerOptions) -> Settings:
+    """Return the run's settings with this machine's data, device and folder."""
     known = {f.name for f in fields(Settings)}
-    recorded = {name: value for name, value in own["settings"].items() if name in known}
+    recorded = {name: value for name, value in attributes["settings"].items() if name in known}
     here = {"data": options.data or recorded.get("data", ""), "device": options.device or recorded.get("device", "")}
     place = {"out": str(options.folder.parent), "name": options.folder.name}
     settings = Settings(**{**recorded, **here, **place, "objectives": tuple(recorded.get("objectives", ()))})
@@ -147,34 +174,34 @@ def _refuse_other_versions(recorded: Mapping[str, str]) -> None:
 
 
 def _compare(study: optuna.Study, found: Mapping[str, Any]) -> None:
-    """Refuse to work with other data, weights or hardware than the run's."""
+    """Refuse data, weights or hardware other than the run's."""
     known = study.user_attrs.get("fingerprints", {})
     for what, value in found.items():
         if what in known and known[what] != value:
-            mend = "give --data the same data set" if what == "data" else "use one that has the same"
+            remedy = "give --data the same data set" if what == "data" else "use one that matches"
             raise RunError(
                 f"the {what} of this machine ({one_line(value)}) is not the run's ({one_line(known[what])}), "
-                f"so trials would not compare; {mend}"
+                f"so trials would not compare; {remedy}"
             )
 
 
 def _wait_until_open(study: optuna.Study, registry: WorkerRegistry, progress: RunProgress) -> None:
     """Wait until the leading run has evaluated the baseline."""
-    said = False
+    reported = False
     while not study.user_attrs.get("open"):
-        if not said:
-            progress.say("waiting until the leading run has evaluated the baseline")
-            said = True
+        if not reported:
+            progress.say("waiting for the leading run to evaluate the baseline")
+            reported = True
         if registry.leaving:
             raise KeyboardInterrupt
         if not registry.leaders():
-            raise RunError("the run that leads this study is gone and its baseline is unknown; start `run` again")
+            raise RunError("the run that led this study ended before it evaluated the baseline; start `run` again")
         time.sleep(POLL_S)
 
 
 @contextmanager
 def _leaving_on_sigterm(registry: WorkerRegistry) -> Iterator[None]:
-    """SIGTERM ends the work after the epoch, a second one at once; the training is kept for the others."""
+    """Leave after the epoch on SIGTERM, at once on a second one; the others can resume the training."""
 
     def leave(number: int, frame: Any) -> None:
         if registry.leaving:

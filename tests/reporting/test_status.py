@@ -16,7 +16,7 @@ from support.paths import ROOT
 from gamsearch.cli.main import main
 from gamsearch.errors import RunError
 from gamsearch.reporting.status import status
-from gamsearch.runs.folder_lock import LOCK, announced, at_work
+from gamsearch.runs.folder_lock import LOCK, announced, is_locked
 from gamsearch.study import store
 from gamsearch.study.table import read_record
 
@@ -76,18 +76,18 @@ def test_the_process_that_holds_the_folder_is_named(finished, tmp_path):
     (tmp_path / store.JOURNAL).write_bytes((finished / store.JOURNAL).read_bytes())
     with FileLock(tmp_path / LOCK), announced(tmp_path, "verification"):
         said = lines(tmp_path)
-        assert at_work(tmp_path)
+        assert is_locked(tmp_path)
     assert f"verification by process {os.getpid()}" in said["state"] and said["state"].startswith("running")
-    assert not at_work(tmp_path) and lines(tmp_path)["state"].startswith("finished")
+    assert not is_locked(tmp_path) and lines(tmp_path)["state"].startswith("finished")
 
 
 def test_status_does_not_take_the_lock(tmp_path):
     lock = FileLock(tmp_path / LOCK)
     with lock:
         pass
-    at_work(tmp_path)
+    is_locked(tmp_path)
     with lock.acquire(timeout=0):
-        assert at_work(tmp_path)
+        assert is_locked(tmp_path)
 
 
 def test_the_rate_covers_only_the_last_hour(finished, tmp_path):

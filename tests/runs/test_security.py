@@ -384,5 +384,5 @@ def test_a_worker_for_a_study_that_lacks_its_space_is_refused(gone):
     }
     part, key = gone
     known = {**whole, part: {k: v for k, v in whole[part].items() if k != key} if key else {}}
-    with pytest.raises(RunError, match="does not say its search space and its detector"):
+    with pytest.raises(RunError, match="lacks its search space or its detector"):
         recorded_space(known)
