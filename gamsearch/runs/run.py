@@ -13,7 +13,8 @@ from gamsearch.metrics import metric_named
 from gamsearch.runs import manifest, repeat
 from gamsearch.runs.folder_lock import held, make_folder
 from gamsearch.runs.manifest import Manifest
-from gamsearch.runs.prepare import PreparedRun, prepare_named, upload_shared
+from gamsearch.runs.prepare import PreparedRun, prepare_named
+from gamsearch.runs.prepare_training import upload_shared
 from gamsearch.runs.processes import Slot, WorkerPool
 from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.provenance import recorded_versions

@@ -14,7 +14,8 @@ import optuna
 from gamsearch.errors import RunError, one_line
 from gamsearch.files import refuse_links
 from gamsearch.runs.manifest import write_yaml
-from gamsearch.runs.prepare import BASELINE_FILE, WorkerContext, prepare_named
+from gamsearch.runs.prepare import WorkerContext, prepare_named
+from gamsearch.runs.prepare_training import BASELINE_FILE
 from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.provenance import versions
 from gamsearch.runs.run import plan_of

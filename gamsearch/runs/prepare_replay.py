@@ -1,0 +1,39 @@
+"""Preparing a replay: a search of a table of recorded trainings. Nothing is trained and torch is not needed."""
+
+from gamsearch.errors import OptionError, RunError
+from gamsearch.runs.prepared import PreparedRun, ReadyEvaluator, WorkerContext, digest, predicted_metrics, space_of
+from gamsearch.runs.progress import RunProgress
+from gamsearch.runs.settings import Settings
+from gamsearch.space.detector import Detector
+from gamsearch.space.search_space import SearchSpace
+from gamsearch.training.replay import ReplayEvaluator, ReplayTable, table_file
+
+
+def prepare_replay(
+    settings: Settings, progress: RunProgress, trust: bool = False, context: WorkerContext | None = None
+) -> PreparedRun:
+    """Read the table and the space; see `prepare_training` for the arguments."""
+    path = table_file(settings.table)
+    table = ReplayTable.read(path)
+    if settings.epochs > table.epochs:
+        raise OptionError(f"{settings.table} holds {table.epochs} epochs, so --epochs cannot be {settings.epochs}")
+    space = space_of(settings, None) if context is None else context.space
+    if context is None and space.detector.name != table.detector:
+        space = space_of(settings, Detector.load(table.detector))
+    _check_table(settings.table, table, space)
+    missing = space.size - len(table.rows)
+    gaps = f"; {missing} of the space '{space.name}' are missing and will fail" if missing > 0 else ""
+    progress.say(f"{settings.table}: {len(table.rows)} recorded architectures of {table.detector}{gaps}")
+    shown, fingerprints = {"replayed": settings.table}, {"table": digest(path)}
+    return PreparedRun(
+        space, lambda reference_ms, files: ReadyEvaluator(ReplayEvaluator(table)), shown, fingerprints, len(table.seeds)
+    )
+
+
+def _check_table(name: str, table: ReplayTable, space: SearchSpace) -> None:
+    """Refuse a table that cannot answer what a search asks: the baseline, and every built objective and limit."""
+    if space.baseline.key not in table.rows:
+        raise RunError(f"{name} lacks the baseline, so nothing in it can be compared; record it with the others")
+    for metric in ["latency_ms", *predicted_metrics(space)]:
+        if any(metric not in row["metrics"] for row in table.rows.values()):
+            raise RunError(f"{name} lacks {metric} in some row, which the search needs; choose another table")

@@ -1,0 +1,193 @@
+"""Preparing a run that trains: read data, model and space, train the baseline. Torch only on demand."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gamsearch.architecture import Architecture
+from gamsearch.errors import OptionError, RunError
+from gamsearch.evaluation import TrialBudget
+from gamsearch.metrics import metrics_of
+from gamsearch.models.register import quiet_ultralytics
+from gamsearch.runs.prepared import PreparedRun, ReadyEvaluator, WorkerContext, digest, predicted_metrics, space_of
+from gamsearch.runs.progress import RunProgress
+from gamsearch.runs.settings import Settings
+from gamsearch.space.search_space import SearchSpace
+from gamsearch.study.artifacts import Artifacts
+from gamsearch.training.dataset import DataSet
+
+BASELINE_FILE, LATENCIES = "baseline/baseline.pt", "latency.json"
+"""Where a run's folder has the weights that all candidates inherit, and the latency table."""
+TABLE_SECONDS = 60.0
+"""Longest time for measuring the latency table; a short search takes less, and it ends once it is precise."""
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What a training run has read; `worker` is the ID of a worker that joins it, empty in the leading process."""
+
+    settings: Settings
+    data: DataSet
+    device: Any
+    backend: str
+    space: SearchSpace
+    weights: Any
+    progress: RunProgress
+    worker: str = ""
+
+
+def prepare_training(
+    settings: Settings, progress: RunProgress, trust: bool = False, context: WorkerContext | None = None
+) -> PreparedRun:
+    """Read data, model and space.
+
+    Args:
+        settings: The run's settings.
+        progress: Displays messages and epochs.
+        trust: Let a `--model` that cannot be opened otherwise run the code that it holds.
+        context: What a worker takes from the study; None in the leading process.
+
+    Returns:
+        The run; its start trains the baseline, resumes its training, or downloads it from the leading process.
+
+    Raises:
+        GamsearchError: Data, model or space cannot be used.
+    """
+    if not settings.data:
+        raise OptionError("--data is missing: give the data YAML of your detection data set")
+    data = DataSet.read(settings.data)
+    progress.say(data.summary)
+    quiet_ultralytics()
+    from gamsearch.models import device as devices
+    from gamsearch.models.latency.backends import resolved
+    from gamsearch.training.baseline import read_model
+    from gamsearch.training.recipe import SHORT_TRAINING
+    from gamsearch.training.trainer import FRESH_LR_FACTOR
+
+    device = devices.select(settings.device)
+    backend, hardware = resolved(settings.latency, device), devices.describe(device)
+    if context is None:
+        detector, weights = read_model(settings.model, trust)
+        space = space_of(settings, detector)
+        _check_baseline(settings, data, weights)
+    else:
+        space, weights = context.space, None
+    progress.say(f"{space.detector.name}, space '{space.name}': {space.size} architectures on {hardware}")
+    worker = context.worker if context else ""
+    inputs = _Inputs(settings, data, device, backend, space, weights, progress, worker)
+    recorded = {"data_summary": data.summary, "data_fingerprint": data.fingerprint}
+    recorded |= {"hardware": hardware, "latency_backend": backend}
+    recipe = ", ".join(f"{key} {value}" for key, value in {**SHORT_TRAINING, "attention": FRESH_LR_FACTOR}.items())
+    fingerprints = {"data": data.fingerprint, "device": hardware, "recipe": recipe}
+    return PreparedRun(space, partial(_start, inputs), recorded, fingerprints)
+
+
+def _start(inputs: _Inputs, reference_ms: float | None, artifacts: Artifacts) -> ReadyEvaluator:
+    """Do the baseline stage, or download what the leading process made; build the evaluator."""
+    from gamsearch.training.baseline import read_baseline
+    from gamsearch.training.evaluator import TrainingEvaluator
+    from gamsearch.training.setup import CostSettings, Folders, Recipe
+
+    settings, path, stage = inputs.settings, inputs.settings.folder / BASELINE_FILE, {}
+    if inputs.worker:
+        _download_shared(artifacts, settings.folder)
+    else:
+        stage = _baseline_stage(inputs)
+    baseline = read_baseline(path)
+    scratch = settings.folder / "baseline" / (f"scratch-{inputs.worker}" if inputs.worker else "scratch")
+    evaluator = TrainingEvaluator(
+        inputs.space.detector,
+        baseline,
+        inputs.data.yaml.resolve(),
+        inputs.device,
+        Folders(scratch, settings.folder / "weights", settings.folder / "paused", artifacts),
+        Recipe(user=settings.train),
+        CostSettings(
+            backend=inputs.backend,
+            reference_ms=reference_ms,
+            latency_ratio=_latency_ratios(inputs, baseline),
+            predicted=predicted_metrics(inputs.space),
+            imgsz=settings.imgsz,
+        ),
+    )
+    return ReadyEvaluator(evaluator, {"baseline weights": digest(path)}, stage)
+
+
+def _download_shared(artifacts: Artifacts, folder: Path) -> None:
+    """Download the baseline's weights and the latency table of the leading process, unless the folder has them."""
+    if not (folder / BASELINE_FILE).exists() and not artifacts.download(BASELINE_FILE, folder / BASELINE_FILE):
+        raise RunError(
+            f"the baseline's weights are not in {folder} and were not uploaded; give --artifacts to both, "
+            "or let them share the run's folder"
+        )
+    if not (folder / LATENCIES).exists():
+        artifacts.download(LATENCIES, folder / LATENCIES)
+
+
+def upload_shared(artifacts: Artifacts, folder: Path) -> None:
+    """Upload what other machines need to join the run in `folder`."""
+    for name in (BASELINE_FILE, LATENCIES):
+        if (folder / name).exists():
+            artifacts.upload(folder / name, name)
+
+
+def _check_baseline(settings: Settings, data: DataSet, weights: Any) -> None:
+    """Refuse a baseline that is to be used without training but cannot be."""
+    if settings.baseline_epochs > 0:
+        return
+    if weights is None:
+        raise OptionError("--baseline-epochs 0 needs trained weights: give --model a .pt, or train at least one epoch")
+    if weights.model[-1].nc != data.nc:
+        raise OptionError(
+            f"--baseline-epochs 0 takes {settings.model} as it is, but it knows {weights.model[-1].nc} classes and the "
+            f"data has {data.nc}; train at least one epoch"
+        )
+
+
+def _baseline_stage(inputs: _Inputs) -> dict[str, Any]:
+    """Train the baseline unless that is done; return what the record keeps of the stage."""
+    from gamsearch.training.baseline import start_model, train_baseline, validated
+
+    settings, last = inputs.settings, dict[str, float]()
+    inputs.progress.started_baseline()
+
+    def on_epoch(epoch: int, results: dict[str, float]) -> None:
+        figures = {m.name: m.compute(results) for m in metrics_of("trained") if validated(results)}
+        last.update(epochs=epoch, **figures)
+        inputs.progress.epoch(epoch, settings.baseline_epochs, figures)
+
+    train_baseline(
+        start_model(inputs.space.detector, inputs.weights, inputs.data.names, settings.seed),
+        TrialBudget(settings.baseline_epochs, settings.imgsz, settings.batch, settings.seed),
+        inputs.data.yaml.resolve(),
+        inputs.device,
+        settings.folder / "baseline",
+        from_scratch=inputs.weights is None,
+        user_arguments=settings.train,
+        on_epoch=on_epoch,
+    )
+    return {"epochs": settings.baseline_epochs, "from": settings.model, **last}
+
+
+def _latency_ratios(inputs: _Inputs, baseline: Any) -> Callable[[Architecture], float]:
+    """Latency ratios by an additive table, which is measured when it is first needed and kept in the run's folder."""
+    from gamsearch.models.latency.measure_table import measure_table
+    from gamsearch.models.latency.table import LatencyTable, conditions_of
+
+    settings, space = inputs.settings, inputs.space
+    path, seconds = settings.folder / LATENCIES, min(TABLE_SECONDS, 2.0 * settings.trials)
+    where = (settings.imgsz, inputs.device)
+    tables: list[LatencyTable] = []
+
+    def ratio(architecture: Architecture) -> float:
+        if not tables:
+            conditions = conditions_of(space, baseline, *where, inputs.backend)
+            if not path.exists():
+                inputs.progress.say(f"measuring what each placement of '{space.name}' adds to the latency")
+                measure_table(space, baseline, *where, 1.0, backend=inputs.backend, seconds=seconds).write(path)
+            tables.append(LatencyTable.read(path, conditions))
+        return tables[0].predict(architecture).ratio
+
+    return ratio
