@@ -116,7 +116,7 @@ def shares(study: optuna.Study) -> Counter:
     return Counter(owner(t) for t in store.trials(study, TrialState.COMPLETE))
 
 
-def eventually(what, seconds: float = 60.0) -> None:
+def eventually(what, seconds: float = 180.0) -> None:
     """Wait until `what()` is true, for at most `seconds`."""
     until = time.monotonic() + seconds
     while not what():

@@ -1,4 +1,4 @@
-"""The demonstration data set: handwritten digits (see `drawn`) scattered over pictures, the same bytes each time.
+"""The demonstration data set: handwritten digits (see `digits`) placed on images, deterministic.
 
 The photographs among the backgrounds are the two sample images of scikit-learn.
 """
@@ -18,7 +18,7 @@ from gamsearch.runs.digits import Box, Floats
 
 @dataclass(frozen=True)
 class Size:
-    """How much is drawn (images, px) and trained (epochs, images per batch) by a run without `--data`."""
+    """Size of the data set (images, px) and of the training (epochs, images per batch) of a run without `--data`."""
 
     train: int = 300
     val: int = 150
@@ -49,7 +49,21 @@ HEIGHT = (0.28, 0.55)
 
 
 def make(folder: Path, train: int, val: int, imgsz: int, seed: int = 0) -> Path:
-    """Return the data YAML of `train` and `val` pictures of `imgsz` x `imgsz` px in `folder`; see `drawn.make`."""
+    """Generate the demonstration data set in `folder`, unless it is there already.
+
+    Args:
+        folder: The folder of the data set.
+        train: Number of training images.
+        val: Number of validation images.
+        imgsz: Side of an image in px.
+        seed: Seed of the images.
+
+    Returns:
+        The path of the data YAML.
+
+    Raises:
+        DataError: The folder holds something else.
+    """
     parameters = {"form": FORM, "train": train, "val": val, "imgsz": imgsz, "seed": seed}
     return digits.make(folder, parameters, [str(digit) for digit in range(10)], _picture)
 
@@ -70,7 +84,7 @@ def _picture(side: int, scans: digits.Scans, rng: np.random.Generator) -> tuple[
 
 
 def _enlarged(scan: Floats, side: int, rng: np.random.Generator) -> Floats:
-    """Return the scan at a drawn size and slant as ink in 0..1, cut tightly to the pixels that show."""
+    """Return the scan at a random size and angle as a mask in 0..1, cropped to its visible part."""
     height = rng.uniform(*HEIGHT) * side
     width = height * rng.uniform(0.8, 1.2)
     picture = Image.fromarray((np.pad(scan, 1) * 255).astype(np.uint8))
@@ -80,7 +94,7 @@ def _enlarged(scan: Floats, side: int, rng: np.random.Generator) -> Floats:
 
 
 def _free_place(shape: tuple[int, ...], side: int, taken: list[Box], rng: np.random.Generator) -> Box | None:
-    """Return a place for `shape` that keeps a pixel off every box in `taken`, or None after 30 tries."""
+    """Return a box of `shape` at least one pixel away from every box in `taken`, or None after 30 tries."""
     h, w = shape
     for _ in range(30):
         x, y = int(rng.integers(0, side - w + 1)), int(rng.integers(0, side - h + 1))

@@ -1,4 +1,4 @@
-"""Data sets that the package draws itself, offline, the same bytes each time: the folder, the scans, the ink.
+"""Write generated data sets: the folder, the scans of digits, and how they are painted. Deterministic and offline.
 
 The scans are the 1797 handwritten digits of 8 x 8 pixels that scikit-learn ships (UCI, optical recognition of
 handwritten digits). Train and val share no scan.
@@ -31,11 +31,22 @@ CONTRAST = (0.35, 0.9)
 
 
 def make(folder: Path, parameters: Mapping[str, int], names: Sequence[str], draw: Draw) -> Path:
-    """Return the data YAML of the data set in `folder`, drawing it if need be.
+    """Generate a data set in `folder`, unless it is there already.
 
-    `parameters` say all that decides the pictures, among it `train` and `val` (how many), `imgsz` (px) and `seed`. A
-    finished folder with the same parameters is left as it is; one of other parameters is replaced; a folder that holds
-    anything else raises `DataError`. The folder appears at once and whole, so an interrupted call leaves none.
+    A finished data set with the same parameters is kept, one with other parameters is replaced. The folder is moved to
+    its place when it is complete, so an interrupted call leaves no folder.
+
+    Args:
+        folder: The folder of the data set.
+        parameters: Everything that determines the images: `train` and `val` (number of images), `imgsz` (px), `seed`...
+        names: Class names.
+        draw: Paints one image and returns its objects.
+
+    Returns:
+        The path of the data YAML.
+
+    Raises:
+        DataError: The folder holds something else.
     """
     folder = Path(folder)
     if _finished(folder, parameters):
@@ -64,7 +75,7 @@ def _finished(folder: Path, parameters: Mapping[str, int]) -> bool:
 def _refuse_foreign(folder: Path) -> None:
     if folder.exists() and not (folder / MARKER).exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(
-            f"a drawn data set goes into a folder of its own, but {folder} holds something else: "
+            f"a generated data set needs a folder of its own, but {folder} holds something else: "
             "move that away, or name another results folder"
         )
 
@@ -109,7 +120,16 @@ def _write(path: Path, text: str) -> None:
 
 
 def scans(split: str, seed: int, rng: np.random.Generator) -> Scans:
-    """Yield scans in 0..1 (`8 x 8`) and their digits without end; every scan of the split comes once per round."""
+    """Yield scans and their digits without end; every scan of the split comes once per round.
+
+    Args:
+        split: `train` or `val`; the two share no scan.
+        seed: Seed of the split.
+        rng: Source of the order.
+
+    Yields:
+        A scan in 0..1, `[8, 8]`, and its digit.
+    """
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -122,19 +142,43 @@ def scans(split: str, seed: int, rng: np.random.Generator) -> Scans:
 
 
 def tight(ink: Floats) -> Floats:
-    """`ink` in 0..1 cut to the rows and columns that show."""
+    """Crop a mask to its visible part.
+
+    Args:
+        ink: Mask in 0..1, `[h, w]`.
+
+    Returns:
+        The rows and columns of the mask from the first to the last visible one.
+    """
     ys, xs = np.nonzero(ink > INK)
     return ink[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
 
 
 def free(box: Box, taken: Sequence[Box]) -> bool:
-    """Whether `box` keeps a pixel off every box in `taken`."""
+    """Return whether a box is at least one pixel away from all others.
+
+    Args:
+        box: The box.
+        taken: The other boxes.
+
+    Returns:
+        True if no box is touched.
+    """
     x0, y0, x1, y1 = box
     return all(x1 < a or c < x0 or y1 < b or d < y0 for a, b, c, d in taken)
 
 
 def inked(under: Floats, mask: Floats, rng: np.random.Generator) -> Floats:
-    """Return `under` (`h x w x 3`) with the mask drawn in a colour lighter or darker than it by a drawn contrast."""
+    """Paint a mask in a random colour that is lighter or darker than the background by a random contrast.
+
+    Args:
+        under: Background in 0..1, `[h, w, 3]`.
+        mask: Opacity in 0..1, `[h, w]`.
+        rng: Source of random numbers.
+
+    Returns:
+        The painted background, `[h, w, 3]`.
+    """
     level = float(under.mean())
     room = [sign for sign in (-1, 1) if 0 <= level + sign * CONTRAST[0] <= 1]
     target = level + rng.choice(room) * rng.uniform(*CONTRAST)

@@ -1,6 +1,6 @@
-"""A trial as files to take away: YAML, weights, ONNX, TorchScript, and a module that stands without gamsearch.
+"""Export a trial: model YAML, weights, ONNX, TorchScript, and a module that works without gamsearch.
 
-Every file is held against the trial's own model, rebuilt from the record and its kept weights.
+Every file is compared with the trial's own model, which is rebuilt from the record and its saved weights.
 """
 
 import io
@@ -42,7 +42,13 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Exported:
-    """One file and its largest difference to the trial's model, relative to the largest prediction; None: not run."""
+    """One exported file.
+
+    Attributes:
+        path: The file.
+        difference: Largest difference to the trial's model, relative to its largest prediction; None if not run.
+        how: How the file was checked.
+    """
 
     path: Path
     difference: float | None
@@ -56,10 +62,20 @@ class Exported:
 
 
 def export(folder: Path, pick: str = "knee", trial: int | None = None) -> list[str]:
-    """Export one trial of the run in `folder` and return what was done, a line each.
+    """Export one trial of a run.
 
-    `pick` is `knee` or the name of an objective (its best on the front); `trial` chooses by number instead. Raises
-    `OptionError` for a pick that is not there, `RunError` when the weights are gone or a file differs from the model.
+    Args:
+        folder: The run's folder; the files are written to its subfolder `export`.
+        pick: `knee`, or the name of an objective, for the best trial of the Pareto front in it.
+        trial: Number of the trial to export instead.
+
+    Returns:
+        One line for the trial and one for each file.
+
+    Raises:
+        OptionError: There is no such pick or trial.
+        RunError: The weights are missing.
+        ModelError: An exported file differs from the trial's model.
     """
     quiet_ultralytics()
     study = store.snapshot(folder)
@@ -79,7 +95,20 @@ def export(folder: Path, pick: str = "knee", trial: int | None = None) -> list[s
 
 
 def chosen(record: Record, pick: str, trial: int | None) -> pd.Series:
-    """The row that a pick or a trial number means."""
+    """Return the row of the trial to export.
+
+    Args:
+        record: The run's record.
+        pick: `knee` or the name of an objective.
+        trial: Number of the trial, instead of a pick.
+
+    Returns:
+        The trial's row of the table.
+
+    Raises:
+        OptionError: There is no such pick or trial, or the trial has no trained model.
+        RunError: No trial is complete.
+    """
     if trial is not None:
         rows = record.trials[record.trials["number"] == trial]
         if rows.empty:
@@ -101,7 +130,19 @@ def chosen(record: Record, pick: str, trial: int | None) -> pd.Series:
 
 
 def trial_model(folder: Path, record: Record, row: pd.Series) -> tuple[Model, Architecture]:
-    """The model of a trial with the weights that were validated, in eval mode."""
+    """Rebuild the model of a trial.
+
+    Args:
+        folder: The run's folder.
+        record: The run's record.
+        row: The trial's row of the table.
+
+    Returns:
+        The model with the validated weights, in eval mode, and its architecture.
+
+    Raises:
+        RunError: The baseline's or the trial's weights are missing, or the model cannot be built.
+    """
     architecture = Architecture.from_dict(row["architecture"])
     detector = Detector.from_yaml(record.detector_name, record.detector_yaml)
     path = folder / "baseline" / "baseline.pt"
@@ -118,7 +159,22 @@ def trial_model(folder: Path, record: Record, row: pd.Series) -> tuple[Model, Ar
 def write_yaml(
     path: Path, record: Record, row: pd.Series, architecture: Architecture, model: Model, pick: str
 ) -> Exported:
-    """The model YAML for one scale, with where it comes from and what was measured in comments."""
+    """Write the model YAML for one scale, with its origin and its measurements as comments.
+
+    Args:
+        path: The file to write.
+        record: The run's record.
+        row: The trial's row of the table.
+        architecture: The trial's architecture.
+        model: The trial's model, with which the file is compared.
+        pick: The pick to name in the comments; empty if the trial was chosen by number.
+
+    Returns:
+        The written file.
+
+    Raises:
+        ModelError: The model built from the file differs from the trial's.
+    """
     detector = Detector.from_yaml(record.detector_name, record.detector_yaml)
     form = graft(detector, architecture).yaml
     form["nc"] = model.model[-1].nc
@@ -129,9 +185,9 @@ def write_yaml(
     built: Model = build(pyyaml.safe_load(text), nc=form["nc"])  # before there is a file that others may open
     path.write_text(text, encoding="utf-8")
     if _shapes(built) != _shapes(model):
-        return Exported(path, None, "builds; its class branch is narrower than that of the weights, which came wider")
+        return Exported(path, None, "builds; the class branch of the weights is wider than this YAML gives")
     built.load_state_dict(model.state_dict())
-    return Exported(path, _compare(model, built.eval(), (64,), path), "built anew with the same weights")
+    return Exported(path, _compare(model, built.eval(), (64,), path), "rebuilt with the same weights")
 
 
 def _comments(record: Record, row: pd.Series, detector: Detector, pick: str) -> list[str]:
@@ -153,7 +209,7 @@ def _comments(record: Record, row: pd.Series, detector: Detector, pick: str) -> 
 
 
 def _dump(form: dict[str, Any]) -> str:
-    """A model YAML with one row per line, as Ultralytics writes them."""
+    """Return a model YAML with one row per line, as Ultralytics writes them."""
     rest = {k: v for k, v in form.items() if k not in ("backbone", "head")}
     text = pyyaml.safe_dump(rest, sort_keys=False)
     for part in ("backbone", "head"):
@@ -164,7 +220,20 @@ def _dump(form: dict[str, Any]) -> str:
 
 
 def write_weights_files(stem: Path, model: Model, architecture: Architecture, imgsz: int) -> list[Exported]:
-    """Checkpoint, ONNX, TorchScript and the stand-alone module, each run and compared with `model`."""
+    """Write checkpoint, ONNX, TorchScript and stand-alone modules; run the first three and compare them with `model`.
+
+    Args:
+        stem: Path of the files without extension.
+        model: The trial's model.
+        architecture: The trial's architecture.
+        imgsz: Image size in px.
+
+    Returns:
+        The written files.
+
+    Raises:
+        ModelError: A file differs from the trial's model.
+    """
     checkpoint = stem.with_suffix(".pt")
     write_checkpoint(model, checkpoint, {"imgsz": imgsz})
     reloaded = load_checkpoint(checkpoint)
@@ -176,7 +245,7 @@ def write_weights_files(stem: Path, model: Model, architecture: Architecture, im
 
 
 def _onnx(checkpoint: Path, model: Model, imgsz: int) -> Exported:
-    """ONNX through Ultralytics' exporter (so that `YOLO("best.onnx")` knows the names), compared at two image sizes."""
+    """Export ONNX with Ultralytics, which adds the class names that `YOLO` reads; compare it at two image sizes."""
     import onnxruntime
     from ultralytics import YOLO
 
@@ -195,7 +264,7 @@ def _onnx(checkpoint: Path, model: Model, imgsz: int) -> Exported:
 
 
 def _torchscript(path: Path, model: Model, imgsz: int) -> Exported:
-    """A traced module: needs torch, and neither gamsearch nor Ultralytics."""
+    """Trace the model into a file that needs torch, but neither gamsearch nor Ultralytics."""
     traceable = deepcopy(model).eval()
     traceable.model[-1].export, traceable.model[-1].format = True, "torchscript"
     for parameter in traceable.parameters():
@@ -210,7 +279,7 @@ def _torchscript(path: Path, model: Model, imgsz: int) -> Exported:
 
 
 def _standalone(folder: Path, name: str) -> Exported:
-    """The module's source as one file that registers it, for people who do not have gamsearch."""
+    """Write the module's source as one file that registers it, for use without gamsearch."""
     path = folder / f"{name.lower()}_standalone.py"
     path.write_text(standalone_source(name), encoding="utf-8")
     return Exported(path, None, "import it instead of gamsearch to use or train the .pt and the YAML")
@@ -221,7 +290,7 @@ def _image(side: int) -> torch.Tensor:
 
 
 def _compare(model: Model, other: Callable[[torch.Tensor], Any], sides: Sequence[int], path: Path) -> float:
-    """Largest difference of the predictions on random images of `sides` px, relative to the largest prediction."""
+    """Return the largest difference of the predictions on random images, relative to the largest prediction."""
     worst = 0.0
     for side in sides:
         with torch.no_grad():

@@ -14,6 +14,8 @@ from filelock import FileLock, Timeout
 
 from gamsearch.errors import RunError, one_line
 from gamsearch.files import refuse_links
+from gamsearch.runs.progress import RunProgress
+from gamsearch.study.workers import MISSED, WorkerRegistry
 
 LOCK = ".lock"
 FILE = ".worker.json"
@@ -132,3 +134,30 @@ def _terminate_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def refuse_second_leader(registry: WorkerRegistry, progress: RunProgress) -> None:
+    """Refuse a second run on one storage; wait until a leader that died on another machine is considered dead.
+
+    Args:
+        registry: The workers of the study, this process among them.
+        progress: Displays that another run is being watched.
+
+    Raises:
+        RunError: Another run leads the study.
+    """
+    beats = registry.beats()
+    reported = False
+    while leaders := registry.leaders():
+        now = registry.beats()
+        for worker in leaders:
+            if registry.locked_here(worker) or now[worker] != beats.get(worker):
+                raise RunError(
+                    f"this study is led by another run ({registry.describe(worker)}); wait for it, join it with "
+                    "`worker`, or give another --name"
+                )
+        if not reported:
+            minutes = registry.beat_s * (MISSED + 1) / 60
+            progress.say(f"another run led this study and did not end cleanly; watching it for up to {minutes:.0f} min")
+            reported = True
+        registry.wait()

@@ -1,7 +1,7 @@
-"""manifest.yaml: what it takes to repeat a run, written when the run is created. Read with distrust: files get edited.
+"""manifest.yaml: everything needed to repeat a run, written when the run is created and checked when it is read.
 
-A resumed run changes nothing in it; it only adds what was not known. The search space and the detector are in it whole,
-since the files that they came from can be edited or lost.
+A resumed run changes nothing in it and only adds what was not known. The file holds the whole search space and
+detector, since the files that they came from can be edited or lost.
 """
 
 import hashlib
@@ -29,14 +29,24 @@ FORM = 1
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest that was checked: where it lies and what it says, `settings` with the types of `Settings`."""
+    """A checked manifest: its path and its content, in which `settings` have the types of `Settings`."""
 
     path: Path
     content: dict[str, Any]
 
     @classmethod
     def read(cls, path: Path) -> "Manifest":
-        """Read the manifest at `path` (or in the run's folder `path`), or raise `RunError` with one sentence."""
+        """Read and check a manifest.
+
+        Args:
+            path: The file, or the folder of the run that holds it.
+
+        Returns:
+            The checked manifest.
+
+        Raises:
+            RunError: The file is missing, is not YAML, or holds keys or values that gamsearch does not write.
+        """
         path = path / FILE if path.is_dir() else path
         content = _mapping(path)
         if content.get("manifest") != FORM:
@@ -61,7 +71,7 @@ class Manifest:
 
     @property
     def identity(self) -> dict[str, str]:
-        """What a repetition keeps to know its original again."""
+        """What a repetition records to recognise its original."""
         return {"name": self.name, "written": self.content.get("written", "")}
 
 
@@ -72,9 +82,17 @@ def facts(
     seeds: int,
     repeats: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """What a manifest says of a run whose study has the user attributes `study`; URLs lose their passwords.
+    """Return the content of a run's manifest; passwords in URLs are masked.
 
-    `seeds` is at how many seeds the baseline is measured, `repeats` the `identity` of the manifest that is repeated.
+    Args:
+        settings: The run's settings.
+        space: The resolved search space.
+        study: User attributes of the run's study.
+        seeds: Number of seeds at which the baseline is measured.
+        repeats: `identity` of the manifest that this run repeats, if it repeats one.
+
+    Returns:
+        Plain values by key.
     """
     recorded = study["settings"]
     known: dict[str, Any] = {
@@ -99,7 +117,15 @@ def facts(
 
 
 def fingerprints(settings: Settings, space: SearchSpace) -> dict[str, str]:
-    """Of the resolved space and, where the model is a `.pt` file, of its content."""
+    """Return the fingerprints of a run's space and weights.
+
+    Args:
+        settings: The run's settings.
+        space: The resolved search space.
+
+    Returns:
+        The fingerprint of the space, and that of the weights if the model is a `.pt` file.
+    """
     found, weights = {"space": space.fingerprint}, Path(settings.model)
     if settings.evaluator == "training" and weights.suffix == ".pt" and weights.is_file():
         found["model weights"] = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
@@ -107,16 +133,22 @@ def fingerprints(settings: Settings, space: SearchSpace) -> dict[str, str]:
 
 
 def keep(folder: Path, found: Mapping[str, Any], resumed: bool) -> None:
-    """Write the manifest into a run's folder, or add to the one that is there what it does not know.
+    """Write the manifest into a run's folder, or add missing entries to the existing one.
 
-    When a run is resumed, `versions`, `machine`, `commit` and `written` are not added: those of its beginning are not
-    known any more.
+    Args:
+        folder: The run's folder.
+        found: The content to write.
+        resumed: Whether the run existed before; then `versions`, `machine`, `commit` and `written` are not added,
+            because those of the run's beginning are no longer known.
+
+    Raises:
+        RunError: The existing manifest cannot be read.
     """
     path = folder / FILE
     try:
         known = _mapping(path) if path.exists() else {}
     except RunError as error:
-        raise RunError(f"{error}; mend it, or delete it and the run goes on with a new one") from error
+        raise RunError(f"{error}; repair it, or delete it and the run continues with a new one") from error
     then = ("versions", "machine", "commit", "written") if resumed else ()
     added = {**{k: v for k, v in found.items() if k not in then}, **known}
     if isinstance(known.get("fingerprints"), dict):
@@ -126,7 +158,12 @@ def keep(folder: Path, found: Mapping[str, Any], resumed: bool) -> None:
 
 
 def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
-    """Write plain values as YAML without anchors."""
+    """Write plain values as YAML without anchors.
+
+    Args:
+        path: The file; its folder is created if need be.
+        content: Values of plain types.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         yaml.dump(dict(content), Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120), encoding="utf-8"
@@ -134,7 +171,14 @@ def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def space_content(space: SearchSpace) -> dict[str, Any]:
-    """The space in the form of a space file that names its detector's YAML beside itself."""
+    """Return a search space as the content of a space file.
+
+    Args:
+        space: The resolved search space.
+
+    Returns:
+        The content, which names the detector's YAML as a file beside it.
+    """
     modules = {
         m.name: {**({m.spec.strength: m.strengths} if m.spec.strength else {}), **dict(m.options)}
         for m in space.modules
@@ -156,7 +200,14 @@ def space_content(space: SearchSpace) -> dict[str, Any]:
 
 
 def drawn(data: str) -> dict[str, int] | None:
-    """The parameters of a demonstration data set that gamsearch drew and can draw again, else None."""
+    """Return the parameters of a demonstration data set, from which gamsearch can generate it again.
+
+    Args:
+        data: Path of the data YAML.
+
+    Returns:
+        The parameters, or None if gamsearch did not generate this data set.
+    """
     from gamsearch.runs import demo
     from gamsearch.runs.digits import MARKER
 

@@ -46,11 +46,22 @@ class RunProgress:
             self.view.stop()
 
     def say(self, text: str) -> None:
-        """One line that stays."""
+        """Print one line that stays above the live view.
+
+        Args:
+            text: The line, printed as it is.
+        """
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def started(self, number: int, label: str, used: float, search_budget: SearchBudget) -> None:
-        """A trial starts; so much of the allowance is used up."""
+        """Show that a trial starts.
+
+        Args:
+            number: The trial's number.
+            label: Its architecture in words.
+            used: Amount of the search budget used so far, in the budget's unit.
+            search_budget: The budget, from which the time left is estimated.
+        """
         self.label, self.used, self.search_budget = label, used, search_budget
         if number > 0 and self.search_begun is None:
             self.search_begun, self.first_used = time.monotonic(), used
@@ -59,14 +70,26 @@ class RunProgress:
             self.say(f"[{self._clock()}] trial {number}: {label}{self._time_left()}")
 
     def epoch(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
-        """An epoch of the current training ended."""
+        """Show that an epoch of the current training ended.
+
+        Args:
+            epoch: The epoch, from 1.
+            epochs: The epochs of a full training.
+            metrics: Validation metrics by name, as fractions.
+        """
         figures = "  ".join(f"{k} {v:.4f}" for k, v in metrics.items())
         self.bar.update(self.task, total=epochs, completed=epoch, figures=f"epoch {epoch}/{epochs}  {figures}")
         if not self.live:
             self.say(f"[{self._clock()}]   epoch {epoch}/{epochs}  {figures}")
 
     def ended(self, number: int, outcome: str, gain: float | None) -> None:
-        """A trial ended; `gain` is its map50_95 minus the baseline's, None if it has none."""
+        """Show that a trial ended.
+
+        Args:
+            number: The trial's number.
+            outcome: How it ended, in words.
+            gain: Its map50_95 minus the baseline's, as a fraction, or None if it was not validated to the end.
+        """
         text = "" if gain is None else f"{gain:+.4f}"
         if gain is not None and number > 0 and (self.best is None or gain > self.best[0]):
             self.best = (gain, self.label)

@@ -1,7 +1,7 @@
-"""`run --from manifest.yaml`: the same run again, in a new folder, and what differs from the original.
+"""`run --from manifest.yaml`: the same run again, in a new folder, and how it differs from the original.
 
-On the same machine and CPU trial 0 and the first trials give the same mAP bit for bit. Latency is measured anew and is
-never quite the same, so a sampler may propose other architectures later on; a replay is the same to the end.
+On the same machine and CPU, trial 0 and the first trials give the same mAP bit for bit. Latency is measured again
+and never exactly the same, so a sampler may propose other architectures later; a replay is identical to the end.
 """
 
 import json
@@ -16,7 +16,7 @@ from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 
 GIVEN = ("name", "out", "data", "device")
-"""Options that go with `--from`; every other setting is the original's."""
+"""Options that may be combined with `--from`; every other setting is the original's."""
 
 REFUSED = {
     "data": "the data set is not that",
@@ -29,10 +29,18 @@ REFUSED = {
 def repeated(
     origin: Manifest, given: Mapping[str, Any], recorded_of: Callable[[Path], dict[str, Any] | None]
 ) -> tuple[Settings, list[str]]:
-    """The settings of a repetition and what was put in the place of lost files.
+    """Return the settings of a repetition and report which lost files were restored.
 
-    `given` are the options besides `--from` (None: not given), `recorded_of(folder)` the settings of a run that is
-    there already or None. `RunError` if the folder is the original's or holds another run.
+    Args:
+        origin: The manifest of the original run.
+        given: The options besides `--from`; None for one that was not given.
+        recorded_of: Returns the settings recorded in a folder, or None if the folder holds no run.
+
+    Returns:
+        The settings, and one line for each input that was restored from the manifest.
+
+    Raises:
+        RunError: The folder is the original's or holds another run, or a setting cannot be used.
     """
     given = {name: given.get(name) for name in GIVEN}
     name = given["name"] or f"{origin.name}-again"
@@ -45,16 +53,26 @@ def repeated(
         raise RunError(f"{origin.path}, key 'settings.table': must name a file or a shipped table, not {table}")
     recorded = recorded_of(folder)
     defaults = dict(origin.settings)
-    said: list[str] = []
+    restored_inputs: list[str] = []
     if recorded is None:
-        restored, said = _restored(origin, folder)
+        restored, restored_inputs = _restored(origin, folder)
         defaults |= {**restored, "train": _checked(defaults["train"])}
-    data = given["data"] or _drawn(origin, folder)
-    return resolve({**given, "data": data, "name": name, "out": str(folder.parent)}, recorded, defaults), said
+    data = given["data"] or _generated(origin, folder)
+    return resolve(
+        {**given, "data": data, "name": name, "out": str(folder.parent)}, recorded, defaults
+    ), restored_inputs
 
 
 def differences(origin: Manifest, now: Mapping[str, Any]) -> list[str]:
-    """Say line by line what differs from the original in versions, machine, commit and inputs; `now` as `facts`."""
+    """Compare a repetition with its original.
+
+    Args:
+        origin: The manifest of the original run.
+        now: The manifest content of the repetition.
+
+    Returns:
+        One line for each difference in versions, machine, commit and inputs.
+    """
     lines = []
     for name, before, after in _pairs(origin.content, now):
         if before != after:
@@ -65,23 +83,30 @@ def differences(origin: Manifest, now: Mapping[str, Any]) -> list[str]:
 
 
 def refuse_other_inputs(origin: Manifest, now: Mapping[str, str]) -> None:
-    """Raise `RunError` if data, table, weights or space have other fingerprints `now` than the original's.
+    """Refuse to repeat a run with other inputs than it had.
 
-    The demonstration data is drawn anew, the same pictures; where its files differ (another version of Pillow) that is
-    a difference like any other and no reason to refuse.
+    The demonstration data is generated again with the same content. If its files differ, for example because of another
+    version of Pillow, that is reported as a difference and not refused.
+
+    Args:
+        origin: The manifest of the original run.
+        now: Fingerprints of the repetition's inputs.
+
+    Raises:
+        RunError: Data, table, weights or space have another fingerprint than the original's.
     """
-    drawn = bool(origin.content.get("data", {}).get("drawn"))
+    generated = bool(origin.content.get("data", {}).get("drawn"))
     for what, value in origin.fingerprints.items():
-        if what in REFUSED and now.get(what, value) != value and not (what == "data" and drawn):
-            mend = "give --data the one it was run with" if what == "data" else "restore the one it was run with"
+        if what in REFUSED and now.get(what, value) != value and not (what == "data" and generated):
+            remedy = "give --data the one it was run with" if what == "data" else "restore the one it was run with"
             raise RunError(
                 f"{REFUSED[what]} of {origin.path} (fingerprint {one_line(value)} then, {now[what]} "
-                f"now), so the run would not be repeated; {mend}, or start a run of its own without --from"
+                f"now), so the run would not be repeated; {remedy}, or start a run of its own without --from"
             )
 
 
 def _pairs(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Name, value then and value now of all that is compared; fingerprints only where both are known."""
+    """Yield name, original value and present value of everything compared; fingerprints only where both are known."""
     for section in ("versions", "machine"):
         before, after = then.get(section, {}), now.get(section, {})
         for name in dict.fromkeys([*before, *after]):
@@ -93,9 +118,9 @@ def _pairs(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[st
 
 
 def _refuse_taken(origin: Manifest, folder: Path) -> None:
-    """The folder must be new, or hold an earlier part of this repetition."""
+    """Refuse a folder unless it is new or holds an earlier part of this repetition."""
     if folder.resolve() == origin.path.resolve().parent or folder.exists() and folder.samefile(origin.path.parent):
-        raise RunError(f"{folder} is the original's folder, where nothing is written again; give another --name")
+        raise RunError(f"{folder} is the original's folder, which is never written to again; give another --name")
     if (folder / FILE).exists():
         known = Manifest.read(folder / FILE).content.get("repeats")
         if known != origin.identity:
@@ -104,8 +129,8 @@ def _refuse_taken(origin: Manifest, folder: Path) -> None:
         raise RunError(f"{folder} holds another run than a repetition of {origin.path}; give another --name")
 
 
-def _drawn(origin: Manifest, folder: Path) -> str | None:
-    """The demonstration data drawn again into the new folder, or None if the original had data of its own."""
+def _generated(origin: Manifest, folder: Path) -> str | None:
+    """Generate the demonstration data again in the new folder; return None if the original had other data."""
     size = origin.content.get("data", {}).get("drawn")
     if not size:
         return None
@@ -122,7 +147,7 @@ def _drawn(origin: Manifest, folder: Path) -> str | None:
 
 
 def _checked(train: dict[str, Any]) -> dict[str, Any]:
-    """Training arguments under the rules of the command line."""
+    """Return training arguments after the checks of the command line."""
     if not train:
         return {}
     from gamsearch.training.recipe import parse_overrides
@@ -131,7 +156,7 @@ def _checked(train: dict[str, Any]) -> dict[str, Any]:
 
 
 def _restored(origin: Manifest, folder: Path) -> tuple[dict[str, str], list[str]]:
-    """Settings for a model YAML and a space that are gone or not what they were: files written from the manifest."""
+    """Write a model YAML and a space that are lost or changed from the manifest; return settings that name them."""
     settings, into = origin.settings, folder / "space"
     detector, space = origin.content["detector"], origin.content["space"]
     beside = f"detectors/{detector['name']}.yaml"
@@ -139,10 +164,10 @@ def _restored(origin: Manifest, folder: Path) -> tuple[dict[str, str], list[str]
     lines = []
     if settings["evaluator"] == "training" and not settings["model"].endswith(".pt") and not _same_detector(origin):
         restored["model"] = str(into / beside)
-        lines.append(f"the model {settings['model']} is not what it was; taken from the manifest instead")
+        lines.append(f"the model {settings['model']} is lost or has changed; taken from the manifest instead")
     if not _same_space(origin):
         restored["space"] = str(into / f"{space['name']}.yaml")
-        lines.append(f"the search space {settings['space']} is not what it was; taken from the manifest instead")
+        lines.append(f"the search space {settings['space']} is lost or has changed; taken from the manifest instead")
     if restored:
         write_yaml(into / beside, detector["yaml"])
         write_yaml(into / f"{space['name']}.yaml", {**space["content"], "detector": beside})
@@ -159,7 +184,7 @@ def _same_detector(origin: Manifest) -> bool:
 
 
 def _same_space(origin: Manifest) -> bool:
-    """Whether the space of that name is still the recorded one, for the detector that it is resolved for."""
+    """Return whether the space of that name is still the recorded one for the recorded detector."""
     settings, recorded = origin.settings, origin.content["detector"]
     try:
         replayed = settings["evaluator"] == "replay"

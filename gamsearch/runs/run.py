@@ -11,7 +11,7 @@ from gamsearch.errors import RunError
 from gamsearch.evaluation import Evaluator, TrialBudget
 from gamsearch.metrics import metric_named
 from gamsearch.runs import manifest, repeat
-from gamsearch.runs.folder_lock import held, make_folder
+from gamsearch.runs.folder_lock import held, make_folder, refuse_second_leader
 from gamsearch.runs.manifest import Manifest
 from gamsearch.runs.prepare import PreparedRun, prepare_named
 from gamsearch.runs.prepare_training import upload_shared
@@ -26,7 +26,7 @@ from gamsearch.strategy.stopping import stopping_named
 from gamsearch.study import store
 from gamsearch.study.artifacts import Artifacts, trusted_place, uploaded_weights
 from gamsearch.study.urls import masked
-from gamsearch.study.workers import MISSED, WorkerRegistry
+from gamsearch.study.workers import WorkerRegistry
 
 
 @dataclass(frozen=True)
@@ -161,25 +161,6 @@ def _artifacts(study: optuna.Study, context: RunContext) -> Artifacts:
     if context.artifacts:
         study.set_user_attr("artifacts", context.artifacts)
     return Artifacts(study, trusted_place(str(study.user_attrs.get("artifacts", "")), context.artifacts, needed=True))
-
-
-def refuse_second_leader(registry: WorkerRegistry, progress: RunProgress) -> None:
-    """Refuse a second run on one storage; wait until a leader that died on another machine is considered dead."""
-    beats = registry.beats()
-    reported = False
-    while leaders := registry.leaders():
-        now = registry.beats()
-        for worker in leaders:
-            if registry.locked_here(worker) or now[worker] != beats.get(worker):
-                raise RunError(
-                    f"this study is led by another run ({registry.describe(worker)}); wait for it, join it with "
-                    "`worker`, or give another --name"
-                )
-        if not reported:
-            minutes = registry.beat_s * (MISSED + 1) / 60
-            progress.say(f"another run led this study and did not end cleanly; watching it for up to {minutes:.0f} min")
-            reported = True
-        registry.wait()
 
 
 def _create(settings: Settings, prepared: PreparedRun, command: str) -> optuna.Study:

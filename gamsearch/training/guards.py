@@ -65,7 +65,7 @@ def no_amp_download() -> Iterator[None]:
 
 @contextmanager
 def no_label_cache() -> Iterator[None]:
-    """Have labels read anew: Ultralytics' `labels.cache` beside the images is a pickle, which could run anything."""
+    """Read labels again: Ultralytics' `labels.cache` beside the images is a pickle, which could run anything."""
 
     def none(path: Path) -> Any:
         raise FileNotFoundError(path)

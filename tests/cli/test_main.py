@@ -105,7 +105,7 @@ def test_a_checkpoint_that_is_not_there_says_what_to_do(here, capsys, tiny_data)
         (["--space", "gamm"], "gamm"),
         (["--device", "7"], "--device"),
         (["--device", "0,1"], "PyTorch sees no cuda device"),
-        (["--device", "1,1"], "must be different indices"),
+        (["--device", "1,1"], "must be distinct indices"),
         (["--device", "0,1", "--workers", "2"], "give one of them"),
         (["--workers", "0"], "--workers must be between 1 and 256"),
         (["--storage", "here"], "--storage must be the URL"),

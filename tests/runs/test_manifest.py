@@ -240,7 +240,7 @@ def test_a_lost_space_file_and_a_changed_one_are_taken_from_the_manifest(here: P
         capsys.readouterr()
         shutil.rmtree(here / "results" / "a-again", ignore_errors=True)
         assert main(["run", "--from", "results/a/manifest.yaml"]) == 0
-        assert "the search space mine.yaml is not what it was; taken from the manifest" in capsys.readouterr().out
+        assert "the search space mine.yaml is lost or has changed; taken from the manifest" in capsys.readouterr().out
         pd.testing.assert_frame_equal(trials(here / "results" / "a"), trials(here / "results" / "a-again"))
 
 
@@ -326,7 +326,7 @@ def test_other_weights_are_refused(here: Path):
 )
 def test_other_options_do_not_go_with_from(replayed: Path, capsys, words: list[str]):
     sentence = refused(capsys, "run", "--from", "results/a", *words)
-    assert f"so {words[0]} cannot go with it; only --name, --out, --data, --device can" in sentence
+    assert f"so {words[0]} cannot be combined with it; only --name, --out, --data, --device can" in sentence
 
 
 def test_the_originals_folder_is_not_written_into(replayed: Path, here: Path, capsys):
@@ -374,7 +374,7 @@ def test_a_manifest_that_is_not_there_is_no_file_or_is_no_text(here: Path, capsy
     os.mkfifo(here / "pipe")
     assert "is no file" in refused(capsys, "run", "--from", "pipe")
     (here / "binary.yaml").write_bytes(b"\xff\xfe\xfd")
-    assert "no text" in refused(capsys, "run", "--from", "binary.yaml")
+    assert "not text in UTF-8" in refused(capsys, "run", "--from", "binary.yaml")
 
 
 @pytest.mark.parametrize(
