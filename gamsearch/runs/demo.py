@@ -3,6 +3,7 @@
 The photographs among the backgrounds are the two sample images of scikit-learn.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -66,6 +67,24 @@ def make(folder: Path, train: int, val: int, imgsz: int, seed: int = 0) -> Path:
     """
     parameters = {"form": FORM, "train": train, "val": val, "imgsz": imgsz, "seed": seed}
     return digits.make(folder, parameters, [str(digit) for digit in range(10)], _picture)
+
+
+def parameters_of(data: str) -> dict[str, int] | None:
+    """Return the parameters of a demonstration data set, from which gamsearch can generate it again.
+
+    Args:
+        data: Path of the data YAML.
+
+    Returns:
+        The parameters, or None if gamsearch did not generate this data set.
+    """
+    try:
+        parameters = json.loads((Path(data).parent / digits.MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    wanted = {"form", "train", "val", "imgsz", "seed"}
+    same_form = isinstance(parameters, dict) and set(parameters) == wanted and parameters["form"] == FORM
+    return {name: int(parameters[name]) for name in sorted(wanted)} if data and same_form else None
 
 
 def _picture(side: int, scans: digits.Scans, rng: np.random.Generator) -> tuple[Floats, list[tuple[int, Box]]]:

@@ -3,14 +3,8 @@
 Every file is compared with the trial's own model, which is rebuilt from the record and its saved weights.
 """
 
-import io
 import math
 import textwrap
-import warnings
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
-from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,45 +14,19 @@ import yaml as pyyaml
 
 from gamsearch.analysis import pareto
 from gamsearch.architecture import Architecture
-from gamsearch.attention.standalone import standalone_source
-from gamsearch.errors import CandidateFailed, ModelError, OptionError, RunError, nearest, one_line
+from gamsearch.errors import CandidateFailed, OptionError, RunError, nearest, one_line
 from gamsearch.metrics import METRICS
 from gamsearch.models.build import Model, build
 from gamsearch.models.candidate import build_candidate
-from gamsearch.models.checkpoint import load_checkpoint
-from gamsearch.models.identity import predictions
 from gamsearch.models.register import quiet_ultralytics
 from gamsearch.models.saving import read_weights
+from gamsearch.runs.exported_files import Exported, compare, write_weights_files
 from gamsearch.space.detector import Detector
 from gamsearch.space.graft import graft
 from gamsearch.study import store
 from gamsearch.study.record import Record
 from gamsearch.study.table import read_record
-from gamsearch.training.baseline import read_baseline, write_checkpoint
-
-TOLERANCE = 1e-3
-"""Largest accepted difference between the trial's predictions and an exported file's, relative to the largest one."""
-
-
-@dataclass(frozen=True)
-class Exported:
-    """One exported file.
-
-    Attributes:
-        path: The file.
-        difference: Largest difference to the trial's model, relative to its largest prediction; None if not run.
-        how: How the file was checked.
-    """
-
-    path: Path
-    difference: float | None
-    how: str
-
-    @property
-    def line(self) -> str:
-        if self.difference is None:
-            return f"wrote {self.path}  ({self.how})"
-        return f"wrote {self.path}  ({self.how}: largest relative difference {self.difference:.2g})"
+from gamsearch.training.baseline import read_baseline
 
 
 def export(folder: Path, pick: str = "knee", trial: int | None = None) -> list[str]:
@@ -187,7 +155,7 @@ def write_yaml(
     if _shapes(built) != _shapes(model):
         return Exported(path, None, "builds; the class branch of the weights is wider than this YAML gives")
     built.load_state_dict(model.state_dict())
-    return Exported(path, _compare(model, built.eval(), (64,), path), "rebuilt with the same weights")
+    return Exported(path, compare(model, built.eval(), (64,), path), "rebuilt with the same weights")
 
 
 def _comments(record: Record, row: pd.Series, detector: Detector, pick: str) -> list[str]:
@@ -217,88 +185,6 @@ def _dump(form: dict[str, Any]) -> str:
         for row in form[part]:
             text += "  - " + pyyaml.safe_dump(row, default_flow_style=True, width=10_000).strip() + "\n"
     return text
-
-
-def write_weights_files(stem: Path, model: Model, architecture: Architecture, imgsz: int) -> list[Exported]:
-    """Write checkpoint, ONNX, TorchScript and stand-alone modules; run the first three and compare them with `model`.
-
-    Args:
-        stem: Path of the files without extension.
-        model: The trial's model.
-        architecture: The trial's architecture.
-        imgsz: Image size in px.
-
-    Returns:
-        The written files.
-
-    Raises:
-        ModelError: A file differs from the trial's model.
-    """
-    checkpoint = stem.with_suffix(".pt")
-    write_checkpoint(model, checkpoint, {"imgsz": imgsz})
-    reloaded = load_checkpoint(checkpoint)
-    files = [Exported(checkpoint, _compare(model, reloaded, (imgsz,), checkpoint), "reloaded")]
-    files.append(_onnx(checkpoint, model, imgsz))
-    files.append(_torchscript(stem.with_suffix(".torchscript"), model, imgsz))
-    files += [_standalone(stem.parent, name) for name in sorted({p.module for p in architecture.placements})]
-    return files
-
-
-def _onnx(checkpoint: Path, model: Model, imgsz: int) -> Exported:
-    """Export ONNX with Ultralytics, which adds the class names that `YOLO` reads; compare it at two image sizes."""
-    import onnxruntime
-    from ultralytics import YOLO
-
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")  # the tracer's remarks on constant folding
-        written = YOLO(str(checkpoint)).export(format="onnx", imgsz=imgsz, dynamic=True, simplify=False, device="cpu")
-    path, options = Path(written), onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-    def run(image: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(session.run(None, {session.get_inputs()[0].name: image.numpy()})[0])
-
-    sides = (imgsz, imgsz + int(max(model.stride)))
-    return Exported(path, _compare(model, run, sides, path), f"run at {sides[0]} and {sides[1]} px")
-
-
-def _torchscript(path: Path, model: Model, imgsz: int) -> Exported:
-    """Trace the model into a file that needs torch, but neither gamsearch nor Ultralytics."""
-    traceable = deepcopy(model).eval()
-    traceable.model[-1].export, traceable.model[-1].format = True, "torchscript"
-    for parameter in traceable.parameters():
-        parameter.requires_grad_(False)
-    image = _image(imgsz)
-    traceable(image)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TorchScript is deprecated, and still what needs no package but torch
-        torch.jit.trace(traceable, image, strict=False, check_trace=False).save(str(path))
-        difference = _compare(model, torch.jit.load(str(path)), (imgsz,), path)
-    return Exported(path, difference, "traced, needs neither gamsearch nor Ultralytics")
-
-
-def _standalone(folder: Path, name: str) -> Exported:
-    """Write the module's source as one file that registers it, for use without gamsearch."""
-    path = folder / f"{name.lower()}_standalone.py"
-    path.write_text(standalone_source(name), encoding="utf-8")
-    return Exported(path, None, "import it instead of gamsearch to use or train the .pt and the YAML")
-
-
-def _image(side: int) -> torch.Tensor:
-    return torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
-
-
-def _compare(model: Model, other: Callable[[torch.Tensor], Any], sides: Sequence[int], path: Path) -> float:
-    """Return the largest difference of the predictions on random images, relative to the largest prediction."""
-    worst = 0.0
-    for side in sides:
-        with torch.no_grad():
-            ours, theirs = predictions(model(_image(side))), predictions(other(_image(side)))
-        worst = max(worst, float((ours - theirs).abs().max() / ours.abs().max()))
-    if not worst <= TOLERANCE:
-        raise ModelError(f"{path} differs from the trial's model by {worst:.3g} (relative): do not use it, report this")
-    return worst
 
 
 def _shapes(model: Model) -> dict[str, torch.Size]:

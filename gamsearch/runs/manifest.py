@@ -5,7 +5,6 @@ detector, since the files that they came from can be edited or lost.
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -94,6 +93,8 @@ def facts(
     Returns:
         Plain values by key.
     """
+    from gamsearch.runs import demo
+
     recorded = study["settings"]
     known: dict[str, Any] = {
         "manifest": FORM,
@@ -103,7 +104,7 @@ def facts(
         "settings": {f.name: recorded.get(f.name, getattr(settings, f.name)) for f in fields(Settings)},
         "seeds": {"search": settings.seed, "baseline": list(range(settings.seed, settings.seed + seeds))},
         "fingerprints": {**fingerprints(settings, space), **study["fingerprints"]},
-        "data": {"summary": recorded.get("data_summary"), "drawn": drawn(settings.data)},
+        "data": {"summary": recorded.get("data_summary"), "drawn": demo.parameters_of(settings.data)},
         "space": {"name": space.name, "content": space_content(space)},
         "detector": study["detector"],
         "versions": versions(),
@@ -197,27 +198,6 @@ def space_content(space: SearchSpace) -> dict[str, Any]:
         }
     )
     return content
-
-
-def drawn(data: str) -> dict[str, int] | None:
-    """Return the parameters of a demonstration data set, from which gamsearch can generate it again.
-
-    Args:
-        data: Path of the data YAML.
-
-    Returns:
-        The parameters, or None if gamsearch did not generate this data set.
-    """
-    from gamsearch.runs import demo
-    from gamsearch.runs.digits import MARKER
-
-    try:
-        parameters = json.loads((Path(data).parent / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    wanted = {"form", "train", "val", "imgsz", "seed"}
-    same_form = isinstance(parameters, dict) and set(parameters) == wanted and parameters["form"] == demo.FORM
-    return {name: int(parameters[name]) for name in sorted(wanted)} if data and same_form else None
 
 
 class _Dumper(yaml.SafeDumper):

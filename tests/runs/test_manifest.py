@@ -15,7 +15,7 @@ import yaml
 
 from gamsearch.cli.main import main
 from gamsearch.errors import RunError
-from gamsearch.runs import manifest, provenance, repeat
+from gamsearch.runs import demo, manifest, provenance, repeat
 from gamsearch.runs.digits import MARKER
 from gamsearch.runs.manifest import Manifest
 from gamsearch.runs.settings import Settings
@@ -253,7 +253,7 @@ def test_a_lost_model_yaml_is_taken_from_the_manifest(replayed: Path, here: Path
 
 
 def test_demonstration_data_is_drawn_anew(replayed: Path, tiny_data: Path, here: Path):
-    drawn = manifest.drawn(str(tiny_data))
+    drawn = demo.parameters_of(str(tiny_data))
     assert drawn is not None and drawn["train"] == 12
     path = edited(replayed, data={"drawn": drawn}, settings__data="gone/data.yaml")
     settings, _ = repeat.repeated(Manifest.read(path), {}, lambda folder: None)
@@ -425,6 +425,6 @@ def test_a_manifest_that_says_what_cannot_be(replayed: Path, here: Path, capsys,
 def test_a_broken_manifest_does_not_lose_the_run(replayed: Path, capsys):
     (replayed / "manifest.yaml").write_text("[")
     sentence = refused(capsys, "run", "--name", "a", "--trials", "9")
-    assert "delete it and the run goes on" in sentence
+    assert "delete it and the run continues" in sentence
     (replayed / "manifest.yaml").unlink()
     assert main(["run", "--name", "a", "--trials", "9"]) == 0

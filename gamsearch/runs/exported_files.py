@@ -1,0 +1,139 @@
+"""Write a trained model as checkpoint, ONNX, TorchScript and stand-alone modules, and compare each with the model."""
+
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gamsearch.architecture import Architecture
+from gamsearch.attention.standalone import standalone_source
+from gamsearch.errors import ModelError
+from gamsearch.models.build import Model
+from gamsearch.models.checkpoint import load_checkpoint
+from gamsearch.models.identity import predictions
+from gamsearch.training.baseline import write_checkpoint
+
+TOLERANCE = 1e-3
+"""Largest accepted difference between the trial's predictions and an exported file's, relative to the largest one."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One exported file.
+
+    Attributes:
+        path: The file.
+        difference: Largest difference to the trial's model, relative to its largest prediction; None if not run.
+        how: How the file was checked.
+    """
+
+    path: Path
+    difference: float | None
+    how: str
+
+    @property
+    def line(self) -> str:
+        if self.difference is None:
+            return f"wrote {self.path}  ({self.how})"
+        return f"wrote {self.path}  ({self.how}: largest relative difference {self.difference:.2g})"
+
+
+def write_weights_files(stem: Path, model: Model, architecture: Architecture, imgsz: int) -> list[Exported]:
+    """Write checkpoint, ONNX, TorchScript and stand-alone modules; run the first three and compare them with `model`.
+
+    Args:
+        stem: Path of the files without extension.
+        model: The trial's model.
+        architecture: The trial's architecture.
+        imgsz: Image size in px.
+
+    Returns:
+        The written files.
+
+    Raises:
+        ModelError: A file differs from the trial's model.
+    """
+    checkpoint = stem.with_suffix(".pt")
+    write_checkpoint(model, checkpoint, {"imgsz": imgsz})
+    reloaded = load_checkpoint(checkpoint)
+    files = [Exported(checkpoint, compare(model, reloaded, (imgsz,), checkpoint), "reloaded")]
+    files.append(_onnx(checkpoint, model, imgsz))
+    files.append(_torchscript(stem.with_suffix(".torchscript"), model, imgsz))
+    files += [_standalone(stem.parent, name) for name in sorted({p.module for p in architecture.placements})]
+    return files
+
+
+def _onnx(checkpoint: Path, model: Model, imgsz: int) -> Exported:
+    """Export ONNX with Ultralytics, which adds the class names that `YOLO` reads; compare it at two image sizes."""
+    import onnxruntime
+    from ultralytics import YOLO
+
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")  # the tracer's remarks on constant folding
+        written = YOLO(str(checkpoint)).export(format="onnx", imgsz=imgsz, dynamic=True, simplify=False, device="cpu")
+    path, options = Path(written), onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def run(image: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(session.run(None, {session.get_inputs()[0].name: image.numpy()})[0])
+
+    sides = (imgsz, imgsz + int(max(model.stride)))
+    return Exported(path, compare(model, run, sides, path), f"run at {sides[0]} and {sides[1]} px")
+
+
+def _torchscript(path: Path, model: Model, imgsz: int) -> Exported:
+    """Trace the model into a file that needs torch, but neither gamsearch nor Ultralytics."""
+    traceable = deepcopy(model).eval()
+    traceable.model[-1].export, traceable.model[-1].format = True, "torchscript"
+    for parameter in traceable.parameters():
+        parameter.requires_grad_(False)
+    image = _image(imgsz)
+    traceable(image)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, and still what needs no package but torch
+        torch.jit.trace(traceable, image, strict=False, check_trace=False).save(str(path))
+        difference = compare(model, torch.jit.load(str(path)), (imgsz,), path)
+    return Exported(path, difference, "traced, needs neither gamsearch nor Ultralytics")
+
+
+def _standalone(folder: Path, name: str) -> Exported:
+    """Write the module's source as one file that registers it, for use without gamsearch."""
+    path = folder / f"{name.lower()}_standalone.py"
+    path.write_text(standalone_source(name), encoding="utf-8")
+    return Exported(path, None, "import it instead of gamsearch to use or train the .pt and the YAML")
+
+
+def _image(side: int) -> torch.Tensor:
+    return torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def compare(model: Model, other: Callable[[torch.Tensor], Any], sides: Sequence[int], path: Path) -> float:
+    """Compare the predictions of two models on random images.
+
+    Args:
+        model: The trial's model.
+        other: Anything that takes an image and returns predictions of the same form.
+        sides: Sides of the images in px.
+        path: The file that `other` comes from, for the message.
+
+    Returns:
+        The largest difference, relative to the largest prediction.
+
+    Raises:
+        ModelError: It is above `TOLERANCE`.
+    """
+    worst = 0.0
+    for side in sides:
+        with torch.no_grad():
+            ours, theirs = predictions(model(_image(side))), predictions(other(_image(side)))
+        worst = max(worst, float((ours - theirs).abs().max() / ours.abs().max()))
+    if not worst <= TOLERANCE:
+        raise ModelError(f"{path} differs from the trial's model by {worst:.3g} (relative): do not use it, report this")
+    return worst
