@@ -1,4 +1,4 @@
-"""What paired seeds show: intervals, Holm's correction, power, the noise floor, Kendall's tau.
+"""What paired seeds show: intervals, Holm's correction, power, the noise floor.
 
 Differences are candidate minus baseline at the same seed, as fractions of mAP. The tests are two-sided.
 """
@@ -78,15 +78,6 @@ class NoiseFloor:
     low: float
     high: float
     seeds: int
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """Kendall's `tau` (b) of `count` pairs with its two-sided `p`."""
-
-    tau: float
-    p: float
-    count: int
 
 
 def paired(candidate: Mapping[int, float], baseline: Mapping[int, float]) -> tuple[float, ...]:
@@ -246,12 +237,3 @@ def noise_floor(values: Sequence[float]) -> NoiseFloor | None:
     sd, freedom = float(np.std(finite, ddof=1)), len(finite) - 1
     high, low = (sd * sqrt(freedom / stats.chi2.ppf(q, freedom)) for q in (0.025, 0.975))
     return NoiseFloor(sd, float(low), float(high), len(finite))
-
-
-def agreement(searched: Sequence[float], verified: Sequence[float]) -> Agreement | None:
-    """Kendall's tau of search gains and verified gains; None if fewer than three pairs are finite or all are tied."""
-    pairs = [(s, v) for s, v in zip(searched, verified, strict=True) if isfinite(s) and isfinite(v)]
-    if len(pairs) < 3:
-        return None
-    found = stats.kendalltau(*zip(*pairs, strict=True))
-    return Agreement(float(found.statistic), float(found.pvalue), len(pairs)) if isfinite(found.statistic) else None

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from gamsearch.analysis import verification_verdict
+from gamsearch.analysis.agreement import Agreement, agreement
 from gamsearch.analysis.finalist import Compared, Training, figure, latency_ratio
 from gamsearch.analysis.significance import (
     UNKNOWN,
-    Agreement,
     NoiseFloor,
     PairedTest,
-    agreement,
     estimate,
     noise_floor,
     paired,

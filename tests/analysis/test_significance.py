@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from gamsearch.analysis.agreement import agreement
 from gamsearch.analysis.significance import (
     ALPHA,
     BETTER,
     UNCLEAR,
     UNKNOWN,
     WORSE,
-    agreement,
     estimate,
     holm,
     noise_floor,
