@@ -34,7 +34,7 @@ class BaselineTrainer(LeanTrainer):
     shares_batches = False
 
     def save_model(self) -> bool:
-        """Keep what it takes to resume; no Ultralytics checkpoint."""
+        """Write a checkpoint to resume from; no Ultralytics checkpoint."""
         if self.epoch + 1 < self.epochs:
             resume.keep(self, kept_in(Path(self.save_dir)), {})
         return False
@@ -78,13 +78,13 @@ def _fetched(text: str) -> Path:
         return path
     from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
 
-    cure = f"give --model the path of a .pt that is there, or {path.stem}.yaml to train the baseline from scratch"
+    fix = f"give --model the path of an existing .pt, or {path.stem}.yaml to train the baseline from scratch"
     if text not in GITHUB_ASSETS_NAMES:
-        raise ModelError(f"the checkpoint {text} does not exist; {cure}")
+        raise ModelError(f"the checkpoint {text} does not exist; {fix}")
     try:
         return Path(attempt_download_asset(text))
     except (OSError, RuntimeError) as error:
-        raise ModelError(f"{text} is not here and could not be downloaded (no network?); {cure}") from error
+        raise ModelError(f"{text} does not exist and could not be downloaded (no network?); {fix}") from error
 
 
 def start_model(detector: Detector, weights: Model | None, names: dict[int, str], seed: int) -> Model:
@@ -92,9 +92,9 @@ def start_model(detector: Detector, weights: Model | None, names: dict[int, str]
 
     Args:
         detector: The stock detector.
-        weights: A checkpoint's model, loaded as Ultralytics loads it; None: random weights.
+        weights: A checkpoint's model, loaded as Ultralytics loads it; None for random weights.
         names: Class names by number.
-        seed: Of the random weights.
+        seed: Seed of the random weights.
 
     Returns:
         The model.
@@ -123,7 +123,7 @@ def train_baseline(
     """Train the baseline; a finished stage is returned as it is, an interrupted one resumes after its last epoch.
 
     Args:
-        model: Where to start from.
+        model: The model to start from.
         budget: Epochs (0: no training), image size, batch and seed.
         data: The data YAML.
         device: Where to train.
@@ -151,7 +151,7 @@ def train_baseline(
 
 
 def _trained(model: Model, train_arguments: dict[str, Any], on_epoch: OnEpoch) -> Model:
-    """The model after its training, which resumes where it was; a loss that overflows is tried again in fp32."""
+    """The model after its training, which resumes where it was; after a NaN under AMP it is retried in fp32."""
     kept = resume.read(kept_in(Path(train_arguments["save_dir"])), 1)
     paused = kept if kept is not None and kept["epoch"] < train_arguments["epochs"] else None
     amp = train_arguments.get("amp", True) and str(train_arguments["device"]) not in ("cpu", "mps")
@@ -172,7 +172,7 @@ def _trained(model: Model, train_arguments: dict[str, Any], on_epoch: OnEpoch) -
 
 
 def validated(results: Mapping[str, float]) -> bool:
-    """Tell validated epochs from others.
+    """Whether an epoch was validated.
 
     Args:
         results: An epoch's results.
@@ -189,14 +189,12 @@ def write_checkpoint(model: Model, path: Path, train_arguments: Mapping[str, Any
     Args:
         model: The model; it is not changed.
         path: The file.
-        train_arguments: Training arguments for its record.
+        train_arguments: Training arguments to record in it.
     """
     from ultralytics import __version__
 
-    shipped = (
-        deepcopy(model).cpu().eval().to(memory_format=torch.contiguous_format)
-    )  # training on CUDA leaves it in NHWC
-    shipped = _halved(shipped)
+    contiguous = torch.contiguous_format  # training on CUDA leaves NHWC
+    shipped = _halved(deepcopy(model).cpu().eval().to(memory_format=contiguous))
     shipped.args = {"task": "detect", **train_arguments}
     shipped.criterion = None
     for parameter in shipped.parameters():

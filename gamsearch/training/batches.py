@@ -1,9 +1,9 @@
 """Batches that are augmented once per process and shared by all trainings that would see the same ones.
 
-All candidates of a search see the same augmented images in the same order (common random numbers). What decides a batch
-is known beforehand: the data set, the training arguments, and the seed at which the random streams of the epoch start.
-The first training that reaches such an epoch loads and augments its images. The others get the same batches, bit for
-bit, and the random streams are left in the state in which loading would have left them.
+All candidates of a search see the same augmented images in the same order (common random numbers). What determines a
+batch is known in advance: the data set, the training arguments, and the seed of the epoch's random streams. The first
+training that reaches such an epoch loads and augments its images. The others get the same batches, bit for bit, and the
+random streams are left in the state in which loading would have left them.
 """
 
 import random
@@ -18,7 +18,7 @@ import torch
 
 Batch = dict[str, Any]
 Kept = tuple[Batch, tuple[Any, Any] | None]
-"""A batch, and the states of Python's and NumPy's random streams after it if they decide what follows."""
+"""A batch, and the states of Python's and NumPy's random streams after it if augmentation uses them."""
 
 DECIDES_NO_BATCH = {"model", "project", "name", "save_dir", "val", "amp"}
 """Training arguments on which no training batch depends."""
@@ -45,7 +45,7 @@ class SharedBatches:
 
     Args:
         loader: The data loader.
-        key: What decides its batches besides the random streams; see `key_of`.
+        key: What determines its batches besides the random streams; see `key_of`.
         augmented: Whether batches depend on the random streams, which start at the seed of the loader's generator.
     """
 
@@ -53,7 +53,7 @@ class SharedBatches:
         self.loader, self.key, self.augmented = loader, key, augmented
 
     def __getattr__(self, name: str) -> Any:
-        if name == "loader":  # a copy without attributes asks for it
+        if name == "loader":  # `copy` asks for it before it sets attributes
             raise AttributeError(name)
         return getattr(self.loader, name)
 
@@ -88,21 +88,16 @@ class SharedBatches:
         return (random.getstate(), np.random.get_state()) if self.augmented else None
 
     def _kept(self, batch: Batch) -> Batch:
-        """A mapping of its own, as a trainer changes it, with tensors in ordinary memory; pinned memory is scarce."""
+        """A copy of the mapping, which trainers change, with tensors in ordinary memory; pinned memory is scarce."""
         pinned = self.loader.pin_memory
         return {k: v.clone() if pinned and isinstance(v, torch.Tensor) else v for k, v in batch.items()}
 
 
 def key_of(path: str, mode: str, batch_size: int, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What decides the batches of a split (`mode` is `train` or `val`) besides the random streams."""
+    """What determines the batches of a split (`mode` is `train` or `val`) besides the random streams."""
     without = DECIDES_NO_BATCH if mode == "train" else DECIDES_NO_VALIDATION
     given = {name: repr(value) for name, value in arguments.items() if name not in without}
     return (path, mode, batch_size, *sorted(given.items()))
-
-
-def forget() -> None:
-    """Drop all that is kept."""
-    _EPOCHS.clear()
 
 
 def fits(size: int) -> bool:

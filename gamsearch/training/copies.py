@@ -19,7 +19,7 @@ def copied(model: nn.Module) -> nn.Module:
 
 @contextmanager
 def quick_average() -> Iterator[None]:
-    """Have the moving average of a model's weights begin with such a copy."""
+    """Make Ultralytics start the moving average of a model's weights from such a copy."""
     original: Any = torch_utils.deepcopy
     torch_utils.deepcopy = copied  # type: ignore[assignment]
     try:

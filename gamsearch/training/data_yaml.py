@@ -12,7 +12,7 @@ from gamsearch.files import UnreadableError, read_yaml
 
 
 def find_data_yaml(path: Path) -> Path:
-    """Return the data YAML that `path` means: a file, or the name of a stock data set that is already downloaded."""
+    """Resolve `path` to a data YAML: a file, or the name of a stock data set that is already downloaded."""
     if path.is_dir():
         raise DataError(
             f"--data must name a YAML file, but {path} is a folder: name the YAML in it that has train, val and names"
@@ -52,7 +52,7 @@ def _is_fetched(stock: Path) -> bool:
 
 
 def read_mapping(file: Path) -> dict[str, Any]:
-    """Read a data YAML as a mapping; the text `None` stands for nothing, as in Ultralytics."""
+    """Read a data YAML as a mapping; the text `None` means null, as in Ultralytics."""
     try:
         form = read_yaml(file)
     except OSError as error:
@@ -60,8 +60,8 @@ def read_mapping(file: Path) -> dict[str, Any]:
     except UnreadableError as error:
         raise DataError(f"the data YAML {file} is not valid YAML: {error}") from error
     if not isinstance(form, dict):
-        came = "nothing" if form is None else f"a {type(form).__name__}"
-        raise DataError(f"the data YAML {file} must be a mapping with train, val and names, but holds {came}")
+        kind = "nothing" if form is None else f"a {type(form).__name__}"
+        raise DataError(f"the data YAML {file} must be a mapping with train, val and names, but holds {kind}")
     return {key: None if value == "None" else value for key, value in form.items()}
 
 

@@ -77,8 +77,8 @@ def _refuse_shared(file: Path, train: Sequence[Path], val: Sequence[Path]) -> No
     shared = {os.path.abspath(image) for image in train} & {os.path.abspath(image) for image in val}
     if shared:
         raise DataError(
-            f"`train` and `val` of {file} share {len(shared)} images, e.g. {min(shared)}: a search judged on its "
-            "training images ranks nothing, so keep the val images out of train"
+            f"`train` and `val` of {file} share {len(shared)} images, e.g. {min(shared)}: scores on "
+            "training images cannot rank candidates, so keep the val images out of train"
         )
 
 
@@ -89,7 +89,7 @@ def _read_labels(file: Path, split: str, images: Sequence[Path], nc: int, root: 
     if all(text is None for text in texts.values()):
         raise DataError(
             f"no label file for any of the {len(images)} {split} images of {file}: write them where Ultralytics "
-            f"looks, {first} for {images[0]}"
+            f"looks for them, e.g. {first} for {images[0]}"
         )
     boxes = sum(count_boxes(label_path(image), text, nc) for image, text in texts.items() if text)
     if not boxes:
@@ -103,6 +103,6 @@ def _digest(split: str, image: Path, text: str | None, root: Path) -> str:
     except OSError:
         raise DataError(f"`{split}` lists the image {image}, which does not exist: correct the list") from None
     if not size:
-        raise DataError(f"the image {image} is empty (0 bytes): replace it or take it out")
+        raise DataError(f"the image {image} is empty (0 bytes): replace or remove it")
     name = image.relative_to(root).as_posix() if image.is_relative_to(root) else image.name
     return f"{split} {name} {size} {hashlib.sha256((text or '').encode()).hexdigest()}"

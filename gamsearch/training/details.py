@@ -53,7 +53,7 @@ class DetailedValidator(DetectionValidator):
 class DetailedTrainer(LeanTrainer):
     """A lean trainer with details in its provenance, which leaves `images.npz` in its folder for the bootstrap."""
 
-    shares_batches = False  # a full budget has too many
+    shares_batches = False  # those of a full budget would fill the memory
 
     def get_validator(self) -> DetailedValidator:
         super().get_validator()  # it sets the names of the losses
@@ -148,6 +148,6 @@ def _any_of(images: list[Image], low: float, high: float) -> bool:
 
 
 def _mean_known(precision: NDArray[np.float64]) -> float | None:
-    """The mean over what is known; -1 marks classes without an object of the size."""
+    """The mean without the entries of -1, which mark classes that have no object of the size."""
     known = precision[precision > -1]
     return float(known.mean()) if known.size else None

@@ -81,7 +81,7 @@ class TrainingEvaluator:
         files = TrainingFiles(self.folders, architecture, budget)
         paused = files.read()
         known: State = dict(paused["known"]) if paused else {}
-        resumed = [f"went on after epoch {paused['epoch']}"] if paused else []
+        resumed = [f"resumed after epoch {paused['epoch']}"] if paused else []
         while True:
             try:
                 candidate, curve, trainer = self._attempt(architecture, budget, report, known, paused)
@@ -137,12 +137,12 @@ class TrainingEvaluator:
             raise CandidateFailed(reason, str(error).splitlines()[0] if str(error) else repr(error)) from error
 
     def _can_retry(self, failure: Exception, budget: TrialBudget, known: State, architecture: Architecture) -> bool:
-        """Whether something is left to try: fp32 after a NaN, half the batch when memory runs out, each once.
+        """Whether a retry is left: fp32 after a NaN, half the batch when memory runs out, each once.
 
-        `known` then says so, with a note. The gradients of two half batches make one optimiser step, so that there are
-        as many steps as in other trainings. Batch norms see half as many images, and augmentation is drawn for other
-        images than in the baseline's training, so the pair has no common random numbers. When such a training resumes,
-        its first step is taken after one half batch, so it is not bit for bit the same.
+        `known` then holds the change and a note. The gradients of two half batches make one optimiser step, so there
+        are as many steps as in other trainings. Batch norms see half as many images, and images are augmented
+        differently than in the baseline's training, so the pair has no common random numbers. When such a training
+        resumes, its first step is taken after one half batch, so it is not bit for bit the same.
         """
         if not isinstance(failure, CandidateFailed):
             return False
@@ -163,7 +163,7 @@ class TrainingEvaluator:
     def _train(
         self, candidate: Candidate, budget: TrialBudget, report: EpochReport, known: State, paused: State | None
     ) -> tuple[list[dict[str, float]], LeanTrainer]:
-        """Train, keeping a checkpoint now and then; return the validated epochs and the trainer."""
+        """Train with periodic checkpoints; return the validated epochs and the trainer."""
         files = TrainingFiles(self.folders, candidate.architecture, budget)
         epochs: list[dict[str, float]] = list(paused["epochs"]) if paused else []
         for one in epochs[budget.done :]:
@@ -191,7 +191,7 @@ class TrainingEvaluator:
             raise
         finally:
             trainer.close()
-            if self.device.type != "cpu":  # its memory is free at once
+            if self.device.type != "cpu":  # free its memory at once
                 devices.release_memory(self.device)
         return [one for one in epochs if len(one) > 1], trainer
 

@@ -39,7 +39,7 @@ class TrainingFiles:
             resume.keep(trainer, self.checkpoint, state)
 
     def upload(self) -> None:
-        """Pass the checkpoint to other machines."""
+        """Upload the checkpoint for other machines."""
         if self.checkpoint is not None and self.folders.artifacts is not None:
             self.folders.artifacts.upload(self.checkpoint, f"paused/{self.name}")
 
@@ -49,7 +49,7 @@ class TrainingFiles:
             self.checkpoint.unlink(missing_ok=True)
 
     def finish(self, trainer: LeanTrainer) -> None:
-        """Keep the weights that were validated last, pass them to other machines, delete the checkpoint."""
+        """Keep the weights that were validated last, upload them, delete the checkpoint."""
         if self.folders.weights is not None:
             path = self.folders.weights / self.name
             write_weights(trainer.validated.cpu(), path)

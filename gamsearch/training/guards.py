@@ -20,7 +20,7 @@ from gamsearch.errors import CandidateFailed
 
 @contextmanager
 def no_data_downloads() -> Iterator[None]:
-    """Only read a data YAML: nothing is downloaded, no font either, and no `download` script in it is run."""
+    """Read a data YAML without downloads: no data, no font, and no `download` script of it is run."""
     original, font = engine.check_det_dataset, data_utils.check_font
     engine.check_det_dataset = partial(original, autodownload=False)
     data_utils.check_font = lambda *args, **options: None
@@ -32,7 +32,7 @@ def no_data_downloads() -> Iterator[None]:
 
 @contextmanager
 def whole_data(args: Any) -> Iterator[None]:
-    """Make Ultralytics use all images of a share; it would take a share of them again."""
+    """Stop Ultralytics from applying `fraction` a second time, to a share."""
     fraction, args.fraction = args.fraction, 1.0
     try:
         yield
@@ -65,7 +65,7 @@ def no_amp_download() -> Iterator[None]:
 
 @contextmanager
 def no_label_cache() -> Iterator[None]:
-    """Read labels again: Ultralytics' `labels.cache` beside the images is a pickle, which could run anything."""
+    """Read the label files, not Ultralytics' `labels.cache` beside the images: a pickle, which could run any code."""
 
     def none(path: Path) -> Any:
         raise FileNotFoundError(path)
@@ -91,7 +91,7 @@ def no_nms_time_limit() -> Iterator[None]:
 
 @contextmanager
 def no_validation_loss(model: Any, losses: Any) -> Iterator[None]:
-    """Spare a validation the loss of `model`, which nothing reads; `losses` is what its training loss looks like."""
+    """Skip the validation loss of `model`, which nothing reads; `losses` has the form of its training loss."""
     nothing: Any = {} if isinstance(losses, dict) else torch.zeros_like(losses)  # a tensor in 8.4.0
     model.loss = lambda batch, predictions: (None, nothing)
     try:
@@ -103,5 +103,5 @@ def no_validation_loss(model: Any, losses: Any) -> Iterator[None]:
 def check_finite(model: nn.Module, epoch: int) -> None:
     """Raise `CandidateFailed` if a weight or a statistic is not finite: such a model would silently detect nothing."""
     sums = [t.sum() for t in model.state_dict().values() if t.is_floating_point()]  # NaN and infinity survive a sum
-    if not torch.isfinite(torch.stack(sums)).all():  # one question to the device, not one per tensor
+    if not torch.isfinite(torch.stack(sums)).all():  # one synchronisation, not one per tensor
         raise CandidateFailed("nan", f"weights or statistics are not finite in epoch {epoch}")

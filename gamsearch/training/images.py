@@ -20,7 +20,7 @@ def images_of(file: Path, split: str, entries: Sequence[str], root: Path) -> tup
     images = listed_images(_place(file, split, entry, root) for entry in entries)
     if not images:
         raise DataError(
-            f"`{split}` of {file} holds no image (looked in {root}, {entries}): put images there or correct it"
+            f"`{split}` of {file} holds no image (looked in {root}, {entries}): put images there or correct the entry"
         )
     whole = sorted(map(os.path.abspath, images))
     twice = next((a for a, b in zip(whole, whole[1:], strict=False) if a == b), None)
@@ -79,7 +79,7 @@ def random_share(images: Sequence[str], fraction: Any) -> list[str]:
     number = isinstance(fraction, (int, float)) and not isinstance(fraction, bool)
     if not number or not (0 < fraction <= 1 or (fraction > 1 and fraction == int(fraction))):
         raise OptionError(
-            f"--train fraction takes the share of the training images, above 0 and up to 1, or their number, not "
+            f"--train fraction must be a share of the training images, above 0 and up to 1, or their number, but is "
             f"{fraction}; validation always uses all of its images"
         )
     count = int(fraction) if fraction > 1 else max(1, round(len(images) * fraction))
@@ -96,12 +96,12 @@ def _place(file: Path, split: str, entry: str, root: Path) -> Path:
     if place.exists():
         return place
     beside = root != file.parent.resolve() and (file.parent / entry).exists()
-    hint = "leave `path` out, for it is there beside the YAML" if beside else "correct this entry or `path`"
+    hint = "remove `path`, since this is beside the YAML" if beside else "correct this entry or `path`"
     raise DataError(f"`{split}: {entry}` of {file} does not exist (looked for {root / entry}): {hint}")
 
 
 def _lines(place: Path) -> Iterable[str]:
-    """Return the files below a folder, hidden ones left out, or those that a text file lists, one a line."""
+    """Return the files below a folder, hidden ones left out, or those that a text file lists, one per line."""
     if place.is_dir():
         return glob.glob(f"{glob.escape(str(place))}/**/*.*", recursive=True)
     lines = place.read_text(encoding="utf-8-sig", errors="ignore").strip().splitlines()

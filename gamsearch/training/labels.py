@@ -7,7 +7,7 @@ from pathlib import Path
 from gamsearch.errors import DataError
 
 TOLERANCE = 0.01
-"""Ultralytics accepts coordinates up to 1 + this, for annotation tools round."""
+"""Ultralytics accepts coordinates up to 1 + this, because annotation tools round."""
 
 
 def label_path(image: str | Path) -> Path:
@@ -27,7 +27,7 @@ def label_text(path: Path) -> str | None:
 
 
 def count_boxes(path: Path, text: str, nc: int) -> int:
-    """Return the number of rows of a label file, or raise for the first that Ultralytics would not take."""
+    """Return the number of rows of a label file, or raise for the first that Ultralytics would reject."""
     rows = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     polygons = any(len(words) > 6 for _, words in rows)
     for number, words in rows:
@@ -42,7 +42,7 @@ def _problem(words: list[str], nc: int, polygons: bool) -> str | None:
     fits: Callable[[int], bool] = (lambda n: n >= 7 and n % 2 == 1) if polygons else (lambda n: n == 5)
     if not fits(len(words)):
         rule = (
-            "polygon file wants class x1 y1 x2 y2 x3 y3 …" if polygons else "box is 5 columns, class x y width height"
+            "polygon file needs class x1 y1 x2 y2 x3 y3 …" if polygons else "box has 5 columns, class x y width height"
         )
         return f"a {rule}, but the row has {len(words)}"
     try:
@@ -53,7 +53,5 @@ def _problem(words: list[str], nc: int, polygons: bool) -> str | None:
         return f"the class must be a whole number from 0 to {nc - 1} (`names` has {nc}), but is {words[0]}"
     outside = next((value for value in coordinates if not 0 <= value <= 1 + TOLERANCE), None)
     if outside is not None:
-        return (
-            f"coordinates are shares of the image from 0 to 1, but {outside:g} came: divide pixels by width and height"
-        )
+        return f"coordinates must be fractions from 0 to 1, but one is {outside:g}: divide pixels by width and height"
     return None

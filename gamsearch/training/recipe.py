@@ -38,7 +38,7 @@ RESERVED = {
     "resume": "the same --name resumes",
     "task": "gamsearch searches detectors",
     "mode": "gamsearch trains",
-    **dict.fromkeys(("plots", "save_json", "visualize", "profile"), "a search draws and writes its own report"),
+    **dict.fromkeys(("plots", "save_json", "visualize", "profile"), "a search writes its own report"),
     "val": "the search decides which epochs it needs validated",
     "freeze": "it counts rows, and an inserted row shifts them, so every candidate would freeze other layers",
     "time": "it depends on the machine's load, so candidates would get different budgets",
@@ -56,7 +56,7 @@ def arguments(
 ) -> dict[str, Any]:
     """Ultralytics training arguments for one training: lean defaults, the recipe, then what the user overrides.
 
-    The overrides may come from the record of a run that somebody else made, so they are checked like given ones.
+    The overrides may come from the record of a run that somebody else made, so they are checked too.
     """
     check_overrides(user)
     return {
@@ -72,7 +72,7 @@ def arguments(
         "device": devices.ultralytics_name(device),
         "project": str(folder.resolve().parent),
         "name": folder.name,
-        "save_dir": str(folder.resolve()),  # the newer releases' word for project and name
+        "save_dir": str(folder.resolve()),  # newer releases' name for project and name together
         "val": budget.curve,  # the last epoch is validated in any case
     }
 
@@ -101,7 +101,7 @@ def parse_overrides(pairs: list[str]) -> dict[str, Any]:
 
 
 def check_overrides(chosen: dict[str, Any]) -> None:
-    """Raise `OptionError` for an argument that is unknown, reserved, or has a value that it cannot have.
+    """Raise `OptionError` for an argument that is unknown, reserved, or has an invalid value.
 
     Reserved are, among others, all arguments that name files which Ultralytics would unpickle.
     """
@@ -109,12 +109,14 @@ def check_overrides(chosen: dict[str, Any]) -> None:
 
     for key in chosen:
         if key in RESERVED:
-            raise OptionError(f"--train {key}=... is not taken: {RESERVED[key]}")
+            raise OptionError(f"--train {key}=... is not accepted: {RESERVED[key]}")
         if key not in DEFAULT_CFG_DICT:
-            raise OptionError(f"--train '{key}' is no Ultralytics training argument{nearest(key, DEFAULT_CFG_DICT)}")
+            raise OptionError(
+                f"--train '{key}' is not an Ultralytics training argument{nearest(key, DEFAULT_CFG_DICT)}"
+            )
     if chosen.get("cache") not in (None, True, False, "ram"):
         raise OptionError("--train cache=... must be True, ram or False; on disk it would write beside your images")
-    random_share([], chosen.get("fraction", 1.0))  # refuses what is no share
+    random_share([], chosen.get("fraction", 1.0))  # raises for an invalid share
     try:
         get_cfg(overrides=dict(chosen))
     except (TypeError, ValueError, SyntaxError, AssertionError, AttributeError) as error:

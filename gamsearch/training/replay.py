@@ -60,7 +60,7 @@ class ReplayTable:
         epochs: Length of their curves.
         seeds: Their seeds.
         rows: Rows by architecture key.
-        space: Name of the space that was recorded, if the table says.
+        space: Name of the space that was recorded, if it was recorded.
         in_time: Whether a replay takes as long as the recording did.
     """
 
@@ -112,10 +112,10 @@ def _checked(row: Row, seeds: tuple[int, ...], epochs: int) -> Row:
     for seed in seeds:
         curve = row["curves"][str(seed)]
         if [int(point["epoch"]) for point in curve] != list(range(1, epochs + 1)):
-            raise ValueError(f"a curve without all epochs from 1 to {epochs}")
+            raise ValueError(f"a curve without every epoch from 1 to {epochs}")
         for value in (*row["metrics"].values(), *(point[name] for point in curve for name in ("map50_95", "map50"))):
             if isinstance(value, (str, bool)) or not isfinite(value):
-                raise ValueError(f"{value!r} where a number must be")
+                raise ValueError(f"{value!r} instead of a finite number")
     return row
 
 

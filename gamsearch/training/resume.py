@@ -51,7 +51,7 @@ def read(path: Path, epoch: int) -> State | None:
 
 
 def restore(trainer: Any, state: State) -> None:
-    """Bring `trainer`, set up but not started, to where `keep` left one; `RunError` if the checkpoint does not fit."""
+    """Restore what `keep` wrote into `trainer`, set up but not started; `RunError` if it does not fit."""
     try:
         trainer.model.load_state_dict(state["model"])
         trainer.ema.ema.load_state_dict(state["average"])

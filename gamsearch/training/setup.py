@@ -17,8 +17,8 @@ class Folders:
 
     Attributes:
         scratch: Ultralytics' own folder of a training.
-        weights: The weights of every finished training, as `KEY-seedN.pt` (a state dict); kept nowhere if left out.
-        paused: Trainings that are under way or paused; kept nowhere if left out.
+        weights: The weights of every finished training, as `KEY-seedN.pt` (a state dict); not kept if None.
+        paused: Trainings that are under way or paused; not kept if None.
         artifacts: Passes weights and paused trainings to workers that do not share the folders.
     """
 
@@ -54,7 +54,7 @@ class CostSettings:
 
     Attributes:
         backend: The latency backend.
-        reference_ms: The baseline's latency that all latencies of a study refer to; measured if it is unknown.
+        reference_ms: The baseline's latency that all latencies of a study refer to; measured with the baseline if None.
         latency_ratio: Predicts an architecture's latency, as a ratio to the baseline's, before it is built.
         predicted: The other built metrics that are wanted before an architecture is built.
         imgsz: Image size (px) at which they are predicted.

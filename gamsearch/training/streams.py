@@ -9,7 +9,7 @@ SEEDS_PER_EPOCH = 1_000_003
 """Distance between the seeds of the random streams of two epochs."""
 
 LARGEST_SEED = 2**32 - 1
-"""NumPy takes seeds below 2**32, and one more than this one is used."""
+"""NumPy takes seeds below 2**32, and seed + 1 is used."""
 
 
 def start_streams(trainer: DetectionTrainer, epoch: int = 0) -> None:

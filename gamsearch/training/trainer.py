@@ -2,8 +2,8 @@
 
 It takes a built model, keeps data sets and augmented batches in memory, re-seeds after the set-up (so that building and
 caching do not change the data stream), re-estimates batch-norm statistics before every validation, and turns what
-Ultralytics repairs silently (NaN recovery, batch halving) into a recorded failure. A share of the data (`fraction`) is
-a random one, the same for every training.
+Ultralytics repairs silently (NaN recovery, batch halving) into a recorded failure. A share of the data (`fraction`)
+is random and the same for every training.
 
 While it runs it shares the device: between two batches a latency measurement of another process may take place.
 """

@@ -112,7 +112,7 @@ def test_other_epochs_do_not_compare_and_are_refused(verified, capsys):
         (["--seeds", "1"], "--seeds must be at least 2"),
         (["--top", "0"], "--top must be at least 1"),
         (["--epochs", "0"], "--epochs must be at least 1"),
-        (["--train", "val=False"], "--train val=... is not taken"),
+        (["--train", "val=False"], "--train val=... is not accepted"),
     ],
 )
 def test_a_number_that_is_none_is_refused_in_a_sentence(home, capsys, words, said):

@@ -158,7 +158,7 @@ def test_an_overflow_in_mixed_precision_is_tried_again_in_fp32(evaluator, baseli
 
 def test_memory_of_the_device_does_not_grow_from_trial_to_trial(evaluator, gpu):
     trials, held = evaluator(reference_ms=1.0), []
-    batches.forget()
+    batches._EPOCHS.clear()
     for _ in range(3):
         trials.evaluate(GAM4, BUDGET, silent)
         devices.release_memory(gpu)

@@ -220,7 +220,7 @@ def test_a_stock_data_set_that_was_fetched_is_found_by_its_name(
         (GOOD.replace("images/val", "images/none"), "does not exist"),
         (GOOD.replace("images/val", "labels/val"), "`val` of"),
         (GOOD + "path: 3\n", "`path` in"),
-        (GOOD + "path: .\n", "leave `path` out"),
+        (GOOD + "path: .\n", "remove `path`"),
         (GOOD.replace("train: images/train", "train: [images/train, images/train]"), "more than once"),
         (GOOD.replace("images/val", "images"), "share 2 images"),
     ],
@@ -268,10 +268,10 @@ def test_label_files_without_a_single_box_are_refused(write: Write) -> None:
         ("-1 0.5 0.5 0.2 0.2", "but is -1"),
         ("0.5 0.5 0.5 0.2 0.2", "but is 0.5"),
         ("nan 0.5 0.5 0.2 0.2", "but is nan"),
-        ("0 320 240 64 64", "but 320 came"),
-        ("0 0.5 1.02 0.2 0.2", "but 1.02 came"),
-        ("0 0.5 0.5 -0.001 0.2", "but -0.001 came"),
-        ("0 0.5 nan 0.2 0.2", "but nan came"),
+        ("0 320 240 64 64", "but one is 320"),
+        ("0 0.5 1.02 0.2 0.2", "but one is 1.02"),
+        ("0 0.5 0.5 -0.001 0.2", "but one is -0.001"),
+        ("0 0.5 nan 0.2 0.2", "but one is nan"),
     ],
 )
 def test_a_faulty_label_row_is_refused_with_its_file_and_line(write: Write, row: str, said: str) -> None:

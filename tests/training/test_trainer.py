@@ -141,21 +141,21 @@ def test_batches_are_drawn_once_and_then_handed_to_every_training_bit_for_bit(
     def run(epochs=3, seed=3, **options):
         return trainer(baseline, data, tmp_path, TrialBudget(epochs, 64, 8, seed), user, **options)
 
-    batches.forget()
+    batches._EPOCHS.clear()
     first = losses(run(resumable=True))
     with monkeypatch.context() as patch:
         patch.setattr(BaseDataset, "__getitem__", lambda *_: pytest.fail("an image was augmented again"))
         patch.setattr(LeanTrainer, "_statistics", lambda self: [torch.zeros(2, 3, 64, 64, dtype=torch.uint8)])
         assert losses(run(resumable=True)) == first
     monkeypatch.setattr(batches, "SHARE_OF_MEMORY", 0.0)
-    batches.forget()
+    batches._EPOCHS.clear()
     assert losses(run(resumable=True)) == first  # as if nothing were kept
     assert not batches._EPOCHS
     assert losses(run(seed=4, resumable=True)) != first
 
 
 def test_what_was_drawn_is_not_changed_by_who_gets_it(baseline, data, tmp_path):
-    batches.forget()
+    batches._EPOCHS.clear()
     trainer(baseline, data, tmp_path, resumable=True).train()
     drawn = [batch for epoch in batches._EPOCHS.values() for batch, _ in epoch]
     before = [{key: copy.deepcopy(value) for key, value in batch.items()} for batch in drawn]
@@ -298,7 +298,7 @@ def test_a_share_of_the_data_is_random_and_the_same_for_every_training(baseline,
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "[0.5,0.5]", "True", "half"])
 def test_a_share_that_is_none_is_refused_in_a_sentence(text):
-    with pytest.raises(OptionError, match="--train fraction takes the share of the training images"):
+    with pytest.raises(OptionError, match="--train fraction must be a share of the training images"):
         parse_overrides([f"fraction={text}"])
 
 
