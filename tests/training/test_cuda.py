@@ -1,4 +1,4 @@
-"""What only a CUDA device can show; skipped where there is none."""
+"""Tests that need a CUDA device; skipped elsewhere."""
 
 import gc
 from pathlib import Path
@@ -44,7 +44,7 @@ def gpu() -> torch.device:
 
 @pytest.fixture(scope="module")
 def baseline(tiny_data: Path, gpu, tmp_path_factory) -> nn.Module:
-    """Trained on the device, so that it comes from there."""
+    """Trained on the device, as in a search."""
     model, folder = start_model(YOLOV8N, None, DataSet.read(tiny_data).names, seed=0), tmp_path_factory.mktemp("gpu")
     return read_baseline(train_baseline(model, BUDGET, tiny_data, gpu, folder, from_scratch=True, user_arguments={}))
 
@@ -70,24 +70,24 @@ def test_a_trial_says_where_and_how_its_latency_was_measured(evaluator, gpu):
 def test_attention_is_the_exact_identity_in_half_precision_too(baseline, gpu, backend):
     """Fused, fp16, as it is timed."""
     attended = build_candidate(YOLOV8N, SIX, baseline, 64).model
-    ours, theirs = (BACKENDS[backend].prepare(model, 64, gpu) for model in (attended, baseline))
+    prepared = [BACKENDS[backend].prepare(model, 64, gpu) for model in (attended, baseline)]
     gc.collect()  # a graph must keep what it reads: junk of the same sizes would take its place
     weights = [tensor.half() for tensor in attended.state_dict().values()]
     junk = [torch.full_like(tensor, float("nan"), device=gpu) for tensor in 4 * weights]
-    first, second = (output_of(network) for network in (ours, theirs))
+    first, second = (output_of(network) for network in prepared)
     assert len(junk) == 4 * len(weights) and first.dtype == torch.float16 and first.abs().sum() > 0
     assert torch.equal(first, second)
 
 
 def output_of(network) -> torch.Tensor:
-    """The predictions of a pass; those of a graph lie where its eager pass left them when it was captured."""
+    """The predictions of a pass; a graph writes them into the tensors of its capture."""
     found = network.run()
     torch.cuda.synchronize()
     return (found[0] if isinstance(found, tuple) else found).clone()
 
 
 @pytest.mark.parametrize("name", ["yolov5n", "yolo11n", "yolo12n", "yolo26n"])
-def test_every_detector_can_be_replayed(name, gpu):
+def test_every_detector_can_be_captured_as_a_graph(name, gpu):
     detector = Detector.load(name)
     stock = start_model(detector, None, {0: "a", 1: "b"}, seed=0)
     attended = build_candidate(detector, Architecture.of(name, [Placement(4, "GAM", (("rate", 4),))]), stock, 64)
@@ -95,23 +95,23 @@ def test_every_detector_can_be_replayed(name, gpu):
 
 
 @pytest.mark.parametrize("backend", ["torch", "cudagraph"])
-def test_attention_costs_time_and_a_network_as_much_as_itself(baseline, gpu, backend):
+def test_attention_costs_time_and_a_network_takes_as_long_as_itself(baseline, gpu, backend):
     attended = build_candidate(YOLOV8N, SIX, baseline, 64).model
     assert measure(attended, baseline, 64, gpu, backend=backend, seconds=1.0).ratio > 1.05
     control = measure(baseline, baseline, 64, gpu, backend=backend, seconds=1.0)
     assert control.ratio == pytest.approx(1.0, abs=0.03) and control.precision == "fp16"
 
 
-def test_a_graph_is_quicker_than_its_kernels_one_by_one(baseline, gpu):
+def test_a_graph_is_faster_than_its_kernels_one_by_one(baseline, gpu):
     eager, graph = (measure(baseline, baseline, 64, gpu, backend=b, seconds=0.5) for b in ("torch", "cudagraph"))
     assert graph.baseline_ms < 0.8 * eager.baseline_ms
 
 
-def test_a_device_goes_by_its_uuid(gpu):
+def test_a_device_lock_is_named_by_the_uuid_of_the_device(gpu):
     assert str(torch.cuda.get_device_properties(gpu).uuid) in path_of(gpu).name
 
 
-def test_what_ranks_is_validated_in_fp32_however_it_was_trained(baseline, tiny_data, gpu, tmp_path):
+def test_validation_runs_in_fp32_even_after_training_in_mixed_precision(baseline, tiny_data, gpu, tmp_path):
     run = LeanTrainer(
         build_candidate(YOLOV8N, GAM4, baseline, 64).model,
         arguments(SHORT_TRAINING, BUDGET, tiny_data, gpu, tmp_path, {}),
@@ -124,7 +124,7 @@ def test_what_ranks_is_validated_in_fp32_however_it_was_trained(baseline, tiny_d
 
 
 def test_memory_that_runs_out_halves_the_batch_and_the_next_trial_has_all_of_it(evaluator, gpu):
-    """Really: the process may have only what the trial with half the batch needs, and a little."""
+    """The process may use only what the trial with half the batch needs, and a little more."""
     trials, roomy = evaluator(), TrialBudget(epochs=1, imgsz=640, batch=12)
     total = torch.cuda.get_device_properties(gpu).total_memory
     needs = {batch: peak_of(trials, TrialBudget(epochs=1, imgsz=640, batch=batch), gpu) for batch in (6, 12)}
@@ -138,7 +138,7 @@ def test_memory_that_runs_out_halves_the_batch_and_the_next_trial_has_all_of_it(
 
 
 def peak_of(trials, budget, gpu) -> int:
-    """Bytes that PyTorch reserves at most for a trial."""
+    """Peak of the bytes that PyTorch reserves for a trial."""
     devices.release_memory(gpu)
     torch.cuda.reset_peak_memory_stats(gpu)
     trials.evaluate(GAM4, budget, silent)
@@ -146,7 +146,7 @@ def peak_of(trials, budget, gpu) -> int:
 
 
 def test_an_overflow_in_mixed_precision_is_tried_again_in_fp32(evaluator, baseline):
-    """Really: one layer's outputs are beyond fp16, and the next takes the factor back."""
+    """One layer's outputs exceed fp16, and the next layer divides by the factor."""
     wild = build_candidate(YOLOV8N, STOCK, baseline, 64).model
     with torch.no_grad():
         wild.model[0].bn.weight *= 1e6
@@ -166,7 +166,7 @@ def test_memory_of_the_device_does_not_grow_from_trial_to_trial(evaluator, gpu):
     assert held[2] <= held[0] + 2**22
 
 
-def test_a_table_foresees_what_a_graph_needs(baseline, gpu):
+def test_a_table_predicts_the_latency_of_a_graph(baseline, gpu):
     space = SearchSpace.load("gam-small", YOLOV8N)
     table = measure_table(space, baseline, 64, gpu, 1.0, seconds=1.0)
     assert table.conditions["backend"] == "cudagraph" and table.rounds == 0
@@ -175,6 +175,6 @@ def test_a_table_foresees_what_a_graph_needs(baseline, gpu):
     assert table.predict(pair).ratio == pytest.approx(direct.ratio, rel=0.05)
 
 
-def test_the_plain_pass_is_what_a_graph_replays(baseline, gpu):
+def test_a_graph_gives_the_same_output_as_the_eager_pass(baseline, gpu):
     eager = torch_backend(baseline, 64, gpu)
     assert torch.equal(output_of(BACKENDS["cudagraph"].prepare(baseline, 64, gpu)), output_of(eager))

@@ -1,4 +1,4 @@
-"""What a data set must hold, and the one sentence for each thing that it lacks."""
+"""What a data set must hold, and the one-sentence error for each thing that it lacks."""
 
 import os
 import shutil
@@ -127,9 +127,9 @@ def test_images_and_labels_are_those_that_ultralytics_finds(write: Write) -> Non
 
     file = write(GOOD.replace("images/train", "train.txt"))
     (file.parent / "train.txt").write_text("./images/train/b.png\n./images/train/a.png\n")
-    data, theirs = DataSet.read(file), check_det_dataset(str(file))
-    assert theirs["names"] == data.names
-    assert Path(theirs["val"]) == data.val[0].parent
+    data, stock = DataSet.read(file), check_det_dataset(str(file))
+    assert stock["names"] == data.names
+    assert Path(stock["val"]) == data.val[0].parent
     images = [*data.train, *data.val, Path("/x/images/y/images/z.tar.jpg"), Path("beside/a.png"), Path("images/a.png")]
     assert [str(label_path(image)) for image in images] == img2label_paths([str(image) for image in images])
 
@@ -175,7 +175,7 @@ def test_the_fingerprint_changes_with(write: Write, change: Callable[[Path], obj
 # ── what is refused ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_missing_file_is_refused_with_the_folder_that_was_looked_in(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused_with_the_folder_that_was_searched(tmp_path: Path) -> None:
     assert str(tmp_path) in refusal(tmp_path / "data.yaml")
 
 
@@ -190,7 +190,7 @@ def test_a_stock_data_set_that_is_not_there_is_named_and_never_downloaded(
     assert os.listdir(tmp_path) == []
 
 
-def test_a_stock_data_set_that_was_fetched_is_found_by_its_name(
+def test_a_stock_data_set_that_was_downloaded_is_found_by_its_name(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -201,7 +201,7 @@ def test_a_stock_data_set_that_was_fetched_is_found_by_its_name(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("names: [cat\ntrain: x\n", "at line 2"),
         ("day: 2024-99-99\n", "not valid YAML: month must be in 1..12"),
@@ -226,17 +226,17 @@ def test_a_stock_data_set_that_was_fetched_is_found_by_its_name(
     ],
 )
 def test_a_faulty_yaml_is_refused_in_one_sentence_that_names_it(
-    write: Write, text: str, said: str, monkeypatch: pytest.MonkeyPatch
+    write: Write, text: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = write(text)
     (file.parent / "below").mkdir()
     monkeypatch.chdir(file.parent / "below")
     sentence = refusal(file)
-    assert said in sentence
+    assert expected in sentence
     assert str(file) in sentence
 
 
-def test_a_folder_in_the_place_of_the_yaml_is_refused(write: Write) -> None:
+def test_a_folder_instead_of_the_yaml_is_refused(write: Write) -> None:
     assert "is a folder" in refusal(write().parent)
 
 
@@ -245,7 +245,7 @@ def test_a_file_that_ultralytics_would_not_open_as_yaml_is_refused(write: Write)
     assert "must end in .yaml or .yml" in refusal(file.rename(file.with_suffix(".txt")))
 
 
-def test_an_empty_label_folder_is_refused_with_the_place_where_a_label_belongs(write: Write) -> None:
+def test_an_empty_label_folder_is_refused_with_the_path_where_a_label_belongs(write: Write) -> None:
     file = write(labels=None)
     (file.parent / "labels/train").mkdir(parents=True)
     sentence = refusal(file)
@@ -258,7 +258,7 @@ def test_label_files_without_a_single_box_are_refused(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "expected"),
     [
         ("0 0.5 0.5 0.2", "the row has 4"),
         ("0 0.5 0.5 0.2 0.2 0.9", "the row has 6"),
@@ -274,12 +274,12 @@ def test_label_files_without_a_single_box_are_refused(write: Write) -> None:
         ("0 0.5 nan 0.2 0.2", "but one is nan"),
     ],
 )
-def test_a_faulty_label_row_is_refused_with_its_file_and_line(write: Write, row: str, said: str) -> None:
+def test_a_faulty_label_row_is_refused_with_its_file_and_line(write: Write, row: str, expected: str) -> None:
     file = write()
     label = file.parent / "labels/train/b.txt"
     label.write_text(f"{'' if len(row.split()) > 6 else BOX}\n{row}\n")
     sentence = refusal(file)
-    assert said in sentence
+    assert expected in sentence
     assert f"{label}, line {2 if len(row.split()) > 6 else 3}" in sentence
 
 
@@ -293,7 +293,7 @@ def test_a_listed_image_that_does_not_exist_is_refused(write: Write) -> None:
     assert "gone.png, which does not exist" in refusal(file)
 
 
-def test_an_image_of_no_bytes_is_refused(write: Write) -> None:
+def test_an_empty_image_file_is_refused(write: Write) -> None:
     file = write()
     (file.parent / "images/val/c.png").write_bytes(b"")
     assert "is empty (0 bytes)" in refusal(file)

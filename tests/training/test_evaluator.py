@@ -1,4 +1,4 @@
-"""Real, tiny trainings: what a brief training measures, and what would make two of them incomparable."""
+"""Real, tiny trainings: what a short training measures, and what would make two of them incomparable."""
 
 import math
 import os
@@ -20,8 +20,7 @@ from gamsearch.evaluation import Paused, TrialBudget
 from gamsearch.models.candidate import build_candidate, fresh_parameters
 from gamsearch.space.detector import Detector
 from gamsearch.training import evaluator as evaluator_module
-from gamsearch.training.baseline import kept_in, read_baseline, start_model, train_baseline
-from gamsearch.training.batch_norm import reestimate_statistics
+from gamsearch.training.baseline import read_baseline, start_model, train_baseline
 from gamsearch.training.dataset import DataSet
 from gamsearch.training.recipe import SHORT_TRAINING, arguments
 from gamsearch.training.trainer import FRESH_LR_FACTOR, LeanTrainer
@@ -94,8 +93,7 @@ def test_the_same_seed_gives_the_same_curve_bit_for_bit_whatever_was_trained_in_
 
 
 def test_the_first_training_of_a_process_sees_what_every_other_sees(baseline, tiny_data, folder):
-    """Data sets are built by whoever comes first; were a random draw of that to get into its epochs, trial 0 would
-    be no control for the others."""
+    """The first training builds the data sets; were that to change its random streams, trial 0 would be no control."""
     from gamsearch.training import trainer as module
 
     module._DATASETS.clear()
@@ -135,7 +133,7 @@ def test_attention_gets_its_own_learning_rate_and_no_parameter_is_lost(baseline,
         assert len({id(p) in run.fresh for p in group["params"]}) == 1
 
 
-def test_the_learning_rate_of_a_brief_training_does_not_decay(baseline, tiny_data, folder):
+def test_the_learning_rate_of_a_short_training_does_not_decay(baseline, tiny_data, folder):
     """Its epochs are then those of a longer training, and it ranks better."""
     run, rates = trainer(baseline, tiny_data, folder, budget=TrialBudget(3, 64, 4)), []
     run.add_callback("on_train_batch_end", lambda t: rates.append({g["lr"] for g in t.optimizer.param_groups}))
@@ -145,26 +143,13 @@ def test_the_learning_rate_of_a_brief_training_does_not_decay(baseline, tiny_dat
     )
 
 
-def test_statistics_are_the_averages_over_the_batches_and_nothing_else_changes():
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, momentum=0.03)).eval()
-    batches = [torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(i)) for i in range(3)]
-    weights = [p.clone() for p in model.parameters()]
-    reestimate_statistics(model, iter(batches))
-    means = torch.stack([model[0](b).mean((0, 2, 3)) for b in batches]).mean(0)
-    variances = torch.stack([model[0](b).var((0, 2, 3)) for b in batches]).mean(0)
-    assert torch.allclose(model[1].running_mean, means, atol=1e-6)
-    assert torch.allclose(model[1].running_var, variances, atol=1e-6)
-    assert model[1].momentum == 0.03 and not model.training
-    assert all(torch.equal(a, b) for a, b in zip(weights, model.parameters(), strict=True))
-
-
-def test_validation_uses_reestimated_statistics_and_training_goes_on_with_its_own(baseline, tiny_data, folder):
+def test_validation_uses_reestimated_statistics_and_training_keeps_its_own(baseline, tiny_data, folder):
     run = trainer(baseline, tiny_data, folder)
     run.train()
-    ours, stale = run.validated.state_dict(), run.ema.ema.state_dict()
-    norms = [n for n in ours if n.endswith("running_var")]
-    assert any(not torch.allclose(ours[n], stale[n]) for n in norms)
-    assert all(torch.equal(ours[n], stale[n]) for n in ours if n.endswith("conv.weight"))
+    fresh, stale = run.validated.state_dict(), run.ema.ema.state_dict()
+    norms = [n for n in fresh if n.endswith("running_var")]
+    assert any(not torch.allclose(fresh[n], stale[n]) for n in norms)
+    assert all(torch.equal(fresh[n], stale[n]) for n in fresh if n.endswith("conv.weight"))
     off = trainer(baseline, tiny_data, folder, reestimate=False)
     off.train()
     assert all(torch.equal(off.validated.state_dict()[n], off.ema.ema.state_dict()[n]) for n in norms)
@@ -186,14 +171,14 @@ def test_a_training_that_diverges_is_a_recorded_failure_not_a_silent_nan(baselin
     assert failure.value.reason == "nan"
 
 
-def test_a_batch_that_was_halved_behind_our_back_is_a_failure(baseline, tiny_data, folder):
+def test_a_batch_that_ultralytics_halved_is_a_failure(baseline, tiny_data, folder):
     run = trainer(baseline, tiny_data, folder)
     run.batch_size //= 2
     with pytest.raises(CandidateFailed, match="batch 4 does not fit"):
         run._build_train_pipeline()
 
 
-def test_the_clock_cannot_cut_non_maximum_suppression_short(baseline, tiny_data, folder, monkeypatch):
+def test_no_time_limit_cuts_non_maximum_suppression_short(baseline, tiny_data, folder, monkeypatch):
     from ultralytics.utils import nms
 
     limits = []
@@ -201,56 +186,6 @@ def test_the_clock_cannot_cut_non_maximum_suppression_short(baseline, tiny_data,
     monkeypatch.setattr(nms, "non_max_suppression", lambda *a, **k: limits.append(k["max_time_img"]) or stock(*a, **k))
     trainer(baseline, tiny_data, folder).train()
     assert limits and min(limits) > 600
-
-
-def test_an_interrupted_baseline_stage_goes_on_where_it_stopped(tiny_data, tmp_path):
-    names, budget, epochs = DataSet.read(tiny_data).names, TrialBudget(3, 64, 4, 0), []
-
-    def stop_after_the_second(epoch, results):
-        epochs.append(epoch)
-        if epoch == 3:
-            raise KeyboardInterrupt
-
-    def go_on(epoch, results):
-        epochs.append(epoch)
-
-    def stage(on_epoch):
-        model = start_model(YOLOV8N, None, names, seed=0)
-        return train_baseline(
-            model, budget, tiny_data, DEVICE, tmp_path, from_scratch=True, user_arguments={}, on_epoch=on_epoch
-        )
-
-    with pytest.raises(KeyboardInterrupt):
-        stage(stop_after_the_second)
-    path = stage(go_on)
-    assert epochs == [1, 2, 3, 3]
-    assert stage(go_on) == path and epochs == [1, 2, 3, 3]  # finished: not trained again
-
-
-def test_a_stage_that_was_killed_after_its_last_epoch_or_in_a_write_is_taken_up(tiny_data, tmp_path, monkeypatch):
-    names, budget, epochs = DataSet.read(tiny_data).names, TrialBudget(2, 64, 4, 0), []
-
-    def stage(folder):
-        model = start_model(YOLOV8N, None, names, seed=0)
-        more = {"from_scratch": True, "user_arguments": {}, "on_epoch": lambda epoch, results: epochs.append(epoch)}
-        return train_baseline(model, budget, tiny_data, DEVICE, folder, **more)
-
-    def die(*arguments):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as killed:
-        killed.setattr("gamsearch.training.baseline.write_checkpoint", die)
-        with pytest.raises(KeyboardInterrupt):
-            stage(tmp_path)
-    assert kept_in(tmp_path).is_file()
-    epochs.clear()
-    again = read_baseline(stage(tmp_path)).state_dict()
-    assert epochs == [2] and not kept_in(tmp_path).exists()  # the last epoch alone
-    whole = read_baseline(stage(tmp_path / "whole")).state_dict()
-    assert all(torch.equal(again[name], whole[name]) for name in whole)
-    (tmp_path / "torn").mkdir()
-    kept_in(tmp_path / "torn").write_bytes(b"torn")
-    assert stage(tmp_path / "torn").is_file()
 
 
 def test_a_nan_under_amp_is_tried_once_more_in_fp32_and_noted(baseline, tiny_data, folder, monkeypatch):
@@ -263,9 +198,9 @@ def test_a_nan_under_amp_is_tried_once_more_in_fp32_and_noted(baseline, tiny_dat
         train(self)
 
     monkeypatch.setattr(LeanTrainer, "train", first_overflows)
-    ours = evaluator(baseline, tiny_data, folder)
-    monkeypatch.setattr(ours, "_uses_amp", lambda: True)
-    measured = ours.evaluate(GAM4, BUDGET, silent)
+    retrying = evaluator(baseline, tiny_data, folder)
+    monkeypatch.setattr(retrying, "_uses_amp", lambda: True)
+    measured = retrying.evaluate(GAM4, BUDGET, silent)
     assert amp == [True, False]
     assert "retried in fp32" in measured.provenance["notes"][0]
 
@@ -295,6 +230,7 @@ def test_trainings_work_at_the_lower_end_of_the_supported_range(lowest):
         "-m",
         "pytest",
         __file__,
+        str(Path(__file__).with_name("test_baseline.py")),
         "-k",
         f"({chosen}) and not lower_end",
         "-p",
@@ -344,7 +280,7 @@ def test_a_paused_training_equals_the_uninterrupted_one_bit_for_bit(baseline, ti
     assert not list((folder / "paused").glob("*.pt"))
 
 
-def test_a_training_whose_kept_state_is_lost_or_damaged_begins_again(baseline, tiny_data, folder, uninterrupted):
+def test_a_training_whose_checkpoint_is_lost_or_damaged_starts_over(baseline, tiny_data, folder, uninterrupted):
     paused_in = folder / "damaged"
     paused_in.mkdir()
     (paused_in / f"{GAM4.key}-seed0.pt").write_bytes(b"no checkpoint")
@@ -354,12 +290,12 @@ def test_a_training_whose_kept_state_is_lost_or_damaged_begins_again(baseline, t
     assert reports[1:] == uninterrupted[0]
 
 
-def test_an_interrupted_training_goes_on_from_its_last_kept_epoch_bit_for_bit(
+def test_an_interrupted_training_resumes_from_its_last_checkpoint_bit_for_bit(
     baseline, tiny_data, folder, uninterrupted, monkeypatch
 ):
     monkeypatch.setattr(evaluator_module, "KEEP_EVERY_S", 0.0)
     budget = TrialBudget(epochs=3, imgsz=64, batch=4, seed=0)
-    places = {"weights": folder / "went-on", "paused": folder / "under-way"}
+    places = {"weights": folder / "resumed", "paused": folder / "under-way"}
 
     def interrupting(epoch, metrics):
         if epoch == 3:
@@ -375,12 +311,12 @@ def test_an_interrupted_training_goes_on_from_its_last_kept_epoch_bit_for_bit(
     assert set(trained) == {2} and measured.provenance["notes"] == ["resumed after epoch 2"]
     assert reports[1:] == uninterrupted[0]
     assert [one["epoch"] for one in measured.curve] == [1, 2, 3]
-    kept = torch.load(folder / "went-on" / f"{GAM4.key}-seed0.pt", weights_only=True)
+    kept = torch.load(folder / "resumed" / f"{GAM4.key}-seed0.pt", weights_only=True)
     assert all(torch.equal(kept[name], value) for name, value in uninterrupted[1].items())
     assert not list((folder / "under-way").iterdir())
 
 
-def test_a_training_that_is_stopped_for_good_leaves_nothing_to_go_on_from(baseline, tiny_data, folder, monkeypatch):
+def test_a_training_that_is_stopped_for_good_leaves_no_checkpoint(baseline, tiny_data, folder, monkeypatch):
     monkeypatch.setattr(evaluator_module, "KEEP_EVERY_S", 0.0)
     seen = []
 
@@ -395,12 +331,12 @@ def test_a_training_that_is_stopped_for_good_leaves_nothing_to_go_on_from(baseli
     assert seen[-1] and not list((folder / "stopped").glob("*.pt"))
 
 
-def test_parameters_and_flops_are_foreseen_exactly_before_anything_is_built(baseline, tiny_data, folder):
+def test_parameters_and_flops_are_predicted_exactly_before_anything_is_built(baseline, tiny_data, folder):
     both = Architecture.of("yolov8n", [*GAM4.placements, Placement(9, "GAM", (("rate", 8),))])
-    foreseeing = evaluator(
+    predicting = evaluator(
         baseline, tiny_data, folder, latency_ratio=lambda a: 1.05, predicted=("params_m", "gflops"), imgsz=64
     )
     candidate = build_candidate(YOLOV8N, both, baseline, 64)
     truth = {"params_m": candidate.params_m(), "gflops": candidate.gflops()}
     truth |= {"latency_ratio": 1.05, "latency_ms": 10.5}
-    assert foreseeing.predict_costs(both) == pytest.approx(truth, rel=1e-9)
+    assert predicting.predict_costs(both) == pytest.approx(truth, rel=1e-9)

@@ -48,7 +48,7 @@ def evaluator(baseline, tiny_data, tmp_path):
 
 
 def trainer_that_fits(largest: int, epoch: int = 0, validating: bool = False, exhausted=too_large):
-    """A trainer whose batches above `largest` fail from `epoch` on (from 0), with what it did in class attributes."""
+    """A trainer whose batches above `largest` fail from `epoch` on (from 0), and that records what it does."""
 
     class Tight(LeanTrainer):
         batches: list = []
@@ -100,7 +100,7 @@ def test_half_the_batch_is_tried_once_with_as_many_steps_and_noted(evaluator, ex
 
 
 @pytest.mark.parametrize(("batch", "tried"), [(4, [4, 2]), (3, [3])], ids=["half fails too", "nothing to halve"])
-def test_a_training_that_does_not_fit_anyway_fails_for_want_of_memory(evaluator, tmp_path, batch, tried):
+def test_a_training_that_does_not_fit_with_half_the_batch_fails_as_out_of_memory(evaluator, tmp_path, batch, tried):
     tight = trainer_that_fits(1)
     with pytest.raises(CandidateFailed) as failure:
         evaluator(tight).evaluate(GAM4, replace(BUDGET, batch=batch), silent)
@@ -121,7 +121,7 @@ def test_what_others_are_compared_with_is_never_trained_at_half_the_batch(evalua
 
 
 @pytest.mark.parametrize("validating", [False, True], ids=["training", "validation"])
-def test_a_failure_after_an_epoch_begins_anew_from_the_first(evaluator, validating):
+def test_a_failure_after_an_epoch_starts_over_from_the_first(evaluator, validating):
     reports, tight = [], trainer_that_fits(2, epoch=1, validating=validating)
     measured = evaluator(tight).evaluate(GAM4, BUDGET, lambda epoch, metrics: reports.append(epoch))
     assert reports == [0, 1, 1, 2] and tight.batches == [4, 2]
@@ -137,7 +137,7 @@ def pausing_after(epoch, reports):
     return report
 
 
-def test_a_halved_training_that_was_paused_goes_on_with_half_the_batch_and_keeps_its_note(evaluator):
+def test_a_paused_training_with_half_the_batch_resumes_with_that_batch_and_keeps_its_note(evaluator):
     budget, tight = TrialBudget(epochs=3, imgsz=64, batch=4, rungs=(1,)), trainer_that_fits(2)
     with pytest.raises(Paused):
         evaluator(tight).evaluate(GAM4, budget, pausing_after(1, []))
@@ -160,7 +160,7 @@ def test_a_halved_training_is_not_halved_again_after_a_pause(evaluator, tmp_path
     assert tighter.batches == [4] and not list((tmp_path / "paused").glob("*"))
 
 
-def test_what_was_kept_at_the_whole_batch_is_not_mixed_with_the_half(evaluator):
+def test_a_checkpoint_at_the_whole_batch_is_not_resumed_with_half_of_it(evaluator):
     budget = TrialBudget(epochs=3, imgsz=64, batch=4, rungs=(2,))
     with pytest.raises(Paused):
         evaluator(trainer_that_fits(4)).evaluate(GAM4, budget, pausing_after(2, []))
@@ -186,16 +186,16 @@ def test_a_latency_measurement_that_runs_out_of_memory_is_tried_again(evaluator)
     assert "CUBLAS_STATUS_ALLOC_FAILED" in measured.provenance["notes"][0]
 
 
-def test_a_nan_and_a_want_of_memory_are_each_retried_once(evaluator, monkeypatch):
+def test_a_nan_and_a_lack_of_memory_are_each_retried_once(evaluator, monkeypatch):
     class Both(trainer_that_fits(2)):  # type: ignore[misc]
         def train(self):
             if self.args.amp:
                 raise CandidateFailed("nan", "the training loss is not finite in epoch 1")
             super().train()
 
-    ours = evaluator(Both)
-    monkeypatch.setattr(ours, "_uses_amp", lambda: True)
-    measured = ours.evaluate(GAM4, BUDGET, silent)
+    retrying = evaluator(Both)
+    monkeypatch.setattr(retrying, "_uses_amp", lambda: True)
+    measured = retrying.evaluate(GAM4, BUDGET, silent)
     assert Both.batches == [4, 4, 2]
     assert [note.partition(" after: ")[0] for note in measured.provenance["notes"]] == [
         "retried in fp32",
@@ -227,11 +227,11 @@ def test_other_errors_are_not_retried(evaluator):
     ],
     ids=str,
 )
-def test_want_of_memory_is_told_from_other_errors(error, expected):
+def test_lack_of_memory_is_distinguished_from_other_errors(error, expected):
     assert devices.is_out_of_memory(error) is expected
 
 
-def test_the_cpu_allocators_refusal_is_want_of_memory():
+def test_an_allocation_that_the_cpu_refuses_is_lack_of_memory():
     with pytest.raises(RuntimeError) as refusal:
         too_large()
     assert devices.is_out_of_memory(refusal.value)

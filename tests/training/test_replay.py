@@ -1,4 +1,4 @@
-"""A search over a table of earlier measurements, from the command line, where torch must not be imported."""
+"""A search over a replay table, from the command line, works without torch."""
 
 import json
 import subprocess
