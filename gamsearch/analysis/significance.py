@@ -1,4 +1,4 @@
-"""What paired seeds show: intervals, Holm's correction, power, the noise floor.
+"""What paired seeds show: intervals, Holm's correction, the noise floor.
 
 Differences are candidate minus baseline at the same seed, as fractions of mAP. The tests are two-sided.
 """
@@ -10,13 +10,8 @@ from math import isfinite, nan, sqrt
 import numpy as np
 from scipy import stats
 
-ALPHA = 0.05
-"""Largest probability of any wrong claim in a family of finalists."""
+from gamsearch.analysis.power import ALPHA, seeds_needed
 
-EFFECT = 0.005
-"""The smallest difference worth detecting: half a point of mAP."""
-
-POWER = 0.8
 EQUAL = 1e-9
 """Differences of mAP that spread by less than this are rounding, not noise."""
 
@@ -209,24 +204,6 @@ def _paired_test(test: _Test, level: float, adjusted: float, comparisons: int) -
         claim=claim,
         reason=reason,
     )
-
-
-def power(effect: float, sd: float, pairs: int, level: float = ALPHA, rows: int = 1) -> float:
-    """Probability that a true difference is claimed with its sign, by the noncentral t distribution.
-
-    `sd` is that of a paired difference, estimated from `rows` finalists; `level` is the two-sided level of the test.
-    """
-    freedom = rows * (pairs - 1)
-    return float(stats.nct.sf(stats.t.isf(level / 2, freedom), freedom, abs(effect) / sd * sqrt(pairs)))
-
-
-def seeds_needed(sd: float, effect: float = EFFECT, level: float = ALPHA, target: float = POWER, rows: int = 1) -> int:
-    """Fewest paired seeds with which `effect` is claimed with probability `target`; `sd` is that of a difference."""
-    quantiles = stats.norm.isf(level / 2) + stats.norm.ppf(target)
-    pairs = max(2, int((quantiles * sd / effect) ** 2))  # the normal distribution needs no more than t
-    while power(effect, sd, pairs, level, rows) < target:
-        pairs += 1
-    return pairs
 
 
 def noise_floor(values: Sequence[float]) -> NoiseFloor | None:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from gamsearch.analysis.finalist import Compared
-from gamsearch.analysis.significance import BETTER, EFFECT, UNCLEAR, UNKNOWN, WORSE, Estimate, PairedTest
+from gamsearch.analysis.power import EFFECT
+from gamsearch.analysis.significance import BETTER, UNCLEAR, UNKNOWN, WORSE, Estimate, PairedTest
 
 
 def of_finalists(finalists: Sequence[Compared]) -> str:

@@ -6,7 +6,8 @@ from functools import partial
 from math import inf, isfinite, isnan
 
 from gamsearch.analysis.finalist import Compared, figure
-from gamsearch.analysis.significance import ALPHA, EFFECT, POWER, UNKNOWN, Estimate, PairedTest, estimate
+from gamsearch.analysis.power import ALPHA, EFFECT, POWER
+from gamsearch.analysis.significance import UNKNOWN, Estimate, PairedTest, estimate
 from gamsearch.analysis.verification import SCALE_UP, Verification
 from gamsearch.architecture import BASELINE
 from gamsearch.reporting import formatting

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from gamsearch.analysis.agreement import agreement
+from gamsearch.analysis.power import ALPHA, power
 from gamsearch.analysis.significance import (
-    ALPHA,
     BETTER,
     UNCLEAR,
     UNKNOWN,
@@ -21,8 +20,6 @@ from gamsearch.analysis.significance import (
     noise_floor,
     paired,
     paired_tests,
-    power,
-    seeds_needed,
     spread,
 )
 
@@ -190,21 +187,6 @@ def test_seeds_are_paired_if_both_sides_are_finite():
     assert paired(candidate, {0: 0.25, 1: 0.2, 3: 0.3, 5: 0.1, 7: inf}) == pytest.approx((0.05, 0.1))
 
 
-@pytest.mark.parametrize("level", [ALPHA, ALPHA / 3])
-@given(sd=st.floats(1e-5, 0.2))
-@settings(deadline=None, derandomize=True, max_examples=50)
-def test_the_seeds_needed_are_the_fewest_that_reach_the_power(level, sd):
-    needed = seeds_needed(sd, level=level)
-    assert power(0.005, sd, needed, level) >= 0.8
-    assert needed == 2 or power(0.005, sd, needed - 1, level) < 0.8
-
-
-def test_a_noise_as_large_as_the_effect_needs_ten_seeds():
-    """The textbook value for a paired t test, effect size 1, 5 % two-sided, 80 % power."""
-    assert seeds_needed(0.005) == 10
-    assert seeds_needed(0.005, level=ALPHA / 3) == 14
-
-
 def test_the_noise_floor_has_the_interval_of_the_chi_square_tables():
     floor = noise_floor([0.10, 0.12, 0.11, 0.14, 0.13, nan])
     assert floor.seeds == 5 and floor.sd == pytest.approx(0.0158114, abs=1e-6)
@@ -219,13 +201,3 @@ def test_there_is_no_noise_floor_without_two_different_trainings(values):
 def test_an_estimate_of_one_value_has_no_interval():
     found = estimate([0.01])
     assert found.mean == 0.01 and isnan(found.low) and found.count == 1 and isnan(estimate([]).mean)
-
-
-def test_the_agreement_of_search_gains_and_verified_gains_is_kendalls_tau():
-    found = agreement([0.01, 0.02, 0.03, 0.04, nan], [0.0, 0.02, 0.01, 0.03, 0.5])
-    assert (found.tau, found.count) == (pytest.approx(4 / 6), 4) and 0 < found.p < 1
-
-
-@pytest.mark.parametrize(("searched", "verified"), [([1, 2], [1, 2]), ([1, 2, nan], [1, 2, 3]), ([1, 1, 1], [1, 2, 3])])
-def test_too_few_or_equal_gains_have_no_tau(searched, verified):
-    assert agreement(searched, verified) is None

@@ -1,0 +1,46 @@
+"""YAML files from anywhere are read as plain values or refused with a reason."""
+
+from pathlib import Path
+
+import pytest
+
+from gamsearch.files import LARGEST, UnreadableError, read_yaml
+
+
+def written(folder: Path, content: bytes) -> Path:
+    path = folder / "some.yaml"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        (b"a: [1, 2.5, yes, text]\n", {"a": [1, 2.5, True, "text"]}),
+        (b"\xef\xbb\xbfa: 1\n", {"a": 1}),  # with a byte-order mark
+        (b"", None),
+    ],
+)
+def test_plain_values_are_read(tmp_path: Path, content: bytes, value: object):
+    assert read_yaml(written(tmp_path, content)) == value
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"a: &x [1]\nb: *x\n", r"it holds an alias \(\*name\); write the value out at line 2"),
+        (b"a: !!python/object/apply:os.getcwd []\n", "could not determine a constructor .* at line 1"),
+        (b"a: [1\n", "at line 2"),
+        (b"a: \xff\n", "it is not text in UTF-8"),
+        (b"[" * 5000, "it is nested too deeply"),
+        (b"# " + b"x" * LARGEST, "it is larger than 1 MiB"),
+    ],
+)
+def test_anything_else_is_refused_with_a_reason(tmp_path: Path, content: bytes, reason: str):
+    with pytest.raises(UnreadableError, match=reason):
+        read_yaml(written(tmp_path, content))
+
+
+def test_a_missing_file_is_an_os_error(tmp_path: Path):
+    with pytest.raises(FileNotFoundError):
+        read_yaml(tmp_path / "missing.yaml")
