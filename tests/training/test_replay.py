@@ -1,15 +1,22 @@
 """A search over a replay table, from the command line, works without torch."""
 
+import copy
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from support.landscape import SMALL, table_of
+
 import gamsearch
+from gamsearch.errors import RunError
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.study import store
 from gamsearch.study.table import trial_table
+from gamsearch.training.replay import ReplayTable
 
 BLOCKED = """
 import sys
@@ -45,3 +52,24 @@ def test_replay_searches_and_reports_without_torch(tmp_path: Path):
     table = trial_table(store.load(tmp_path / "results" / "replayed"))
     assert sum((table["state"] == "complete") & table["recalled_from"].isna()) == 16
     assert (tmp_path / "results" / "replayed" / "report.html").is_file()
+
+
+def test_a_malformed_table_is_refused_in_one_sentence(tmp_path):
+    (tmp_path / "t.json").write_text('{"detector": "yolov8n", "rows": [{"architecture": {"detector": "yolov8n"}}]}')
+    with pytest.raises(RunError, match="not a replay table"):
+        ReplayTable.read(tmp_path / "t.json")
+    good = json.loads(table_of(SMALL, tmp_path / "good.json").read_text())
+    for place, value in (("metrics", "fast"), ("metrics", math.nan), ("curve", None), ("curve", math.inf)):
+        bad = copy.deepcopy(good)
+        if place == "metrics":
+            bad["rows"][3]["metrics"]["latency_ms"] = value
+        else:
+            bad["rows"][3]["curves"]["0"][1]["map50_95"] = value
+        (tmp_path / "t.json").write_text(json.dumps(bad))
+        with pytest.raises(RunError, match="not a replay table"):
+            ReplayTable.read(tmp_path / "t.json")
+    (tmp_path / "t.json").write_text("[1, 2]")
+    with pytest.raises(RunError, match="not a replay table"):
+        ReplayTable.read(tmp_path / "t.json")
+    with pytest.raises(RunError, match="cannot be read"):
+        ReplayTable.read(tmp_path / "missing.json")
