@@ -23,7 +23,7 @@ def of_growth(finalist: Compared, grown: Compared, beyond: PairedTest) -> str:
     verbs = {BETTER: "gains more than", WORSE: "gains less than", UNCLEAR: "is not distinguishable from"}
     gain = "" if grown.gain.claim == UNKNOWN else f" ({spread(grown.gain)}{grown.price})"
     return (
-        f"For its latency, {finalist.label} {verbs[beyond.claim]} scaling up to {grown.label}{gain}: "
+        f"For its latency {finalist.label} {verbs[beyond.claim]} scaling up to {grown.label}{gain}: "
         f"{spread(beyond)} against the straight line between the baseline and {grown.label} ({basis([beyond])})."
     )
 

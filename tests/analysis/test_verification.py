@@ -168,7 +168,7 @@ def test_the_scale_up_is_tested_by_itself_and_is_the_reference_for_attention():
     assert beyond["key-0"].mean == pytest.approx(0.0121 - 0.03 * 0.08 / 0.6)
     assert (beyond["key-0"].claim, beyond["key-1"].claim) == (BETTER, UNCLEAR)
     assert found.against_growth().startswith(
-        "For its latency, A gains more than scaling up to yolov8s (+0.0300 ± 0.0009"
+        "For its latency A gains more than scaling up to yolov8s (+0.0300 ± 0.0009"
     )
     assert "at +60 % latency): +0.0081 ± " in found.against_growth()
 
