@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, ModelError
 from gamsearch.models.build import Model, build, width_by_name
-from gamsearch.models.identity import check_identity, starts_as_identity
+from gamsearch.models.identity import check_identity, set_to_identity, starts_as_identity
 from gamsearch.models.inherit import Audit, inherit
 from gamsearch.models.latency.result import Latency
 from gamsearch.space.detector import Detector
@@ -92,6 +92,7 @@ def build_candidate(
     if not audit.complete:
         raise CandidateFailed("build", f"{architecture.label} did not inherit the whole baseline: {audit}")
     if starts_as_identity(architecture):
+        set_to_identity(model, grafted.placed, architecture)
         check_identity(model, baseline, architecture)
     return Candidate(architecture, grafted, model, audit, imgsz)
 

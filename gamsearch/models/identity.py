@@ -1,5 +1,6 @@
 """Check that a candidate starts as the exact identity: its outputs equal the baseline's bit for bit."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -16,6 +17,20 @@ def starts_as_identity(architecture: Architecture) -> bool:
         spec_named(p.module).complete(dict(p.options)).get("init", "identity") == "identity"
         for p in architecture.placements
     )
+
+
+def set_to_identity(model: Model, placed: Mapping[int, int], architecture: Architecture) -> None:
+    """Call `identity_()` of placed modules that have no `init` option, which would say how they start.
+
+    Args:
+        model: The built candidate.
+        placed: Sites to the numbers of their attention rows.
+        architecture: Where which module is placed.
+    """
+    for placement in architecture.placements:
+        module = model.model[placed[placement.site]]
+        if "init" not in spec_named(placement.module).options and hasattr(module, "identity_"):
+            module.identity_()
 
 
 def check_identity(model: Model, baseline: Model, architecture: Architecture) -> None:

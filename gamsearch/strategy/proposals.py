@@ -1,4 +1,4 @@
-"""What is enqueued besides the sampler's proposals: hand placements, neighbours of the front, promotions."""
+"""What is enqueued besides the sampler's proposals: published placements, neighbours of the front, promotions."""
 
 import random
 
@@ -20,7 +20,7 @@ ATTEMPTS = 20
 
 
 def enqueue_anchors(study: optuna.Study, plan: Plan) -> None:
-    """Once per study: the published hand placements; random ones too if the sampler learns from whole trainings."""
+    """Once per study: the published placements; random ones too if the sampler learns from whole trainings."""
     if study.user_attrs.get("anchors_enqueued"):
         return
     space, anchors = plan.space, [] if plan.sampler == "brute" else plan.space.anchors()

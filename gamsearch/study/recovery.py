@@ -93,7 +93,7 @@ def _fail(study: optuna.Study, trial: FrozenTrial, reason: str) -> None:
     """Fail a trial of a dead worker, unless another worker was faster."""
     try:
         if reason:
-            study._storage.set_trial_user_attr(trial._trial_id, "reason", reason)  # a Trial would sample anew
+            study._storage.set_trial_user_attr(trial._trial_id, "reason", reason)  # a Trial would sample again
         study.tell(trial.number, state=TrialState.FAIL)
     except (ValueError, RuntimeError):  # it has ended in the meantime
         return

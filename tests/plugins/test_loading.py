@@ -99,6 +99,23 @@ def test_ultralytics_knows_a_module_that_is_registered_after_it_was_imported(tmp
     assert done.returncode == 0, done.stderr
 
 
+def test_a_module_of_a_plugin_is_grafted_as_the_identity_whatever_its_constructor_does(tmp_path):
+    (tmp_path / "my_gates.py").write_text(GATE.replace("torch.ones(channels", "torch.zeros(channels"))
+    code = (
+        "import my_gates, torch\n"
+        "from gamsearch.architecture import Architecture, Placement\n"
+        "from gamsearch.models.build import build\n"
+        "from gamsearch.models.candidate import build_candidate\n"
+        "from gamsearch.space.detector import Detector\n"
+        "yolo = Detector.load('yolov8n')\n"
+        "gate = Architecture((Placement(4, 'ScaleGate'),))\n"
+        "candidate = build_candidate(yolo, gate, build(yolo.yaml, nc=3), 64)\n"
+        "assert torch.equal(candidate.model.model[5].scale, torch.ones(64, 1, 1))\n"
+    )
+    done = python(code, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_module_of_a_plugin_fulfils_the_contract(tmp_path):
     (tmp_path / "my_gates.py").write_text(GATE)
     code = (
