@@ -1,4 +1,4 @@
-"""Find out which attention module, where in a YOLO detector and how strong, pays for itself, if any does.
+"""Find out whether attention is worth its latency in your YOLO detector: which module, where, and how strong.
 
     import gamsearch as gs
     run = gs.search(data="data.yaml", model="yolov8n.pt", space="gam", trials=40, epochs=5, name="mine")

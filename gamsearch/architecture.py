@@ -22,7 +22,7 @@ class Placement:
         site: The row's number in the *stock* YAML, which grafting does not change.
         module: The module's name in the catalogue.
         options: Sorted pairs of the options that differ from the module's defaults, plus its strength, so that equal
-            placements compare equal.
+            placements compare equal. A mapping is accepted and converted.
         semantics: `inline`: every consumer of the site reads the attended map; `branch`: only `consumers` do.
         consumers: Stock rows that read the attended map under `branch`.
     """
@@ -34,7 +34,8 @@ class Placement:
     consumers: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "options", tuple(sorted((str(k), v) for k, v in self.options)))
+        pairs = self.options.items() if isinstance(self.options, Mapping) else self.options
+        object.__setattr__(self, "options", tuple(sorted((str(k), v) for k, v in pairs)))
         object.__setattr__(self, "consumers", tuple(sorted(self.consumers)))
 
     @property

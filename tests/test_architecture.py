@@ -57,3 +57,8 @@ def test_labels_name_module_site_and_options_with_the_rate_first():
 def test_without_placements_it_is_the_baseline():
     assert Architecture.of("yolov8n").is_baseline and Architecture.of("yolov8n").label == BASELINE == "baseline"
     assert not Architecture.of("yolov8n", [EARLY]).is_baseline
+
+
+def test_options_of_a_placement_may_be_a_mapping():
+    assert Placement(4, "GAM", {"rate": 4, "groups": 2}) == Placement(4, "GAM", (("groups", 2), ("rate", 4)))
+    assert Placement(4, "GAM", {"rate": 4}).label == "GAM@4 r4"

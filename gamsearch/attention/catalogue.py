@@ -32,7 +32,7 @@ def spec_named(name: str) -> AttentionSpec:
 def _refuse_gam(channels: int, options: Mapping[str, Any]) -> str | None:
     """Legality of GAM: 1 <= rate < channels, rate <= 64, and groups that divide both widths of the spatial branch.
 
-    Rate equal to the channels is left out because a row `[c, c]` could then not be distinguished from a copied (in, out) pair.
+    A rate equal to the channels is refused: a row `[c, c]` could not be distinguished from a copied (in, out) pair.
     """
     rate, groups = options["rate"], options["groups"]
     if rate < 1 or groups < 1:

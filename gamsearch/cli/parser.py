@@ -12,7 +12,9 @@ from gamsearch import __version__
 from gamsearch.errors import OptionError, nearest
 
 PROGRAM = "python -m gamsearch"
-DESCRIPTION = "Find out which attention module, where in a YOLO detector and how strong, pays for itself, if any does."
+DESCRIPTION = (
+    "Find out whether attention is worth its latency in your YOLO detector: which module, where, and how strong."
+)
 
 
 @dataclass(frozen=True)

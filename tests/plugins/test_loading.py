@@ -108,7 +108,7 @@ def test_a_module_of_a_plugin_is_grafted_as_the_identity_whatever_its_constructo
         "from gamsearch.models.candidate import build_candidate\n"
         "from gamsearch.space.detector import Detector\n"
         "yolo = Detector.load('yolov8n')\n"
-        "gate = Architecture((Placement(4, 'ScaleGate'),))\n"
+        "gate = Architecture.of('yolov8n', [Placement(4, 'ScaleGate')])\n"
         "candidate = build_candidate(yolo, gate, build(yolo.yaml, nc=3), 64)\n"
         "assert torch.equal(candidate.model.model[5].scale, torch.ones(64, 1, 1))\n"
     )
