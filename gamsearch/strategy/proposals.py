@@ -52,10 +52,8 @@ def enqueue_neighbour(study: optuna.Study, plan: Plan, history: History, number:
 
 def _front(study: optuna.Study, plan: Plan, history: History) -> list[Architecture]:
     """The Pareto front of the architectures trained to the end."""
-    objectives, complete = (
-        store.objectives_of(study),
-        [known for known in history.architectures.values() if known.complete],
-    )
+    objectives = store.objectives_of(study)
+    complete = [known for known in history.architectures.values() if known.complete]
     values = [{**known.built, **known.curve[plan.trial_budget.epochs]} for known in complete]
     on_front = pareto.front([[one[m.name] for m in objectives] for one in values], objectives)
     return [known.architecture for known, on in zip(complete, on_front, strict=True) if on]

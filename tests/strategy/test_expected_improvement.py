@@ -1,7 +1,5 @@
 """Expected improvement of a front."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from support.curves import OBJECTIVES
@@ -19,9 +17,9 @@ def test_a_gain_adds_the_area_that_it_dominates_and_a_loss_at_equal_cost_adds_no
 
 
 def test_half_as_many_remaining_epochs_are_worth_twice_as_much():
-    built, gains = [{"latency_ms": 12.0}] * 2, np.array([0.02, 0.02])
-    values = improvement_per_epoch(FRONT, built, [10, 5], gains, np.array([0.01, 0.01]))
-    assert values[1] > 0 and values[0] in (0, pytest.approx(values[1] / 2))
+    built, mean, sd = [{"latency_ms": 12.0}], np.array([0.02]), np.array([0.01])
+    whole, half = (improvement_per_epoch(FRONT, built, [epochs], mean, sd)[0] for epochs in (10, 5))
+    assert half == pytest.approx(2 * whole) and whole > 0
 
 
 def test_what_cannot_be_the_best_is_not_averaged():
@@ -32,9 +30,7 @@ def test_what_cannot_be_the_best_is_not_averaged():
             calls.append(gain)
             return super().improvement(built, gain)
 
-    counting = Counting(**{name: getattr(FRONT, name) for name in vars(FRONT)})
-    improvement_per_epoch(
-        counting, [{"latency_ms": 12.0}] * 3, [10] * 3, np.array([0.05, -0.2, -0.2]), np.full(3, 0.01)
-    )
+    counting = Counting(**vars(FRONT))
+    mean, sd = np.array([0.05, -0.2, -0.2]), np.full(3, 0.01)
+    improvement_per_epoch(counting, [{"latency_ms": 12.0}] * 3, [10] * 3, mean, sd)
     assert len(calls) == 3 + 8
-    assert replace(counting) == counting

@@ -1,7 +1,5 @@
 """Two workers of one study: who waits, and which trial gives way."""
 
-from dataclasses import replace
-
 import pytest
 from support.landscape import BUDGET, SMALL, Quiet, new_study, run
 
@@ -53,7 +51,7 @@ def test_a_worker_waits_while_others_may_use_up_the_rest(shared):
     assert await_turn(context) and not context.registry.leaving
     begin(context.study, "b" * 12, SMALL.anchors()[0])
     assert not await_turn(context) and context.registry.leaving
-    assert await_turn(replace(shared(6)))
+    assert await_turn(shared(6))
 
 
 def test_of_two_trials_with_room_for_one_the_later_gives_way(shared):
