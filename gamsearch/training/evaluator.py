@@ -81,7 +81,7 @@ class TrainingEvaluator:
         files = TrainingFiles(self.folders, architecture, budget)
         paused = files.read()
         known: State = dict(paused["known"]) if paused else {}
-        resumed = [f"resumed after epoch {paused['epoch']}"] if paused else []
+        resumed = [f"went on after epoch {paused['epoch']}"] if paused else []  # recorded; study.table reads it
         while True:
             try:
                 candidate, curve, trainer = self._attempt(architecture, budget, report, known, paused)

@@ -276,7 +276,7 @@ def test_a_paused_training_equals_the_uninterrupted_one_bit_for_bit(baseline, ti
     assert parts == uninterrupted[0]
     kept = torch.load(folder / "parts" / f"{GAM4.key}-seed0.pt", weights_only=True)
     assert all(torch.equal(kept[name], value) for name, value in uninterrupted[1].items())
-    assert measured.provenance["notes"] == ["resumed after epoch 2"]
+    assert measured.provenance["notes"] == ["went on after epoch 2"]
     assert not list((folder / "paused").glob("*.pt"))
 
 
@@ -308,7 +308,7 @@ def test_an_interrupted_training_resumes_from_its_last_checkpoint_bit_for_bit(
     reports: list = []
     again = evaluator(baseline, tiny_data, folder, **places)
     measured = again.evaluate(GAM4, budget, lambda *report: reports.append(report))
-    assert set(trained) == {2} and measured.provenance["notes"] == ["resumed after epoch 2"]
+    assert set(trained) == {2} and measured.provenance["notes"] == ["went on after epoch 2"]
     assert reports[1:] == uninterrupted[0]
     assert [one["epoch"] for one in measured.curve] == [1, 2, 3]
     kept = torch.load(folder / "resumed" / f"{GAM4.key}-seed0.pt", weights_only=True)

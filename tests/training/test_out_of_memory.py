@@ -146,7 +146,7 @@ def test_a_paused_training_with_half_the_batch_resumes_with_that_batch_and_keeps
     measured = evaluator(tight).evaluate(GAM4, replace(budget, done=1), lambda epoch, metrics: reports.append(epoch))
     assert tight.batches == [4, 2, 2] and reports == [0, 2, 3]
     halved, resumed = measured.provenance["notes"]
-    assert halved.startswith("batch halved to 2 after: ") and resumed == "resumed after epoch 1"
+    assert halved.startswith("batch halved to 2 after: ") and resumed == "went on after epoch 1"
     assert measured.provenance["batch"] == 2
 
 
