@@ -41,7 +41,7 @@ def show_report(run: "Run") -> None:
     from gamsearch.reporting.api import report
 
     written = report(run)
-    Console().print(terminal_table(run.record))
+    console().print(terminal_table(run.record))
     print_written(written)
 
 

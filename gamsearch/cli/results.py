@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gamsearch.cli.arguments import add_folder, add_trust, training_arguments
 from gamsearch.cli.parser import Command
-from gamsearch.cli.printing import print_written, show_report
+from gamsearch.cli.printing import console, print_written, show_report
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -29,15 +29,13 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
 
 def _compare(options: argparse.Namespace) -> None:
     """Compare several runs; write the page and the picture and print the table."""
-    from rich.console import Console
-
     from gamsearch.reporting.api import compare
     from gamsearch.reporting.comparison_page import terminal_table, write
 
     comparison = compare(options.folders)
     usual = Path("results") / f"compare-{'-'.join(Path(folder).resolve().name for folder in options.folders)}"[:100]
     written = write(comparison, Path(options.out) if options.out else usual)
-    Console().print(terminal_table(comparison))
+    console().print(terminal_table(comparison))
     print_written(written)
 
 
