@@ -36,12 +36,14 @@ def section(record: Record) -> str:
     label = "the baseline itself, without attention" if architecture.is_baseline else winner.label
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     export = f"python -m gamsearch export {provenance_section.place(record)} --trial {winner.number}"
+    replayed = record.settings.get("evaluator") == "replay"  # nothing was trained, so there are no weights
+    exporting = "" if replayed else f"To export this architecture: <code>{escape(export)}</code>"
     return (
         f"<h2>The best architecture</h2><p>{formatting.typeset(escape(winner.criterion))}: trial {winner.number}, "
         f"{escape(label)}.</p>{f'<ul>{items}</ul>' if items else ''}"
         f'<div class="scroll" tabindex="0" role="region" aria-label="Drawing of the architecture">{svg}</div>'
         '<p class="note">Stock rows keep their numbers; the number on the right of a box is its output channels. '
-        f"To export this architecture: <code>{escape(export)}</code></p>"
+        f"{exporting}</p>"
     )
 
 

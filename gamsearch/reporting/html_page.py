@@ -167,7 +167,7 @@ def _trials(record: Record) -> str:
     if record.trials.empty:
         return ""
     parts = len(record.trials) - len(record.trainings)
-    joined = f" ({parts} parts of trainings that were paused and resumed are merged)" if parts else ""
+    joined = f" ({parts} {'part' if parts == 1 else 'parts'} of paused and resumed trainings merged)" if parts else ""
     caption = f"All {len(record.trials)} trials in order{joined}; the front is bold"
     notes = "".join(
         f"<p>{formatting.typeset(escape(text))}</p>"

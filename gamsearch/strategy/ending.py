@@ -22,7 +22,8 @@ def reason_to_stop(context: SearchContext, busy: Sequence[FrozenTrial] = ()) -> 
     if used >= plan.search_budget.amount:
         begun = [known for known in candidates if known.curve or known.state == TrialState.FAIL]
         spent = f", {context.history.spent} epochs in all" if plan.stopping.on else ""
-        return f"{len(begun)} candidates were evaluated{spent}"
+        counted = "1 candidate was" if len(begun) == 1 else f"{len(begun)} candidates were"
+        return f"{counted} evaluated{spent}"
     settled = [known for known in candidates if known.settled and not known.reason.startswith("rule")]
     if len(settled) + len({t.user_attrs.get("key") for t in busy}) + 1 >= plan.space.size:
         return f"all {plan.space.size} architectures of the space are known"

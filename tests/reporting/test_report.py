@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 from support.pages import Elements
-from support.records import HOSTILE, OBJECTIVES, STOCK, confirmed, gam, record, rich_record, trial, unmeasured
+from support.records import HOSTILE, OBJECTIVES, SETTINGS, STOCK, confirmed, gam, record, rich_record, trial, unmeasured
 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import RunError
@@ -439,3 +439,8 @@ def test_the_page_shows_the_gain_at_the_other_seeds():
 
 def test_one_other_seed_confirms_nothing():
     assert confirmed([0.02]).confirmation is None
+
+
+def test_a_report_names_the_export_of_its_best_architecture_unless_the_run_has_no_weights():
+    assert "To export this architecture" in page(rich_record())
+    assert "To export this architecture" not in page(rich_record(settings={**SETTINGS, "evaluator": "replay"}))

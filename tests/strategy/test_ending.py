@@ -43,3 +43,9 @@ def test_errors_in_a_row_end_a_search_with_the_last_one(study, evaluator):
     context.streaks.errors, context.streaks.last_error = ERRORS_BEFORE_STOP, "error: OverflowError"
     with pytest.raises(RunError, match="3 candidates in a row failed, the last one with error: OverflowError"):
         reason_to_stop(context)
+
+
+def test_a_single_candidate_is_counted_in_the_singular(tmp_path, evaluator):
+    study = new_study(tmp_path / "single")
+    run(study, evaluator, trials=1)
+    assert reason_to_stop(context_of(study, evaluator, 1)) == "1 candidate was evaluated"
