@@ -82,9 +82,9 @@ def parameters_of(data: str) -> dict[str, int] | None:
         parameters = json.loads((Path(data).parent / digits.MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    wanted = {"form", "train", "val", "imgsz", "seed"}
-    same_form = isinstance(parameters, dict) and set(parameters) == wanted and parameters["form"] == FORM
-    return {name: int(parameters[name]) for name in sorted(wanted)} if data and same_form else None
+    names = {"form", "train", "val", "imgsz", "seed"}
+    same_form = isinstance(parameters, dict) and set(parameters) == names and parameters["form"] == FORM
+    return {name: int(parameters[name]) for name in sorted(names)} if data and same_form else None
 
 
 def _picture(side: int, scans: digits.Scans, rng: np.random.Generator) -> tuple[Floats, list[tuple[int, Box]]]:

@@ -76,12 +76,12 @@ def _refuse_foreign(folder: Path) -> None:
     if folder.exists() and not (folder / MARKER).exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(
             f"a generated data set needs a folder of its own, but {folder} holds something else: "
-            "move that away, or name another results folder"
+            "move it away, or give another --out"
         )
 
 
 def _swap(partial: Path, folder: Path, parameters: Mapping[str, int]) -> None:
-    """Put `partial` in the place of `folder`; a concurrent call that finished first with the same pictures wins."""
+    """Move `partial` to `folder`, unless a concurrent call has just written the same images there."""
     shutil.rmtree(folder, ignore_errors=True)
     try:
         os.replace(partial, folder)
@@ -109,7 +109,7 @@ def _fill(folder: Path, parameters: Mapping[str, int], names: Sequence[str], dra
 
 
 def _row(label: int, box: Box, side: int) -> str:
-    """A line of a label file: class, centre and size as shares of the side."""
+    """Return a line of a label file: class, then centre and size as fractions of the side."""
     x0, y0, x1, y1 = box
     centre_and_size = ((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0)
     return " ".join([str(label), *(f"{value / side:.6f}" for value in centre_and_size)]) + "\n"

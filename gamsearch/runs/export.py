@@ -1,6 +1,6 @@
 """Export a trial: model YAML, weights, ONNX, TorchScript, and a module that works without gamsearch.
 
-Every file is compared with the trial's own model, which is rebuilt from the record and its saved weights.
+Every file is compared with the trial's own model, which is rebuilt from the record and the saved weights.
 """
 
 import math
@@ -21,6 +21,7 @@ from gamsearch.models.candidate import build_candidate
 from gamsearch.models.register import quiet_ultralytics
 from gamsearch.models.saving import read_weights
 from gamsearch.runs.exported_files import Exported, compare, write_weights_files
+from gamsearch.runs.prepare_training import BASELINE_FILE
 from gamsearch.space.detector import Detector
 from gamsearch.space.graft import graft
 from gamsearch.study import store
@@ -113,7 +114,7 @@ def trial_model(folder: Path, record: Record, row: pd.Series) -> tuple[Model, Ar
     """
     architecture = Architecture.from_dict(row["architecture"])
     detector = Detector.from_yaml(record.detector_name, record.detector_yaml)
-    path = folder / "baseline" / "baseline.pt"
+    path = folder / BASELINE_FILE
     if not path.is_file():
         raise RunError(f"{path} is missing, so no model of this run can be rebuilt; run the search again")
     try:
@@ -150,7 +151,7 @@ def write_yaml(
         form["scales"] = {detector.scale: form["scales"][detector.scale]}
     comments = "".join(f"# {line}\n" for line in _comments(record, row, detector, pick))
     text = comments + _dump(form)
-    built: Model = build(pyyaml.safe_load(text), nc=form["nc"])  # before there is a file that others may open
+    built: Model = build(pyyaml.safe_load(text), nc=form["nc"])  # checked before there is a file to open
     path.write_text(text, encoding="utf-8")
     if _shapes(built) != _shapes(model):
         return Exported(path, None, "builds; the class branch of the weights is wider than this YAML gives")

@@ -75,7 +75,7 @@ def _onnx(checkpoint: Path, model: Model, imgsz: int) -> Exported:
     from ultralytics import YOLO
 
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")  # the tracer's remarks on constant folding
+        warnings.simplefilter("ignore")  # the tracer warns about constant folding
         written = YOLO(str(checkpoint)).export(format="onnx", imgsz=imgsz, dynamic=True, simplify=False, device="cpu")
     path, options = Path(written), onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -97,7 +97,7 @@ def _torchscript(path: Path, model: Model, imgsz: int) -> Exported:
     image = _image(imgsz)
     traceable(image)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TorchScript is deprecated, and still what needs no package but torch
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, but the only format that needs torch alone
         torch.jit.trace(traceable, image, strict=False, check_trace=False).save(str(path))
         difference = compare(model, torch.jit.load(str(path)), (imgsz,), path)
     return Exported(path, difference, "traced, needs neither gamsearch nor Ultralytics")
@@ -127,13 +127,16 @@ def compare(model: Model, other: Callable[[torch.Tensor], Any], sides: Sequence[
         The largest difference, relative to the largest prediction.
 
     Raises:
-        ModelError: It is above `TOLERANCE`.
+        ModelError: The difference is above `TOLERANCE` or not a number.
     """
     worst = 0.0
     for side in sides:
         with torch.no_grad():
-            ours, theirs = predictions(model(_image(side))), predictions(other(_image(side)))
-        worst = max(worst, float((ours - theirs).abs().max() / ours.abs().max()))
-    if not worst <= TOLERANCE:
-        raise ModelError(f"{path} differs from the trial's model by {worst:.3g} (relative): do not use it, report this")
+            expected, actual = predictions(model(_image(side))), predictions(other(_image(side)))
+        difference = float((expected - actual).abs().max() / expected.abs().max())
+        if not difference <= TOLERANCE:  # true for NaN as well
+            raise ModelError(
+                f"{path} differs from the trial's model by {difference:.3g} (relative): do not use it, report this"
+            )
+        worst = max(worst, difference)
     return worst

@@ -50,7 +50,7 @@ class Manifest:
         content = _mapping(path)
         if content.get("manifest") != FORM:
             raise RunError(
-                f"{path} must say 'manifest: {FORM}', as those that gamsearch writes do; choose another file"
+                f"{path} must contain 'manifest: {FORM}', as every manifest of this version does; choose another file"
             )
         check_keys(path, content)
         check_names(path, content)
@@ -206,7 +206,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _plain(value: Any) -> Any:
-    """The value with lists for tuples, text without passwords."""
+    """Return the value with lists instead of tuples and masked passwords."""
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -215,16 +215,16 @@ def _plain(value: Any) -> Any:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    """Write in one step, so that a kill leaves the old file or the new one."""
+    """Write atomically, so that a kill leaves either the old file or the new one."""
     partial = path.with_suffix(".partial")
     write_yaml(partial, content)
     os.replace(partial, path)
 
 
 def _mapping(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file that holds nothing but plain values, each written once."""
+    """Return the mapping in a YAML file of plain values; raise `RunError` if there is none."""
     if path.exists() and not path.is_file():
-        raise RunError(f"{path} is no file; give the {FILE} of a run, such as results/my-search/{FILE}")
+        raise RunError(f"{path} is not a file; give the {FILE} of a run, such as results/my-search/{FILE}")
     try:
         content = read_yaml(path)
     except FileNotFoundError as error:
@@ -232,7 +232,7 @@ def _mapping(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error.strerror}); make it readable") from error
     except UnreadableError as error:
-        raise RunError(f"{path} is no manifest, since it is no plain YAML: {one_line(error)}") from error
+        raise RunError(f"{path} is not a manifest, because it is not plain YAML: {one_line(error)}") from error
     if not isinstance(content, dict):
-        raise RunError(f"{path} is no manifest: it must hold a mapping with the keys {', '.join(KEYS)}")
+        raise RunError(f"{path} is not a manifest: it must hold a mapping with the keys {', '.join(KEYS)}")
     return content

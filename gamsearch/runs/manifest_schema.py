@@ -1,4 +1,4 @@
-"""What a manifest may say: its keys, their types, names that stay where they belong. Every fault is one sentence."""
+"""Checks of a manifest: known keys, expected types, and names that cannot leave their folder."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -32,64 +32,67 @@ NEEDED = ("settings", "fingerprints", "space", "detector")
 
 
 def check_keys(path: Path, content: Mapping[Any, Any]) -> None:
-    """Each key must be known and of its type, those in `NEEDED` must be there, and what is compared must be flat."""
+    """Raise `RunError` for an unknown, missing or mistyped key, or for nested values where they are compared."""
     for key, value in content.items():
         if key not in KEYS:
-            raise RunError(f"{path}, key {_shown(key)}: unknown{nearest(_shown(key), KEYS)}; leave it out")
+            raise RunError(f"{path}, key {_quoted(key)}: unknown{nearest(_quoted(key), KEYS)}; leave it out")
         if type(value) is not KEYS[key]:
-            raise RunError(f"{path}, key '{key}': must be {_type(KEYS[key])}, not {_shown(value)}")
+            raise RunError(f"{path}, key '{key}': must be {_type(KEYS[key])}, not {_quoted(value)}")
     for key in NEEDED:
         if key not in content:
             raise RunError(f"{path} lacks the key '{key}', so the run cannot be repeated from it")
     for key in ("fingerprints", "versions", "machine"):
         for name, value in content.get(key, {}).items():
             if not isinstance(name, str) or not isinstance(value, (str, int)):
-                raise RunError(f"{path}, key '{key}': must map names to texts, not {_shown(name)} to {_shown(value)}")
+                raise RunError(
+                    f"{path}, key '{key}': must map names to strings, not {_quoted(name)} to {_quoted(value)}"
+                )
 
 
 def check_names(path: Path, content: Mapping[str, Any]) -> None:
-    """Space and detector must have content, and names under which a file can be written beside others."""
+    """Raise `RunError` unless space and detector have content, and names that are plain file names."""
     for key, inside in (("space", "content"), ("detector", "yaml")):
         name, within = content[key].get("name"), content[key].get(inside)
         if not isinstance(within, dict):
-            raise RunError(f"{path}, key '{key}.{inside}': must be a mapping, not {_shown(within)}")
+            raise RunError(f"{path}, key '{key}.{inside}': must be a mapping, not {_quoted(within)}")
         if not isinstance(name, str) or not name or Path(name).name != name or "\\" in name or not name.isprintable():
-            raise RunError(f"{path}, key '{key}.name': must be a file name without folders, not {_shown(name)}")
+            raise RunError(f"{path}, key '{key}.name': must be a file name without folders, not {_quoted(name)}")
     activation = content["detector"]["yaml"].get("activation")
     if not is_activation(activation):
         raise RunError(
             f"{path}, key 'detector.yaml.activation': must be like torch.nn.SiLU() or nn.LeakyReLU(0.1), "
-            f"not {_shown(activation)}"
+            f"not {_quoted(activation)}"
         )
 
 
 def checked_settings(path: Path, written: Mapping[Any, Any]) -> dict[str, Any]:
-    """The settings with the types that `Settings` has; what is missing has its default."""
-    usual = {f.name: getattr(Settings(), f.name) for f in fields(Settings)}
+    """Return the settings with the types of `Settings` and its defaults; raise `RunError` for a wrong value."""
+    defaults = {f.name: getattr(Settings(), f.name) for f in fields(Settings)}
     for key, value in written.items():
-        if key not in usual:
+        if key not in defaults:
             raise RunError(
-                f"{path}, key {_shown(f'settings.{key}')}: unknown{nearest(_shown(key), usual)}; leave it out"
+                f"{path}, key {_quoted(f'settings.{key}')}: unknown{nearest(_quoted(key), defaults)}; leave it out"
             )
-        if not _fits(value, usual[key]):
+        if not _fits(value, defaults[key]):
             raise RunError(
-                f"{path}, key 'settings.{key}': must be {_type(type(usual[key]))} within reason, not {_shown(value)}"
+                f"{path}, key 'settings.{key}': must be {_type(type(defaults[key]))} of reasonable size, "
+                f"not {_quoted(value)}"
             )
     if not NAME.fullmatch(written.get("name", "")):
         raise RunError(
             f"{path}, key 'settings.name': must be letters, digits, dots, dashes and underscores, "
-            f"not {_shown(written.get('name'))}"
+            f"not {_quoted(written.get('name'))}"
         )
-    return {**usual, **written, "objectives": tuple(written.get("objectives", ()))}
+    return {**defaults, **written, "objectives": tuple(written.get("objectives", ()))}
 
 
-def _fits(value: Any, usual: Any) -> bool:
-    """Whether a value has the type of the usual one, and is neither endless nor nested."""
-    if isinstance(usual, dict):
+def _fits(value: Any, default: Any) -> bool:
+    """Return whether a value has the type of the default, and is neither huge nor nested."""
+    if isinstance(default, dict):
         return isinstance(value, dict) and all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
-    if isinstance(usual, tuple):
+    if isinstance(default, tuple):
         return isinstance(value, list) and all(isinstance(v, str) and _is_plain(v) for v in value)
-    return type(value) is type(usual) and _is_plain(value)
+    return type(value) is type(default) and _is_plain(value)
 
 
 def _is_plain(value: Any) -> bool:
@@ -98,17 +101,17 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, list):
         return all(isinstance(v, (int, float)) and _is_plain(v) for v in value)
     if isinstance(value, (int, float)):
-        return abs(value) <= LARGEST_NUMBER  # neither inf nor NaN is
+        return abs(value) <= LARGEST_NUMBER  # false for inf and NaN
     return value is None
 
 
 def _type(kind: type) -> str:
-    names = {dict: "a mapping", str: "a text", int: "a whole number", tuple: "a list of names"}
+    names = {dict: "a mapping", str: "a string", int: "a whole number", tuple: "a list of names"}
     return names[kind]
 
 
-def _shown(value: Any) -> str:
-    """A value in a message: quoted, on one line, cut where it is long."""
+def _quoted(value: Any) -> str:
+    """Return a value for a message: quoted, on one line, truncated."""
     small = isinstance(value, (str, float)) or isinstance(value, int) and abs(value) <= LARGEST_NUMBER
     text = one_line(value if small else f"{type(value).__name__} (too large or nested)")
     return f"'{text[:60]}…'" if len(text) > 60 else f"'{text}'"

@@ -10,13 +10,13 @@ from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.settings import Settings
 
 Prepare = Callable[[Settings, RunProgress, bool, WorkerContext | None], PreparedRun]
-"""Settings, progress, whether a `--model` may run code that it holds, and what a worker takes from the others."""
+"""Called with settings, progress, whether a `--model` may run code that it holds, and the context of a worker."""
 
 PREPARE: dict[str, Prepare] = {"training": prepare_training, "replay": prepare_replay}
 
 
 def prepare_named(name: str) -> Prepare:
-    """Return what prepares the evaluator called `name`, or say which there are."""
+    """Return the preparation of the evaluator called `name`; raise `OptionError` for an unknown name."""
     if name not in PREPARE:
         raise OptionError(f"there is no evaluator '{name}'{nearest(name, PREPARE)}; there are {', '.join(PREPARE)}")
     return PREPARE[name]

@@ -24,16 +24,19 @@ def prepare_replay(
     missing = space.size - len(table.rows)
     gaps = f"; {missing} of the space '{space.name}' are missing and will fail" if missing > 0 else ""
     progress.say(f"{settings.table}: {len(table.rows)} recorded architectures of {table.detector}{gaps}")
-    shown, fingerprints = {"replayed": settings.table}, {"table": digest(path)}
     return PreparedRun(
-        space, lambda reference_ms, files: ReadyEvaluator(ReplayEvaluator(table)), shown, fingerprints, len(table.seeds)
+        space,
+        start=lambda reference_ms, artifacts: ReadyEvaluator(ReplayEvaluator(table)),
+        recorded={"replayed": settings.table},
+        fingerprints={"table": digest(path)},
+        seeds=len(table.seeds),
     )
 
 
 def _check_table(name: str, table: ReplayTable, space: SearchSpace) -> None:
-    """Refuse a table that cannot answer what a search asks: the baseline, and every built objective and limit."""
+    """Refuse a table that lacks what a search needs: the baseline, and every built objective and limit."""
     if space.baseline.key not in table.rows:
-        raise RunError(f"{name} lacks the baseline, so nothing in it can be compared; record it with the others")
+        raise RunError(f"{name} lacks the baseline, so its gains are unknown; record the baseline as well")
     for metric in ["latency_ms", *predicted_metrics(space)]:
         if any(metric not in row["metrics"] for row in table.rows.values()):
-            raise RunError(f"{name} lacks {metric} in some row, which the search needs; choose another table")
+            raise RunError(f"{name} lacks {metric} in some rows, which the search needs; choose another table")

@@ -1,4 +1,4 @@
-"""What a run shows while it works: a live view in a terminal, plain lines elsewhere."""
+"""The progress of a run: a live view in a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from rich.text import Text
 
 from gamsearch.strategy.search_budget import SearchBudget
 
-SHOWN = 12
+LAST_TRIALS = 12
 
 
 class RunProgress:
     """Progress of a whole run on `console`; use it as a context manager.
 
-    It shows the stage, what is being tried, its epochs, the last trials with their gain over the baseline, the best so
-    far and the time left.
+    It displays the stage, the current trial and its epochs, the last trials with their gain over the baseline, the best
+    gain so far and the time left.
     """
 
     def __init__(self, console: Console | None = None):
@@ -98,7 +98,7 @@ class RunProgress:
             self.say(f"[{self._clock()}] trial {number} {outcome}{f', gain {text}' if text else ''}")
 
     def started_baseline(self) -> None:
-        """The baseline stage starts."""
+        """Show that the baseline stage starts."""
         self.bar.reset(self.task, description="baseline stage", figures="")
         if not self.live:
             self.say(f"[{self._clock()}] baseline stage")
@@ -118,7 +118,7 @@ class RunProgress:
         table = Table(box=None, padding=(0, 2, 0, 0))
         for column in ("trial", "architecture", "outcome", "gain map50_95"):
             table.add_column(column, justify="right" if column in ("trial", "gain map50_95") else "left")
-        for row in self.rows[-SHOWN:]:
+        for row in self.rows[-LAST_TRIALS:]:
             table.add_row(*(Text(cell) for cell in row))
         best = f"best so far {self.best[0]:+.4f} with {self.best[1]}" if self.best else "no candidate evaluated yet"
         used = f"{self.search_budget.state(self.used)} used{self._time_left()}; " if self.search_budget else ""

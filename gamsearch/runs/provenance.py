@@ -52,7 +52,7 @@ def machine() -> dict[str, str | int]:
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Return the processor's model name on Linux, elsewhere what Python knows."""
+    """Return the processor's model name on Linux, and what `platform` reports elsewhere."""
     try:
         found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(encoding="utf-8"), re.MULTILINE)
     except (OSError, UnicodeDecodeError):

@@ -14,6 +14,7 @@ from gamsearch.runs.manifest import FILE, Manifest, write_yaml
 from gamsearch.runs.settings import NAME, Settings, resolve
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
+from gamsearch.study import store
 
 GIVEN = ("name", "out", "data", "device")
 """Options that may be combined with `--from`; every other setting is the original's."""
@@ -98,10 +99,10 @@ def refuse_other_inputs(origin: Manifest, now: Mapping[str, str]) -> None:
     generated = bool(origin.content.get("data", {}).get("drawn"))
     for what, value in origin.fingerprints.items():
         if what in REFUSED and now.get(what, value) != value and not (what == "data" and generated):
-            remedy = "give --data the one it was run with" if what == "data" else "restore the one it was run with"
+            remedy = "give --data the original data set" if what == "data" else "restore the original"
             raise RunError(
                 f"{REFUSED[what]} of {origin.path} (fingerprint {one_line(value)} then, {now[what]} "
-                f"now), so the run would not be repeated; {remedy}, or start a run of its own without --from"
+                f"now), so this would not repeat the run; {remedy}, or start an independent run without --from"
             )
 
 
@@ -124,9 +125,9 @@ def _refuse_taken(origin: Manifest, folder: Path) -> None:
     if (folder / FILE).exists():
         known = Manifest.read(folder / FILE).content.get("repeats")
         if known != origin.identity:
-            raise RunError(f"{folder} holds another run than a repetition of {origin.path}; give another --name")
-    elif (folder / "study.journal").exists():
-        raise RunError(f"{folder} holds another run than a repetition of {origin.path}; give another --name")
+            raise RunError(f"{folder} holds a run that does not repeat {origin.path}; give another --name")
+    elif (folder / store.JOURNAL).exists():
+        raise RunError(f"{folder} holds a run that does not repeat {origin.path}; give another --name")
 
 
 def _generated(origin: Manifest, folder: Path) -> str | None:

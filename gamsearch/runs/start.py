@@ -174,7 +174,7 @@ def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _table_defaults(name: str | None) -> dict[str, Any]:
-    """What a table was recorded with."""
+    """Return the settings that a table was recorded with."""
     from gamsearch.training.replay import DEFAULT_TABLE, ReplayTable, table_file
 
     name = name or DEFAULT_TABLE
@@ -183,7 +183,7 @@ def _table_defaults(name: str | None) -> dict[str, Any]:
 
 
 def _name_from(given: Mapping[str, Any]) -> str:
-    """A run's default name: data set, model and space, e.g. `bccd-yolov8n-gam`."""
+    """Return a run's default name: data set, model and space, e.g. `bccd-yolov8n-gam`."""
     if given["evaluator"] == "replay":
         return f"replay-{Path(given['table'] or 'default').stem}"
     space = given["space"].name if isinstance(given["space"], SearchSpace) else given["space"]

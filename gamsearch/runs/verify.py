@@ -61,7 +61,7 @@ def verify(folder: Path, options: VerifyOptions, say: Say, on_epoch: OnEpoch) ->
 
 
 def _settings_of(study: optuna.Study, folder: Path) -> Settings:
-    """The settings that the run was made with."""
+    """Return the settings that the run was made with; refuse a replay."""
     known = {f.name for f in fields(Settings)}
     settings = Settings(**{k: v for k, v in study.user_attrs.get("settings", {}).items() if k in known})
     if settings.evaluator != "training":
@@ -73,7 +73,9 @@ def _finalists(record: Record, top: int) -> list[pd.Series]:
     """The members of the front with the largest gains, without the baseline; the best candidate if there is none."""
     best = record.candidates
     if best.empty:
-        raise RunError(f"{record.name} has no completed candidate, so there is nothing to verify; let it search first")
+        raise RunError(
+            f"{record.name} has no completed candidate, so there is nothing to verify; complete the search first"
+        )
     chosen = best[best["on_front"]] if best["on_front"].any() else best.head(1)
     return [row for _, row in chosen.head(top).iterrows()]
 
@@ -89,9 +91,9 @@ def _described(row: pd.Series) -> dict[str, Any]:
 
 
 def _state_of(study: optuna.Study, inputs: Inputs) -> State:
-    """What is recorded so far; a verification with other epochs or on another device is refused."""
+    """Return what is recorded so far; refuse a verification with other epochs or on another device."""
     settings, options = inputs.settings, inputs.options
-    asked = {
+    requested = {
         "epochs": options.epochs,
         "imgsz": settings.imgsz,
         "batch": settings.batch,
@@ -100,12 +102,12 @@ def _state_of(study: optuna.Study, inputs: Inputs) -> State:
         "hardware": inputs.hardware,
         "data_fingerprint": inputs.data.fingerprint,
     }
-    state: State = study.user_attrs.get(ATTRIBUTE) or {"settings": asked, "finalists": []}
-    for name, value in asked.items():
+    state: State = study.user_attrs.get(ATTRIBUTE) or {"settings": requested, "finalists": []}
+    for name, value in requested.items():
         if state["settings"].get(name) != value:
             raise RunError(
-                f"this run was verified with {name} {state['settings'].get(name)}, not {value}, and the two do not "
-                "compare; give the same again, or search under another --name"
+                f"this run was verified with {name} {state['settings'].get(name)}, not {value}, and the results would "
+                "not compare; give the same value, or search under another --name"
             )
     state["settings"] |= {
         "seeds": max(options.seeds, state["settings"].get("seeds", 0)),

@@ -1,4 +1,4 @@
-"""The demonstration data set: the same bytes each time, a sound detection problem, and never half a folder."""
+"""The demonstration data set: deterministic, a sound detection problem, and never half a folder."""
 
 import json
 import time
@@ -47,7 +47,7 @@ def test_it_is_a_sound_data_set_of_ten_classes(tmp_path: Path) -> None:
     assert {pixels(image).shape for image in data.train} == {(96, 96, 3)}
 
 
-def test_no_two_digits_overlap_and_none_leaves_the_picture(tmp_path: Path) -> None:
+def test_no_two_digits_overlap_and_none_leaves_the_image(tmp_path: Path) -> None:
     for image in DataSet.read(demo.make(tmp_path / "digits", 40, 1, 64)).train:
         rows = boxes(image)
         assert all(0 <= v <= 64 for row in rows for v in row[1:])
@@ -55,37 +55,28 @@ def test_no_two_digits_overlap_and_none_leaves_the_picture(tmp_path: Path) -> No
             assert all(c < x or z < a or d < y or w < b for _, x, y, z, w in rows[i + 1 :])
 
 
-def test_a_box_is_tight_around_the_pixels_that_were_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_box_is_tight_around_the_painted_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "BACKGROUNDS", (lambda side, rng: np.full((side, side, 3), 0.5),))
     monkeypatch.setattr(demo, "DIGITS", (1, 1))
     for image in DataSet.read(demo.make(tmp_path / "digits", 20, 1, 96)).train:
-        drawn = np.abs(pixels(image) - 128).max(axis=2) > 1
+        painted = np.abs(pixels(image) - 128).max(axis=2) > 1
         [(_, left, top, right, bottom)] = boxes(image)
-        inside = drawn[top:bottom, left:right]
-        assert not np.delete(drawn, np.s_[top:bottom], axis=0).any()
+        inside = painted[top:bottom, left:right]
+        assert not np.delete(painted, np.s_[top:bottom], axis=0).any()
         assert all(edge.any() for edge in (inside[0], inside[-1], inside[:, 0], inside[:, -1]))
 
 
-def test_train_and_val_share_no_scan() -> None:
-    one_round = {split: digits.scans(split, 0, np.random.default_rng(0)) for split in ("train", "val")}
-    train, val = (
-        {next(one_round[split])[0].tobytes() for _ in range(count)} for split, count in (("train", 1348), ("val", 449))
-    )
-    assert len(train) + len(val) > 1700
-    assert not train & val
-
-
-def test_a_finished_folder_is_not_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_folder_is_not_generated_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = demo.make(tmp_path / "digits", 3, 2, 64)
-    monkeypatch.setattr(demo, "_picture", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr(demo, "_picture", lambda *_: pytest.fail("generated again"))
     assert demo.make(tmp_path / "digits", 3, 2, 64) == first
 
 
-@pytest.mark.parametrize("harm", ["a lost picture", "a lost marker value", "other parameters"])
-def test_a_folder_that_is_not_the_one_asked_for_is_drawn_anew(tmp_path: Path, harm: str) -> None:
+@pytest.mark.parametrize("harm", ["a lost image", "a lost marker value", "other parameters"])
+def test_a_damaged_or_different_data_set_is_generated_again(tmp_path: Path, harm: str) -> None:
     folder = demo.make(tmp_path / "digits", 3, 2, 64).parent
     whole = contents(folder)
-    if harm == "a lost picture":
+    if harm == "a lost image":
         (folder / "images/train/0001.png").unlink()
     elif harm == "a lost marker value":
         (folder / digits.MARKER).write_text("{")
@@ -109,19 +100,19 @@ def test_an_interrupted_call_leaves_nothing_and_the_next_one_succeeds(
     assert demo.make(tmp_path / "digits", 3, 2, 64).exists()
 
 
-def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_holds_something_else_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("three years")
     with pytest.raises(DataError, match="holds something else"):
         demo.make(tmp_path, 3, 2, 64)
     assert (tmp_path / "thesis.txt").read_text() == "three years"
 
 
-def test_the_marker_says_what_was_asked_for(tiny_data: Path) -> None:
+def test_the_marker_holds_the_parameters(tiny_data: Path) -> None:
     marker = json.loads((tiny_data.parent / digits.MARKER).read_text())
     assert marker == {"form": demo.FORM, "train": 12, "val": 6, "imgsz": 64, "seed": 0}
 
 
-def test_the_shipped_size_is_drawn_in_seconds(tmp_path: Path) -> None:
+def test_the_shipped_size_is_generated_in_seconds(tmp_path: Path) -> None:
     size = demo.SIZE
     start = time.process_time()
     data = DataSet.read(demo.make(tmp_path / "digits", size.train, size.val, size.imgsz))

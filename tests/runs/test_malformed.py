@@ -1,4 +1,4 @@
-"""Input that nobody should have to read a traceback about: one sentence, exit code 2, nothing written elsewhere."""
+"""Malformed input ends in one sentence and exit code 2, never in a traceback, and nothing is written elsewhere."""
 
 import io
 import json
@@ -567,7 +567,7 @@ def test_links_out_of_a_run_are_not_followed(here, damaged):
 
 
 @pytest.mark.parametrize("content", [b"", b"7", b"{}", b'{"pid": "x"}', b"\xff", b'{"pid": 1, "host": 1, "task": [], '])
-def test_status_does_without_what_is_told_of_the_worker(here, damaged, content):
+def test_status_tolerates_a_damaged_note_about_the_holder(here, damaged, content):
     (damaged / ".worker.json").write_bytes(content)
     code, said = outcome("status", "results/bad")
     assert (code, said) == (0, "")

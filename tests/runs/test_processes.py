@@ -1,15 +1,12 @@
-"""Several workers on one study: each architecture once, whatever happens to them. Replays that take their time."""
+"""Several workers on one study: each architecture is evaluated once, whatever happens to them."""
 
-import json
 import random
-import signal
 import time
-from pathlib import Path
 
-import optuna
 import pytest
 from made_up import alive_pids, checked, eventually, kill, said, search_of, shares, start, timed_table
 from optuna.trial import TrialState
+from support.searches import LITTLE_SIZE, open_study
 
 from gamsearch.errors import OptionError
 from gamsearch.evaluation import TrialBudget
@@ -20,13 +17,12 @@ from gamsearch.strategy.loop import search
 from gamsearch.strategy.plan import Plan
 from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.study import store
-from gamsearch.study.worker_entries import owner
 from gamsearch.study.workers import WorkerRegistry
 from gamsearch.training.replay import ReplayEvaluator, ReplayTable
 
 
 class Quiet:
-    """A progress that shows nothing."""
+    """A progress that displays nothing."""
 
     def started(self, number, label, used, search_budget): ...
 
@@ -35,40 +31,16 @@ class Quiet:
     def ended(self, number, outcome, gain): ...
 
 
-SIZE = 27
-"""Architectures over three sites with two rates each, or none."""
-
-
-@pytest.fixture
-def little(tmp_path: Path) -> tuple[Path, Path]:
-    return timed_table(tmp_path, "[4, 6, 9]", 0.08)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> list[str]:
-    """The front that one worker finds which nothing happens to."""
-    here = tmp_path_factory.mktemp("undisturbed")
-    assert start(here, *search_of(here, *timed_table(here, "[4, 6, 9]", 0.0))).wait(120) == 0, said(here)
-    return checked(store.load(here / "results" / "a"), SIZE)
-
-
-def open_study(here: Path) -> optuna.Study:
-    folder = here / "results" / "a"
-    eventually(lambda: (folder / store.JOURNAL).exists() and store.exists(folder))
-    eventually(lambda: b'"open":true' in (folder / store.JOURNAL).read_bytes())
-    return store.load(folder)
-
-
 def test_three_workers_share_a_search_and_find_what_one_finds(tmp_path, little, undisturbed):
     assert start(tmp_path, *search_of(tmp_path, *little, "--workers", 3)).wait(180) == 0, said(tmp_path)
     study = store.load(tmp_path / "results" / "a")
-    assert checked(study, SIZE) == undisturbed
+    assert checked(study, LITTLE_SIZE) == undisturbed
     assert len(shares(study)) == 3
-    assert said(tmp_path).count(f"all {SIZE} architectures of the space are known") >= 3
+    assert said(tmp_path).count(f"all {LITTLE_SIZE} architectures of the space are known") >= 3
     assert not list((tmp_path / "results" / "a" / "workers").glob("*.lock"))
 
 
-def test_workers_that_are_killed_again_and_again_lose_and_double_nothing(tmp_path, little, undisturbed):
+def test_workers_that_are_killed_repeatedly_lose_and_duplicate_nothing(tmp_path, little, undisturbed):
     run = start(tmp_path, *search_of(tmp_path, *little, "--workers", 3))
     study = open_study(tmp_path)
     rng, killed = random.Random(0), 0
@@ -80,14 +52,14 @@ def test_workers_that_are_killed_again_and_again_lose_and_double_nothing(tmp_pat
             killed += 1
     assert run.wait(180) == 0, said(tmp_path)
     study = store.load(tmp_path / "results" / "a")
-    assert checked(study, SIZE) == undisturbed
+    assert checked(study, LITTLE_SIZE) == undisturbed
     assert killed >= 2
     marked = [t for t in store.trials(study, TrialState.FAIL) if "vanished" in t.user_attrs.get("reason", "")]
     retried = [t.user_attrs["retry_of"] for t in store.trials(study) if "retry_of" in t.user_attrs]
     assert {t.number for t in marked} <= set(retried)
 
 
-def test_a_run_that_is_killed_leaves_workers_that_end_after_their_epoch_and_goes_on(tmp_path, little, undisturbed):
+def test_workers_of_a_killed_run_leave_after_their_epoch_and_the_run_can_be_resumed(tmp_path, little, undisturbed):
     run = start(tmp_path, *search_of(tmp_path, *little, "--workers", 2))
     study = open_study(tmp_path)
     eventually(lambda: len(alive_pids(study)) == 2 and len(store.trials(study, TrialState.COMPLETE)) >= 3)
@@ -97,55 +69,19 @@ def test_a_run_that_is_killed_leaves_workers_that_end_after_their_epoch_and_goes
     eventually(lambda: worker not in alive_pids(study))
     assert "left after its epoch" in said(tmp_path)
     left = len(store.trials(study, TrialState.COMPLETE))
-    assert left < SIZE
+    assert left < LITTLE_SIZE
     assert start(tmp_path, *search_of(tmp_path, *little)).wait(120) == 0, said(tmp_path)
-    assert checked(store.load(tmp_path / "results" / "a"), SIZE) == undisturbed
+    assert checked(store.load(tmp_path / "results" / "a"), LITTLE_SIZE) == undisturbed
 
 
-def test_a_worker_can_join_later_and_leaves_on_sigterm(tmp_path, little, undisturbed):
-    run = start(tmp_path, *search_of(tmp_path, *little))
-    study = open_study(tmp_path)
-    worker = start(tmp_path, "worker", "results/a")
-    eventually(lambda: any(owner(t) for t in store.trials(study, TrialState.COMPLETE)) and len(alive_pids(study)) == 2)
-    eventually(lambda: len(shares(study)) == 2)
-    worker.send_signal(signal.SIGTERM)
-    assert worker.wait(30) == 0
-    assert "left after its epoch" in said(tmp_path)
-    assert run.wait(120) == 0
-    assert checked(store.load(tmp_path / "results" / "a"), SIZE) == undisturbed
-
-
-def test_a_second_run_in_the_folder_is_refused_and_disturbs_nothing(tmp_path, little):
+def test_a_second_run_in_the_folder_is_refused_without_disturbing_the_first(tmp_path, little):
     run = start(tmp_path, *search_of(tmp_path, *little))
     open_study(tmp_path)
     second = start(tmp_path, *search_of(tmp_path, *little))
     assert second.wait(60) == 2
     assert "is in use by another run" in said(tmp_path)
     assert run.wait(120) == 0
-    checked(store.load(tmp_path / "results" / "a"), SIZE)
-
-
-@pytest.mark.parametrize("folder, says", [("results/none", "there is no study"), ("results/a/../none", "there is no")])
-def test_a_worker_without_a_run_is_refused_in_one_sentence(tmp_path, folder, says):
-    assert start(tmp_path, "worker", folder).wait(30) == 2
-    text = said(tmp_path)
-    assert says in text and "Traceback" not in text
-    assert not (tmp_path / "results").exists()
-
-
-def test_a_worker_with_other_versions_or_another_table_is_refused(tmp_path, little):
-    table, space = little
-    assert start(tmp_path, *search_of(tmp_path, table, space, "--trials", 3)).wait(60) == 0
-    folder = tmp_path / "results" / "a"
-    study = store.load(folder)
-    settings = study.user_attrs["settings"]
-    study.set_user_attr("settings", {**settings, "versions": {**settings["versions"], "numpy": "1.2.3"}})
-    assert start(tmp_path, "worker", folder).wait(30) == 2
-    assert "numpy 1.2.3" in said(tmp_path)
-    study.set_user_attr("settings", settings)
-    table.write_text(json.dumps({**json.loads(table.read_text()), "note": "another file"}))
-    assert start(tmp_path, "worker", folder).wait(30) == 2
-    assert "the table of this machine" in said(tmp_path)
+    checked(store.load(tmp_path / "results" / "a"), LITTLE_SIZE)
 
 
 # liveness ------------------------------------------------------------------------------------------------------------
@@ -172,8 +108,8 @@ def test_a_worker_that_was_considered_dead_continues_with_another_trial(tmp_path
     assert len(store.trials(study, TrialState.FAIL)) == 1
 
 
-# places --------------------------------------------------------------------------------------------------------------
-def test_each_of_several_devices_gets_a_worker_that_sees_it_alone():
+# slots ---------------------------------------------------------------------------------------------------------------
+def test_each_of_several_devices_gets_a_worker_that_sees_only_that_device():
     found = processes.slots("0,2", 1, {}, 8)
     assert [(p.device, p.environment) for p in found] == [
         ("0", {"CUDA_VISIBLE_DEVICES": "0"}),
@@ -183,7 +119,7 @@ def test_each_of_several_devices_gets_a_worker_that_sees_it_alone():
     assert [p.environment["CUDA_VISIBLE_DEVICES"] for p in given] == ["6", "GPU-abc"]
 
 
-def test_workers_on_one_device_divide_the_cores():
+def test_workers_on_one_device_share_the_cores():
     assert processes.slots("cpu", 1, {}, 8) == [processes.Slot("cpu", {})]
     assert processes.slots("cpu", 3, {}, 8) == [processes.Slot("cpu", {"OMP_NUM_THREADS": "2"})] * 3
     assert processes.slots("cpu", 2, {"OMP_NUM_THREADS": "5"}, 8) == [processes.Slot("cpu", {})] * 2

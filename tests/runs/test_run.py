@@ -102,7 +102,7 @@ def test_what_was_recorded_before_the_kill_is_unchanged_and_not_measured_again(r
     assert study.user_attrs["baseline_seeds"] == before["seeds"]
 
 
-def test_the_killed_trial_is_marked_interrupted_and_stands_in_the_queue_again(resumed):
+def test_the_killed_trial_is_marked_interrupted_and_enqueued_again(resumed):
     study = store.load(resumed[1])
     killed = [t for t in store.trials(study) if interrupted(t)]
     again = [t for t in store.trials(study) if t.user_attrs.get("retry_of") is not None]
@@ -116,7 +116,7 @@ def candidates(folder: Path) -> list:
     return [trial for trial in complete if trial.user_attrs["label"] != "baseline"]
 
 
-def test_every_candidate_inherited_the_whole_baseline(resumed):
+def test_every_candidate_inherited_all_baseline_weights(resumed):
     for trial in candidates(resumed[1]):
         audit = trial.user_attrs["measurement"]["provenance"]["audit"]
         assert (audit["tensors_inherited"], audit["tensors_expected"], audit["misplaced"]) == (355, 355, 0)
@@ -146,7 +146,7 @@ def test_resuming_needs_no_option_but_the_name(resumed, home: Path, tiny_data: P
     assert "2 candidates were evaluated" in done.stdout
 
 
-def test_resuming_with_other_settings_is_refused_and_nothing_is_lost(resumed, home: Path):
+def test_resuming_with_other_settings_is_refused_and_loses_nothing(resumed, home: Path):
     folder = resumed[1]
     before = (folder / store.JOURNAL).read_bytes()
     done = gamsearch("run", "--name", "killed", "--epochs", "3", cwd=home)
@@ -163,7 +163,7 @@ def test_a_second_run_in_the_same_folder_is_refused(resumed, home: Path):
     assert done.returncode == 2 and "in use by another run" in done.stderr
 
 
-def test_other_settings_are_refused_from_the_first_epoch_of_the_baseline_stage_on(tiny_data: Path, home: Path):
+def test_other_settings_are_refused_as_soon_as_the_baseline_stage_has_begun(tiny_data: Path, home: Path):
     words = ["run", "--data", str(tiny_data), "--space", "gam-demo", "--trials", "1", *SMALL, "--name", "early"]
     process = start(words, home, home / "early.txt")
     last = home / "results" / "early" / "baseline" / "args.yaml"
@@ -174,7 +174,7 @@ def test_other_settings_are_refused_from_the_first_epoch_of_the_baseline_stage_o
     assert done.returncode == 2 and "was made with --baseline-epochs 1, not 3" in done.stderr
 
 
-def test_a_run_whose_trainings_had_another_recipe_is_not_gone_on_with(resumed, tmp_path: Path):
+def test_a_run_whose_trainings_had_another_recipe_is_not_resumed(resumed, tmp_path: Path):
     folder = tmp_path / "results" / "older"
     shutil.copytree(resumed[1], folder)
     study = store.load(folder)
@@ -186,7 +186,7 @@ def test_a_run_whose_trainings_had_another_recipe_is_not_gone_on_with(resumed, t
         assert done.returncode == 2 and sentence in done.stderr, done.stderr
 
 
-def test_a_run_that_was_moved_goes_on_where_it_is_now(resumed, home: Path):
+def test_a_moved_run_is_resumed_in_its_new_folder(resumed, home: Path):
     import shutil
 
     shutil.copytree(resumed[1], home / "elsewhere" / "killed")
@@ -195,7 +195,7 @@ def test_a_run_that_was_moved_goes_on_where_it_is_now(resumed, home: Path):
     assert "in elsewhere/killed (resumed)" in done.stdout
 
 
-def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tiny_data: Path, home: Path):
+def test_ctrl_c_stops_cleanly_and_says_how_to_resume(tiny_data: Path, home: Path):
     words = ["run", "--data", str(tiny_data), "--space", "gam-demo", "--trials", "3", *SMALL, "--name", "stopped"]
     process = start(words, home, home / "stopped.txt")
     _wait_for(lambda: ("running", "baseline") in _states(home / "results" / "stopped"), process)
@@ -229,7 +229,7 @@ print("same without gamsearch")
 """
 
 
-def test_an_export_is_the_trials_model_and_works_without_gamsearch(resumed, home: Path):
+def test_an_export_equals_the_trials_model_and_works_without_gamsearch(resumed, home: Path):
     folder = resumed[1]
     trial = candidates(folder)[0]
     done = gamsearch("export", str(folder), "--trial", str(trial.number), cwd=home)
@@ -248,7 +248,7 @@ def test_an_export_is_the_trials_model_and_works_without_gamsearch(resumed, home
     assert "same without gamsearch" in alone.stdout, alone.stderr
 
 
-def test_the_exported_yaml_says_its_scale_and_where_it_comes_from(resumed, home: Path):
+def test_the_exported_yaml_names_its_scale_and_its_origin(resumed, home: Path):
     folder = resumed[1]
     done = gamsearch("export", str(folder), "--pick", "latency_ms", cwd=home)
     assert done.returncode == 0, done.stderr
@@ -263,6 +263,6 @@ def test_the_exported_yaml_says_its_scale_and_where_it_comes_from(resumed, home:
         (["--trial", "99"], "there is no trial 99"),
     ],
 )
-def test_an_export_that_cannot_be_is_refused(resumed, home: Path, words, sentence):
+def test_an_export_of_an_unknown_trial_or_pick_is_refused(resumed, home: Path, words, sentence):
     done = gamsearch("export", str(resumed[1]), *words, cwd=home)
     assert done.returncode == 2 and sentence in done.stderr

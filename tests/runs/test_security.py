@@ -25,7 +25,6 @@ from gamsearch.models.checkpoint import load_checkpoint, open_checkpoint
 from gamsearch.reporting.html_page import page
 from gamsearch.reporting.tables import write_csv
 from gamsearch.runs import export
-from gamsearch.runs.worker import recorded_space
 from gamsearch.space.detector import Detector
 from gamsearch.study import store
 from gamsearch.study.storages import configure_storage
@@ -92,7 +91,7 @@ def test_a_head_that_ultralytics_widened_comes_back_as_wide(tmp_path):
     assert ours.names == {0: "a", 1: "b"} and ours.model[-1].nc == 2
 
 
-def test_nothing_that_a_checkpoint_holds_beside_its_tensors_is_run_or_kept(tmp_path, ran):
+def test_nothing_in_a_checkpoint_besides_its_tensors_is_run_or_kept(tmp_path, ran):
     model = detector()
     model.extra = Payload(ran)
     model.model[0].register_forward_hook(print)
@@ -112,14 +111,14 @@ def test_the_yaml_in_a_checkpoint_cannot_run_code(tmp_path, ran):
     assert not ran.exists()
 
 
-def test_only_trust_opens_what_cannot_be_looked_through(tmp_path):
+def test_only_trust_opens_what_cannot_be_inspected(tmp_path):
     torch.save({"model": detector()}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     with pytest.raises(ModelError, match="running code that is in it .* --trust-checkpoint"):
         open_checkpoint(tmp_path / "old.pt")
     assert same(open_checkpoint(tmp_path / "old.pt", trust=True), detector())
 
 
-def test_trust_is_asked_for_again_by_every_command(tmp_path, tiny_data, monkeypatch, capsys):
+def test_every_command_needs_to_be_given_trust_again(tmp_path, tiny_data, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     torch.save({"model": detector()}, "old.pt", _use_new_zipfile_serialization=False)
     words = ["run", "--data", str(tiny_data), "--model", "old.pt", "--baseline-epochs", "0", "--name", "old"]
@@ -128,14 +127,14 @@ def test_trust_is_asked_for_again_by_every_command(tmp_path, tiny_data, monkeypa
     assert not list(Path("results").rglob(store.JOURNAL))
 
 
-def test_other_torch_code_finds_its_safe_globals_as_they_were(tmp_path):
+def test_the_safe_globals_of_torch_are_left_unchanged(tmp_path):
     torch.save({"model": detector()}, tmp_path / "model.pt")
     before = list(torch.serialization.get_safe_globals())
     open_checkpoint(tmp_path / "model.pt")
     assert set(map(str, torch.serialization.get_safe_globals())) == set(map(str, before))
 
 
-def test_what_was_kept_of_a_training_is_not_unpickled(tmp_path, ran):
+def test_the_checkpoint_of_an_interrupted_training_is_not_unpickled(tmp_path, ran):
     torch.save({**dict.fromkeys(resume.KEPT, 1), "more": Payload(ran)}, tmp_path / "kept.pt")
     assert resume.read(tmp_path / "kept.pt", 1) is None
     torch.save(dict.fromkeys(resume.KEPT, 1), tmp_path / "kept.pt")
@@ -250,7 +249,7 @@ def test_a_label_cache_that_came_with_the_data_is_not_unpickled(tiny_data, tmp_p
 SCRIPT = "<script>alert(1)</script>"
 
 
-def test_nothing_from_a_study_gets_into_html_csv_or_a_terminal_as_a_command(finished, tmp_path):
+def test_no_text_from_a_study_acts_as_a_command_in_html_csv_or_a_terminal(finished, tmp_path):
     folder = tmp_path / "odd"
     folder.mkdir()
     text = (finished / store.JOURNAL).read_text()
@@ -272,7 +271,7 @@ def test_nothing_from_a_study_gets_into_html_csv_or_a_terminal_as_a_command(fini
     )
 
 
-def test_a_link_within_the_run_is_no_reason_to_refuse(tmp_path):
+def test_a_link_within_the_run_is_accepted(tmp_path):
     (tmp_path / "export").mkdir()
     (tmp_path / "latest").symlink_to("export")
     refuse_links(tmp_path)
@@ -304,12 +303,12 @@ def small(row: list[Any], **more: Any) -> dict[str, Any]:
         (small([-1, 1, "nn.Identity", []], reg_max=10**6), "reg_max must be"),
     ],
 )
-def test_a_model_yaml_neither_fetches_nor_drowns_nor_breaks(offline, yaml, says):
+def test_a_model_yaml_that_would_download_or_exhaust_memory_is_refused(offline, yaml, says):
     with pytest.raises(ModelError, match=says):
         build(yaml, nc=1)
 
 
-def test_a_checkpoint_whose_modules_stand_twice_in_each_other_is_given_up(tmp_path):
+def test_a_checkpoint_whose_modules_multiply_when_traversed_is_refused(tmp_path):
     inner: Any = torch.nn.Identity()
     for _ in range(40):  # 2^40 modules in a file of a few kilobytes
         outer = torch.nn.Identity()
@@ -332,7 +331,7 @@ def test_a_checkpoint_with_endless_classes_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["workers", "workers/1.log", "storage.json"])
-def test_no_file_outside_is_written_through_a_link_in_the_folder(tmp_path, name):
+def test_no_file_outside_the_folder_is_written_through_a_link(tmp_path, name):
     run, victim = tmp_path / "run", tmp_path / "victim"
     (run / name).parent.mkdir(parents=True)
     (run / name).symlink_to(victim)
@@ -343,7 +342,7 @@ def test_no_file_outside_is_written_through_a_link_in_the_folder(tmp_path, name)
     assert not victim.exists()
 
 
-def test_a_received_folder_makes_nobody_connect_anywhere(tmp_path, capsys):
+def test_a_received_folder_never_causes_a_connection(tmp_path, capsys):
     outside = tmp_path / "outside.db"
     (tmp_path / "got").mkdir()
     (tmp_path / "got" / "storage.json").write_text(json.dumps({"storage": f"sqlite:///{outside}", "study": "x"}))
@@ -354,7 +353,7 @@ def test_a_received_folder_makes_nobody_connect_anywhere(tmp_path, capsys):
     assert not outside.exists()
 
 
-def test_text_of_a_study_cannot_leave_its_comment_in_an_exported_yaml():
+def test_text_from_a_study_stays_in_the_comments_of_an_exported_yaml():
     hardware = "cpu\u2028activation: evil()\u2029# \x85scale: x"
     record = types.SimpleNamespace(settings={"hardware": hardware}, name="x", verdict=lambda: "v")
     row = {"number": 1, "label": "GAM@4", "epochs": 2, "map50_95_gain": 0.1}
@@ -364,25 +363,11 @@ def test_text_of_a_study_cannot_leave_its_comment_in_an_exported_yaml():
 
 
 @pytest.mark.parametrize("argument", [{"plots": True}, {"cache": "disk"}, {"save_json": True}])
-def test_training_arguments_write_nothing_beside_the_images_and_draw_nothing(argument):
+def test_training_arguments_cannot_write_beside_the_images_or_plot(argument):
     with pytest.raises(OptionError):
         check_overrides(argument)
 
 
-def test_a_training_asks_for_no_font(finished, attempts):
+def test_a_training_downloads_no_font(finished, attempts):
     """Ultralytics swallows the error of a failed look-up, so attempts are counted."""
     assert attempts == []
-
-
-@pytest.mark.parametrize(
-    "gone", [("space", "name"), ("space", "fingerprint"), ("detector", "yaml"), ("detector", None)]
-)
-def test_a_worker_for_a_study_that_lacks_its_space_is_refused(gone):
-    whole = {
-        "space": {"name": "gam", "fingerprint": "x", "content": {}},
-        "detector": {"name": "yolov8n", "yaml": YOLOV8N.yaml},
-    }
-    part, key = gone
-    known = {**whole, part: {k: v for k, v in whole[part].items() if k != key} if key else {}}
-    with pytest.raises(RunError, match="lacks its search space or its detector"):
-        recorded_space(known)

@@ -8,13 +8,10 @@ import torch
 
 from gamsearch.analysis.image_bootstrap import Detections, paired_bootstrap
 from gamsearch.cli.main import main
-from gamsearch.errors import OptionError
-from gamsearch.runs.verify import next_scale
 from gamsearch.space.detector import Detector
 from gamsearch.study import store
 from gamsearch.training.baseline import start_model
 from gamsearch.training.dataset import DataSet
-from gamsearch.training.details import SIZES, joined, per_size
 
 SMALL = ["--imgsz", "64", "--batch", "4", "--epochs", "1", "--baseline-epochs", "1", "--noise-seeds", "2"]
 VERIFY = ["--top", "1", "--seeds", "2", "--epochs", "2"]
@@ -52,7 +49,7 @@ def test_finalist_baseline_and_the_next_scale_are_trained_at_the_same_seeds(veri
     assert state["settings"]["latency"] == "torch"  # what `auto` is on a CPU
 
 
-def test_the_trainings_begin_at_the_original_weights_not_at_the_brief_runs(verified, tiny_data, monkeypatch):
+def test_the_trainings_start_from_the_original_weights_not_from_the_short_trainings(verified, tiny_data, monkeypatch):
     """A training of no learning rate leaves the weights where it began: at those that the seed alone draws."""
     shutil.copytree(verified, verified.parent / "still")
     study = store.load(verified.parent / "still")
@@ -67,7 +64,7 @@ def test_the_trainings_begin_at_the_original_weights_not_at_the_brief_runs(verif
     assert learnt and all(torch.allclose(kept[name].float(), start[name], atol=1e-3) for name in learnt)
 
 
-def test_on_other_hardware_than_the_search_latency_is_measured_by_what_suits_it(verified):
+def test_on_hardware_other_than_the_search_the_latency_backend_is_chosen_anew(verified):
     folder = verified.parent / "from-a-gpu"
     shutil.copytree(verified, folder)
     study = store.load(folder)
@@ -78,7 +75,7 @@ def test_on_other_hardware_than_the_search_latency_is_measured_by_what_suits_it(
     assert recorded(folder)["settings"]["latency"] == "torch"
 
 
-def test_what_is_trained_already_is_kept_and_only_new_seeds_are_added(verified):
+def test_recorded_trainings_are_kept_and_only_new_seeds_are_added(verified):
     before = recorded(verified)
     assert main(["verify", str(verified), "--top", "1", "--seeds", "3", "--epochs", "2"]) == 0
     after = recorded(verified)
@@ -87,7 +84,7 @@ def test_what_is_trained_already_is_kept_and_only_new_seeds_are_added(verified):
         assert [one["seed"] for one in trainings] == [0, 1, 2]
 
 
-def test_the_images_that_are_kept_give_the_recorded_map_again(verified):
+def test_the_saved_detections_reproduce_the_recorded_map(verified):
     state = recorded(verified)
     for key in ("baseline", state["finalists"][0]["key"]):
         kept = Detections.load(verified / "verify" / f"{key}-seed0.npz")
@@ -101,13 +98,13 @@ def test_the_images_that_are_kept_give_the_recorded_map_again(verified):
         assert mean == pytest.approx(state["trainings"][key][0]["map50_95"], abs=1e-6)
 
 
-def test_other_epochs_do_not_compare_and_are_refused(verified, capsys):
+def test_other_epochs_are_refused_because_they_do_not_compare(verified, capsys):
     assert main(["verify", str(verified), *VERIFY[:-1], "3"]) == 2
     assert "verified with epochs 2, not 3" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "says"),
     [
         (["--seeds", "1"], "--seeds must be at least 2"),
         (["--top", "0"], "--top must be at least 1"),
@@ -115,54 +112,12 @@ def test_other_epochs_do_not_compare_and_are_refused(verified, capsys):
         (["--train", "val=False"], "--train val=... is not accepted"),
     ],
 )
-def test_a_number_that_is_none_is_refused_in_a_sentence(home, capsys, words, said):
+def test_an_impossible_option_is_refused_in_one_sentence(home, capsys, words, says):
     assert main(["verify", str(home / "one"), *words]) == 2
-    assert said in capsys.readouterr().err
+    assert says in capsys.readouterr().err
 
 
 def test_a_replayed_run_cannot_be_verified(tmp_path, capsys):
     assert main(["run", "--evaluator", "replay", "--trials", "2", "--out", str(tmp_path), "--name", "r"]) == 0
     assert main(["verify", str(tmp_path / "r")]) == 2
     assert "replays a table" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("model", "larger"),
-    [
-        ("yolov8n.yaml", "yolov8s.yaml"),
-        ("yolov8l.pt", "yolov8x.pt"),
-        ("yolov8m-p2.yaml", "yolov8l-p2.yaml"),
-        ("yolo11n", "yolo11s"),
-        ("yolov5nu.pt", "yolov5su.pt"),
-    ],
-)
-def test_the_next_scale_of_a_stock_detector_is_known(model, larger):
-    assert next_scale(model) == larger
-
-
-@pytest.mark.parametrize("model", ["yolov8x.yaml", "mine.pt", "best.pt"])
-def test_a_next_scale_that_is_not_known_is_asked_for(model):
-    with pytest.raises(OptionError, match="--scale-up"):
-        next_scale(model)
-
-
-def test_ap_per_size_looks_at_the_objects_of_that_size_alone():
-    import numpy as np
-
-    small, large = [10.0, 10.0, 20.0, 20.0], [100.0, 100.0, 150.0, 150.0]
-    image = {
-        "target_box": np.array([small, large]),
-        "target_cls": np.array([0, 0]),
-        "box": np.array([small]),
-        "conf": np.array([0.9], dtype=np.float32),
-        "cls": np.array([0]),
-        "tp": np.ones((1, 10), dtype=bool),
-    }
-    assert per_size([image]) == pytest.approx({"small": 1.0, "medium": None, "large": 0.0})
-    nothing = {**image, "box": np.zeros((0, 4)), "conf": np.zeros(0), "cls": np.zeros(0, int), "tp": np.zeros((0, 10))}
-    assert per_size([nothing]) == {"small": 0.0, "medium": None, "large": 0.0}
-    assert per_size([{**nothing, "target_box": np.zeros((0, 4)), "target_cls": np.zeros(0, int)}]) == dict.fromkeys(
-        SIZES
-    )
-    assert joined([image, nothing])["pred_image"].tolist() == [0]
-    assert joined([nothing, image])["target_image"].tolist() == [0, 0, 1, 1]
