@@ -14,7 +14,7 @@ from gamsearch.analysis import pareto
 from gamsearch.analysis.search_verdict import Confirmation, Noise, confirmed_verdict, unconfirmed_verdict
 from gamsearch.analysis.verification import Verification
 from gamsearch.architecture import BASELINE
-from gamsearch.errors import CandidateFailed
+from gamsearch.errors import CandidateFailed, one_line
 from gamsearch.metrics import METRICS, Metric
 
 STATES = {
@@ -62,7 +62,8 @@ class Record:
         detector_yaml: The stock detector's YAML.
         detector_name: The stock detector's name.
         baseline_seeds: Metrics of the baseline at each seed, the one of trial 0 first.
-        baseline_stage: How the baseline was trained.
+        baseline_stage: How the baseline was trained: `epochs`, `from`, its last metrics, `curve` (`[epoch, map50_95]`
+            of each validation) and, where the curve still rises steeply at its end, `still_rising`.
         trials: The table above.
         confirmations: By key, metrics of candidates at the seeds after the first.
         verification: What finalists reached at full budget; without finalists if none were verified.
@@ -139,6 +140,11 @@ class Record:
         if len(gains) < 2 or np.ptp(gains) == 0:  # an evaluator that ignores the seed confirms nothing
             return None
         return Confirmation(best["label"], gains, best["latency_ratio"])
+
+    @property
+    def still_rising(self) -> str:
+        """Why the baseline is not trained enough to compare with, and what to do; empty where it is trained enough."""
+        return one_line(self.baseline_stage.get("still_rising") or "")
 
     def hypervolumes(self) -> NDArray[np.float64] | None:
         """Hypervolume after each trial, in order, of the feasible trials so far; None without a reference point."""

@@ -183,7 +183,7 @@ STUDY = {
     "ready": flag,
     "detector": {"name": text, "yaml": mapping},
     "fingerprints": {...: text},
-    "baseline_stage": {...: scalar},
+    "baseline_stage": {"curve": [[number]], "still_rising": text, ...: scalar},
     "reference_point": [number],
     "baseline_seeds": [NUMBERS],
     "confirmations": {...: [NUMBERS]},

@@ -431,6 +431,7 @@ ATTRIBUTES: dict[str, tuple[str, Any]] = {
     "confirmations that are a list": ("confirmations", []),
     "confirmations of numbers": ("confirmations", {"a": 1}),
     "a stage that is a list": ("baseline_stage", []),
+    "a baseline's curve of texts": ("baseline_stage", {"curve": [["1", "up"]]}),
     "a verification that is a text": ("verification", "done"),
     "a finalist whose key is a path": ("verification", {"finalists": [{"key": "../../x", "label": "a"}]}),
     "a finalist of texts": ("verification", {"finalists": ["a"]}),

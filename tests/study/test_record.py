@@ -38,3 +38,9 @@ def test_the_tally_counts_resumed_paused_stopped_and_refused_trainings():
 )
 def test_the_latency_backend_is_the_resolved_one(settings, backend):
     assert latency_backend(settings) == backend
+
+
+def test_a_record_says_in_one_line_why_its_baseline_is_not_trained_enough():
+    steep = {"epochs": 6, "curve": [[3, 0.002], [6, 0.009]], "still_rising": "the baseline\nis still rising"}
+    assert record([trial(0, gam(), 0.4)], baseline_stage=steep).still_rising == "the baseline is still rising"
+    assert record([trial(0, gam(), 0.4)]).still_rising == ""
