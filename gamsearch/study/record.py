@@ -11,11 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gamsearch.analysis import pareto
+from gamsearch.analysis.answer import Answer
 from gamsearch.analysis.search_verdict import Confirmation, Noise, confirmed_verdict, unconfirmed_verdict
 from gamsearch.analysis.verification import Verification
 from gamsearch.architecture import BASELINE
 from gamsearch.errors import CandidateFailed, one_line
 from gamsearch.metrics import METRICS, Metric
+from gamsearch.study import answers
 
 STATES = {
     "COMPLETE": "complete",
@@ -164,6 +166,10 @@ class Record:
     def verified(self) -> bool:
         """Whether any finalist has two seeds at full budget, which outweigh all short trainings."""
         return any(finalist.gain.count >= 2 for finalist in self.verification.finalists)
+
+    def answer(self) -> Answer:
+        """Answer in at most twelve words whether attention pays, with the grounds and what to do next."""
+        return answers.answer(self)
 
     def verdict(self) -> str:
         """State whether any placement beats the baseline in map50_95: by the verification, else by the search."""
