@@ -131,13 +131,25 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--host", default="localhost", help="address to listen on (default: localhost)")
     parser.add_argument("--port", type=int, default=13000, help="port to listen on (default: 13000)")
+    safety = parser.add_argument_group(
+        "for other machines: grpcs://, with the token of the environment variable GAMSEARCH_TOKEN"
+    )
+    safety.add_argument(
+        "--tls-certificate", default="", metavar="PEM", help="file with the server's certificate (default: plain text)"
+    )
+    safety.add_argument("--tls-key", default="", metavar="PEM", help="file with its private key (default: none)")
+    safety.add_argument(
+        "--insecure", action="store_true", help="plain text, no token: whoever reaches the port can change the database"
+    )
 
 
 def _serve(options: argparse.Namespace) -> None:
     """Serve a database to other machines."""
+    from gamsearch.study.proxy_listener import Listener
     from gamsearch.study.storages import serve
 
-    serve(options.storage, options.host, options.port)
+    chosen = (options.host, options.port, options.tls_certificate, options.tls_key, options.insecure)
+    serve(options.storage, Listener(*chosen))
 
 
 COMMANDS = (
@@ -158,8 +170,11 @@ COMMANDS = (
     ),
     Command(
         "serve",
-        "let other machines reach a database through Optuna's gRPC proxy, without a password",
-        ("--storage sqlite:///search.db", "--storage sqlite:///search.db --host 0.0.0.0 --port 13000"),
+        "let other machines reach a database through Optuna's gRPC proxy",
+        (
+            "--storage sqlite:///search.db",
+            "--storage sqlite:///search.db --host 0.0.0.0 --tls-certificate cert.pem --tls-key key.pem",
+        ),
         _add_serve,
         _serve,
     ),

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import cast
 
 import optuna
-from optuna.storages import BaseStorage, GrpcStorageProxy, JournalStorage, RDBStorage, get_storage
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
 
 from gamsearch.errors import OptionError, RunError, one_line
 from gamsearch.files import refuse_links
+from gamsearch.study import proxy
 from gamsearch.study.journal import Journal
+from gamsearch.study.proxy_listener import Listener
 from gamsearch.study.retrying import RetryingStorage
 from gamsearch.study.urls import check_url, masked, percent_encoded
 
@@ -34,8 +36,6 @@ ATTEMPTS = 3
 """Attempts to open a database."""
 RACE_ERRORS = ("IntegrityError", "ProgrammingError", "OperationalError", "UniqueViolation")
 """What database drivers raise when two processes create the tables of a new database at the same time."""
-CONNECT_S = 20.0
-"""Seconds to wait for a gRPC proxy when it is first opened."""
 
 _GIVEN: list[str] = []
 """The URLs that the user gave to this process, with their passwords."""
@@ -157,38 +157,29 @@ def configure_storage(folder: Path, url: str, study: str) -> str:
     return address.url
 
 
-def serve(url: str, host: str, port: int) -> None:
+def serve(url: str, listener: Listener) -> None:
     """Serve a database through Optuna's gRPC proxy until interrupted.
 
     Args:
         url: URL of the database.
-        host: Name or IP address to listen on.
-        port: Port to listen on.
+        listener: Where to listen.
 
     Raises:
-        OptionError: If `url` is not the URL of a database.
+        OptionError: If `url` is not the URL of a database, or the listener is not safe.
         RunError: If the database cannot be reached, the port is not available or gRPC is not installed.
     """
     check_url(url)
     if url.startswith("grpc"):
         raise OptionError("--storage of `serve` must be the database itself, not another proxy")
-    storage = _connect(url)
-    print(f"serving {masked(url)} at grpc://{host}:{port} to anyone who can reach it; Ctrl-C stops it", flush=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        try:
-            optuna.storages.run_grpc_proxy_server(storage, host=host, port=port)
-        except ImportError as error:
-            raise RunError(f"`serve` needs the package {error.name}: pip install 'gamsearch[storage]'") from error
-        except (RuntimeError, OverflowError) as error:
-            raise RunError(f"cannot listen on {host}:{port} ({one_line(error)[:200]}); give another port") from error
+    listener.check()
+    proxy.serve(_connect(url), masked(url), listener)
 
 
 @cache
 def _connect(url: str) -> BaseStorage:
     """The storage at a URL; one per process, since each has its own connections."""
     check_url(url)
-    connect: Callable[[str], BaseStorage] = _grpc if url.startswith("grpc://") else _rdb
+    connect: Callable[[str], BaseStorage] = proxy.connect if url.startswith("grpc") else _rdb
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         try:
@@ -223,16 +214,3 @@ def _rdb(url: str) -> BaseStorage:
 def _database(url: str) -> BaseStorage:
     """A database whose dead connections are replaced (`pool_pre_ping`)."""
     return get_storage(RDBStorage(url, engine_kwargs={"pool_pre_ping": True}))
-
-
-def _grpc(url: str) -> BaseStorage:
-    """A gRPC proxy, once it is ready."""
-    host, _, port = url.removeprefix("grpc://").strip("/").rpartition(":")
-    if not host or not port.isdigit():
-        raise OptionError(f"--storage {masked(url)} must name host and port, such as grpc://host:13000")
-    import google.protobuf  # noqa: F401  (Optuna imports both only when they are used)
-    import grpc  # noqa: F401
-
-    proxy = GrpcStorageProxy(host=host, port=int(port))
-    proxy.wait_server_ready(timeout=CONNECT_S)
-    return proxy

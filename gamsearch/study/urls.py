@@ -14,7 +14,7 @@ PASSWORD = re.compile(rf"({USER}):\S+@")
 ENCLOSED = re.compile(rf"({USER}:)(\S+)@")
 """The password alone. It may contain URL delimiters, which must be percent-encoded for a database driver."""
 
-FORM = re.compile(r"(grpc|sqlite|postgresql|mysql|mariadb)(\+\w+)?://\S+")
+FORM = re.compile(r"(grpcs?|sqlite|postgresql|mysql|mariadb)(\+\w+)?://\S+")
 
 
 def masked(text: str) -> str:
@@ -46,6 +46,6 @@ def check_url(url: str) -> None:
             "a password in --storage goes before the host, as in postgresql://user:password@host/database"
         )
     if url.startswith("grpc") and "@" in url:
-        raise OptionError("--storage grpc:// takes only a host and a port, such as grpc://host:13000")
+        raise OptionError("--storage grpc:// and grpcs:// take only a host and a port, such as grpcs://host:13000")
     if not url.startswith("sqlite") and re.match(r"[^:]+://[^@/?]*/[^?]*:[^?]*@", url):
         raise OptionError("a / in the user of --storage must be written %2F")

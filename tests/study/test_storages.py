@@ -7,7 +7,7 @@ from made_up import checked, eventually, said, search_of, shares, start, timed_t
 from support.ports import free_port
 
 from gamsearch.errors import OptionError, RunError
-from gamsearch.study import storages, store
+from gamsearch.study import proxy, storages, store
 from gamsearch.study.storages import Address, configure_storage
 
 SECRET = "p:w@d/7"
@@ -61,7 +61,7 @@ def test_an_invalid_storage_url_is_refused(tmp_path, url):
 
 
 def test_a_storage_that_cannot_be_reached_is_refused_without_its_password(tmp_path, monkeypatch):
-    monkeypatch.setattr(storages, "CONNECT_S", 0.5)
+    monkeypatch.setattr(proxy, "CONNECT_S", 0.5)
     for url in (f"grpc://localhost:{free_port()}", f"sqlite:///{tmp_path}/none/x.db", URL):
         with pytest.raises(RunError) as caught:
             configure_storage(tmp_path / "run", url, "run")
