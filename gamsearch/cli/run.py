@@ -139,7 +139,9 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     )
     safety.add_argument("--tls-key", default="", metavar="PEM", help="file with its private key (default: none)")
     safety.add_argument(
-        "--insecure", action="store_true", help="plain text, no token: whoever reaches the port can change the database"
+        "--insecure",
+        action="store_true",
+        help="plain text, no token: whoever reaches the port can change the database (default: off)",
     )
 
 
