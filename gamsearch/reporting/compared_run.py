@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gamsearch.errors import GamsearchError
+from gamsearch.files import printable
 from gamsearch.study.record import Record, latency_backend
 
 IGNORED = ("name", "out", "command", "latency_backend")
@@ -49,7 +50,7 @@ class ComparedRun:
         from gamsearch.study.table import read_record
 
         study = store.load(folder)
-        record, own = read_record(study, folder.resolve().name), study.user_attrs
+        record, own = read_record(study, folder.resolve().name), printable(study.user_attrs)
         fingerprints = own.get("fingerprints", {})
         data = fingerprints.get("data") or record.settings.get("data_fingerprint") or fingerprints.get("table")
         clock = (fingerprints.get("device") or record.settings.get("hardware"), latency_backend(record.settings))
@@ -69,7 +70,7 @@ def _environment(folder: Path) -> dict[str, Any]:
     from gamsearch.runs.manifest import FILE, Manifest
 
     try:
-        content = Manifest.read(folder / FILE).content
+        content = printable(Manifest.read(folder / FILE).content)
     except GamsearchError:
         return {}
     return {name: content[name] for name in ENVIRONMENT if name in content}

@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from gamsearch.errors import RunError, one_line
-from gamsearch.files import refuse_links
+from gamsearch.files import UnreadableError, read_json, refuse_links
 from gamsearch.runs.progress import RunProgress
 from gamsearch.study.workers import MISSED, WorkerRegistry
 
@@ -101,9 +101,9 @@ def running_state(folder: Path) -> str:
         `running`, followed by the task, process, host and start time if the note in the folder is readable.
     """
     try:
-        note = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        note = read_json(folder / FILE)
         holder = Holder(int(note["pid"]), *(one_line(note[name])[:80] for name in ("host", "task", "since")))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, UnreadableError, ValueError, KeyError, TypeError):
         return "running"
     return f"running ({holder.description})"
 

@@ -11,7 +11,10 @@ from filelock import FileLock
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileSymlinkLock
 
 from gamsearch.errors import RunError
+from gamsearch.files import UnreadableError, check_regular
 
+LARGEST = 1 << 28
+"""Bytes of a journal; 10,000 trials take a quarter of it."""
 GRACE_S = 3
 """Seconds after which Optuna's own lock, which outlives a killed process, is broken."""
 POLL_S = 0.002
@@ -28,6 +31,8 @@ class Journal(JournalFileBackend):
     """
 
     def __init__(self, path: Path):
+        with suppress(FileNotFoundError):
+            _check(path)
         self.path = path
         self.mutex = FileLock(path.with_name(".journal.lock"))
         self.lock = JournalFileSymlinkLock(str(path), grace_period=GRACE_S)
@@ -74,6 +79,27 @@ class Journal(JournalFileBackend):
             finally:
                 with suppress(RuntimeError):  # another process considered this one dead and broke the lock
                     self.lock.release()
+
+
+def _check(path: Path) -> None:
+    """Refuse a device, a pipe or an endless file in place of a journal."""
+    try:
+        check_regular(path, LARGEST)
+    except UnreadableError as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: UnreadableError) -> RunError:
+    """Say that a journal cannot be read.
+
+    Args:
+        path: The journal.
+        error: Why not.
+
+    Returns:
+        The error to raise.
+    """
+    return RunError(f"{path} cannot be read: {error}; restore it or use a new --name")
 
 
 class Snapshot(BaseJournalBackend):

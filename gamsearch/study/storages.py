@@ -19,7 +19,7 @@ import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
 
 from gamsearch.errors import OptionError, RunError, one_line
-from gamsearch.files import refuse_links
+from gamsearch.files import UnreadableError, read_json, refuse_links
 from gamsearch.study import proxy
 from gamsearch.study.journal import Journal
 from gamsearch.study.proxy_listener import Listener
@@ -72,9 +72,9 @@ class Address:
         if not path.is_file():
             return cls(folder)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
             recorded, study = str(content["storage"]), str(content["study"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, UnreadableError, KeyError, TypeError) as error:
             raise RunError(f"{path} must hold JSON with 'storage' and 'study'; fix it or delete it") from error
         url = next((url for url in _trusted_urls() if masked(url) == recorded), recorded.replace(":***@", "@"))
         return cls(folder, url, study)

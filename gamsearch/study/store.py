@@ -16,10 +16,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gamsearch.architecture import BASELINE
 from gamsearch.errors import RunError
-from gamsearch.files import refuse_links
+from gamsearch.files import UnreadableError, read_regular, refuse_links
 from gamsearch.metrics import Metric, metric_named
 from gamsearch.study import schema
-from gamsearch.study.journal import Journal, Snapshot
+from gamsearch.study.journal import LARGEST, Journal, Snapshot, unreadable
 from gamsearch.study.storages import JOURNAL, Address
 
 NO_RUN = f"{{folder}} holds no run (no {JOURNAL}); give the folder of a run, such as results/my-search"
@@ -95,7 +95,7 @@ def load(folder: Path) -> optuna.Study:
     """
     _silence_optuna()
     address = Address.of(folder)
-    if not address.url and not (folder / JOURNAL).is_file():
+    if not address.url and not (folder / JOURNAL).exists():
         raise RunError(NO_RUN.format(folder=folder))
     return _open(address, address.open)
 
@@ -151,9 +151,11 @@ def snapshot(folder: Path) -> optuna.Study:
         return _open(address, address.open)
     path = folder / JOURNAL
     try:
-        content = path.read_bytes()
+        content = read_regular(path, LARGEST)
     except FileNotFoundError as error:
         raise RunError(NO_RUN.format(folder=folder)) from error
+    except UnreadableError as error:
+        raise unreadable(path, error) from error
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error.strerror}); make it readable") from error
     return _open(address, lambda: JournalStorage(Snapshot.parse(content)))
@@ -240,6 +242,8 @@ def _problem(study: optuna.Study) -> str | None:
         problem = schema.mismatch(attributes, schema.TRIAL, f"trial {trial.number}")
         if problem:
             return problem
+        if "key" in attributes and not attributes.get("architecture"):  # recorded before the key
+            return f"trial {trial.number} has a key without an architecture"
         metrics = attributes.get("measurement", {}).get("metrics", {})
         if trial.state == TrialState.COMPLETE and not metrics.keys() >= needed:
             return f"trial {trial.number} is complete without {', '.join(sorted(needed - metrics.keys()))}"

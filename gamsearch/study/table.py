@@ -11,12 +11,15 @@ from optuna.trial import FrozenTrial, TrialState
 from gamsearch.analysis import pareto
 from gamsearch.analysis.verification import Verification
 from gamsearch.errors import one_line
+from gamsearch.files import printable
 from gamsearch.metrics import METRICS, Metric
 from gamsearch.study.history import INTERRUPTED, interrupted, is_lost
 from gamsearch.study.record import STATES, Record
 from gamsearch.study.store import baseline_trial, objectives_of, trials
 
 EXTRA_COLUMNS = ("latency_ratio", "latency_iqr_ms", "latency_ratio_foreseen")
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a formula of a spreadsheet begins with, full-width forms included."""
 AUDIT_COLUMNS = ("tensors_inherited", "tensors_expected", "tensors_fresh", "misplaced")
 COLUMNS = (
     *("number", "state", "key", "label", "architecture", *METRICS, *EXTRA_COLUMNS),
@@ -35,7 +38,7 @@ def read_record(study: optuna.Study, name: str) -> Record:
     Returns:
         The run without proposals that no worker has started.
     """
-    attributes = study.user_attrs
+    attributes = printable(study.user_attrs)
     rows = trial_table(study)
     return Record(
         name=name,
@@ -72,7 +75,7 @@ def trial_table(study: optuna.Study) -> pd.DataFrame:
 
 
 def _row(trial: FrozenTrial) -> dict[str, Any]:
-    attributes = trial.user_attrs
+    attributes = printable(trial.user_attrs)
     measurement, stop = attributes.get("measurement", {}), attributes.get("stop", {})
     provenance = measurement.get("provenance", {})
     metrics = {**attributes.get("built", {}), **measurement.get("metrics", {})}
@@ -111,7 +114,7 @@ def _retried(notes: Sequence[str]) -> str:
 def _safe_text(text: str) -> str:
     """A text of the record on one line that neither a terminal nor a spreadsheet interprets as a command."""
     line = one_line(text)
-    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
+    return f"'{line}" if line.startswith(FORMULA) else line
 
 
 def _gain(study: optuna.Study, rows: pd.DataFrame, metric: str) -> pd.Series:

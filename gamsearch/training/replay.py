@@ -6,7 +6,6 @@ metrics. With `"in_time": true` every epoch takes the `seconds_per_epoch` of its
 `benchmarks/record_table.py` records such tables; `results/tables/` holds the shipped ones.
 """
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +16,12 @@ from typing import Any
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, RunError
 from gamsearch.evaluation import EpochReport, Measurement, TrialBudget
+from gamsearch.files import UnreadableError, read_json
 
 Row = dict[str, Any]
 
+LARGEST = 1 << 28
+"""Bytes of a table."""
 LONGEST_EPOCH_S = 10**6
 DEFAULT_TABLE = "bccd"
 
@@ -85,7 +87,7 @@ class ReplayTable:
             RunError: The file cannot be read, or something in it is wrong; the message says what.
         """
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path, LARGEST)
             seeds = tuple(int(seed) for seed in content["seeds"])
             epochs = int(content["epochs"])
             rows = {
@@ -96,7 +98,7 @@ class ReplayTable:
         except OSError as error:
             known = f"--table takes a path or one of {', '.join(shipped_tables())}"
             raise RunError(f"the table {path} cannot be read ({error.strerror}); {known}") from error
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        except (UnreadableError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             needs = "JSON with 'detector', 'epochs', 'seeds' and 'rows'"
             raise RunError(
                 f"{path} is not a replay table: it needs {needs} ({type(error).__name__}: {error})"

@@ -12,10 +12,14 @@ import torch
 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import RunError, SpaceError
+from gamsearch.files import UnreadableError, read_json
 from gamsearch.models import device as devices
 from gamsearch.models.build import Model
 from gamsearch.models.latency.increments import Increment
 from gamsearch.space.search_space import SearchSpace
+
+LARGEST = 1 << 24
+"""Bytes of a table's file."""
 
 
 @dataclass(frozen=True)
@@ -166,8 +170,8 @@ class LatencyTable:
             RunError: The file is damaged or was measured under other conditions.
         """
         try:
-            table = cls.from_dict(json.loads(path.read_text()))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            table = cls.from_dict(read_json(path, LARGEST))
+        except (OSError, UnreadableError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{path} is not a latency table ({error}); delete it to have it measured again") from error
         for what, value in conditions.items():
             if table.conditions.get(what) != value:

@@ -1,0 +1,71 @@
+"""Devices, pipes and endless files in a run's folder from elsewhere are refused at once, whoever reads them."""
+
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+from support.paths import ROOT
+
+from gamsearch.cli.main import main
+from gamsearch.study import journal
+
+NAMES = ("study.journal", "storage.json", "trials.csv", "manifest.yaml", ".lock", "report.html")
+KINDS = ("pipe", "device", "link to itself")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(ROOT / "results" / "bccd-yolov8n" / "study.journal", run)
+    return run
+
+
+def put(path: Path, kind: str) -> None:
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.symlink_to(path.name)
+
+
+def in_time(*words: str) -> int | None:
+    """The exit code of a command, or None if it does not end within a minute."""
+    ended: list[int] = []
+    thread = threading.Thread(target=lambda: ended.append(main(list(words))), daemon=True)
+    thread.start()
+    thread.join(60)
+    return ended[0] if ended else None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_special_file_is_refused_at_once(folder, capsys, name, kind):
+    put(folder / name, kind)
+    for words in (("status", str(folder)), ("report", str(folder)), ("compare", str(folder), str(folder))):
+        code = in_time(*words)
+        said = capsys.readouterr().err
+        assert code == 2, (words, code)
+        assert said.startswith("gamsearch: ") and said.count("\n") == 1, said
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("kind", ("pipe", "device"))
+@pytest.mark.parametrize("option", ("--from", "--table", "--space", "--data"))
+def test_a_special_file_is_refused_as_an_option(tmp_path, monkeypatch, capsys, kind, option):
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path / "file.yaml", kind)
+    assert in_time("run", option, "file.yaml") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("gamsearch: ") and said.count("\n") == 1, said
+
+
+def test_a_journal_without_end_is_refused(folder, capsys, monkeypatch):
+    os.truncate(folder / "study.journal", journal.LARGEST + 1)  # sparse: it takes no space
+    assert main(["status", str(folder)]) == 2
+    assert "larger than 256 MiB" in capsys.readouterr().err
