@@ -56,6 +56,7 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--train", action="append", metavar="KEY=VALUE", help="Ultralytics arguments besides the run's")
     parser.add_argument("--device", help="cpu, mps or an index such as 0 (default: the run's)")
+    parser.add_argument("--data", metavar="YAML", help="the run's data set, if it was moved (default: the run's path)")
     add_trust(parser)
 
 
@@ -71,6 +72,7 @@ def _verify(options: argparse.Namespace) -> None:
             scale_up=options.scale_up,
             train=training_arguments(options.train),
             device=options.device or "",
+            data=options.data or "",
             trust_checkpoint=bool(options.trust_checkpoint),
         )
     )

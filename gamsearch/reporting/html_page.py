@@ -58,10 +58,16 @@ def _header(record: Record) -> str:
         f"<h1><b>{escape(record.name)}</b> · {escape(record.detector_name)}</h1>"
         f'<p class="verdict">{formatting.typeset(escape(record.verdict()))}</p>'
         f"{f'<p class=note>{formatting.typeset(escape(searched))}</p>' if searched else ''}"
-        f'<dl class="facts">{facts}</dl>'
+        f'<dl class="facts">{facts}</dl>{_data_warnings(record)}'
         "<noscript><p>The figures need JavaScript. The tables do not, and pareto.png in the same folder shows the "
         "front.</p></noscript>"
     )
+
+
+def _data_warnings(record: Record) -> str:
+    """Images of the data that could not be read, where there are many."""
+    texts = record.settings.get("data_warnings", [])
+    return "".join(f'<p class="note">Data: {formatting.typeset(escape(text))}</p>' for text in texts)
 
 
 def _facts(record: Record) -> list[tuple[str, str]]:

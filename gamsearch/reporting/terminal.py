@@ -44,6 +44,7 @@ def terminal_table(record: Record, limit: int = 15) -> Group:
         table.add_row(*(Text(column.text(trial)) for column in columns), style=style)
     parts = _verdicts(record)
     parts.append(Text(f"{len(record.trials)} trials: {record.tally()}"))
+    parts += [Text(f"Data: {text}") for text in record.settings.get("data_warnings", [])]
     if summaries.economy(record):
         parts.append(Text(summaries.economy(record)))
     if len(shown):

@@ -180,7 +180,7 @@ def verify(run: Run | str | Path, *, seeds: int = 5, epochs: int = 100, top: int
         epochs: Epochs of each training, from the original weights.
         top: Largest number of finalists.
         **options: `scale_up` (`next`, or a larger detector to compare with plain growth), `train` (Ultralytics
-            arguments besides the run's), `device`, `trust_checkpoint`.
+            arguments besides the run's), `device`, `data` (where the data set is now), `trust_checkpoint`.
 
     Returns:
         The run, whose verdict now rests on the verification.
@@ -191,7 +191,7 @@ def verify(run: Run | str | Path, *, seeds: int = 5, epochs: int = 100, top: int
     from gamsearch.runs import verify as verification
     from gamsearch.runs.progress import RunProgress
 
-    known = ("scale_up", "train", "device", "trust_checkpoint")
+    known = ("scale_up", "train", "device", "data", "trust_checkpoint")
     for option in options:
         if option not in known:
             raise OptionError(f"verify has no option '{option}'{nearest(option, known)}; it has {', '.join(known)}")
@@ -202,6 +202,7 @@ def verify(run: Run | str | Path, *, seeds: int = 5, epochs: int = 100, top: int
         scale_up=options.get("scale_up") or "",
         train=options.get("train") or {},
         device=str(options.get("device") or ""),
+        data=str(options.get("data") or ""),
         trust=bool(options.get("trust_checkpoint")),
     )
     found = run if isinstance(run, Run) else load(run)

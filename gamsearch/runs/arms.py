@@ -13,6 +13,7 @@ from gamsearch.evaluation import TrialBudget
 from gamsearch.models.register import quiet_ultralytics
 from gamsearch.runs.settings import Settings
 from gamsearch.space.detector import SCALE_IN_NAME, Detector
+from gamsearch.training.data_listing import LISTING, changes
 from gamsearch.training.dataset import DataSet
 
 SCALES = "nsmlx"
@@ -33,6 +34,7 @@ class VerifyOptions:
         scale_up: A larger detector, `next` for the next scale, or empty for none.
         train: Ultralytics training arguments on top of the run's own.
         device: Empty for the run's.
+        data: Where the run's data set is now; empty for where it was.
         trust: Whether a `.pt` that cannot be opened otherwise may run the code that it holds.
     """
 
@@ -42,6 +44,7 @@ class VerifyOptions:
     scale_up: str = ""
     train: Mapping[str, Any] = field(default_factory=dict)
     device: str = ""
+    data: str = ""
     trust: bool = False
 
     def check(self) -> None:
@@ -105,9 +108,14 @@ def read_inputs(folder: Path, settings: Settings, recorded: Mapping[str, Any], o
     from gamsearch.models.latency.backends import AUTO, resolved
     from gamsearch.training.baseline import read_model
 
-    device, data = devices.select(options.device or settings.device), DataSet.read(settings.data)
+    place = options.data or settings.data
+    device, data = devices.select(options.device or settings.device), DataSet.read(place).checked()
     if recorded.get("data_fingerprint", data.fingerprint) != data.fingerprint:
-        raise RunError(f"the data in {settings.data} changed since {folder} searched them; restore them to verify")
+        named = changes(data.lines, folder / LISTING)
+        raise RunError(
+            f"the data in {place} changed since {folder} searched them{f' ({named})' if named else ''}; "
+            "restore them to verify"
+        )
     detector, weights = read_model(settings.model, options.trust)
     same = devices.describe(device) == recorded.get("hardware")
     backend = resolved(settings.latency if same else AUTO, device)

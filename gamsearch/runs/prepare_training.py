@@ -16,6 +16,8 @@ from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.settings import Settings
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.study.artifacts import Artifacts
+from gamsearch.training import data_listing
+from gamsearch.training.data_listing import LISTING, changes
 from gamsearch.training.dataset import DataSet
 
 BASELINE_FILE, LATENCIES = "baseline/baseline.pt", "latency.json"
@@ -57,8 +59,9 @@ def prepare_training(
     """
     if not settings.data:
         raise OptionError("--data is missing: give the data YAML of your detection data set")
-    data = DataSet.read(settings.data)
-    progress.say(data.summary)
+    data = DataSet.read(settings.data).checked()
+    for line in (data.summary, *data.notes):
+        progress.say(line)
     quiet_ultralytics()
     from gamsearch.models import device as devices
     from gamsearch.models.latency.backends import resolved
@@ -77,11 +80,20 @@ def prepare_training(
     progress.say(f"{space.detector.name}, space '{space.name}': {space.size} architectures on {hardware}")
     worker = context.worker if context else ""
     inputs = _Inputs(settings, data, device, backend, space, weights, progress, worker)
-    recorded = {"data_summary": data.summary, "data_fingerprint": data.fingerprint}
-    recorded |= {"hardware": hardware, "latency_backend": backend}
     recipe = ", ".join(f"{key} {value}" for key, value in {**SHORT_TRAINING, "attention": FRESH_LR_FACTOR}.items())
     fingerprints = {"data": data.fingerprint, "device": hardware, "recipe": recipe}
-    return PreparedRun(space, partial(_start, inputs), recorded, fingerprints)
+    return PreparedRun(
+        space,
+        partial(_start, inputs),
+        {**_recorded(data), "hardware": hardware, "latency_backend": backend},
+        fingerprints,
+        data_changes=lambda folder: changes(data.lines, folder / LISTING),
+    )
+
+
+def _recorded(data: DataSet) -> dict[str, Any]:
+    warnings = {"data_warnings": data.warnings} if data.warnings else {}
+    return {"data_summary": data.summary, "data_fingerprint": data.fingerprint, **warnings}
 
 
 def _start(inputs: _Inputs, reference_ms: float | None, artifacts: Artifacts) -> ReadyEvaluator:
@@ -94,6 +106,7 @@ def _start(inputs: _Inputs, reference_ms: float | None, artifacts: Artifacts) ->
     if inputs.worker:
         _download_shared(artifacts, settings.folder)
     else:
+        data_listing.keep(inputs.data, settings.folder)
         stage = _baseline_stage(inputs)
     baseline = read_baseline(path)
     scratch = settings.folder / "baseline" / (f"scratch-{inputs.worker}" if inputs.worker else "scratch")

@@ -40,6 +40,7 @@ class PreparedRun:
         recorded: Goes into the recorded settings.
         fingerprints: What must stay the same whenever the run is resumed.
         seeds: How many seeds can be measured, if that is limited.
+        data_changes: Called with the folder of a run; names the files of the data that differ from those of the run.
     """
 
     space: SearchSpace
@@ -47,6 +48,7 @@ class PreparedRun:
     recorded: Mapping[str, Any] = field(default_factory=dict)
     fingerprints: Mapping[str, Any] = field(default_factory=dict)
     seeds: int | None = None
+    data_changes: Callable[[Path], str] = lambda folder: ""
 
 
 @dataclass(frozen=True)

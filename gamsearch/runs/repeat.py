@@ -5,6 +5,7 @@ and never exactly the same, so a sampler may propose other architectures later; 
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,10 +45,10 @@ def repeated(
         RunError: The folder is the original's or holds another run, or a setting cannot be used.
     """
     given = {name: given.get(name) for name in GIVEN}
-    name = given["name"] or f"{origin.name}-again"
+    folder = folder_of(origin, given)
+    name = folder.name
     if not NAME.fullmatch(name):
         raise RunError(f"--name must be letters, digits, dots, dashes and underscores (100 at most), not '{name}'")
-    folder = Path(given["out"] or "results") / name
     _refuse_taken(origin, folder)
     table = Path(origin.settings["table"])
     if table.exists() and not (table.is_file() or table.is_dir()):
@@ -62,6 +63,19 @@ def repeated(
     return resolve(
         {**given, "data": data, "name": name, "out": str(folder.parent)}, recorded, defaults
     ), restored_inputs
+
+
+def folder_of(origin: Manifest, given: Mapping[str, Any]) -> Path:
+    """The folder of a repetition.
+
+    Args:
+        origin: The manifest of the original run.
+        given: The options besides `--from`.
+
+    Returns:
+        The folder, which need not exist.
+    """
+    return Path(given.get("out") or "results") / (given.get("name") or f"{origin.name}-again")
 
 
 def differences(origin: Manifest, now: Mapping[str, Any]) -> list[str]:
@@ -83,7 +97,7 @@ def differences(origin: Manifest, now: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def refuse_other_inputs(origin: Manifest, now: Mapping[str, str]) -> None:
+def refuse_other_inputs(origin: Manifest, now: Mapping[str, str], changes: Callable[[], str] = str) -> None:
     """Refuse to repeat a run with other inputs than it had.
 
     The demonstration data is generated again with the same content. If its files differ, for example because of another
@@ -92,6 +106,7 @@ def refuse_other_inputs(origin: Manifest, now: Mapping[str, str]) -> None:
     Args:
         origin: The manifest of the original run.
         now: Fingerprints of the repetition's inputs.
+        changes: Names the files of the data that differ; gives an empty string where that is not known.
 
     Raises:
         RunError: Data, table, weights or space have another fingerprint than the original's.
@@ -100,9 +115,10 @@ def refuse_other_inputs(origin: Manifest, now: Mapping[str, str]) -> None:
     for what, value in origin.fingerprints.items():
         if what in REFUSED and now.get(what, value) != value and not (what == "data" and generated):
             remedy = "give --data the original data set" if what == "data" else "restore the original"
+            named = f"; {text}" if what == "data" and (text := changes()) else ""
             raise RunError(
                 f"{REFUSED[what]} of {origin.path} (fingerprint {one_line(value)} then, {now[what]} "
-                f"now), so this would not repeat the run; {remedy}, or start an independent run without --from"
+                f"now{named}), so this would not repeat the run; {remedy}, or start an independent run without --from"
             )
 
 
@@ -144,7 +160,7 @@ def _generated(origin: Manifest, folder: Path) -> str | None:
     for name, (low, high) in bounds.items():
         if type(size[name]) is not int or not low <= size[name] <= high:
             raise RunError(f"{origin.path}, key 'data.drawn.{name}': must be a whole number from {low} to {high}")
-    return str(demo.make(folder / "data", size["train"], size["val"], size["imgsz"], size["seed"]))
+    return os.path.abspath(demo.make(folder / "data", size["train"], size["val"], size["imgsz"], size["seed"]))
 
 
 def _checked(train: dict[str, Any]) -> dict[str, Any]:

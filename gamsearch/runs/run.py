@@ -1,7 +1,9 @@
 """One run from its settings to its record: folder, study, baseline stage, search."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from gamsearch.errors import RunError
 from gamsearch.evaluation import Evaluator, TrialBudget
 from gamsearch.metrics import metric_named
 from gamsearch.runs import manifest, repeat
+from gamsearch.runs.failed_start import NewFiles
 from gamsearch.runs.folder_lock import held, make_folder, refuse_second_leader
 from gamsearch.runs.manifest import Manifest
 from gamsearch.runs.prepare import PreparedRun, prepare_named
@@ -18,6 +21,7 @@ from gamsearch.runs.prepare_training import upload_shared
 from gamsearch.runs.processes import Slot, WorkerPool
 from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.provenance import recorded_versions
+from gamsearch.runs.same_inputs import check_fingerprints, check_space, record_data_path
 from gamsearch.runs.settings import Settings
 from gamsearch.strategy.loop import search
 from gamsearch.strategy.plan import Plan
@@ -38,12 +42,14 @@ class RunContext:
         slots: Where the workers run, this process first.
         storage: URL of a storage other than the journal file.
         artifacts: Folder or `s3://bucket` through which machines that do not share the folder exchange files.
+        new_files: What the start has added to the folder; by default what this call adds.
     """
 
     trust: bool = False
     slots: tuple[Slot, ...] = ()
     storage: str = ""
     artifacts: str = ""
+    new_files: NewFiles | None = None
 
 
 @dataclass(frozen=True)
@@ -88,8 +94,8 @@ def run(
     """
     folder, context = settings.folder, context or RunContext()
     prepare = prepare_named(settings.evaluator)
-    make_folder(folder)
-    with held(folder):
+    new_files = context.new_files or NewFiles(folder)
+    with new_files.removed_on_failure(), _folder_held(folder):
         store.repair_torn_line(folder)
         store.delete_incomplete(folder)
         existing = store.load(folder) if store.exists(folder) else None
@@ -97,12 +103,20 @@ def run(
         sampler_named(settings.sampler, prepared.space)  # an unknown one is refused before any work
         if origin is not None:
             inputs = {**prepared.fingerprints, **manifest.fingerprints(settings, prepared.space)}
-            repeat.refuse_other_inputs(origin, inputs)
+            repeat.refuse_other_inputs(origin, inputs, partial(prepared.data_changes, origin.path.parent))
         study = existing or _create(settings, prepared, command)
-        _check_space(study, prepared, settings)
+        new_files.keep()
+        check_space(study, prepared.space.fingerprint, settings.space)
         with WorkerRegistry(study, folder, settings.device or "default device") as registry:
             _lead(_LeadingRun(settings, prepared, study, progress, context, origin, existing is not None), registry)
     return study
+
+
+@contextmanager
+def _folder_held(folder: Path) -> Iterator[None]:
+    make_folder(folder)
+    with held(folder):
+        yield
 
 
 def plan_of(settings: Settings, prepared: PreparedRun) -> Plan:
@@ -118,7 +132,9 @@ def _lead(run: _LeadingRun, registry: WorkerRegistry) -> None:
     study, progress = run.study, run.progress
     refuse_second_leader(registry, progress)
     rungs = stopping_named(run.settings.stopping).rungs(run.settings.epochs)
-    _check_fingerprints(study, {**run.prepared.fingerprints, "rungs": str(rungs)})
+    changes = partial(run.prepared.data_changes, run.settings.folder)
+    check_fingerprints(study, {**run.prepared.fingerprints, "rungs": str(rungs)}, changes)
+    record_data_path(study, run.settings.data)
     facts = _update_manifest(run, run.resumed)
     if run.origin is not None:
         for line in repeat.differences(run.origin, facts) or ["nothing: versions, machine, commit and inputs agree"]:
@@ -126,7 +142,7 @@ def _lead(run: _LeadingRun, registry: WorkerRegistry) -> None:
     files = _artifacts(study, run.context)
     study.set_user_attr("ready", True)
     ready = run.prepared.start(_reference_ms(study), files)
-    _check_fingerprints(study, ready.fingerprints)
+    check_fingerprints(study, ready.fingerprints)
     _update_manifest(run, resumed=True)
     stage = {**ready.baseline_stage, **study.user_attrs.get("baseline_stage", {})}
     study.set_user_attr("baseline_stage", stage)
@@ -187,21 +203,6 @@ def _update_manifest(run: _LeadingRun, resumed: bool) -> dict[str, Any]:
     facts = manifest.facts(run.settings, plan.space, run.study.user_attrs, plan.noise_seeds, repeats)
     manifest.keep(run.settings.folder, facts, resumed)
     return facts
-
-
-def _check_space(study: optuna.Study, prepared: PreparedRun, settings: Settings) -> None:
-    """A study has one space; its parameters cannot change."""
-    if study.user_attrs.get("space", {}).get("fingerprint") != prepared.space.fingerprint:
-        raise RunError(f"the search space '{settings.space}' changed since this run began; use another --name")
-
-
-def _check_fingerprints(study: optuna.Study, found: Mapping[str, Any]) -> None:
-    """Record new fingerprints; refuse data, weights or a device other than those that the run began with."""
-    known = study.user_attrs.get("fingerprints", {})
-    for what, value in found.items():
-        if known.setdefault(what, value) != value:
-            raise RunError(f"the {what} changed since this run began, so trials would not compare; use another --name")
-    study.set_user_attr("fingerprints", known)
 
 
 def recorded_settings(folder: Path) -> dict[str, Any] | None:

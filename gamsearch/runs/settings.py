@@ -31,7 +31,7 @@ class Settings:
     """All settings of a run, which are the options of `run`. The decisive ones cannot change when it is resumed.
 
     Attributes:
-        data: Data YAML of a YOLO detection data set.
+        data: Data YAML of a YOLO detection data set; where it lies decides nothing, its content does.
         model: Stock YAML (baseline from scratch) or `.pt` (fine-tuned).
         space: Space file, or name of a shipped space.
         trials: Search budget in full short trainings.
@@ -54,7 +54,7 @@ class Settings:
         name: Name of the run.
     """
 
-    data: str = _decisive("")
+    data: str = ""
     model: str = _decisive("yolov8n.yaml")
     space: str = _decisive("gam")
     trials: int = _number(40, 1, 10**6, decisive=False)

@@ -1,15 +1,17 @@
 """From what a caller gives to a run that can begin: defaults, the run's name, the demonstration, worker slots."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from gamsearch.errors import OptionError, nearest
+from gamsearch.runs.failed_start import NewFiles
 from gamsearch.runs.manifest import Manifest, space_content, write_yaml
 from gamsearch.runs.processes import Slot, slots
-from gamsearch.runs.repeat import GIVEN, repeated
+from gamsearch.runs.repeat import GIVEN, folder_of, repeated
 from gamsearch.runs.run import RunContext, recorded_settings
 from gamsearch.runs.settings import SMALL_BATCH, SMALL_DATA, Settings, resolve
 from gamsearch.space.search_space import SearchSpace
@@ -19,6 +21,9 @@ from gamsearch.study.storages import configure_storage
 CONTEXT_OPTIONS = ("trust_checkpoint", "storage", "artifacts", "workers")
 """Options that are not settings: they are recorded nowhere, or without their secrets."""
 MOST_WORKERS = 256
+COMMON_STEMS = ("data", "dataset")
+"""A data YAML of this name gives a run the name of its folder."""
+LONGEST_NAME = 100
 PT_BASELINE_EPOCHS = 10
 """Default epochs of the baseline stage where it starts from a `.pt`."""
 
@@ -60,17 +65,20 @@ def start(given: Mapping[str, Any]) -> Start:
     given = {**dict.fromkeys(known), **given}
     if given["table"] and not given["evaluator"]:
         given["evaluator"] = "replay"
+    given["data"] = _absolute(given["data"])
     demonstration = not given["data"] and given["evaluator"] in (None, "training")
     name = given["name"] or ("demo" if demonstration else _name_from(given))
     folder = Path(given["out"] or "results") / name
-    context = _context(given, folder)
-    given |= {"device": context.slots[0].device or None, "space": _space_name(given["space"], folder)}
-    recorded = recorded_settings(folder)
-    if demonstration and recorded is None:
-        given, defaults = _demonstration(given, folder)
-    else:
-        defaults = _defaults(given)
-    settings = resolve({**given, "name": name, "out": str(folder.parent)}, recorded, defaults)
+    new_files = NewFiles(folder)
+    context = _context(given, folder, new_files)
+    with new_files.removed_on_failure():
+        given |= {"device": context.slots[0].device or None, "space": _space_name(given["space"], folder)}
+        recorded = recorded_settings(folder)
+        if demonstration and recorded is None:
+            given, defaults = _demonstration(given, folder)
+        else:
+            defaults = _defaults(given)
+        settings = resolve({**given, "name": name, "out": str(folder.parent)}, recorded, defaults)
     return Start(settings, context, recorded is not None)
 
 
@@ -97,9 +105,13 @@ def repetition(manifest: Path, given: Mapping[str, Any]) -> Start:
         )
     given = {**dict.fromkeys((*GIVEN, *CONTEXT_OPTIONS)), **given}
     origin = Manifest.read(manifest)
-    slot = _slots(given)[0]
-    settings, notes = repeated(origin, {**given, "device": slot.device or None}, recorded_settings)
-    context = _context(given, settings.folder)
+    given["data"] = _absolute(given["data"])
+    folder = folder_of(origin, given)
+    new_files = NewFiles(folder)
+    context = _context(given, folder, new_files)
+    with new_files.removed_on_failure():
+        device = context.slots[0].device or None
+        settings, notes = repeated(origin, {**given, "device": device}, recorded_settings)
     return Start(settings, context, recorded_settings(settings.folder) is not None, tuple(notes), origin)
 
 
@@ -110,13 +122,18 @@ def _refuse_unknown(given: Mapping[str, Any]) -> None:
             raise OptionError(f"there is no option '{name}'{nearest(name, known)}; there are {', '.join(known)}")
 
 
-def _context(given: Mapping[str, Any], folder: Path) -> RunContext:
+def _context(given: Mapping[str, Any], folder: Path, new_files: NewFiles) -> RunContext:
     """Where the study is kept and the workers run; the environment of this process becomes that of the first slot."""
     check_place(given["artifacts"] or "")
     found = _slots(given)
     os.environ.update(found[0].environment)
     url = configure_storage(folder, given["storage"] or "", folder.name)
-    return RunContext(bool(given["trust_checkpoint"]), tuple(found), url, given["artifacts"] or "")
+    return RunContext(bool(given["trust_checkpoint"]), tuple(found), url, given["artifacts"] or "", new_files)
+
+
+def _absolute(data: Any) -> str | None:
+    """Return the data YAML as an absolute path, so that the run can be resumed from anywhere; a stock name as it is."""
+    return os.path.abspath(data) if data and Path(data).exists() else data
 
 
 def _slots(given: Mapping[str, Any]) -> list[Slot]:
@@ -155,7 +172,7 @@ def _demonstration(given: dict[str, Any], folder: Path) -> tuple[dict[str, Any],
         "noise_seeds": 3,
     }
     train = {**demo.AUGMENTATION, **(given["train"] or {})}
-    return {**given, "data": str(data), "train": train}, defaults
+    return {**given, "data": os.path.abspath(data), "train": train}, defaults
 
 
 def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,9 +200,11 @@ def _table_defaults(name: str | None) -> dict[str, Any]:
 
 
 def _name_from(given: Mapping[str, Any]) -> str:
-    """Return a run's default name: data set, model and space, e.g. `bccd-yolov8n-gam`."""
+    """Return a run's default name: data set or its folder, model and space, e.g. `bccd-yolov8n-gam`."""
     if given["evaluator"] == "replay":
         return f"replay-{Path(given['table'] or 'default').stem}"
     space = given["space"].name if isinstance(given["space"], SearchSpace) else given["space"]
-    parts = (given["data"] or "run", given["model"] or "yolov8n", space or "gam")
-    return "-".join(Path(str(part)).stem for part in parts)
+    data = Path(given["data"] or "run")
+    name = data.absolute().parent.name if data.stem.lower() in COMMON_STEMS else data.stem
+    words = (name, Path(given["model"] or "yolov8n").stem, Path(space or "gam").stem)
+    return re.sub("[^A-Za-z0-9._]+", "-", "-".join(words)).strip("-._")[:LONGEST_NAME] or "run"

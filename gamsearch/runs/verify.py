@@ -53,6 +53,8 @@ def verify(folder: Path, options: VerifyOptions, say: Say, on_epoch: OnEpoch) ->
         settings = _settings_of(study, folder)
         finalists = _finalists(read_record(study, folder.name), options.top)
         inputs = read_inputs(folder, settings, study.user_attrs["settings"], options)
+        for note in inputs.data.notes:
+            say(note)
         state = _state_of(study, inputs)
         known = {one["key"] for one in state["finalists"]}
         state["finalists"] += [_described(row) for row in finalists if row["key"] not in known]

@@ -2,9 +2,10 @@
 
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -92,7 +93,7 @@ def _work(
     with _leaving_on_sigterm(registry):
         context = WorkerContext(space, registry.id)
         prepared = prepare_named(settings.evaluator)(settings, progress, False, context)
-        _compare(study, prepared.fingerprints)
+        _compare(study, prepared.fingerprints, partial(prepared.data_changes, settings.folder))
         _wait_until_open(study, registry, progress)
         _compare(study, prepared.fingerprints)  # the run may have recorded more of them since
         if (ended := study.user_attrs.get("ended")) and not registry.leaders():
@@ -174,12 +175,13 @@ def _refuse_other_versions(recorded: Mapping[str, str]) -> None:
             )
 
 
-def _compare(study: optuna.Study, found: Mapping[str, Any]) -> None:
-    """Refuse data, weights or hardware other than the run's."""
+def _compare(study: optuna.Study, found: Mapping[str, Any], changes: Callable[[], str] = str) -> None:
+    """Refuse data, weights or hardware other than the run's; `changes` names the files of the data that differ."""
     known = study.user_attrs.get("fingerprints", {})
     for what, value in found.items():
         if what in known and known[what] != value:
             remedy = "give --data the same data set" if what == "data" else "use one that matches"
+            remedy = f"{text}; {remedy}" if what == "data" and (text := changes()) else remedy
             raise RunError(
                 f"the {what} of this machine ({one_line(value)}) is not the run's ({one_line(known[what])}), "
                 f"so trials would not compare; {remedy}"

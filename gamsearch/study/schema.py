@@ -170,6 +170,7 @@ SETTINGS = {
     **dict.fromkeys(("data_summary", "data_fingerprint"), text),
     **dict.fromkeys(("trials", "epochs", "baseline_epochs", "imgsz", "batch", "seed", "noise_seeds"), count),
     "objectives": [metric],
+    "data_warnings": [text],
     "train": {...: argument},
     "versions": {...: text},
 }

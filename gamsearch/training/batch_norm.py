@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from ultralytics.data.build import build_yolo_dataset
 
-from gamsearch.training.guards import no_label_cache
+from gamsearch.training.read_only import read_only_data
 
 STATISTICS_IMAGES = 256
 """Most training images that re-estimate the batch-norm statistics; always the same ones."""
@@ -32,7 +32,7 @@ def statistics_images(arguments: Any, images: Any, data: dict[str, Any], stride:
     """
     cfg: Any = deepcopy(arguments)
     cfg.cache, cfg.fraction = False, 1.0
-    with no_label_cache():
+    with read_only_data():
         dataset: Any = build_yolo_dataset(cfg, images, 16, data, mode="val", rect=True, stride=stride)
     return images_for_statistics(dataset)
 

@@ -27,7 +27,7 @@ def find_data_yaml(path: Path) -> Path:
         )
     if not path.exists():
         raise DataError(
-            f"the data YAML {path} does not exist (looked in {path.absolute().parent}): check the spelling of --data"
+            f"the data YAML {path} does not exist (looked in {path.absolute().parent}): give --data where it is"
         )
     if path.suffix.lower() not in (".yaml", ".yml"):
         raise DataError(

@@ -4,13 +4,11 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from ultralytics.data import dataset as datasets
 from ultralytics.data import utils as data_utils
 from ultralytics.engine import trainer as engine
 from ultralytics.utils import nms
@@ -61,21 +59,6 @@ def no_amp_download() -> Iterator[None]:
         yield
     finally:
         engine.check_amp = original
-
-
-@contextmanager
-def no_label_cache() -> Iterator[None]:
-    """Read the label files, not Ultralytics' `labels.cache` beside the images: a pickle, which could run any code."""
-
-    def none(path: Path) -> Any:
-        raise FileNotFoundError(path)
-
-    original = datasets.load_dataset_cache_file
-    datasets.load_dataset_cache_file = none
-    try:
-        yield
-    finally:
-        datasets.load_dataset_cache_file = original
 
 
 @contextmanager

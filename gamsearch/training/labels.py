@@ -29,12 +29,17 @@ def label_text(path: Path) -> str | None:
 def count_boxes(path: Path, text: str, nc: int) -> int:
     """Return the number of rows of a label file, or raise for the first that Ultralytics would reject."""
     rows = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    polygons = any(len(words) > 6 for _, words in rows)
+    polygons = has_polygons(text)
     for number, words in rows:
         problem = _problem(words, nc, polygons)
         if problem:
             raise DataError(f"{path}, line {number}: {problem}")
     return len(rows)
+
+
+def has_polygons(text: str) -> bool:
+    """Whether a label file holds polygons, of which Ultralytics takes the bounding boxes: more than 6 columns."""
+    return any(len(line.split()) > 6 for line in text.splitlines())
 
 
 def _problem(words: list[str], nc: int, polygons: bool) -> str | None:

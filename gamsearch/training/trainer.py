@@ -29,13 +29,13 @@ from gamsearch.training.guards import (
     check_finite,
     no_amp_download,
     no_data_downloads,
-    no_label_cache,
     no_nms_time_limit,
     no_validation_loss,
     random_state_kept,
     whole_data,
 )
 from gamsearch.training.images import training_images
+from gamsearch.training.read_only import read_only_data
 from gamsearch.training.resume import State, restore
 from gamsearch.training.streams import forget_buffer, start_streams
 
@@ -103,7 +103,7 @@ class LeanTrainer(DetectionTrainer):
         key = (str(img_path), mode, batch, self.args.imgsz, str(self.args.fraction), str(self.args.cache))
         if key not in _DATASETS:
             images = self._share() if mode == "train" else img_path
-            with redirect_stdout(io.StringIO()), whole_data(self.args), no_label_cache():  # its progress bars
+            with redirect_stdout(io.StringIO()), whole_data(self.args), read_only_data():  # its progress bars
                 _DATASETS[key] = super().build_dataset(images, mode, batch)
         dataset = _DATASETS[key]
         forget_buffer(dataset)

@@ -82,7 +82,7 @@ def test_demonstration_data_is_generated_again(replayed: Path, tiny_data: Path, 
     assert parameters is not None and parameters["train"] == 12
     path = edited(replayed, data={"drawn": parameters}, settings__data="gone/data.yaml")
     settings, _ = repeat.repeated(Manifest.read(path), {}, lambda folder: None)
-    assert settings.data == "results/a-again/data/data.yaml"
+    assert settings.data == str(here / "results/a-again/data/data.yaml")
     assert DataSet.read(settings.data).fingerprint == DataSet.read(tiny_data).fingerprint
 
 
@@ -119,7 +119,7 @@ def test_the_manifest_of_a_training_names_its_data_and_its_machine(trained: tupl
     assert "drawn" not in first["data"]
     assert {"data", "device", "space", "baseline weights"} <= set(first["fingerprints"])
     assert first["machine"]["threads"] >= 1 and "CPU" in first["machine"]["device"]
-    assert again["settings"]["data"] == "moved/data.yaml"
+    assert again["settings"]["data"] == str(trained[0].parents[1] / "moved/data.yaml")
 
 
 def test_other_data_is_refused_before_anything_is_trained(trained: tuple[Path, Path], here: Path, capsys):

@@ -5,13 +5,10 @@ import os
 import re
 import shutil
 import socket
-import subprocess
-import sys
 import types
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import yaml
@@ -225,22 +222,6 @@ def test_code_in_a_recorded_detector_is_not_run(shared, ran, capsys):
         file.write(json.dumps(line) + "\n")
     assert main(["report", str(shared)]) == 0
     assert main(["export", str(shared), "--trial", "0"]) == 2 and "activation" in capsys.readouterr().err
-    assert not ran.exists()
-
-
-def test_a_label_cache_that_came_with_the_data_is_not_unpickled(tiny_data, tmp_path, ran):
-    """In a process of its own, since data sets are read once per process."""
-    shutil.copytree(tiny_data.parent, tmp_path / "data")
-    for folder in (tmp_path / "data" / "labels").iterdir():
-        np.save(tmp_path / "cache.npy", np.array(Payload(ran), dtype=object), allow_pickle=True)
-        shutil.move(tmp_path / "cache.npy", folder.with_suffix(".cache"))
-    assert list((tmp_path / "data" / "labels").glob("*.cache"))
-    words = ["run", "--data", str(tmp_path / "data" / tiny_data.name), "--space", "gam-demo", "--trials", "1", *SMALL]
-    command = [sys.executable, "-W", "ignore", "-m", "gamsearch", *words, "--name", "cached"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr
     assert not ran.exists()
 
 

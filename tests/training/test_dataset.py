@@ -293,7 +293,7 @@ def test_a_listed_image_that_does_not_exist_is_refused(write: Write) -> None:
     assert "gone.png, which does not exist" in refusal(file)
 
 
-def test_an_empty_image_file_is_refused(write: Write) -> None:
-    file = write()
-    (file.parent / "images/val/c.png").write_bytes(b"")
-    assert "is empty (0 bytes)" in refusal(file)
+def test_polygons_are_used_for_their_boxes_and_that_is_noted(write: Write) -> None:
+    file = write(labels="1 0.1 0.1 0.5 0.1 0.5 0.5\n")
+    assert DataSet.read(file).notes == ["3 label files hold polygons (segmentation); their bounding boxes are used"]
+    assert DataSet.read(write()).notes == []
