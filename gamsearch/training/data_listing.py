@@ -1,10 +1,13 @@
 """The files of a data set as a run found them, to name those that differ later. No torch."""
 
 import gzip
+import io
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from gamsearch.errors import one_line
+from gamsearch.files import UnreadableError, read_regular
 from gamsearch.training.dataset import DataSet
 
 LISTING = "data_files.txt.gz"
@@ -61,12 +64,10 @@ def _short(line: str) -> str:
 
 def _read(path: Path) -> list[str]:
     try:
-        if not path.is_file():
-            return []
-        with gzip.open(path) as file:
+        with gzip.GzipFile(fileobj=io.BytesIO(read_regular(path, LARGEST))) as file:
             content = file.read(LARGEST + 1)
         return content.decode().split("\n") if len(content) <= LARGEST else []
-    except (OSError, EOFError, ValueError):  # damaged: the comparison says less
+    except (OSError, EOFError, ValueError, zlib.error, UnreadableError):  # damaged: the comparison says less
         return []
 
 

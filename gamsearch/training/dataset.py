@@ -10,7 +10,7 @@ from gamsearch.errors import DataError
 from gamsearch.training.data_yaml import entries_of, find_data_yaml, read_mapping, read_names, root_of
 from gamsearch.training.images import images_of
 from gamsearch.training.labels import count_boxes, has_polygons, label_path, label_text
-from gamsearch.training.readable import unreadable
+from gamsearch.training.readable import training_size, unreadable
 
 NAMED = 5
 """Most images that a message names."""
@@ -28,8 +28,8 @@ class DataSet:
         train: Training images.
         val: Validation images.
         boxes: Labelled objects in train and in val.
-        fingerprint: Twelve hexadecimal digits of the names, the relative image names, their sizes in bytes and the
-            label texts; order and location on disk do not matter.
+        fingerprint: Twelve hexadecimal digits of the names, the relative image names, their sizes in bytes (see
+            `training_size`) and the label texts; order and location on disk do not matter.
         lines: What the fingerprint is made of, a line per class and per image.
         polygons: Number of label files that hold polygons.
         unreadable: Images that cannot be read and are left out of `train` and `val`, by split, each with the reason;
@@ -173,7 +173,7 @@ def _read_labels(file: Path, split: str, images: Sequence[Path], nc: int, root: 
 
 def _digest(split: str, image: Path, text: str | None, root: Path) -> str:
     try:
-        size = image.stat().st_size
+        size = training_size(image)
     except OSError:
         raise DataError(f"`{split}` lists the image {image}, which does not exist: correct the list") from None
     name = image.relative_to(root).as_posix() if image.is_relative_to(root) else image.name

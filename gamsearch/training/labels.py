@@ -18,6 +18,8 @@ def label_path(image: str | Path) -> Path:
 
 def label_text(path: Path) -> str | None:
     """Return the text of a label file, None where there is none (an image without objects)."""
+    if path.exists() and not path.is_file():
+        raise DataError(f"the label file {path} is not a file; remove it")
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

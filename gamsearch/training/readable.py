@@ -6,6 +6,8 @@ whenever such an image is read, so the user's file stays as it is and training s
 
 import io
 import os
+import stat
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -53,7 +55,33 @@ def problem(image: str | Path) -> str:
         found = os.stat(image)
     except OSError as error:
         return str(error.strerror)
+    if not stat.S_ISREG(found.st_mode):
+        return "not a file"
     return _problem(str(image), found.st_size, found.st_mtime_ns)
+
+
+def training_size(image: Path) -> int:
+    """Size of an image as Ultralytics would leave it, so that `yolo train` on the same data changes no fingerprint.
+
+    Args:
+        image: An image file.
+
+    Returns:
+        Bytes: of the file, or of its restored form where it is a JPEG without end marker.
+
+    Raises:
+        OSError: There is no such file.
+    """
+    found = image.stat()
+    return _training_size(str(image), found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else 0
+
+
+@cache
+def _training_size(image: str, size: int, modified_ns: int) -> int:
+    try:
+        return len(_restored(image)) if is_unterminated(image) else size
+    except Exception:  # pixels are missing: Ultralytics leaves such a file alone
+        return size
 
 
 @cache
@@ -73,8 +101,7 @@ def _problem(image: str, size: int, modified_ns: int) -> str:
         elif opened.format not in CHECKED_WHOLE:
             _decode(image)
     except Exception as error:  # Pillow's decoders raise many kinds for damaged files
-        cause = error.__context__ if isinstance(error, ImportError) and error.__context__ else error  # of `pi_heif`
-        return one_line(str(cause).replace(image, Path(image).name))[:200] or type(cause).__name__
+        return one_line(str(error).replace(image, Path(image).name))[:200] or type(error).__name__
     return ""
 
 
@@ -84,7 +111,8 @@ def _open(image: str) -> Image.Image:
             from pi_heif import register_heif_opener
 
             register_heif_opener()
-    return Image.open(image)
+    patches = sys.modules.get("ultralytics.utils.patches")  # its `Image.open` installs packages for unknown formats
+    return getattr(patches, "_image_open", Image.open)(image)
 
 
 def _decode(image: str) -> None:
@@ -111,13 +139,13 @@ def is_unterminated(image: str | Path) -> bool:
         file.seek(-2, os.SEEK_END)
         if file.read() == END:
             return False
-    with Image.open(image) as opened:
+    with _open(str(image)) as opened:
         return str(opened.format).lower() in ("jpg", "jpeg")
 
 
 def _restored(image: str) -> bytes:
     """The bytes with which Ultralytics would replace an unterminated JPEG; Pillow's error if pixels are missing."""
-    with Image.open(image) as opened:
+    with _open(image) as opened:
         content = io.BytesIO()
         ImageOps.exif_transpose(opened).save(content, "JPEG", subsampling=0, quality=100)
     return content.getvalue()

@@ -13,6 +13,7 @@ import torch
 from gamsearch.errors import OptionError, nearest
 from gamsearch.evaluation import TrialBudget
 from gamsearch.models import device as devices
+from gamsearch.models.register import quiet_ultralytics
 from gamsearch.training.images import random_share
 
 LEAN = {
@@ -105,6 +106,7 @@ def check_overrides(chosen: dict[str, Any]) -> None:
 
     Reserved are, among others, all arguments that name files which Ultralytics would unpickle.
     """
+    quiet_ultralytics()
     from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg
 
     for key in chosen:

@@ -44,7 +44,11 @@ def test_images_labels_and_pixels_are_those_of_ultralytics_and_no_file_changes(d
         for (image, original, resized), (other, *shapes) in zip(ours.loaded, stock.loaded, strict=True):
             assert np.array_equal(image, other) and [original, resized] == shapes
     assert state_of(data.parent) == before
-    assert state_of(copy.parent / "images") != state_of(data.parent / "images")  # Ultralytics rewrote the copy
+    rewritten = [
+        path for path, then in before.items() if path.endswith("g") and state_of(copy.parent)[path][0] != then[0]
+    ]
+    assert rewritten == [f"images/{split}/{i}.jpg" for split in ("train", "val") for i in (0, 1)]  # by Ultralytics
+    assert DataSet.read(copy).fingerprint == DataSet.read(data).fingerprint  # so a run survives `yolo train`
 
 
 def test_unreadable_images_are_counted_named_and_left_out(data):
@@ -56,6 +60,13 @@ def test_unreadable_images_are_counted_named_and_left_out(data):
     for image, reason in found.unreadable["train"].items():
         assert UNREADABLE[image.name] in reason and str(data.parent) not in reason
     assert found.fingerprint == DataSet.read(data).fingerprint
+
+
+def test_no_package_is_installed_to_open_an_unknown_format(data, monkeypatch):
+    from ultralytics.utils import checks
+
+    monkeypatch.setattr(checks, "check_requirements", lambda *a, **k: pytest.fail("a package would be installed"))
+    assert "cannot identify" in problem(data.parent / "images" / "train" / "text.jpg")
 
 
 def test_a_few_unreadable_images_are_no_warning_of_the_report(data):
