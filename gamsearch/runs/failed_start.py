@@ -8,8 +8,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from gamsearch.runs.folder_lock import FILE, LOCK
+from gamsearch.study.storages import FILE as STORAGE
 
-WRITTEN = (FILE, "data", "space", LOCK)
+WRITTEN = (FILE, STORAGE, "data", "space", LOCK)
 """What a start writes into a run's folder before the study exists; the lock is removed last."""
 
 

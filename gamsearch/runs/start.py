@@ -70,8 +70,8 @@ def start(given: Mapping[str, Any]) -> Start:
     name = given["name"] or ("demo" if demonstration else _name_from(given))
     folder = Path(given["out"] or "results") / name
     new_files = NewFiles(folder)
-    context = _context(given, folder, new_files)
     with new_files.removed_on_failure():
+        context = _context(given, folder, new_files)
         given |= {"device": context.slots[0].device or None, "space": _space_name(given["space"], folder)}
         recorded = recorded_settings(folder)
         if demonstration and recorded is None:
@@ -108,8 +108,8 @@ def repetition(manifest: Path, given: Mapping[str, Any]) -> Start:
     given["data"] = _absolute(given["data"])
     folder = folder_of(origin, given)
     new_files = NewFiles(folder)
-    context = _context(given, folder, new_files)
     with new_files.removed_on_failure():
+        context = _context(given, folder, new_files)
         device = context.slots[0].device or None
         settings, notes = repeated(origin, {**given, "device": device}, recorded_settings)
     return Start(settings, context, recorded_settings(settings.folder) is not None, tuple(notes), origin)

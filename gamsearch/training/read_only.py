@@ -59,7 +59,7 @@ class ReadOnlyDataset(datasets.YOLODataset):
                 self.im_files[i] = place
                 return super().load_image(i, *args, **options)
         except OSError as error:
-            raise DataError(f"the image {image} cannot be decoded; replace or remove it") from error
+            raise DataError(f"the image {image} cannot be decoded or is gone; restore or remove it") from error
         finally:
             self.im_files[i] = image
 

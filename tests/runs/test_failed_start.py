@@ -32,6 +32,7 @@ def files(folder: Path) -> list[Path]:
         ["--data", "DATA", "--epochs", "0"],
         ["--from", "nowhere"],
         ["--table", "nowhere"],
+        ["--storage", "sqlite:////nowhere/a.db", "--space", "nowhere"],
         ["--data", "DATA", "--space", "nowhere", "--out", "a/b/c"],
     ],
     ids=" ".join,
