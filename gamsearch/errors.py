@@ -74,6 +74,20 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
+def plural(number: float, noun: str, many: str = "") -> str:
+    """Write a number with its noun in the right form.
+
+    Args:
+        number: The number.
+        noun: What is counted, in the singular.
+        many: The plural where that is not the singular with an `s`.
+
+    Returns:
+        E.g. `1 candidate` or `3 candidates`.
+    """
+    return f"{number:g} {noun if number == 1 else many or noun + 's'}"
+
+
 def one_line(text: Any) -> str:
     """Make a text safe to print: one line of bounded length, without control characters.
 

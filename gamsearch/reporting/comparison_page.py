@@ -132,8 +132,9 @@ def _run_columns(comparison: Comparison) -> list[Column]:
     first = comparison.objectives[0]
     return [
         Column("run", lambda run: run.name, numeric=False),
-        Column("trials", lambda run: f"{len(run.record.trainings)}"),
-        Column("on front", lambda run: f"{len(run.record.front)}"),
+        Column("candidates", lambda run: f"{run.record.counts.candidates}"),
+        Column("complete", lambda run: f"{run.record.counts.complete}"),
+        Column("on front", lambda run: f"{run.record.counts.on_front}"),
         Column(f"baseline {formatting.title(first)}", partial(_baseline_text, first)),
         Column("best gain", _best_gain),
         Column("hypervolume", partial(_volume, comparison)),

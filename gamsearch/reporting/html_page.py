@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from gamsearch.errors import plural
 from gamsearch.reporting import (
     architecture_section,
     effects_section,
@@ -87,7 +88,8 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     noise = record.noise
     text = f"± {noise.half_width():.4f}" + _small(f"95 %, {noise.seeds} baseline seeds") if noise else "not measured"
     facts.append((f"Noise of one difference{short}", text))
-    facts.append(("Trials", f"{len(record.trials)}" + _small(record.tally())))
+    counts = record.counts
+    facts.append(("Candidates", f"{counts.candidates}" + _small(counts.sentence.partition(" ")[2])))
     if (spent := record.trials["seconds"].sum()) > 0:
         facts.append(("Total trial time", formatting.duration(spent)))
     return facts
@@ -117,7 +119,8 @@ def _front(record: Record) -> str:
     columns = [c for c in trial_columns(record) if c.title not in ("epochs", "time")]
     best_first = f"sorted by {formatting.title(record.objectives[0])}"
     table = html_table(columns, rows_of(record.front), f"Architectures on the front, {best_first}")
-    text = f"Pareto front: {len(record.front)} of {len(record.complete)} trials, listed in the table below"
+    evaluated = f"{plural(record.counts.complete, 'complete candidate')} and the baseline"
+    text = f"Pareto front: {record.counts.on_front} of {evaluated}, listed in the table below"
     plot = theme.chart(figures.pareto_figure(record), "figure-pareto", text)
     return f'{head}<p class="note">{formatting.typeset(escape(_front_note(record)))}</p>{plot}{table}'
 
@@ -134,7 +137,7 @@ def _front_note(record: Record) -> str:
             "a single run cannot be distinguished from the baseline. Runs are treated as independent, which is "
             "conservative for pairs that share a seed."
         )
-        count = len(record.candidates)
+        count = record.counts.compared
         if count > 1 and record.confirmation is None:
             needed = noise.half_width(count)
             words.append(f"With {count} candidates, the best gain is significant above {needed:.4f} (Bonferroni).")
@@ -172,9 +175,8 @@ def _hypervolume(record: Record) -> str:
 def _trials(record: Record) -> str:
     if record.trials.empty:
         return ""
-    parts = len(record.trials) - len(record.trainings)
-    joined = f" ({parts} {'part' if parts == 1 else 'parts'} of paused and resumed trainings merged)" if parts else ""
-    caption = f"All {len(record.trials)} trials in order{joined}; the front is bold"
+    counts = record.counts
+    caption = f"The baseline, {counts.sentence}, in the order of their trials; the front is bold"
     notes = "".join(
         f"<p>{formatting.typeset(escape(text))}</p>"
         for text in (summaries.transfer(record), summaries.economy(record), summaries.prediction_error(record))

@@ -82,7 +82,7 @@ def _lines(run: Snapshot) -> list[str]:
     """The state and all other lines that are not empty, each with its name."""
     participants = _workers(run)
     named = [
-        ("trials", run.record.tally() if run.trials else "none yet"),
+        ("searched", run.record.counts.sentence),
         ("now", _current(run) if run.running else ""),
         ("used", run.settings.search_budget.state(_used(run)) if _resumable(run) else ""),
         ("rate", _rate(run)),

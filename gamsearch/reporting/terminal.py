@@ -11,6 +11,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from gamsearch.errors import plural
 from gamsearch.reporting import formatting, verification_rows
 from gamsearch.reporting.tables import Column, rows_of, trial_columns
 from gamsearch.study import summaries
@@ -43,7 +44,7 @@ def terminal_table(record: Record, limit: int = 15) -> Group:
         style = "bold" if trial["on_front"] else "dim" if trial["state"] != "complete" else ""
         table.add_row(*(Text(column.text(trial)) for column in columns), style=style)
     parts = _verdicts(record)
-    parts.append(Text(f"{len(record.trials)} trials: {record.tally()}"))
+    parts.append(Text(f"{record.counts.sentence}; baseline at {plural(record.counts.baseline_seeds, 'seed')}"))
     parts += [Text(f"Data: {text}") for text in record.settings.get("data_warnings", [])]
     if summaries.economy(record):
         parts.append(Text(summaries.economy(record)))

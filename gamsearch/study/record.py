@@ -1,6 +1,5 @@
 """A run as one frozen value: what the report, the table and the export are derived from. No torch, no optuna."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
@@ -15,9 +14,10 @@ from gamsearch.analysis.answer import Answer
 from gamsearch.analysis.search_verdict import Confirmation, Noise, confirmed_verdict, unconfirmed_verdict
 from gamsearch.analysis.verification import Verification
 from gamsearch.architecture import BASELINE
-from gamsearch.errors import CandidateFailed, one_line
+from gamsearch.errors import one_line
 from gamsearch.metrics import METRICS, Metric
 from gamsearch.study import answers
+from gamsearch.study.counts import Counts, count
 
 STATES = {
     "COMPLETE": "complete",
@@ -85,6 +85,12 @@ class Record:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "trials", _with_all_columns(self.trials))
+
+    @property
+    def counts(self) -> Counts:
+        """All numbers of the run that are displayed anywhere."""
+        confirmed = sum(len(seeds) for seeds in self.confirmations.values())
+        return count(self.trials, len(self.baseline_seeds), confirmed)
 
     @property
     def trainings(self) -> pd.DataFrame:
@@ -185,43 +191,12 @@ class Record:
             return unconfirmed_verdict(candidates, self.noise, len(self.baseline_seeds))
         if self.trials.empty:
             return "Nothing has been evaluated yet."
+        among = f" ({self.counts.sentence})" if self.counts.candidates else ""
         if self.complete.empty:
-            return f"No trial was completed ({self.tally()}), so attention cannot be judged yet."
+            return f"No trial was completed{among}, so attention cannot be judged yet."
         if self.baseline is None:
-            return f"The baseline was not completed ({self.tally()}), so no placement can be compared with it."
-        among = f" ({self.tally()})" if len(self.trials) > 1 else ""
+            return f"The baseline was not completed{among}, so no placement can be compared with it."
         return f"Only the baseline has been completed{among}, so no placement can be compared with it yet."
-
-    def tally(self) -> str:
-        """Count the trials by state, failures by reason, e.g. `18 complete, 2 repeats, 3 failed (2 nan, 1 build)`."""
-        counts = Counter(self.trials["state"])
-        repeats = counts["complete"] - len(self.complete)
-        counts["complete"] -= repeats
-        words = {state: f"{counts[state]} {state}" for state in STATES.values() if counts[state]}
-        if repeats:
-            words = {"complete": "0 complete", **words}
-            words["complete"] += f", {repeats} repeat{'s' * (repeats > 1)}"
-        if "pruned" in words:
-            words["pruned"] += self._pruned()
-        if "failed" in words:
-            words["failed"] += f" ({_reasons(self.trials.loc[self.trials['state'] == 'failed', 'reason'])})"
-        return ", ".join(words.values()) or "no trials"
-
-    def _pruned(self) -> str:
-        """What happened to the pruned trials if any was stopped or paused, e.g. ` (6 resumed, 2 paused, 1 stopped)`."""
-        rows = self.trials[self.trials["state"] == "pruned"]
-        resumed, stopped = rows["resumed_by"].notna(), rows["bound"].notna() & ~rows["paused"]
-        counts = {"resumed": resumed, "paused": rows["paused"] & ~resumed, "stopped": stopped}
-        parts = [f"{int(mask.sum())} {word}" for word, mask in counts.items() if mask.any()]
-        refused = len(rows) - sum(int(mask.sum()) for mask in counts.values())
-        return f" ({', '.join([*parts, *([f'{refused} refused'] if refused else [])])})" if parts else ""
-
-
-def _reasons(texts: pd.Series) -> str:
-    """Count the words of `CandidateFailed.REASONS` that the texts begin with, e.g. `2 nan, 1 build`."""
-    words = texts.str.split(":").str[0].str.strip()
-    counts = Counter(word if word in (*CandidateFailed.REASONS, "interrupted") else "error" for word in words)
-    return ", ".join(f"{n} {word}" for word, n in counts.most_common())
 
 
 def _with_all_columns(trials: pd.DataFrame) -> pd.DataFrame:

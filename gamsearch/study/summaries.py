@@ -1,6 +1,7 @@
 """What a report says about a whole search in one sentence: inherited tensors, prediction error, saved epochs."""
 
 from gamsearch.architecture import BASELINE
+from gamsearch.errors import plural
 from gamsearch.study.record import Record
 
 
@@ -11,14 +12,15 @@ def transfer(record: Record) -> str:
         record: The run.
 
     Returns:
-        A sentence such as `355 of 355 tensors in each of 24 candidates`; empty without candidates or counts.
+        A sentence such as `355 of 355 tensors in 24 complete candidates`; empty without candidates or counts.
     """
     rows = record.complete[record.complete["label"] != BASELINE]
     if rows.empty or "tensors_inherited" not in rows or rows["tensors_inherited"].isna().all():
         return ""
     least, expected = rows["tensors_inherited"].min(), rows["tensors_expected"].max()
     return (
-        f"Inherited from the baseline: {least:.0f} of {expected:.0f} tensors in each of {len(rows)} candidates, "
+        f"Inherited from the baseline: {least:.0f} of {expected:.0f} tensors in "
+        f"{plural(record.counts.complete, 'complete candidate')}, "
         f"{rows['misplaced'].max():.0f} in the wrong place."
     )
 
@@ -40,7 +42,7 @@ def prediction_error(record: Record) -> str:
     errors = (rows["latency_ratio_foreseen"] / rows["latency_ratio"] - 1).abs()
     if errors.empty or errors.max() == 0:
         return ""
-    measured = f"{len(rows)} architecture{'s' * (len(rows) > 1)} of several modules that were also measured directly"
+    measured = f"{plural(len(rows), 'architecture')} of several modules that were also measured directly"
     error = f"{100 * errors.median():.1f} % (median), {100 * errors.max():.1f} % at most"
     return f"Latency was predicted by an additive table; over {measured}, its error was {error}."
 
@@ -52,18 +54,13 @@ def economy(record: Record) -> str:
         record: The run.
 
     Returns:
-        A sentence such as `90 epochs for 14 candidates, 280 if all had been trained to the end.`; empty if nothing was
-        saved.
+        A sentence such as `90 epochs for 14 candidates, 280 if all were trained to the end.`; empty if nothing was saved.
     """
-    rows = record.trainings[(record.trainings["label"] != BASELINE) & record.trainings["recalled_from"].isna()]
-    started = rows[rows["epochs"] > 0]
-    if started.empty:
+    counts, longest = record.counts, int(record.trials["epochs"].fillna(0).max() or 0) if len(record.trials) else 0
+    spent = int(record.trials.loc[record.trials["label"] != BASELINE, "epochs_trained"].fillna(0).sum())
+    full = longest * counts.candidates
+    if spent == 0 or spent >= full:
         return ""
-    longest = int(record.trials["epochs"].max())
-    spent = int(record.trials.loc[record.trials["label"] != BASELINE, "epochs_trained"].sum())
-    if spent == 0 or spent >= longest * len(started):
-        return ""
-    screened = int((rows["bound"].notna() & (rows["epochs"] == 0)).sum())
-    more = f"; {screened} more {'were' if screened > 1 else 'was'} screened out before training" if screened else ""
-    full = f"{longest * len(started)} if all had been trained to the end"
-    return f"{spent} epochs for {len(started)} candidates, {full}{more}."
+    return (
+        f"{plural(spent, 'epoch')} for {plural(counts.candidates, 'candidate')}, {full} if all were trained to the end."
+    )

@@ -124,10 +124,10 @@ FAILED = [unmeasured(n, gam((9, n + 1)), "failed", r) for n, r in enumerate(["na
     [
         ([], "Nothing has been evaluated yet."),
         ([trial(0, gam(), 0.2)], "Only the baseline has been completed, so"),
-        (FAILED, "No trial was completed (3 failed (2 nan, 1 build))"),
-        ([trial(0, gam(), 0.2), FAILED[1]], "Only the baseline has been completed (1 complete, 1 failed (1 nan)), so"),
+        (FAILED, "No trial was completed (3 candidates: 3 failed (2 nan, 1 build))"),
+        ([trial(0, gam(), 0.2), FAILED[1]], "Only the baseline has been completed (1 candidate: 1 failed (1 nan)), so"),
         ([FAILED[0], trial(1, gam((9, 8)), 0.2, map50_95_gain=math.nan)], "The baseline was not completed"),
-        ([unmeasured(0, gam(), "running", "")], "No trial was completed (1 running)"),
+        ([unmeasured(0, gam(), "running", "")], "No trial was completed, so"),
     ],
 )
 def test_the_verdict_claims_nothing_without_a_comparison(rows: list[dict[str, Any]], said: str, tmp_path: Path):
@@ -140,7 +140,8 @@ def test_the_verdict_claims_nothing_without_a_comparison(rows: list[dict[str, An
 def test_repeats_neither_count_nor_appear_on_the_front(rich: Record):
     assert len(rich.complete) == 19
     assert len(rich.candidates) == 18
-    assert rich.tally() == "19 complete, 2 repeats, 2 pruned, 2 failed (1 nan, 1 out_of_memory), 1 running"
+    assert rich.counts.text.startswith("22 candidates: 18 complete, 1 stopped, 2 failed (1 nan, 1 out_of_memory), ")
+    assert rich.counts.besides == "1 refused before training, 2 repeats answered from the record"
 
 
 def test_the_front_is_sorted_by_the_first_objective_and_its_first_member_is_the_best(rich: Record):

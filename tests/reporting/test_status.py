@@ -46,7 +46,7 @@ def test_a_finished_run_is_reported_as_finished_with_its_best_candidate(finished
     before = contents(finished)
     said = lines(finished)
     assert said["state"].startswith("finished (4 candidates were evaluated")
-    assert "5 complete" in said["trials"] and said["used"] == "4 of 4 trainings"
+    assert said["searched"].startswith("4 candidates: 4 complete") and said["used"] == "4 of 4 trainings"
     record = read_record(store.load(finished), "four")
     assert record.candidates.iloc[0]["label"] in said["best"]
     assert f"baseline mAP50-95 {record.baseline['map50_95']:.4f}" in said["best"]
@@ -58,7 +58,7 @@ def test_a_finished_run_is_reported_as_finished_with_its_best_candidate(finished
 def test_a_truncated_last_line_is_left_as_it_is(finished, tmp_path):
     truncated = (finished / store.JOURNAL).read_bytes() + b'{"op_code": 5, "worker_id": "'
     (tmp_path / store.JOURNAL).write_bytes(truncated)
-    assert "5 complete" in lines(tmp_path)["trials"]
+    assert "4 candidates: 4 complete" in lines(tmp_path)["searched"]
     assert (tmp_path / store.JOURNAL).read_bytes() == truncated
     assert [p.name for p in tmp_path.iterdir()] == [store.JOURNAL]
 
@@ -124,7 +124,7 @@ def test_a_run_that_trains_its_baseline_is_reported_while_it_writes(tiny_data, t
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert f"by process {process.pid}" in said["state"]
-    assert said["now"] == "training the baseline for 40 epochs" and said["trials"] == "none yet"
+    assert said["now"] == "training the baseline for 40 epochs" and said["searched"] == "no candidate yet"
     assert lines(folder)["state"] == "interrupted; the same command resumes it"
 
 

@@ -1,4 +1,4 @@
-"""A record: columns that are missing, the tally of the trials, and the latency backend."""
+"""A record: columns that are missing, the counts, and the latency backend."""
 
 import pytest
 from support.records import gam, record, trial, unmeasured
@@ -13,18 +13,27 @@ def test_missing_columns_are_added_as_unknown():
     assert made.candidates.empty and made.best is not None and made.best["number"] == 0
 
 
-def test_the_tally_counts_resumed_paused_stopped_and_refused_trainings():
+def test_each_candidate_is_counted_once_by_what_became_of_it():
     rows = [
         trial(0, gam(), 0.4),
         unmeasured(1, gam((4, 4)), "pruned", "paused", paused=True, bound=0.5, resumed_by=5),
         unmeasured(2, gam((6, 4)), "pruned", "paused", paused=True, bound=0.5),
-        unmeasured(3, gam((9, 4)), "pruned", "stopped", bound=0.3),
+        unmeasured(3, gam((9, 4)), "pruned", "stopped", bound=0.3, epochs=1),
         unmeasured(4, gam((12, 4)), "pruned", "rule"),
         trial(5, gam((4, 4)), 0.41),
+        trial(6, gam((4, 4)), 0.41, recalled_from=5),
+        unmeasured(7, gam((15, 4)), "failed", "interrupted"),
+        unmeasured(8, gam((15, 4)), "failed", "nan: x"),
+        unmeasured(9, gam((18, 4)), "failed", "interrupted"),
+        unmeasured(10, gam((21, 4)), "running", ""),
     ]
     made = record(rows)
-    assert made.tally() == "2 complete, 4 pruned (1 resumed, 1 paused, 1 stopped, 1 refused)"
-    assert made.trainings["number"].tolist() == [0, 2, 3, 4, 5]
+    counts = made.counts
+    parts = [counts.complete, counts.stopped, counts.paused, counts.failed, counts.running, counts.interrupted]
+    assert parts == [1] * 6 and counts.candidates == 6 and counts.compared == len(made.candidates) == 1
+    assert counts.text == "6 candidates: 1 complete, 1 stopped, 1 paused, 1 failed (1 nan), 1 running, 1 interrupted"
+    assert counts.besides == "1 refused before training, 1 repeat answered from the record"
+    assert made.trainings["number"].tolist()[:5] == [0, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(

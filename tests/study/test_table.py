@@ -74,4 +74,4 @@ def test_a_record_omits_proposals_that_nobody_has_started(searched):
     record = read_record(searched, "run")
     assert record.name == "run" and len(record.trials) == 6
     assert record.baseline is not None and record.baseline["number"] == 0
-    assert record.tally() == "3 complete, 1 repeat, 1 failed (1 interrupted), 1 running"
+    assert record.counts.text == "4 candidates: 2 complete, 1 running, 1 interrupted" and record.counts.repeats == 1
