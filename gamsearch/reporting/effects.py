@@ -1,8 +1,9 @@
 """Which sites and rates help: means with and without them, and a linear model over the trials.
 
 The model is an ordinary least squares fit of the paired gain on an intercept and one column per site (or per rate: its
-number of placements); the baseline is one observation with gain 0. It has no interactions. A coefficient that the
-trials do not identify has no value, and with fewer than three residual degrees of freedom there is no interval.
+number of placements); levels that no trial tells apart share a column. The baseline is one observation with gain 0.
+It has no interactions. A coefficient that the trials do not identify has no value, and with fewer than three residual
+degrees of freedom there is no interval.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,17 +22,18 @@ MIN_DEGREES_OF_FREEDOM = 3
 
 @dataclass(frozen=True)
 class Effect:
-    """The effect of one site or rate on map50_95.
+    """The effect of one site or rate on map50_95, or of several that only occur together.
 
     Attributes:
-        level: The site's number, or the module and its rate.
-        count: Number of trials with it; `count_without` those without it.
+        levels: The site's number, or the module and its rate; several where the same trials have all of them, so that
+            no trial tells them apart.
+        count: Number of trials with them; `count_without` those without it.
         mean_with: Mean paired gain of these trials; `mean_without` that of the others.
         effect: Coefficient of the linear model; None if the trials do not identify it.
         half_width: Half-width of its 95 % interval; None if there is none.
     """
 
-    level: Any
+    levels: tuple[Any, ...]
     count: int
     count_without: int
     mean_with: float
@@ -77,9 +79,23 @@ def _effects(record: Record, level_of: Callable[[dict[str, Any]], Any]) -> list[
     if not levels:
         return []
     counts = np.array([[placed.count(level) for level in levels] for placed in found], dtype=float)
+    groups = _groups(counts)
+    columns = np.column_stack(
+        [counts[:, group[0]] / (1 if len(group) == 1 else counts[:, group[0]].max()) for group in groups]
+    )
     gains = np.array([gain for _, gain in rows])
-    fitted = _fit(counts, gains)
-    return [_effect(level, counts[:, i] > 0, gains, *fitted[i]) for i, level in enumerate(levels)]
+    fitted = _fit(columns, gains)
+    return [
+        _effect(tuple(levels[n] for n in group), columns[:, i] > 0, gains, *fitted[i]) for i, group in enumerate(groups)
+    ]
+
+
+def _groups(counts: NDArray[np.float64]) -> list[list[int]]:
+    """The columns of `counts`, those that are proportional to each other in one group."""
+    found: dict[tuple[float, ...], list[int]] = {}
+    for index, column in enumerate(counts.T):
+        found.setdefault(tuple(column / column.max()), []).append(index)
+    return list(found.values())
 
 
 def _order(level: Any) -> Any:
@@ -87,10 +103,14 @@ def _order(level: Any) -> Any:
 
 
 def _effect(
-    level: Any, has: NDArray[np.bool_], gains: NDArray[np.float64], effect: float | None, half_width: float | None
+    levels: tuple[Any, ...],
+    has: NDArray[np.bool_],
+    gains: NDArray[np.float64],
+    effect: float | None,
+    half_width: float | None,
 ) -> Effect:
     mean_without = float(gains[~has].mean()) if (~has).any() else 0.0
-    return Effect(level, int(has.sum()), int((~has).sum()), float(gains[has].mean()), mean_without, effect, half_width)
+    return Effect(levels, int(has.sum()), int((~has).sum()), float(gains[has].mean()), mean_without, effect, half_width)
 
 
 def _fit(counts: NDArray[np.float64], gains: NDArray[np.float64]) -> Sequence[tuple[float | None, float | None]]:

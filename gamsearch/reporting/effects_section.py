@@ -21,7 +21,8 @@ def section(record: Record) -> str:
         "<h2>Where attention helps</h2>"
         '<p class="note">Effect of a placement on mAP50-95 in a linear model of all completed trials, with 95&nbsp;% '
         "intervals that are not corrected for multiple comparisons. Hollow dots are plain differences of means, shown "
-        "where there are too few trials for an interval. The number of trials is in parentheses. Interactions are not "
+        "where there are too few trials for an interval. The number of trials is in parentheses; those that "
+        "no trial tells apart share one dot. Interactions are not "
         'modelled.</p><div class="split">'
         f"{_block('Site', sites, span, lambda site: _site_name(site, detector))}"
         f"{_block('Rate', rates, span, effects.rate_name)}</div>"
@@ -31,7 +32,7 @@ def section(record: Record) -> str:
 def _block(title: str, found: Sequence[Effect], span: tuple[float, float], name: Callable[[Any], str]) -> str:
     """The figure of the effects by site or by rate, and its table, folded."""
     columns = [
-        Column(title.lower(), lambda e: name(e.level), numeric=False),
+        Column(title.lower(), lambda e: " + ".join(map(name, e.levels)), numeric=False),
         Column("n", lambda e: f"{e.count}"),
         Column("mean with", lambda e: formatting.signed(e.mean_with)),
         Column("mean without", lambda e: formatting.signed(e.mean_without)),

@@ -10,11 +10,12 @@ import plotly.graph_objects as go
 from gamsearch.architecture import BASELINE
 from gamsearch.reporting import formatting, plot_data, theme
 from gamsearch.reporting.effects import Effect
+from gamsearch.reporting.figure_labels import Label, Plot, annotate
 from gamsearch.reporting.tables import rows_of
 from gamsearch.study.record import Record
 
-CLOSE = 0.05
-"""Two numbers overlap if they are closer than this share of the figure's width and of its height."""
+WIDTHS, PLOT_HEIGHT = (275.0, 600.0, 925.0), 370.0
+"""Pixels of the area in which the Pareto figure is drawn: on a phone, between, and on a wide screen."""
 SYMBOLS = dict(zip((*plot_data.KINDS, BASELINE), ("circle", "square", "x", "star"), strict=True))
 
 
@@ -33,12 +34,13 @@ def pareto_figure(record: Record) -> go.Figure:
             _draw_points(figure, record, rows[(rows["kind"] == kind) & (rows["on_front"] == on_front)], kind, on_front)
     x_range, y_range = plot_data.ranges(record)
     figure.update_xaxes(range=x_range)
-    figure.update_yaxes(range=y_range, tickformat=_ticks(y.column))
+    figure.update_yaxes(range=y_range)
+    _label_points(figure, record)
     return figure
 
 
 def _draw_points(figure: go.Figure, record: Record, rows: pd.DataFrame, kind: str, on_front: bool) -> None:
-    """Add the trials of one kind as a trace; those on the front are blue and carry their number."""
+    """Add the trials of one kind as a trace; those on the front are blue."""
     if rows.empty:
         return
     x, y = plot_data.axes(record)
@@ -47,17 +49,10 @@ def _draw_points(figure: go.Figure, record: Record, rows: pd.DataFrame, kind: st
     color = theme.BASELINE if baseline else theme.FRONT if on_front else theme.REST
     edge = {"color": theme.PAPER, "width": 1}
     size = rows["size"].clip(lower=11) * 1.5 if baseline else rows["size"]
-    sides = _sides(record, rows)
     figure.add_scatter(
         x=rows[x.column],
         y=rows[y.column],
-        mode="markers+text",
-        text=[
-            f"#{number}" if side and on_front and not baseline else ""
-            for number, side in zip(rows["number"], sides, strict=True)
-        ],
-        textposition=[side or "top left" for side in sides],
-        textfont={"color": theme.FRONT, "size": 12},
+        mode="markers",
         marker={"symbol": SYMBOLS[kind], "size": size, "color": color, "line": edge, "opacity": 1},
         name=kind if baseline or not on_front else f"{kind}, on the front",
         hovertext=[_hover(record, trial) for trial in rows_of(rows)],
@@ -66,23 +61,19 @@ def _draw_points(figure: go.Figure, record: Record, rows: pd.DataFrame, kind: st
     )
 
 
-def _sides(record: Record, rows: pd.DataFrame) -> list[str | None]:
-    """Text position of each row's number, from left to right: outside the front, else inside, else None.
-
-    A side is taken if the last number placed there is within `CLOSE`.
-    """
+def _label_points(figure: go.Figure, record: Record) -> None:
+    """Number the best point and the front."""
     x, y = plot_data.axes(record)
-    (left, right), (low, high) = plot_data.ranges(record)
-    up = ("top", "bottom") if y.maximise else ("bottom", "top")
-    across = ("right", "left") if x.maximise else ("left", "right")
-    last = np.full((2, 2), -np.inf)  # per side: position of the last number
-    sides: list[str | None] = []
-    for position in np.column_stack([rows[x.column] / (right - left), rows[y.column] / (high - low)]):
-        free = [side for side in (0, 1) if not (abs(position - last[side]) < CLOSE).all()]
-        sides.append(f"{up[free[0]]} {across[free[0]]}" if free else None)
-        if free:
-            last[free[0]] = position
-    return sides
+    labels = [
+        Label(
+            trial[x.column], trial[y.column], f"#{trial['number']}", theme.FRONT if trial["on_front"] else theme.MUTED
+        )
+        for trial in rows_of(plot_data.labelled(record))
+    ]
+    markers = plot_data.plotted(record)[[x.column, y.column]].to_numpy(dtype=float)
+    lines: list[Any] = [np.column_stack(plot_data.front_line(record)), *plot_data.band_lines(record)]
+    plot = Plot(*plot_data.ranges(record), markers, lines, WIDTHS, PLOT_HEIGHT)
+    annotate(figure, labels, plot, plot_data.outward(record))
 
 
 def _draw_band(figure: go.Figure, record: Record) -> None:
@@ -91,15 +82,14 @@ def _draw_band(figure: go.Figure, record: Record) -> None:
     if band is None:
         return
     x, y = plot_data.axes(record)
-    look: dict[str, Any] = {"fillcolor": theme.BAND, "line_width": 0, "layer": "below"}
-    look["annotation"] = {"text": plot_data.NOISE, "font": {"size": 12, "color": theme.MUTED}}
-    middle: dict[str, Any] = {"line": {"color": theme.REST, "width": 1, "dash": "dot"}}
-    if y.column == "map50_95":
-        figure.add_hrect(*band, annotation_position="bottom right", **look)
-        figure.add_hline(sum(band) / 2, **middle)
-    elif x.column == "map50_95":
-        figure.add_vrect(*band, annotation_position="top left", **look)
-        figure.add_vline(sum(band) / 2, **middle)
+    draw = figure.add_hrect if y.column == "map50_95" else figure.add_vrect if x.column == "map50_95" else None
+    if draw is None:
+        return
+    draw(*band, fillcolor=theme.BAND, line_width=0, layer="below", name=plot_data.NOISE, showlegend=True)
+    for line in plot_data.band_lines(record):
+        pen = {"color": theme.REST, "width": 1, "dash": "dot"}
+        (x0, y0), (x1, y1) = line
+        figure.add_shape(type="line", x0=x0, y0=y0, x1=x1, y1=y1, line=pen, layer="below")
 
 
 def _hover(record: Record, trial: pd.Series) -> str:
@@ -137,8 +127,9 @@ def effects_figure(
     """One dot per level with its interval, hollow if there are too few trials for one; None without levels."""
     if not effects:
         return None
-    names = [f"{theme.escape(name(e.level))} ({e.count})" for e in effects]
-    figure = theme.base_figure(90 + 34 * len(effects), "effect on mAP50-95 (fraction)", "")
+    names = [f"{'<br>+ '.join(theme.escape(name(one)) for one in e.levels)} ({e.count})" for e in effects]
+    more = sum(len(e.levels) - 1 for e in effects)  # lines of names
+    figure = theme.base_figure(90 + 34 * len(effects) + 17 * more, "effect on mAP50-95 (fraction)", "")
     filled = [e.half_width is not None for e in effects]
     figure.add_scatter(
         x=[e.estimate for e in effects],
@@ -156,7 +147,7 @@ def effects_figure(
         showlegend=False,
     )
     figure.add_vline(0, line={"color": theme.MUTED, "width": 1})
-    figure.update_xaxes(tickformat="+.2~g", showgrid=True, range=span, nticks=5, tickangle=0)
+    figure.update_xaxes(tickformat="+", showgrid=True, range=span, nticks=5, tickangle=0)
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False, ticks="", automargin=True)
     return figure
 
@@ -167,7 +158,3 @@ def _effect_hover(effect: Effect, name: str) -> str:
         f"<b>{name}</b><br>effect {effect.estimate:+.4f}{interval}<br>mean gain with {effect.mean_with:+.4f} "
         f"(n = {effect.count})<br>without {effect.mean_without:+.4f} (n = {effect.count_without})"
     )
-
-
-def _ticks(column: str) -> str:
-    return ".3f" if column.startswith("map50") else ""

@@ -26,10 +26,10 @@ def curves_figure(record: Record) -> go.Figure | None:
     if paired:
         _add_curves(figure, 2, trials, paired)
         figure.add_hline(0, line={"color": theme.BASELINE, "width": 2}, row=2, col=1)
-        figure.update_yaxes(title_text="difference to baseline", tickformat="+.3f", row=2, col=1)
+        figure.update_yaxes(title_text="difference to baseline", tickformat="+", row=2, col=1)
     figure.update_xaxes(tickformat="d", dtick=_epoch_step(trials))
     figure.update_xaxes(title_text="epoch", row=count, col=1)
-    figure.update_yaxes(title_text="mAP50-95 (fraction)", tickformat=".3f", row=1, col=1)
+    figure.update_yaxes(title_text="mAP50-95 (fraction)", row=1, col=1)
     figure.update_layout(legend={"y": -0.28 / count, "yanchor": "top"})
     return figure
 

@@ -6,24 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
 
 from gamsearch.architecture import BASELINE
-from gamsearch.reporting import formatting, plot_data, theme
+from gamsearch.reporting import formatting, label_placement, plot_data, theme
 from gamsearch.reporting.tables import rows_of
 from gamsearch.study.record import Record
 
 STYLE: Any = {"text.parse_math": False, "font.family": "sans-serif", "font.size": 10, "axes.unicode_minus": True}
 MARKERS = dict(zip((*plot_data.KINDS, BASELINE), "osX*", strict=True))
-OFFSETS = [
-    (x, y) for far in (9, 20, 34, 50, 68) for x, y in ((-far, far), (far, far), (far, -far), (-far, -far), (0, far))
-]
 LONGEST_LABEL = 26
+FONT_SIZE = 8.5
+DPI = 160
 AXES = (0.085, 0.105, 0.885, 0.68)
 """Left, bottom, width and height of the plot as shares of the image; leaves room for a verdict of three lines."""
 
@@ -32,7 +32,7 @@ def write_picture(record: Record, path: Path) -> Path:
     """Write 1600 x 1000 pixels to `path` and return it; without a completed trial it shows only the verdict."""
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure = Figure(figsize=(10, 6.25), dpi=160, facecolor=theme.PAPER)
+        figure = Figure(figsize=(10, 6.25), dpi=DPI, facecolor=theme.PAPER)
         FigureCanvasAgg(figure)
         axes = figure.add_axes(AXES)
         _head(figure, record)
@@ -67,20 +67,19 @@ def _draw(axes: Axes, record: Record) -> None:
         for on_front in (False, True):
             _draw_points(axes, rows[(rows["kind"] == kind) & (rows["on_front"] == on_front)], kind, on_front, x, y)
     _finish(axes)
-    _label_front(axes, rows, x.column, y.column)
+    _label_points(axes, record)
 
 
 def _draw_band(axes: Axes, record: Record) -> None:
-    band = plot_data.noise_band(record)
-    look: dict[str, Any] = {"color": theme.BAND, "zorder": 0, "linewidth": 0, "label": plot_data.NOISE}
-    if band is None:
+    """Shade the range in which one run cannot be distinguished from the baseline; its edges and middle are dotted."""
+    band, lines = plot_data.noise_band(record), plot_data.band_lines(record)
+    if band is None or not lines:
         return
-    x, y = plot_data.axes(record)
-    if y.column == "map50_95":
-        axes.axhspan(*band, **look)
-        axes.axhline(sum(band) / 2, color=theme.REST, linewidth=0.8, linestyle=":", zorder=1)
-    elif x.column == "map50_95":
-        axes.axvspan(*band, **look)
+    look: dict[str, Any] = {"color": theme.BAND, "zorder": 0, "linewidth": 0, "label": plot_data.NOISE}
+    across = plot_data.axes(record)[1].column == "map50_95"
+    (axes.axhspan if across else axes.axvspan)(*band, **look)
+    for line in lines:
+        axes.plot(*zip(*line, strict=True), color=theme.REST, linewidth=0.8, linestyle=":", zorder=1)
 
 
 def _draw_points(
@@ -104,6 +103,7 @@ def frame(axes: Axes) -> None:
     axes.grid(axis="y", color=theme.HAIRLINE, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(colors=theme.MUTED, length=0)
+    axes.ticklabel_format(useOffset=False, style="plain")
     axes.xaxis.label.set_color(theme.MUTED)
     axes.yaxis.label.set_color(theme.MUTED)
 
@@ -116,13 +116,36 @@ def _finish(axes: Axes) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), **look)
 
 
-def _label_front(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
-    """Label the front where the labels cover neither points nor each other."""
-    taken = [_around(axes, point) for point in zip(rows[x], rows[y], strict=True)]
-    members = rows[rows["on_front"] & (rows["label"] != BASELINE)]
-    for trial in rows_of(members.sort_values(x)):
-        text = f"#{trial['number']} " + "\n+ ".join(_lines(trial["label"]))
-        taken.append(_place(axes, text, (trial[x], trial[y]), taken))
+def _label_points(axes: Axes, record: Record) -> None:
+    """Label the best point and the front where the labels cover neither points, lines nor each other."""
+    x, y = plot_data.axes(record)
+    rows, points = plot_data.labelled(record), plot_data.plotted(record)
+    texts = [f"#{trial['number']} " + "\n+ ".join(_lines(trial["label"])) for trial in rows_of(rows)]
+    sizes = [_size(axes, text) for text in texts]
+    lines = [np.column_stack(plot_data.front_line(record)), *map(np.array, plot_data.band_lines(record))]
+    obstacles = [label_placement.around(_pt(axes, points[[x.column, y.column]].to_numpy(float)), 5)]
+    obstacles += [label_placement.along(list(_pt(axes, line)), 1.5) for line in lines if len(line)]
+    frame = Bbox(_pt(axes, axes.viewLim.get_points())).extents
+    view = label_placement.View(_pt(axes, rows[[x.column, y.column]].to_numpy(float)), np.vstack(obstacles), frame)
+    offsets = label_placement.place(sizes, [view], plot_data.outward(record))
+    for trial, text, offset in zip(rows_of(rows), texts, offsets, strict=True):
+        if offset is not None:
+            color = theme.FRONT if trial["on_front"] else theme.MUTED
+            _annotate(axes, text, (trial[x.column], trial[y.column]), offset, color)
+
+
+def _pt(axes: Axes, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Data coordinates in points, the unit of offsets."""
+    moved: NDArray[np.float64] = axes.transData.transform(points.reshape(-1, 2)) * 72 / DPI
+    return moved
+
+
+def _size(axes: Axes, text: str) -> tuple[float, float]:
+    """Width and height of a label in points."""
+    note = axes.text(0, 0, text, fontsize=FONT_SIZE)
+    box = note.get_window_extent()
+    note.remove()
+    return box.width * 72 / DPI, box.height * 72 / DPI
 
 
 def _lines(label: str) -> list[str]:
@@ -131,47 +154,18 @@ def _lines(label: str) -> list[str]:
     return words if len(words) <= 3 else [*words[:2], f"{len(words) - 2} more"]
 
 
-def _place(axes: Axes, text: str, point: tuple[float, float], taken: list[Bbox]) -> Bbox:
-    """Try offsets around the point, nearest first, and keep the one that covers least."""
-    tried: list[tuple[float, tuple[int, int]]] = []
-    for offset in OFFSETS:
-        note = _annotate(axes, text, point, offset)
-        covered = _covered(axes, note.get_window_extent(), taken)
-        note.remove()
-        tried.append((covered, offset))
-        if covered == 0:
-            break
-    chosen = _annotate(axes, text, point, min(tried, key=lambda pair: pair[0])[1])
-    return chosen.get_window_extent()
-
-
-def _annotate(axes: Axes, text: str, point: tuple[float, float], offset: tuple[int, int]) -> Annotation:
-    sides = {1: "left", 0: "center", -1: "right"}
-    far = max(map(abs, offset)) > 12
-    return axes.annotate(
+def _annotate(axes: Axes, text: str, point: tuple[float, float], offset: label_placement.Offset, color: str) -> None:
+    across, up = label_placement.anchors(offset)
+    pen = {"arrowstyle": "-", "color": color, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 4}
+    axes.annotate(
         text,
         point,
         xytext=offset,
         textcoords="offset points",
-        ha=sides[(offset[0] > 0) - (offset[0] < 0)],
-        va="bottom" if offset[1] > 0 else "top",
-        fontsize=8.5,
-        color=theme.FRONT,
-        arrowprops={"arrowstyle": "-", "color": theme.FRONT, "linewidth": 0.6, "alpha": 0.6} if far else None,
+        ha=across,
+        va=up,
+        fontsize=FONT_SIZE,
+        color=color,
+        arrowprops=pen if label_placement.has_leader(offset) else None,
         zorder=6,
     )
-
-
-def _around(axes: Axes, point: tuple[float, float]) -> Bbox:
-    """The bounding box of a marker in pixels."""
-    x, y = axes.transData.transform(point)
-    return Bbox.from_extents(x - 9, y - 9, x + 9, y + 9)
-
-
-def _covered(axes: Axes, box: Bbox, taken: list[Bbox]) -> float:
-    """Overlap of a label with other boxes, in square pixels, and four times its part outside the axes."""
-    inside = Bbox.intersection(box, axes.bbox)
-    area = box.width * box.height
-    outside = area - (inside.width * inside.height if inside else 0.0)
-    overlaps = (Bbox.intersection(box, other) for other in taken)
-    return 4 * max(outside, 0.0) + sum(o.width * o.height for o in overlaps if o is not None)

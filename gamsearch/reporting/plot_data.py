@@ -49,16 +49,11 @@ def plotted(record: Record) -> pd.DataFrame:
 
 
 def ranges(record: Record) -> tuple[tuple[float, float], tuple[float, float]]:
-    """`(low, high)` of x and y with a margin; includes the noise band unless that would dwarf the points."""
-    rows = plotted(record)
+    """`(low, high)` of x and y with a margin around all points and the noise band, so that both its edges are seen."""
+    rows, band = plotted(record), noise_band(record)
     limits = []
     for axis in axes(record):
-        values = list(rows[axis.column])
-        spread = max(values) - min(values)
-        band = noise_band(record)
-        if band and axis.column == "map50_95":
-            reach = 1.5 * spread or float("inf")
-            values += [max(band[0], min(values) - reach), min(band[1], max(values) + reach)]
+        values = [*rows[axis.column], *(band if band and axis.column == "map50_95" else ())]
         margin = 0.08 * (max(values) - min(values)) or 0.1 * abs(values[0]) or 1.0
         limits.append((float(min(values) - margin), float(max(values) + margin)))
     return limits[0], limits[1]
@@ -69,7 +64,34 @@ def noise_band(record: Record) -> tuple[float, float] | None:
     noise, baseline = record.noise, record.baseline
     if noise is None or baseline is None:
         return None
-    return baseline["map50_95"] - noise.half_width(), baseline["map50_95"] + noise.half_width()
+    return max(0.0, baseline["map50_95"] - noise.half_width()), baseline["map50_95"] + noise.half_width()
+
+
+def band_lines(record: Record) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+    """The two edges of the noise band and its middle, each from one edge of the plot to the other."""
+    band, (x, y) = noise_band(record), axes(record)
+    if band is None:
+        return []
+    (left, right), (low, high) = ranges(record)
+    middle = record.baseline["map50_95"] if record.baseline is not None else sum(band) / 2
+    if y.column == "map50_95":
+        return [((left, level), (right, level)) for level in (*band, middle)]
+    return [((level, low), (level, high)) for level in (*band, middle)] if x.column == "map50_95" else []
+
+
+def labelled(record: Record) -> pd.DataFrame:
+    """The points that get a label, the most important one first: the candidate with the best gain, then the front."""
+    rows = plotted(record)
+    rows = rows[rows["kind"] != BASELINE]
+    best = [index for index in record.candidates.index[:1] if index in rows.index]
+    members = [index for index in record.front.index if index in rows.index and index not in best]
+    return rows.loc[best + members]
+
+
+def outward(record: Record) -> tuple[int, int]:
+    """Signs of the direction from the front to where there is no point."""
+    x, y = axes(record)
+    return (1 if x.maximise else -1), (-1 if y.maximise is False else 1)
 
 
 def front_line(record: Record) -> tuple[list[float], list[float]]:

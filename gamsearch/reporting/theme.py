@@ -17,7 +17,7 @@ PAPER = "#ffffff"
 BASELINE = "#000000"
 FRONT = "#0072B2"
 ATTENTION = "#E69F00"
-BAND = "#f1f3f5"
+BAND = "#e8ecf0"
 WORSE = "#D55E00"
 CONTROL = "#009E73"
 

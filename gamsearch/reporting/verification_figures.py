@@ -12,6 +12,7 @@ from gamsearch.analysis.significance import BETTER, UNCLEAR, UNKNOWN, WORSE, Est
 from gamsearch.analysis.verification import SCALE_UP, Verification
 from gamsearch.architecture import BASELINE
 from gamsearch.reporting import formatting, theme, verification_rows
+from gamsearch.reporting.figure_labels import Label, Plot, annotate
 from gamsearch.reporting.theme import base_figure, escape
 
 LOOKS = {
@@ -31,9 +32,10 @@ LABEL: dict[str, Any] = {
     "yanchor": "top",
     "align": "left",
     "font": {"size": 13, "color": theme.INK},
-    "bgcolor": "rgba(255,255,255,0.8)",
 }
-"""Text above a dot, on a translucent background so that no line crosses it out."""
+"""Text above a dot."""
+WIDTHS, PLOT_HEIGHT = (275.0, 340.0, 400.0), 290.0
+"""Pixels of the area in which the verified front is drawn, from a phone to a wide screen."""
 WIDEST = 42
 """Characters per line of a label, so that it fits a phone."""
 
@@ -47,7 +49,7 @@ def entries(verification: Verification) -> list[Compared]:
 def forest_figure(verification: Verification) -> go.Figure | None:
     """Paired difference in map50_95 of each finalist with its interval; None without a paired seed.
 
-    One unit of y is one pixel, since the label of a row is text above its dot.
+    One unit of y is one pixel. The label of a row is text above its dot, on blank paper that no line crosses.
     """
     shown = entries(verification)
     if not shown:
@@ -55,16 +57,18 @@ def forest_figure(verification: Verification) -> go.Figure | None:
     labels = ["<br>".join(map(escape, textwrap.wrap(verification_rows.name(one), WIDEST))) for one in shown]
     figure = base_figure(HEIGHT, "paired difference in mAP50-95 (fraction)", "")
     _draw_floor(figure, verification, 0.0)
-    figure.add_vline(0, line={"color": theme.BASELINE, "width": 1.5})
+    figure.add_vline(0, line={"color": theme.BASELINE, "width": 1.5}, layer="below")
     top, dots = 0.0, {}
     for one, label in zip(shown, labels, strict=True):
         result = f"{verification_rows.spread(one.gain)}, {_claim(one)}"
         muted = f'<span style="color:{theme.MUTED}">{formatting.typeset(result)}</span>'
         figure.add_annotation(x=0, xref="paper", y=top, text=f"{label}<br>{muted}", **LABEL)
-        dots[one.key] = top + LINE * (label.count("<br>") + 2) + GAP / 2
-        top = dots[one.key] + GAP
+        dots[one.key] = top + LINE * (label.count("<br>") + 2) + GAP
+        blank = {"x0": 0, "x1": 1, "xref": "paper", "y0": top, "y1": dots[one.key] - GAP / 2, "layer": "between"}
+        figure.add_shape(type="rect", fillcolor=theme.PAPER, line_width=0, name="text", **blank)
+        top = dots[one.key] + GAP / 2
     _draw(figure, shown, lambda one: (one.gain.mean, dots[one.key]), "x")
-    figure.update_xaxes(range=_span(verification, shown), tickformat="+.2~g", showgrid=True, nticks=6, tickangle=0)
+    figure.update_xaxes(range=_span(verification, shown), tickformat="+", nticks=6, tickangle=0)
     figure.update_yaxes(range=[top, 0], visible=False)
     figure.update_layout(height=HEIGHT + top, margin={"l": 8, "r": 8, "t": 8, "b": HEIGHT - 8}, showlegend=False)
     return figure
@@ -79,24 +83,20 @@ def _kind(one: Compared) -> str:
     return SCALE_UP if one.key == SCALE_UP else one.gain.claim
 
 
-def _draw(figure: go.Figure, shown: Sequence[Compared], place: Place, along: str, more: Sequence[str] = ()) -> None:
-    """Add a trace per kind with the intervals of the gains; `more` can hold `names` and `latencies`."""
-    sides = _sides(shown, place)
+def _draw(figure: go.Figure, shown: Sequence[Compared], place: Place, along: str, latencies: bool = False) -> None:
+    """Add a trace per kind with the intervals of the gains and, if wanted, of the latencies."""
     for kind, look in LOOKS.items():
         chosen = [one for one in shown if _kind(one) == kind]
         if not chosen:
             continue
         x, y = zip(*map(place, chosen), strict=True)
         bars = {f"error_{along}": _bars([one.gain for one in chosen], look["color"])}
-        if "latencies" in more:
+        if latencies:
             bars["error_x"] = _bars([one.latency for one in chosen], look["color"])
         figure.add_scatter(
             x=x,
             y=y,
-            mode="markers+text" if "names" in more else "markers",
-            text=[_short(one) for one in chosen] if "names" in more else None,
-            textposition=[sides[one.key] for one in chosen],
-            textfont={"size": 12, "color": look["color"]},
+            mode="markers",
             marker={**look, "size": 12, "line": {"width": 2, "color": look["color"]}},
             name=NAMES.get(kind, kind),
             hovertext=[_hover(one) for one in chosen],
@@ -106,11 +106,19 @@ def _draw(figure: go.Figure, shown: Sequence[Compared], place: Place, along: str
         )
 
 
-def _sides(shown: Sequence[Compared], place: Place) -> dict[str, str]:
-    """Text position of each point's name: alternately above and below, on the left of the rightmost point."""
-    by_x = sorted(shown, key=lambda one: place(one)[0])
-    sides = {one.key: f"{('top', 'bottom')[i % 2]} right" for i, one in enumerate(by_x)}
-    return sides | {by_x[-1].key: "top left"}
+def _name_points(
+    figure: go.Figure, shown: Sequence[Compared], place: Place, lines: Sequence[Any], marks: Sequence[Any] = ()
+) -> None:
+    """Name each point where the name covers neither `lines`, `marks`, the intervals nor another name."""
+    labels, bars = [], []
+    for one in shown:
+        x, y = place(one)
+        labels.append(Label(x, y, _short(one), LOOKS[_kind(one)]["color"]))
+        shift = y - one.gain.mean
+        bars += [[(x, e), (x, y)] for e in (one.gain.low + shift, one.gain.high + shift) if isfinite(e)]
+    x_range, y_range = figure.layout.xaxis.range, figure.layout.yaxis.range
+    markers = [*map(place, shown), *marks]
+    annotate(figure, labels, Plot(x_range, y_range, markers, [*lines, *bars], WIDTHS, PLOT_HEIGHT))
 
 
 def _bars(found: Sequence[Estimate], color: str) -> dict[str, Any]:
@@ -146,10 +154,10 @@ def _draw_floor(figure: go.Figure, verification: Verification, middle: float, al
     draw(middle - floor.sd, middle + floor.sd, showlegend=True, **look)
 
 
-def _span(verification: Verification, shown: Sequence[Compared]) -> tuple[float, float]:
-    """Axis range `(low, high)` of zero, all intervals and the noise floor, with a margin."""
-    floor = verification.noise_floor
-    ends = [0.0, *([-floor.sd, floor.sd] if floor else [])]
+def _span(verification: Verification, shown: Sequence[Compared], floor: bool = True) -> tuple[float, float]:
+    """Axis range `(low, high)` of zero, all intervals and, if wanted, the noise floor, with a margin."""
+    noise = verification.noise_floor if floor else None
+    ends = [0.0, *([-noise.sd, noise.sd] if noise else [])]
     for one in shown:
         ends += [end for end in (one.gain.mean, one.gain.low, one.gain.high) if isfinite(end)]
     margin = 0.06 * (max(ends) - min(ends)) or 0.001
@@ -169,27 +177,41 @@ def front_figure(verification: Verification) -> go.Figure | None:
     _draw_floor(figure, verification, level, "y")
     figure.add_hline(level, line={"color": theme.BASELINE, "width": 1, "dash": "dot"})
     _draw_growth(figure, verification, level)
-    _draw(figure, shown, lambda one: (one.latency.mean, level + one.gain.mean), "y", ["names", "latencies"])
+
+    def place(one: Compared) -> tuple[float, float]:
+        return one.latency.mean, level + one.gain.mean
+
+    _draw(figure, shown, place, "y", latencies=True)
     star = {"symbol": "star", "size": 16, "color": theme.BASELINE}
     hover = f"<b>baseline</b><br>mAP50-95 {level:.4f}"
     figure.add_scatter(
         x=[1.0], y=[level], mode="markers", marker=star, name=BASELINE, hovertext=hover, hoverinfo="text"
     )
     low, high = _span(verification, shown)
-    figure.update_yaxes(range=[level + low, level + high], tickformat=".3f")
+    ratios = [1.0, *(one.latency.mean for one in shown)]
+    left, right = min(ratios), max(ratios)
+    margin = 0.1 * (right - left) or 0.1
+    figure.update_xaxes(range=[left - margin, right + margin])
+    figure.update_yaxes(range=[level + low, level + high])
+    lines = [[(left - margin, level), (right + margin, level)], *_growth(verification, level)]
+    _name_points(figure, shown, place, lines, [(1.0, level)])
     return figure
+
+
+def _growth(verification: Verification, level: float) -> list[list[tuple[float, float]]]:
+    """The straight line from the baseline to the scale-up, if there is one."""
+    larger = verification.scale_up
+    if larger is None or not verification.beyond_growth or not isfinite(larger.gain.mean):
+        return []
+    return [[(1.0, level), (larger.latency.mean, level + larger.gain.mean)]]
 
 
 def _draw_growth(figure: go.Figure, verification: Verification, level: float) -> None:
     """The straight line from the baseline to the scale-up: what scaling up gains for its latency."""
-    larger = verification.scale_up
-    if larger is None or not verification.beyond_growth or not isfinite(larger.gain.mean):
-        return
     pen = {"color": theme.CONTROL, "width": 1.5, "dash": "dash"}
-    ends = [level, level + larger.gain.mean]
-    figure.add_scatter(
-        x=[1.0, larger.latency.mean], y=ends, mode="lines", line=pen, name="scaling up", hoverinfo="skip"
-    )
+    for line in _growth(verification, level):
+        x, y = zip(*line, strict=True)
+        figure.add_scatter(x=x, y=y, mode="lines", line=pen, name="scaling up", hoverinfo="skip")
 
 
 def agreement_figure(verification: Verification) -> go.Figure | None:
@@ -204,7 +226,12 @@ def agreement_figure(verification: Verification) -> go.Figure | None:
     figure.add_hline(0, line={"color": theme.BASELINE, "width": 1})
     pen = {"color": theme.REST, "width": 1.5, "dash": "dash"}
     figure.add_scatter(x=[low, high], y=[low, high], mode="lines", line=pen, name="equal gains", hoverinfo="skip")
-    _draw(figure, shown, lambda one: (one.search_gain, one.gain.mean), "y", ["names"])
-    figure.update_xaxes(range=[low, high], tickformat="+.2~g", nticks=5, tickangle=0)
-    figure.update_yaxes(tickformat="+.2~g")
+
+    def place(one: Compared) -> tuple[float, float]:
+        return one.search_gain, one.gain.mean
+
+    _draw(figure, shown, place, "y")
+    figure.update_xaxes(range=[low, high], tickformat="+", nticks=5, tickangle=0)
+    figure.update_yaxes(range=_span(verification, shown, floor=False), tickformat="+")
+    _name_points(figure, shown, place, [[(low, 0.0), (high, 0.0)], [(low, low), (high, high)]])
     return figure

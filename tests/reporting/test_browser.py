@@ -47,6 +47,7 @@ PROBE = """<script>addEventListener("load", () => setTimeout(() => {
   const figures = {};
   for (const plot of document.querySelectorAll(".js-plotly-plot"))
     figures[plot.id] = {traces: plot._fullData.map(trace), drawn: plot.querySelectorAll(".main-svg").length,
+      ticks: list(plot.querySelectorAll("g[class$=tick]")).map(one => [one.getAttribute("class"), one.textContent]),
       right: plot.getBoundingClientRect().right, shapes: plot.layout.shapes || []};
   parent.postMessage(JSON.stringify({figures, failures, width: innerWidth,
     overflow: document.documentElement.scrollWidth,
@@ -109,6 +110,15 @@ def test_every_figure_fits_the_window_and_nothing_scrolls_sideways(looks, name, 
 
 @NAMES
 @CASES
+def test_no_two_ticks_of_an_axis_have_the_same_label(looks, name, width):
+    for figure in looks[name][width]["figures"].values():
+        ticks = [tuple(one) for one in figure["ticks"]]  # the axis and the text of each
+        assert ticks
+        assert len(ticks) == len(set(ticks)), ticks
+
+
+@NAMES
+@CASES
 def test_the_forest_plot_has_the_gains_and_intervals_of_the_record(looks, name, width):
     shown = verification_figures.entries(EXAMPLES[name]().verification)
     drawn = points(looks[name][width]["figures"]["figure-forest"], "x")
@@ -148,7 +158,7 @@ def test_short_versus_full_training_is_plotted_for_two_or_more_finalists(looks):
 def test_the_band_is_the_noise_floor_and_claims_differ_in_more_than_colour(looks):
     seen = looks["complete"][DESKTOP[0]]["figures"]["figure-forest"]
     floor = EXAMPLES["complete"]().verification.noise_floor
-    (band,) = [shape for shape in seen["shapes"] if shape["type"] == "rect"]
+    (band,) = [shape for shape in seen["shapes"] if shape.get("name") == "noise floor"]
     assert (band["x0"], band["x1"]) == pytest.approx((-floor.sd, floor.sd))
     symbols = [symbol for trace in seen["traces"] for symbol in trace["symbols"]]
     assert len(symbols) == len(set(symbols)) == 4

@@ -33,6 +33,8 @@ from gamsearch.reporting import (
 )
 from gamsearch.reporting.architecture_svg import drawing
 from gamsearch.reporting.html_page import page
+from gamsearch.reporting.label_placement import View, along, around, box_of, place
+from gamsearch.reporting.label_placement import overlap as label_overlap
 from gamsearch.space.detector import Detector
 from gamsearch.space.graft import graft
 from gamsearch.study.record import Record
@@ -176,18 +178,27 @@ def test_the_linear_model_recovers_additive_effects_of_sites():
     rows = [trial(0, gam(), 0.2)]
     rows += [trial(n, gam(*((s, 8) for s in c)), 0.2 + sum(true[s] for s in c)) for n, c in enumerate(sites, 1)]
     found = effects.site_effects(record(rows))
-    assert {e.level: e.effect for e in found} == pytest.approx(true)
+    assert {e.levels[0]: e.effect for e in found} == pytest.approx(true)
     assert [e.half_width for e in found] == pytest.approx([0, 0, 0], abs=1e-9)
     assert [(e.count, e.count_without) for e in found] == [(4, 4)] * 3
 
 
-def test_sites_that_only_occur_together_get_no_effect_of_their_own():
+def test_sites_that_no_trial_tells_apart_share_one_dot():
     rows = [trial(0, gam(), 0.2), trial(1, gam((2, 8)), 0.21), trial(2, gam((2, 4)), 0.22)]
     rows += [trial(n, gam((4, n), (9, n)), 0.2 + 0.001 * n) for n in range(3, 7)]
-    found = {e.level: e for e in effects.site_effects(record(rows))}
-    assert found[2].effect is not None
-    assert found[4].effect is None
-    assert found[4].estimate == pytest.approx(found[4].mean_with - found[4].mean_without)
+    found = {e.levels: e for e in effects.site_effects(record(rows))}
+    assert set(found) == {(2,), (4, 9)}
+    assert found[4, 9].count == 4
+    assert found[4, 9].effect == pytest.approx(0.0045)
+
+
+def test_one_trial_with_four_sites_is_one_dot():
+    made = record(
+        [trial(0, gam(), 0.2), trial(1, gam((12, 4), (15, 4), (18, 4), (21, 4)), 0.21), trial(2, gam((2, 8)), 0.2)]
+    )
+    figure = figures.effects_figure(effects.site_effects(made), str, (-1, 1))
+    assert figure is not None
+    assert list(figure.data[0].y) == ["2 (1)", "12<br>+ 15<br>+ 18<br>+ 21 (1)"]
 
 
 def test_too_few_trials_give_no_interval():
@@ -196,7 +207,7 @@ def test_too_few_trials_give_no_interval():
 
 
 def test_rates_are_distinguished_by_module_and_value(rich: Record):
-    assert [effects.rate_name(e.level) for e in effects.rate_effects(rich)] == [
+    assert [effects.rate_name(e.levels[0]) for e in effects.rate_effects(rich)] == [
         "GAM r4",
         "GAM r8",
         "GAM r16",
@@ -276,13 +287,45 @@ def test_the_steps_of_the_front_never_show_more_than_a_trial_achieved():
     assert (0.3, 5.0) not in zip(xs, ys, strict=True)
 
 
-def test_numbers_of_trials_that_nearly_coincide_do_not_cover_each_other():
-    measured = ((1, 4, 0.38, 7.0), (2, 6, 0.30, 5.0), (3, 9, 0.304, 5.05), (4, 12, 0.308, 5.1))
-    rows = [trial(n, gam((site, 4)), map50_95, latency_ms=ms) for n, site, map50_95, ms in measured]
-    rows = [trial(0, Architecture("yolov8n"), 0.20, latency_ms=4.0), *rows]
-    (drawn,) = [t for t in figures.pareto_figure(record(rows)).data if t.name == "candidate, on the front"]
-    assert list(drawn.text) == ["#2", "#3", "", "#1"]  # a third number there appears on hovering
-    assert list(drawn.textposition)[:2] == ["top left", "bottom right"] and drawn.textposition[3] == "top left"
+def labels_of(figure: Any) -> list[str]:
+    return [note.text for note in figure.layout.annotations if note.text.startswith("#")]
+
+
+def test_labels_cover_neither_points_nor_lines_nor_each_other_at_any_width(rich: Record):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        points = rng.uniform((0, 0), (900, 370), (12, 2))
+        line = list(points[np.argsort(points[:, 0])])
+        views = [
+            View(points * (k, 1), np.vstack([around(points * (k, 1), 8), along([p * (k, 1) for p in line], 2)]), frame)
+            for k, frame in ((1.0, (0, 0, 900, 370)), (0.3, (0, 0, 270, 370)))
+        ]
+        offsets = place([(25, 14)] * 12, views)
+        assert offsets[0] is not None and sum(o is not None for o in offsets) > 3
+        for view in views:
+            boxes = [box_of(p, (25, 14), o) for p, o in zip(view.points, offsets, strict=True) if o is not None]
+            for i, box in enumerate(boxes[1:], 1):
+                assert label_overlap(box, np.vstack([view.obstacles, *boxes[:i], *boxes[i + 1 :]])) == 0
+
+
+def test_the_best_point_has_its_label_wherever_it_is_and_numbers_that_coincide_do_not_cover_each_other():
+    measured = [(1, 4, 0.38, 7.0), *((n, 6, 0.30 + n / 1e6, 5.0 + n / 1e6) for n in range(2, 60))]
+    rows = [trial(n, gam((site, n)), map50_95, latency_ms=ms) for n, site, map50_95, ms in measured]
+    made = record([trial(0, gam(), 0.20, latency_ms=4.0), *rows])
+    shown = labels_of(figures.pareto_figure(made))
+    assert shown[0] == "#1" and len(shown) < len(made.front)  # the others appear on hovering
+    dominated = record([trial(0, gam(), 0.4), trial(1, gam((9, 8)), 0.3), trial(2, gam((4, 8)), 0.1)])
+    assert labels_of(figures.pareto_figure(dominated)) == ["#1"]  # the best candidate, although not on the front
+
+
+def test_the_axis_reaches_beyond_the_noise_band_which_is_drawn_with_its_edges():
+    rows = [trial(0, gam(), 0.40), trial(1, gam((9, 8)), 0.401), trial(2, gam((4, 8)), 0.399)]
+    made = record(rows, baseline_seeds=tuple({"map50_95": v} for v in (0.40, 0.44, 0.36)))
+    band = plot_data.noise_band(made)
+    low, high = plot_data.ranges(made)[1]
+    assert band is not None and low < band[0] < 0.36 and high > band[1] > 0.44
+    figure = figures.pareto_figure(made)
+    assert {shape.y0 for shape in figure.layout.shapes if shape.type == "line"} == {*band, 0.40}
 
 
 def test_text_with_dollars_backslashes_and_other_scripts_can_be_plotted(tmp_path: Path):
