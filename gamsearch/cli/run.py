@@ -9,10 +9,12 @@ from gamsearch import __version__
 from gamsearch.cli.arguments import add_trust, training_arguments
 from gamsearch.cli.parser import Command
 from gamsearch.cli.printing import show_report
-from gamsearch.errors import OptionError
+from gamsearch.errors import OptionError, one_line
 
 STORAGE = "URL of an Optuna storage for several machines, e.g. postgresql://user@host/database or grpc://host:13000"
 ARTIFACTS = "folder or s3://bucket through which machines without a shared run folder exchange weights"
+
+BASELINE_EPOCHS = "auto: until its curve is flat, 20 to 100, from a .pt 8 to 40; 0: a .pt as it is (default: auto)"
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +40,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", type=int, help="short training of each candidate (default: 5)")
     training.add_argument(
-        "--baseline-epochs", type=int, help="of the baseline; 0 takes a .pt as it is (default: 25, .pt: 10)"
+        "--baseline-epochs", type=_number_or_auto, metavar="N", help=f"of the baseline; {BASELINE_EPOCHS}"
     )
     training.add_argument("--imgsz", type=int, help="image size in px, a multiple of 32 (default: 640)")
     training.add_argument("--batch", type=int, help="images per batch (default: 16; below 1000 training images 8)")
@@ -63,6 +65,15 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--evaluator", help="training, or replay to search a table of recorded trainings (default: training)"
     )
     replay.add_argument("--table", help="for replay: a JSON table, or a name from `list tables` (default: bccd)")
+
+
+def _number_or_auto(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be a whole number or auto, not '{one_line(text)[:80]}'") from error
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 from gamsearch.errors import RunError, one_line
 from gamsearch.reporting.formatting import duration, signed
 from gamsearch.runs.folder_lock import is_locked, running_state
-from gamsearch.runs.settings import Settings
+from gamsearch.runs.forecast import ATTRIBUTE, sentence
+from gamsearch.runs.settings import AUTO, Settings
 from gamsearch.study import store
 from gamsearch.study.history import History, interrupted
 from gamsearch.study.record import Record
@@ -86,7 +87,8 @@ def _lines(run: Snapshot) -> list[str]:
         ("now", _current(run) if run.running else ""),
         ("used", run.settings.search_budget.state(_used(run)) if _resumable(run) else ""),
         ("rate", _rate(run)),
-        ("left", _left(run) if run.running else ""),
+        ("time", _expected(run) if run.running else ""),
+        ("baseline", run.record.still_rising),
         ("best", _best(run)),
         ("verified", _verification(run)),
         ("browse", _browse(run)),
@@ -148,7 +150,15 @@ def _current(run: Snapshot) -> str:
     running = [t for t in run.trials if t.state == TrialState.RUNNING]
     if running:
         return "; ".join(_trial(t, run.now) for t in running)
-    return "" if run.trials else f"training the baseline for {run.settings.baseline_epochs} epochs"
+    return "" if run.trials else _baseline(run)
+
+
+def _baseline(run: Snapshot) -> str:
+    """How far the baseline stage is."""
+    stage, given = run.record.baseline_stage, run.settings.baseline_epochs
+    length = "until its curve is flat" if given == AUTO else f"for {given} epoch{'s' * (given != 1)}"
+    reached = f", mAP50-95 {stage['map50_95']:.4f} after {stage['epochs']}" if "map50_95" in stage else ""
+    return f"training the baseline {length}{reached}"
 
 
 def _trial(trial: FrozenTrial, now: datetime) -> str:
@@ -176,16 +186,9 @@ def _rate(run: Snapshot) -> str:
     return "" if pace is None else f"{pace[0]:.3g} trials and {pace[1]:.3g} epochs per hour"
 
 
-def _left(run: Snapshot) -> str:
-    """The time left at the current rate, without the control trainings at the end."""
-    budget, pace = run.settings.search_budget, _pace(run)
-    rest = max(0.0, budget.amount - _used(run))
-    if budget.unit == "hours":
-        return f"{duration(rest * 3600)} of training"
-    if pace is None or pace[1] <= 0:
-        return ""
-    epochs = rest * (run.settings.epochs if budget.unit == "trainings" else 1)
-    return f"about {duration(epochs / pace[1] * 3600)}"
+def _expected(run: Snapshot) -> str:
+    """When the process that leads expects to end, as it says itself; empty before its first epoch."""
+    return sentence(run.study.user_attrs.get(ATTRIBUTE, {}), run.now.timestamp())
 
 
 def _best(run: Snapshot) -> str:

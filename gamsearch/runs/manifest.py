@@ -110,11 +110,17 @@ def facts(
         "versions": versions(),
         "machine": {**machine(), "device": recorded.get("hardware")},
         "commit": commit(),
+        "baseline": _length(study.get("baseline_stage", {})),
         "repeats": repeats,
     }
     for section in ("data", "machine"):
         known[section] = {key: value for key, value in known[section].items() if value is not None}
     return _plain({key: value for key, value in known.items() if value is not None})
+
+
+def _length(stage: Mapping[str, Any]) -> dict[str, int] | None:
+    """The length of a baseline stage that its curve decided; a repetition keeps it."""
+    return {"decay_after": stage["decay_after"]} if "decay_after" in stage else None
 
 
 def fingerprints(settings: Settings, space: SearchSpace) -> dict[str, str]:

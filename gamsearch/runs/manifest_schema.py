@@ -27,6 +27,7 @@ KEYS: dict[str, type] = {
     "machine": dict,
     "commit": str,
     "repeats": dict,
+    "baseline": dict,
 }
 NEEDED = ("settings", "fingerprints", "space", "detector")
 
@@ -41,12 +42,20 @@ def check_keys(path: Path, content: Mapping[Any, Any]) -> None:
     for key in NEEDED:
         if key not in content:
             raise RunError(f"{path} lacks the key '{key}', so the run cannot be repeated from it")
+    _check_baseline(path, content.get("baseline", {}))
     for key in ("fingerprints", "versions", "machine"):
         for name, value in content.get(key, {}).items():
             if not isinstance(name, str) or not isinstance(value, (str, int)):
                 raise RunError(
                     f"{path}, key '{key}': must map names to strings, not {_quoted(name)} to {_quoted(value)}"
                 )
+
+
+def _check_baseline(path: Path, baseline: Mapping[Any, Any]) -> None:
+    for name, value in baseline.items():
+        if name != "decay_after" or type(value) is not int or not 1 <= value <= LARGEST_NUMBER:
+            found = f"{_quoted(name)}: {_quoted(value)}"
+            raise RunError(f"{path}, key 'baseline': must hold decay_after, a number of epochs, not {found}")
 
 
 def check_names(path: Path, content: Mapping[str, Any]) -> None:
@@ -73,7 +82,7 @@ def checked_settings(path: Path, written: Mapping[Any, Any]) -> dict[str, Any]:
             raise RunError(
                 f"{path}, key {_quoted(f'settings.{key}')}: unknown{nearest(_quoted(key), defaults)}; leave it out"
             )
-        if not _fits(value, defaults[key]):
+        if not _fits(value, defaults[key]) and not (key == "baseline_epochs" and _fits(value, 0)):
             raise RunError(
                 f"{path}, key 'settings.{key}': must be {_type(type(defaults[key]))} of reasonable size, "
                 f"not {_quoted(value)}"

@@ -26,7 +26,7 @@ def prepare_replay(
     progress.say(f"{settings.table}: {len(table.rows)} recorded architectures of {table.detector}{gaps}")
     return PreparedRun(
         space,
-        start=lambda reference_ms, artifacts: ReadyEvaluator(ReplayEvaluator(table)),
+        start=lambda reference_ms, artifacts, stage: ReadyEvaluator(ReplayEvaluator(table)),
         recorded={"replayed": settings.table},
         fingerprints={"table": digest(path)},
         seeds=len(table.seeds),

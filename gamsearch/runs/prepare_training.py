@@ -8,10 +8,17 @@ from typing import Any
 
 from gamsearch.architecture import Architecture
 from gamsearch.errors import OptionError, RunError
-from gamsearch.evaluation import TrialBudget
-from gamsearch.metrics import metrics_of
 from gamsearch.models.register import quiet_ultralytics
-from gamsearch.runs.prepared import PreparedRun, ReadyEvaluator, WorkerContext, digest, predicted_metrics, space_of
+from gamsearch.runs.baseline_stage import check_baseline, train_stage
+from gamsearch.runs.prepared import (
+    PreparedRun,
+    ReadyEvaluator,
+    StageRecord,
+    WorkerContext,
+    digest,
+    predicted_metrics,
+    space_of,
+)
 from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.settings import Settings
 from gamsearch.space.search_space import SearchSpace
@@ -74,7 +81,7 @@ def prepare_training(
     if context is None:
         detector, weights = read_model(settings.model, trust)
         space = space_of(settings, detector)
-        _check_baseline(settings, data, weights)
+        check_baseline(settings, data, weights)
     else:
         space, weights = context.space, None
     progress.say(f"{space.detector.name}, space '{space.name}': {space.size} architectures on {hardware}")
@@ -96,7 +103,7 @@ def _recorded(data: DataSet) -> dict[str, Any]:
     return {"data_summary": data.summary, "data_fingerprint": data.fingerprint, **warnings}
 
 
-def _start(inputs: _Inputs, reference_ms: float | None, artifacts: Artifacts) -> ReadyEvaluator:
+def _start(inputs: _Inputs, reference_ms: float | None, artifacts: Artifacts, record: StageRecord) -> ReadyEvaluator:
     """Do the baseline stage, or download what the leading process made; build the evaluator."""
     from gamsearch.training.baseline import read_baseline
     from gamsearch.training.evaluator import TrainingEvaluator
@@ -107,7 +114,8 @@ def _start(inputs: _Inputs, reference_ms: float | None, artifacts: Artifacts) ->
         _download_shared(artifacts, settings.folder)
     else:
         data_listing.keep(inputs.data, settings.folder)
-        stage = _baseline_stage(inputs)
+        data, device = inputs.data, inputs.device
+        stage = train_stage(settings, inputs.space.detector, inputs.weights, data, device, record, inputs.progress)
     baseline = read_baseline(path)
     scratch = settings.folder / "baseline" / (f"scratch-{inputs.worker}" if inputs.worker else "scratch")
     evaluator = TrainingEvaluator(
@@ -144,44 +152,6 @@ def upload_shared(artifacts: Artifacts, folder: Path) -> None:
     for name in (BASELINE_FILE, LATENCIES):
         if (folder / name).exists():
             artifacts.upload(folder / name, name)
-
-
-def _check_baseline(settings: Settings, data: DataSet, weights: Any) -> None:
-    """Refuse a baseline that is to be used without training but cannot be."""
-    if settings.baseline_epochs > 0:
-        return
-    if weights is None:
-        raise OptionError("--baseline-epochs 0 needs trained weights: give --model a .pt, or train at least one epoch")
-    if weights.model[-1].nc != data.nc:
-        raise OptionError(
-            f"--baseline-epochs 0 takes {settings.model} as it is, but it knows {weights.model[-1].nc} classes and the "
-            f"data has {data.nc}; train at least one epoch"
-        )
-
-
-def _baseline_stage(inputs: _Inputs) -> dict[str, Any]:
-    """Train the baseline unless that is done; return what the record keeps of the stage."""
-    from gamsearch.training.baseline import start_model, train_baseline, validated
-
-    settings, last = inputs.settings, dict[str, float]()
-    inputs.progress.started_baseline()
-
-    def on_epoch(epoch: int, results: dict[str, float]) -> None:
-        figures = {m.name: m.compute(results) for m in metrics_of("trained") if validated(results)}
-        last.update(epochs=epoch, **figures)
-        inputs.progress.epoch(epoch, settings.baseline_epochs, figures)
-
-    train_baseline(
-        start_model(inputs.space.detector, inputs.weights, inputs.data.names, settings.seed),
-        TrialBudget(settings.baseline_epochs, settings.imgsz, settings.batch, settings.seed),
-        inputs.data.yaml.resolve(),
-        inputs.device,
-        settings.folder / "baseline",
-        from_scratch=inputs.weights is None,
-        user_arguments=settings.train,
-        on_epoch=on_epoch,
-    )
-    return {"epochs": settings.baseline_epochs, "from": settings.model, **last}
 
 
 def _latency_ratios(inputs: _Inputs, baseline: Any) -> Callable[[Architecture], float]:

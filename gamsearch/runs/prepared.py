@@ -16,6 +16,19 @@ from gamsearch.study.artifacts import Artifacts
 
 
 @dataclass(frozen=True)
+class StageRecord:
+    """The record of the baseline stage.
+
+    Attributes:
+        known: What it holds at the start: of an earlier call of this run, or of the run that is repeated.
+        write: Called with all of it after each validation.
+    """
+
+    known: Mapping[str, Any] = field(default_factory=dict)
+    write: Callable[[dict[str, Any]], None] = lambda facts: None
+
+
+@dataclass(frozen=True)
 class ReadyEvaluator:
     """An evaluator that is ready.
 
@@ -36,7 +49,8 @@ class PreparedRun:
 
     Attributes:
         space: The search space.
-        start: Called with the baseline's latency (ms; None if unknown) and the artifact store; does the baseline stage.
+        start: Called with the baseline's latency (ms; None if unknown), the artifact store and the record of the
+            baseline stage; does that stage.
         recorded: Goes into the recorded settings.
         fingerprints: What must stay the same whenever the run is resumed.
         seeds: How many seeds can be measured, if that is limited.
@@ -44,7 +58,7 @@ class PreparedRun:
     """
 
     space: SearchSpace
-    start: Callable[[float | None, Artifacts], ReadyEvaluator]
+    start: Callable[[float | None, Artifacts, StageRecord], ReadyEvaluator]
     recorded: Mapping[str, Any] = field(default_factory=dict)
     fingerprints: Mapping[str, Any] = field(default_factory=dict)
     seeds: int | None = None

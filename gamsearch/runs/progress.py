@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from gamsearch.runs.forecast import RunForecast
 from gamsearch.strategy.search_budget import SearchBudget
 
 LAST_TRIALS = 12
@@ -30,8 +31,8 @@ class RunProgress:
         self.best: tuple[float, str] | None = None
         self.label, self.used = "", 0.0
         self.search_budget: SearchBudget | None = None
-        self.search_begun: float | None = None
-        self.first_used = 0.0
+        self.forecast: RunForecast | None = None
+        self.timed, self.certain = 0, True
         self.bar = Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"))
         self.task = self.bar.add_task("", total=1, figures="")
         self.view = Live(console=self.console, get_renderable=self._render, refresh_per_second=4, transient=True)
@@ -60,14 +61,13 @@ class RunProgress:
             number: The trial's number.
             label: Its architecture in words.
             used: Amount of the search budget used so far, in the budget's unit.
-            search_budget: The budget, from which the time left is estimated.
+            search_budget: The budget.
         """
         self.label, self.used, self.search_budget = label, used, search_budget
-        if number > 0 and self.search_begun is None:
-            self.search_begun, self.first_used = time.monotonic(), used
+        left = f"  ({text})" if self.forecast and (text := self.forecast.training()) else ""
         self.bar.reset(self.task, description=f"trial {number}  {label}", figures="")
         if not self.live:
-            self.say(f"[{self._clock()}] trial {number}: {label}{self._time_left()}")
+            self.say(f"[{self._clock()}] trial {number}: {label}{left}")
 
     def epoch(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
         """Show that an epoch of the current training ended.
@@ -103,16 +103,26 @@ class RunProgress:
         if not self.live:
             self.say(f"[{self._clock()}] baseline stage")
 
+    def baseline_epoch(self, epoch: int, epochs: int, metrics: Mapping[str, float], certain: bool = True) -> None:
+        """Show that an epoch of the baseline stage ended, and after the first, second, fourth, ... how long all takes.
+
+        Args:
+            epoch: The epoch, from 1.
+            epochs: The epochs of the stage.
+            metrics: Validation metrics by name, as fractions; empty where it was not validated.
+            certain: Whether the stage has that many epochs, or at most that many.
+        """
+        self.epoch(epoch, epochs, metrics)
+        if self.forecast is not None:
+            text = self.forecast.baseline_epoch(epochs - epoch, certain)
+            first, renewed = self.timed == 0, self.timed & (self.timed + 1) == 0 or certain != self.certain
+            if first or (renewed and not self.live):  # the live view always has it
+                self.say(f"[{self._clock()}] {text}")
+            self.timed, self.certain = self.timed + 1, certain
+
     def _clock(self) -> str:
         seconds = int(time.monotonic() - self.begun)
         return f"{seconds // 3600}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}"
-
-    def _time_left(self) -> str:
-        if self.search_budget is None or self.search_begun is None or self.used <= self.first_used:
-            return ""
-        each = (time.monotonic() - self.search_begun) / (self.used - self.first_used)
-        minutes = each * max(0.0, self.search_budget.amount - self.used) / 60
-        return f"  (about {minutes:.0f} min left)" if minutes >= 1 else "  (less than a minute left)"
 
     def _render(self) -> Group:
         table = Table(box=None, padding=(0, 2, 0, 0))
@@ -121,6 +131,7 @@ class RunProgress:
         for row in self.rows[-LAST_TRIALS:]:
             table.add_row(*(Text(cell) for cell in row))
         best = f"best so far {self.best[0]:+.4f} with {self.best[1]}" if self.best else "no candidate evaluated yet"
-        used = f"{self.search_budget.state(self.used)} used{self._time_left()}; " if self.search_budget else ""
-        head = f"{self._clock()}  {used}{best}"
+        used = f"{self.search_budget.state(self.used)} used; " if self.search_budget else ""
+        expected = f"{self.forecast.text}; " if self.forecast and self.forecast.text else ""
+        head = f"{self._clock()}  {expected}{used}{best}"
         return Group(Text(head, style="bold"), table, self.bar)

@@ -15,9 +15,11 @@ from gamsearch.metrics import metric_named
 from gamsearch.runs import manifest, repeat
 from gamsearch.runs.failed_start import NewFiles
 from gamsearch.runs.folder_lock import held, make_folder, refuse_second_leader
+from gamsearch.runs.forecast import RunForecast
 from gamsearch.runs.manifest import Manifest
 from gamsearch.runs.prepare import PreparedRun, prepare_named
 from gamsearch.runs.prepare_training import upload_shared
+from gamsearch.runs.prepared import StageRecord
 from gamsearch.runs.processes import Slot, WorkerPool
 from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.provenance import recorded_versions
@@ -31,6 +33,9 @@ from gamsearch.study import store
 from gamsearch.study.artifacts import Artifacts, trusted_place, uploaded_weights
 from gamsearch.study.urls import masked
 from gamsearch.study.workers import WorkerRegistry
+
+STAGE = "baseline_stage"
+"""Attribute of the study that holds what is recorded of the baseline stage."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ def run(
         if origin is not None:
             inputs = {**prepared.fingerprints, **manifest.fingerprints(settings, prepared.space)}
             repeat.refuse_other_inputs(origin, inputs, partial(prepared.data_changes, origin.path.parent))
-        study = existing or _create(settings, prepared, command)
+        study = existing or _create(settings, prepared, command, origin)
         new_files.keep()
         check_space(study, prepared.space.fingerprint, settings.space)
         with WorkerRegistry(study, folder, settings.device or "default device") as registry:
@@ -141,11 +146,12 @@ def _lead(run: _LeadingRun, registry: WorkerRegistry) -> None:
             progress.say(f"differs from {run.origin.path}: {line}")
     files = _artifacts(study, run.context)
     study.set_user_attr("ready", True)
-    ready = run.prepared.start(_reference_ms(study), files)
+    progress.forecast = RunForecast(study, run.plan, len({slot.device for slot in run.context.slots}))
+    stage = StageRecord(study.user_attrs.get(STAGE, {}), lambda facts: study.set_user_attr(STAGE, facts))
+    ready = run.prepared.start(_reference_ms(study), files, stage)
     check_fingerprints(study, ready.fingerprints)
+    stage.write(dict(ready.baseline_stage or stage.known))
     _update_manifest(run, resumed=True)
-    stage = {**ready.baseline_stage, **study.user_attrs.get("baseline_stage", {})}
-    study.set_user_attr("baseline_stage", stage)
     study.set_user_attr("ended", "")
     reason = _search(run, registry, ready.evaluator, files)
     study.set_user_attr("ended", reason)
@@ -179,8 +185,8 @@ def _artifacts(study: optuna.Study, context: RunContext) -> Artifacts:
     return Artifacts(study, trusted_place(str(study.user_attrs.get("artifacts", "")), context.artifacts, needed=True))
 
 
-def _create(settings: Settings, prepared: PreparedRun, command: str) -> optuna.Study:
-    """Create the study of a new run and record how it was made."""
+def _create(settings: Settings, prepared: PreparedRun, command: str, origin: Manifest | None) -> optuna.Study:
+    """Create the study of a new run and record how it was made; a repetition keeps the length of the baseline stage."""
     space = prepared.space
     recorded = {**settings.to_dict(), "command": masked(command), "versions": recorded_versions(), **prepared.recorded}
     facts = {
@@ -192,7 +198,7 @@ def _create(settings: Settings, prepared: PreparedRun, command: str) -> optuna.S
         },
         "detector": {"name": space.detector.name, "yaml": space.detector.yaml},
         "fingerprints": {},
-        "baseline_stage": {},
+        STAGE: {} if origin is None else dict(origin.content.get("baseline", {})),
     }
     return store.create(settings.folder, [metric_named(name) for name in space.objectives], facts)
 

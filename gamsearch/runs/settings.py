@@ -6,12 +6,14 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from gamsearch.errors import OptionError, RunError
+from gamsearch.errors import OptionError, RunError, one_line
 from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.strategy.stopping import stopping_named
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What a run or a study may be called."""
+AUTO = "auto"
+"""`baseline_epochs` of a baseline that trains until its curve is flat."""
 SMALL_BATCH, SMALL_DATA = 8, 1000
 """The default batch of a data set with fewer training images than this."""
 
@@ -37,7 +39,7 @@ class Settings:
         trials: Search budget in full short trainings.
         budget: Search budget as a time or a number of epochs, e.g. `3h`; replaces `trials`.
         epochs: Epochs of each candidate's short training.
-        baseline_epochs: Epochs of the baseline stage; 0 takes a `.pt` as it is.
+        baseline_epochs: Epochs of the baseline stage, or `auto`: until its curve is flat; 0 takes a `.pt` as it is.
         imgsz: Image size in px, a multiple of 32.
         batch: Images per batch.
         device: `cpu`, `mps` or an index; empty for the best available.
@@ -60,7 +62,7 @@ class Settings:
     trials: int = _number(40, 1, 10**6, decisive=False)
     budget: str = ""
     epochs: int = _number(5, 1, 10**5)
-    baseline_epochs: int = _number(25, 0, 10**5)
+    baseline_epochs: int | str = field(default=AUTO, metadata={"bounds": (0, 10**5), "decisive": True, "auto": True})
     imgsz: int = _number(640, 32, 8192)
     batch: int = _number(16, 2, 2**16)
     device: str = ""
@@ -137,6 +139,10 @@ def check(settings: Settings) -> None:
         if "bounds" not in setting.metadata:
             continue
         (lowest, highest), value = setting.metadata["bounds"], getattr(settings, setting.name)
+        if setting.metadata.get("auto") and isinstance(value, str):
+            if value != AUTO:
+                raise OptionError(f"{_flag(setting.name)} must be a whole number or {AUTO}, not '{one_line(value)}'")
+            continue
         if value < lowest:
             raise OptionError(f"{_flag(setting.name)} must be at least {lowest}, not {value}")
         if value > highest:

@@ -24,8 +24,6 @@ MOST_WORKERS = 256
 COMMON_STEMS = ("data", "dataset")
 """A data YAML of this name gives a run the name of its folder."""
 LONGEST_NAME = 100
-PT_BASELINE_EPOCHS = 10
-"""Default epochs of the baseline stage where it starts from a `.pt`."""
 
 
 @dataclass(frozen=True)
@@ -176,12 +174,10 @@ def _demonstration(given: dict[str, Any], folder: Path) -> tuple[dict[str, Any],
 
 
 def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Defaults that depend on other options: those of a table, fewer baseline epochs for a `.pt`, a small batch."""
+    """Defaults that depend on other options: those of a table, a small batch for little data."""
     if given["evaluator"] == "replay":
         return _table_defaults(given["table"])
     defaults: dict[str, Any] = {}
-    if str(given["model"] or "").endswith(".pt"):
-        defaults["baseline_epochs"] = PT_BASELINE_EPOCHS
     if given["data"] and not given["batch"]:
         from gamsearch.training.dataset import DataSet
 
@@ -191,12 +187,13 @@ def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _table_defaults(name: str | None) -> dict[str, Any]:
-    """Return the settings that a table was recorded with."""
+    """Return the settings that a table was recorded with, as far as it says."""
     from gamsearch.training.replay import DEFAULT_TABLE, ReplayTable, table_file
 
     name = name or DEFAULT_TABLE
     table = ReplayTable.read(table_file(name))
-    return {"table": name, "epochs": table.epochs, **({"space": table.space} if table.space else {})}
+    seeds = {"noise_seeds": min(len(table.seeds), Settings.noise_seeds)}
+    return {"table": name, **seeds, **table.settings}
 
 
 def _name_from(given: Mapping[str, Any]) -> str:

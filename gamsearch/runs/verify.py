@@ -3,7 +3,7 @@
 Each training is recorded in the run's own study as it ends, so an interrupted verification resumes where it was.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ from gamsearch.architecture import BASELINE
 from gamsearch.errors import RunError
 from gamsearch.runs.arms import Inputs, OnEpoch, VerifyOptions, arms_of, next_scale, read_inputs, train_arm
 from gamsearch.runs.folder_lock import held
+from gamsearch.runs.forecast import ATTRIBUTE as EXPECTED
 from gamsearch.runs.provenance import command_line, commit, versions
 from gamsearch.runs.settings import Settings
+from gamsearch.runs.verification_forecast import VerificationForecast
 from gamsearch.study import store
 from gamsearch.study.record import Record
 from gamsearch.study.table import read_record
@@ -132,16 +134,39 @@ def _train_all(study: optuna.Study, inputs: Inputs, state: State, say: Say, on_e
     if larger:
         state["scale_up"] = {"name": arms[-1].label, "model": larger}
     study.set_user_attr(ATTRIBUTE, state)
-    for seed in range(first, first + state["settings"]["seeds"]):
+    seeds = range(first, first + state["settings"]["seeds"])
+    forecast = _forecast(study, inputs, [arm.key for arm in arms], seeds)
+
+    def after_epoch(epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
+        unknown, text = not forecast.text, forecast.epoch()
+        on_epoch(epoch, epochs, metrics)
+        if unknown:
+            say(text)
+
+    for seed in seeds:
         for arm in arms:
             done = state["trainings"].setdefault(arm.key, [])
             if all(one["seed"] != seed for one in done):
-                say(f"verify: {arm.label}, seed {seed}, {options.epochs} epochs")
-                done.append(train_arm(inputs, arm, seed, state["settings"]["train"], on_epoch))
+                left = forecast.training(state["trainings"], arm.key)
+                say(f"verify: {arm.label}, seed {seed}, {options.epochs} epochs{f' ({left})' if left else ''}")
+                done.append(train_arm(inputs, arm, seed, state["settings"]["train"], after_epoch))
                 study.set_user_attr(ATTRIBUTE, state)
         if seed == first:
             state["bootstrap"] |= _bootstraps(inputs, state, seed, [one["key"] for one in state["finalists"]])
             study.set_user_attr(ATTRIBUTE, state)
+
+
+def _forecast(study: optuna.Study, inputs: Inputs, arms: Sequence[str], seeds: Sequence[int]) -> VerificationForecast:
+    """Begin the forecast of this call; the trials of a search on other hardware say nothing about its pace."""
+    recorded = study.user_attrs.get("settings", {})
+    trials = read_record(study, inputs.folder.name).trials
+    trials = trials if recorded.get("hardware") == inputs.hardware else trials.head(0)
+
+    def write(facts: dict[str, Any]) -> None:
+        study.set_user_attr(EXPECTED, facts)
+
+    write({})
+    return VerificationForecast(arms, seeds, inputs.options.epochs, trials, write)
 
 
 def _bootstraps(inputs: Inputs, state: State, seed: int, keys: Sequence[str]) -> dict[str, Any]:

@@ -15,8 +15,9 @@ import optuna
 from gamsearch.errors import RunError, one_line
 from gamsearch.files import refuse_links
 from gamsearch.runs.manifest import write_yaml
-from gamsearch.runs.prepare import WorkerContext, prepare_named
+from gamsearch.runs.prepare import prepare_named
 from gamsearch.runs.prepare_training import BASELINE_FILE
+from gamsearch.runs.prepared import StageRecord, WorkerContext
 from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.provenance import versions
 from gamsearch.runs.run import plan_of
@@ -100,7 +101,7 @@ def _work(
             return f"the search has already ended: {ended}"
         control = store.baseline_trial(study)
         assert control is not None  # the study is open
-        ready = prepared.start(float(control.user_attrs["measurement"]["metrics"]["latency_ms"]), files)
+        ready = prepared.start(float(control.user_attrs["measurement"]["metrics"]["latency_ms"]), files, StageRecord())
         _compare(study, ready.fingerprints)
         return search(study, plan_of(settings, prepared), ready.evaluator, progress, registry)
 

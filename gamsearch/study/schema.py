@@ -34,6 +34,11 @@ def text(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= LONGEST
 
 
+def count_or_auto(value: Any) -> bool:
+    """A non-negative integer, or `auto`."""
+    return count(value) or value == "auto"
+
+
 def flag(value: Any) -> bool:
     """A bool."""
     return isinstance(value, bool)
@@ -168,7 +173,8 @@ SETTINGS = {
     **dict.fromkeys(("data", "model", "space", "budget", "device", "sampler", "stopping", "evaluator"), text),
     **dict.fromkeys(("table", "latency", "latency_backend", "out", "name", "command"), text),
     **dict.fromkeys(("data_summary", "data_fingerprint"), text),
-    **dict.fromkeys(("trials", "epochs", "baseline_epochs", "imgsz", "batch", "seed", "noise_seeds"), count),
+    **dict.fromkeys(("trials", "epochs", "imgsz", "batch", "seed", "noise_seeds"), count),
+    "baseline_epochs": count_or_auto,
     "objectives": [metric],
     "data_warnings": [text],
     "train": {...: argument},
@@ -184,7 +190,15 @@ STUDY = {
     "ready": flag,
     "detector": {"name": text, "yaml": mapping},
     "fingerprints": {...: text},
-    "baseline_stage": {"curve": [[number]], "still_rising": text, ...: scalar},
+    "forecast": {"certain": flag, ...: number},
+    "baseline_stage": {
+        "epochs": count,
+        "map50_95": number,
+        "decay_after": count,
+        "curve": [[number]],
+        "still_rising": text,
+        ...: scalar,
+    },
     "reference_point": [number],
     "baseline_seeds": [NUMBERS],
     "confirmations": {...: [NUMBERS]},

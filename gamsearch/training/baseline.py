@@ -5,7 +5,7 @@ each epoch and resumes from there after an interruption, bit for bit on CPU. Run
 unpickled.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -19,37 +19,9 @@ from gamsearch.models.checkpoint import open_checkpoint
 from gamsearch.models.saving import save
 from gamsearch.space.detector import Detector
 from gamsearch.training import resume
+from gamsearch.training.baseline_trainer import BaselineTrainer, kept_in
 from gamsearch.training.recipe import FINE_TUNE, FROM_SCRATCH, arguments
-from gamsearch.training.trainer import LeanTrainer
-
-OnEpoch = Callable[[int, dict[str, float]], None]
-
-
-class BaselineTrainer(LeanTrainer):
-    """A lean trainer that writes a checkpoint after each epoch but the last, so that the stage can resume.
-
-    It validates four times in all, since only its final weights matter.
-    """
-
-    shares_batches = False
-
-    def save_model(self) -> bool:
-        """Write a checkpoint to resume from; no Ultralytics checkpoint."""
-        if self.epoch + 1 < self.epochs:
-            resume.keep(self, kept_in(Path(self.save_dir)), {})
-        return False
-
-    def validate(self) -> tuple[dict[str, float], float | None]:
-        """Validate every quarter of the stage and at its end; no metrics in between."""
-        every = max(1, self.epochs // 4)
-        if (self.epoch + 1) % every and self.epoch + 1 < self.epochs:
-            return {}, None
-        return super().validate()
-
-
-def kept_in(folder: Path) -> Path:
-    """The file of an unfinished stage."""
-    return folder / "kept.pt"
+from gamsearch.training.trainer import OnEpoch
 
 
 def read_model(text: str, trust: bool = False) -> tuple[Detector, Model | None]:
@@ -124,7 +96,7 @@ def train_baseline(
 
     Args:
         model: The model to start from.
-        budget: Epochs (0: no training), image size, batch and seed.
+        budget: Epochs (0: no training), image size, batch and seed; an `AutoBudget` where the curve decides.
         data: The data YAML.
         device: Where to train.
         folder: Where to keep the stage.
@@ -144,25 +116,26 @@ def train_baseline(
     folder.mkdir(parents=True, exist_ok=True)
     if budget.epochs > 0:
         recipe = {**(FROM_SCRATCH if from_scratch else FINE_TUNE), "save": True}
-        model = _trained(model, arguments(recipe, budget, data, device, folder, dict(user_arguments)), on_epoch)
+        chosen = arguments(recipe, budget, data, device, folder, dict(user_arguments))
+        model = _trained(model, chosen, on_epoch, budget)
     write_checkpoint(model, target, {"epochs": budget.epochs, "imgsz": budget.imgsz, "data": str(data)})
     kept_in(folder).unlink(missing_ok=True)
     return target
 
 
-def _trained(model: Model, train_arguments: dict[str, Any], on_epoch: OnEpoch) -> Model:
+def _trained(model: Model, train_arguments: dict[str, Any], on_epoch: OnEpoch, budget: TrialBudget) -> Model:
     """The model after its training, which resumes where it was; after a NaN under AMP it is retried in fp32."""
     kept = resume.read(kept_in(Path(train_arguments["save_dir"])), 1)
     paused = kept if kept is not None and kept["epoch"] < train_arguments["epochs"] else None
     amp = train_arguments.get("amp", True) and str(train_arguments["device"]) not in ("cpu", "mps")
     trainer = None
     try:
-        trainer = BaselineTrainer(deepcopy(model), train_arguments, on_epoch, resumable=True, paused=paused)
+        trainer = BaselineTrainer(deepcopy(model), train_arguments, on_epoch, budget, paused=paused)
         trainer.train()
         return trainer.validated.cpu()
     except CandidateFailed as failure:
         if failure.reason == "nan" and amp:
-            return _trained(model, {**train_arguments, "amp": False}, on_epoch)
+            return _trained(model, {**train_arguments, "amp": False}, on_epoch, budget)
         raise RunError(f"the baseline could not be trained ({failure.detail})") from failure
     except RuntimeError as error:
         raise RunError(f"the baseline could not be trained: {one_line(error)[:300]}") from error

@@ -8,7 +8,7 @@ metrics. With `"in_time": true` every epoch takes the `seconds_per_epoch` of its
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,14 @@ Row = dict[str, Any]
 LARGEST = 1 << 28
 """Bytes of a table."""
 LONGEST_EPOCH_S = 10**6
+SETTINGS: dict[str, tuple[str, type]] = {
+    "space": ("space", str),
+    "epochs": ("epochs", int),
+    "baseline_epochs": ("fork_epochs", int),
+    "imgsz": ("imgsz", int),
+    "batch": ("batch", int),
+}
+"""Settings of a run that a table may hold: the key in the table, and its type."""
 DEFAULT_TABLE = "bccd"
 
 
@@ -62,7 +70,7 @@ class ReplayTable:
         epochs: Length of their curves.
         seeds: Their seeds.
         rows: Rows by architecture key.
-        space: Name of the space that was recorded, if it was recorded.
+        settings: What is known of the settings that it was recorded with.
         in_time: Whether a replay takes as long as the recording did.
     """
 
@@ -70,8 +78,13 @@ class ReplayTable:
     epochs: int
     seeds: tuple[int, ...]
     rows: dict[str, Row]
-    space: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
     in_time: bool = False
+
+    @property
+    def space(self) -> str:
+        """Name of the space that was recorded; empty if unknown."""
+        return str(self.settings.get("space", ""))
 
     @classmethod
     def read(cls, path: Path) -> "ReplayTable":
@@ -93,8 +106,8 @@ class ReplayTable:
             rows = {
                 Architecture.from_dict(row["architecture"]).key: _checked(row, seeds, epochs) for row in content["rows"]
             }
-            space, in_time = str(content.get("space", "")), content.get("in_time") is True
-            return cls(str(content["detector"]), epochs, seeds, rows, space, in_time)
+            settings = {name: kind(content[key]) for name, (key, kind) in SETTINGS.items() if content.get(key)}
+            return cls(str(content["detector"]), epochs, seeds, rows, settings, content.get("in_time") is True)
         except OSError as error:
             known = f"--table takes a path or one of {', '.join(shipped_tables())}"
             raise RunError(f"the table {path} cannot be read ({error.strerror}); {known}") from error

@@ -10,7 +10,7 @@ from made_up import timed_table
 from gamsearch.errors import ModelError, OptionError, RunError
 from gamsearch.runs.prepare import PREPARE, prepare_named
 from gamsearch.runs.prepare_replay import prepare_replay
-from gamsearch.runs.prepared import digest, predicted_metrics, space_of
+from gamsearch.runs.prepared import StageRecord, digest, predicted_metrics, space_of
 from gamsearch.runs.settings import Settings
 from gamsearch.study.artifacts import Artifacts
 
@@ -43,7 +43,7 @@ def test_a_replay_is_prepared_from_its_table_and_its_space(tmp_path):
     assert prepared.space.size == 9 and prepared.seeds == 1
     assert prepared.fingerprints == {"table": digest(Path(settings.table))}
     assert messages == [f"{settings.table}: 9 recorded architectures of yolov8n"]
-    ready = prepared.start(None, Artifacts.__new__(Artifacts))
+    ready = prepared.start(None, Artifacts.__new__(Artifacts), StageRecord())
     assert ready.evaluator is not None and not ready.baseline_stage
 
 

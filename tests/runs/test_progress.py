@@ -55,13 +55,3 @@ def test_the_live_view_has_the_best_gain_so_far_and_the_last_trials_only():
 def test_messages_are_printed_as_they_are():
     text = "[bold]not markup[/bold] " + "x" * 200
     assert written(lambda progress: progress.say(text), terminal=False) == text + "\n"
-
-
-def test_the_time_left_is_extrapolated_from_the_budget_used():
-    progress = RunProgress(Console(file=io.StringIO()))
-    progress.started(1, "a", 1.0, SearchBudget(11))
-    progress.search_begun -= 600  # ten minutes ago
-    progress.started(2, "b", 6.0, SearchBudget(11))
-    assert progress._time_left() == "  (about 10 min left)"
-    progress.started(3, "c", 11.0, SearchBudget(11))
-    assert progress._time_left() == "  (less than a minute left)"

@@ -1,12 +1,14 @@
-"""The baseline stage resumes after an interruption, whenever that came."""
+"""The baseline stage resumes after an interruption, whenever that came, also where its curve decides its length."""
 
 import pytest
 import torch
 from support.devices import DEVICE
 
+from gamsearch.analysis.learning_curve import decay_epochs, flat_after
 from gamsearch.evaluation import TrialBudget
 from gamsearch.space.detector import Detector
-from gamsearch.training.baseline import kept_in, read_baseline, start_model, train_baseline
+from gamsearch.training.baseline import read_baseline, start_model, train_baseline, validated
+from gamsearch.training.baseline_trainer import AutoBudget, BaselineTrainer, kept_in
 from gamsearch.training.dataset import DataSet
 
 YOLOV8N = Detector.load("yolov8n")
@@ -60,3 +62,44 @@ def test_a_stage_that_was_killed_after_its_last_epoch_or_during_a_write_resumes(
     (tmp_path / "torn").mkdir()
     kept_in(tmp_path / "torn").write_bytes(b"torn")
     assert stage(tmp_path / "torn").is_file()
+
+
+def test_a_stage_until_its_curve_is_flat_resumes_bit_for_bit_with_the_same_length(tiny_data, tmp_path, monkeypatch):
+    names, rates = DataSet.read(tiny_data).names, {}
+    budget = AutoBudget(8, 64, 4, 0, fewest=5)
+
+    class Noted(BaselineTrainer):
+        def save_metrics(self, metrics):
+            rates.setdefault(self.epoch + 1, set()).add(round(self.optimizer.param_groups[0]["lr"], 9))
+            super().save_metrics(metrics)
+
+    monkeypatch.setattr("gamsearch.training.baseline.BaselineTrainer", Noted)
+
+    def stage(folder, stop_at, within=budget):
+        curve: list[tuple[int, float]] = []
+
+        def on_epoch(epoch, results):
+            if epoch == stop_at:
+                raise KeyboardInterrupt
+            if validated(results):
+                curve.append((epoch, results["metrics/mAP50-95(B)"]))
+
+        model = start_model(YOLOV8N, None, names, seed=0)
+        more = {"from_scratch": True, "user_arguments": {"lrf": 0.0}, "on_epoch": on_epoch}
+        return train_baseline(model, within, tiny_data, DEVICE, folder, **more), curve
+
+    whole, curve = stage(tmp_path / "whole", 0)
+    after = flat_after(curve, 5, 8)
+    assert after is not None and curve[-1][0] == after + decay_epochs(after) <= 8
+    full = max(rates[after])
+    assert max(rates[curve[-1][0]]) == pytest.approx(full / (decay_epochs(after) + 1))  # constant, then falling
+    for stop_at in (2, after + 1):  # during the constant rate, and during its decay
+        with pytest.raises(KeyboardInterrupt):
+            stage(tmp_path / "interrupted", stop_at)
+    again, rest = stage(tmp_path / "interrupted", 0)
+    assert rest == curve[after:]
+    one, other = (read_baseline(path).state_dict() for path in (whole, again))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert all(len(seen) == 1 for seen in rates.values())  # resumed epochs had the same learning rates
+    known = AutoBudget(8, 64, 4, 0, fewest=5, decay_after=4)  # a repetition keeps the recorded length
+    assert stage(tmp_path / "repeated", 0, known)[1][-1][0] == 5

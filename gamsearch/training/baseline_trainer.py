@@ -1,0 +1,93 @@
+"""The trainer of the baseline stage: resumable, with a curve, for a number of epochs or until its curve is flat."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gamsearch.analysis.learning_curve import Reading, decay_epochs, flat_after, is_read
+from gamsearch.evaluation import TrialBudget
+from gamsearch.models.build import Model
+from gamsearch.training import resume
+from gamsearch.training.trainer import LeanTrainer, OnEpoch
+
+
+@dataclass(frozen=True)
+class AutoBudget(TrialBudget):
+    """The budget of a baseline that trains until its curve is flat; `epochs` is the most that it takes.
+
+    Attributes:
+        fewest: Epochs that it takes at least.
+        decay_after: The epoch after which the learning rate decays, where it is known; else the curve decides.
+    """
+
+    fewest: int = 1
+    decay_after: int | None = None
+
+
+class BaselineTrainer(LeanTrainer):
+    """A lean trainer that writes a checkpoint after each epoch but the last, so that the stage can resume.
+
+    It validates less often the longer it trains, since only its curve and its final weights matter. Under an
+    `AutoBudget` the learning rate is constant until the curve is flat, and then decays linearly to `lrf`.
+    """
+
+    shares_batches = False
+
+    def __init__(self, model: Model, arguments: Mapping[str, Any], on_epoch: OnEpoch, budget: TrialBudget, **more: Any):
+        super().__init__(model, arguments, on_epoch, resumable=True, **more)
+        self.auto = budget if isinstance(budget, AutoBudget) else None
+        self.curve: list[Reading] = [(int(epoch), value) for epoch, value in (self.paused or {}).get("curve", [])]
+
+    def save_model(self) -> bool:
+        """Write a checkpoint to resume from; no Ultralytics checkpoint."""
+        if self.epoch + 1 < self.epochs:
+            resume.keep(self, kept_in(Path(self.save_dir)), {"curve": [list(reading) for reading in self.curve]})
+        return False
+
+    def validate(self) -> tuple[dict[str, float], float | None]:
+        """Validate where the curve has a reading and at the end; no metrics in between."""
+        epoch = self.epoch + 1
+        if epoch < self.epochs and not is_read(epoch):
+            return {}, None
+        metrics, fitness = super().validate()
+        self.curve.append((epoch, float(metrics["metrics/mAP50-95(B)"])))
+        self._end_after_decay(epoch)
+        return metrics, fitness
+
+    def _setup_train(self, *args: Any) -> None:
+        super()._setup_train(*args)
+        self._end_after_decay(self.start_epoch)
+
+    def _setup_scheduler(self) -> None:
+        super()._setup_scheduler()
+        if self.auto is not None:
+            optimizer: Any = self.optimizer
+            self.lf: Any = self._relative_rate
+            self.scheduler: Any = torch.optim.lr_scheduler.LambdaLR(optimizer, lr_lambda=self.lf)
+
+    def _relative_rate(self, epoch: int) -> float:
+        """The learning rate of an epoch, counted from 0, relative to `lr0`."""
+        after = self._decay_after()
+        share = 1.0 if after is None else min(1.0, (self.epochs - epoch) / (self.epochs - after + 1))
+        return share * (1.0 - self.args.lrf) + self.args.lrf
+
+    def _decay_after(self) -> int | None:
+        if self.auto is None:
+            return None
+        return self.auto.decay_after or flat_after(self.curve, self.auto.fewest, self.auto.epochs)
+
+    def _end_after_decay(self, done: int) -> None:
+        """Set the last epoch where it is known; `done` epochs are trained."""
+        after = self._decay_after()
+        if after is not None and done >= after:
+            self.epochs = self.args.epochs = after + decay_epochs(after)
+            if self.args.close_mosaic and done > self.epochs - self.args.close_mosaic:
+                self._close_dataloader_mosaic()
+
+
+def kept_in(folder: Path) -> Path:
+    """The file of an unfinished stage."""
+    return folder / "kept.pt"
