@@ -123,10 +123,12 @@ LISTS: dict[str, Callable[[], Table]] = {
 
 
 def _add_list(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", help=", ".join(LISTS))
+    parser.add_argument("what", nargs="?", help=", ".join(LISTS))
 
 
 def _list(options: argparse.Namespace) -> None:
+    if options.what is None:
+        raise OptionError(f"list what? There are {', '.join(LISTS)}")
     if options.what not in LISTS:
         close = nearest(options.what, LISTS)
         raise OptionError(f"there is no list of '{options.what}'{close}; there are {', '.join(LISTS)}")

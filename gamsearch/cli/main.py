@@ -1,5 +1,6 @@
 """`python -m gamsearch`: parse, carry out one command, turn errors into one sentence. Heavy imports stay inside."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -9,6 +10,10 @@ from gamsearch.errors import GamsearchError, one_line
 from gamsearch.plugins.loading import load_entry_points
 
 COMMANDS = (*run.COMMANDS, *results.COMMANDS, *inspect.COMMANDS)
+
+
+PIPE_CLOSED = 141
+"""The exit code of other tools whose output is no longer read: 128 and the signal SIGPIPE."""
 
 
 def parser() -> Parser:
@@ -23,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after the program's name; those of the process if left out.
 
     Returns:
-        The exit code: 0, 2 after an error that the user can fix, or 130 after Ctrl-C.
+        The exit code: 0, 2 after an error that the user can fix, 130 after Ctrl-C, or 141 where the output is not
+            read to its end.
     """
     try:
         options = parser().parse_args(arguments)
@@ -31,7 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser().print_help()
             return 0
         load_entry_points()
-        return int(options.carry_out(options) or 0)
+        code = int(options.carry_out(options) or 0)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read the output has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains when it flushes at exit
+        return PIPE_CLOSED
     except GamsearchError as error:
         return _refused(str(error))
     except OSError as error:

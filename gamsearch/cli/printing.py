@@ -15,9 +15,17 @@ PIPED_WIDTH = 160
 """Columns of a table that is not printed on a terminal."""
 
 
+class PipedConsole(Console):
+    """A console that leaves it to the command line to end quietly where nobody reads the output any more."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error again; rich would end the process with exit code 1."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """A console as wide as the terminal, or wide enough for every table where there is none."""
-    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+    return PipedConsole(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
@@ -48,4 +56,4 @@ def show_report(run: "Run") -> None:
 def print_written(paths: Iterable[Path]) -> None:
     """Print one line per file, unbroken so that it can be copied."""
     for path in paths:
-        Console().print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+        console().print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)

@@ -23,6 +23,7 @@ def prepare_replay(
     _check_table(settings.table, table, space)
     missing = space.size - len(table.rows)
     gaps = f"; {missing} of the space '{space.name}' are missing and will fail" if missing > 0 else ""
+    progress.terse = not table.in_time
     progress.say(f"{settings.table}: {len(table.rows)} recorded architectures of {table.detector}{gaps}")
     return PreparedRun(
         space,

@@ -21,11 +21,15 @@ class RunProgress:
 
     It displays the stage, the current trial and its epochs, the last trials with their gain over the baseline, the best
     gain so far and the time left.
+
+    Attributes:
+        terse: Print only what is better than all before: a replay has hundreds of trials a second.
     """
 
     def __init__(self, console: Console | None = None):
         self.console = console or Console()
         self.live = self.console.is_terminal
+        self.terse = False
         self.begun = time.monotonic()
         self.rows: list[tuple[str, str, str, str]] = []
         self.best: tuple[float, str] | None = None
@@ -66,7 +70,7 @@ class RunProgress:
         self.label, self.used, self.search_budget = label, used, search_budget
         left = f"  ({text})" if self.forecast and (text := self.forecast.training()) else ""
         self.bar.reset(self.task, description=f"trial {number}  {label}", figures="")
-        if not self.live:
+        if not (self.live or self.terse):
             self.say(f"[{self._clock()}] trial {number}: {label}{left}")
 
     def epoch(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
@@ -79,7 +83,7 @@ class RunProgress:
         """
         figures = "  ".join(f"{k} {v:.4f}" for k, v in metrics.items())
         self.bar.update(self.task, total=epochs, completed=epoch, figures=f"epoch {epoch}/{epochs}  {figures}")
-        if not self.live:
+        if figures and not (self.live or self.terse):
             self.say(f"[{self._clock()}]   epoch {epoch}/{epochs}  {figures}")
 
     def ended(self, number: int, outcome: str, gain: float | None) -> None:
@@ -91,10 +95,13 @@ class RunProgress:
             gain: Its map50_95 minus the baseline's, as a fraction, or None if it was not validated to the end.
         """
         text = "" if gain is None else f"{gain:+.4f}"
-        if gain is not None and number > 0 and (self.best is None or gain > self.best[0]):
+        better = gain is not None and number > 0 and (self.best is None or gain > self.best[0])
+        if gain is not None and better:
             self.best = (gain, self.label)
         self.rows.append((str(number), self.label, outcome, text))
-        if not self.live:
+        if self.terse and better:
+            self.say(f"best so far: {text} with {self.label} (trial {number})")
+        elif not (self.live or self.terse):
             self.say(f"[{self._clock()}] trial {number} {outcome}{f', gain {text}' if text else ''}")
 
     def started_baseline(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from gamsearch.errors import RunError
+from gamsearch.errors import RunError, plural
 from gamsearch.strategy.search_context import SearchContext
 
 ERRORS_BEFORE_STOP = 3
@@ -21,9 +21,8 @@ def reason_to_stop(context: SearchContext, busy: Sequence[FrozenTrial] = ()) -> 
     candidates = context.history.candidates
     if used >= plan.search_budget.amount:
         begun = [known for known in candidates if known.curve or known.state == TrialState.FAIL]
-        spent = f", {context.history.spent} epochs in all" if plan.stopping.on else ""
-        counted = "1 candidate was" if len(begun) == 1 else f"{len(begun)} candidates were"
-        return f"{counted} evaluated{spent}"
+        spent = plural(context.history.spent, "epoch")
+        return f"the budget of {plan.search_budget} is used up: {plural(len(begun), 'candidate')}, {spent}"
     settled = [known for known in candidates if known.settled and not known.reason.startswith("rule")]
     if len(settled) + len({t.user_attrs.get("key") for t in busy}) + 1 >= plan.space.size:
         return f"all {plan.space.size} architectures of the space are known"

@@ -73,6 +73,11 @@ class SearchBudget:
             return MANY
         return max(1, int(self.amount if self.unit == "trainings" else self.amount // each))
 
+    def __str__(self) -> str:
+        """E.g. `40 full trainings`, `1 epoch` or `3 hours`."""
+        unit = "full trainings" if self.unit == "trainings" else self.unit
+        return f"{self.amount:g} {unit.removesuffix('s') if self.amount == 1 else unit}"
+
     def state(self, used: float) -> str:
         """Say how much is used up.
 
@@ -80,7 +85,7 @@ class SearchBudget:
             used: In the unit of the budget.
 
         Returns:
-            E.g. `12 of 40 trainings` or `0.4 of 3 hours`.
+            E.g. `12.4 of 40 full trainings`, `60 of 200 epochs` or `0.4 of 3 hours`.
         """
-        digits = 1 if self.unit == "hours" else 0
-        return f"{used:.{digits}f} of {self.amount:g} {self.unit}"
+        digits = 0 if self.unit == "epochs" or used == int(used) else 1
+        return f"{used:.{digits}f} of {self}"

@@ -54,7 +54,7 @@ def economy(record: Record) -> str:
         record: The run.
 
     Returns:
-        A sentence such as `90 epochs for 14 candidates, 280 if all were trained to the end.`; empty if nothing was saved.
+        A sentence such as `90 epochs for 14 candidates, 280 if all were trained to the end.`; empty if none was saved.
     """
     counts, longest = record.counts, int(record.trials["epochs"].fillna(0).max() or 0) if len(record.trials) else 0
     spent = int(record.trials.loc[record.trials["label"] != BASELINE, "epochs_trained"].fillna(0).sum())

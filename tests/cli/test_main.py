@@ -1,9 +1,12 @@
 """Bad input: one sentence on standard error, exit code 2, nothing lost. And the commands that only tell."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
 from gamsearch.cli.inspect import LISTS
 from gamsearch.cli.main import COMMANDS, main, parser
@@ -223,3 +226,19 @@ def test_show_describes_every_shipped_space_without_torch(capsys, space):
 def test_show_for_another_scale(capsys):
     assert main(["show", "gam", "--model", "yolov8x"]) == 0
     assert "yolov8x" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [("show", "gam"), ("list", "metrics"), ("--help",)])
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(command):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gamsearch", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    )
+    process.stdout.close()
+    assert process.wait(60) in (0, 141)
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_list_without_a_word_names_its_choices(capsys):
+    assert main(["list"]) == 2
+    assert "attention, detectors" in capsys.readouterr().err

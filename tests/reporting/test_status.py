@@ -45,8 +45,8 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
 def test_a_finished_run_is_reported_as_finished_with_its_best_candidate(finished):
     before = contents(finished)
     said = lines(finished)
-    assert said["state"].startswith("finished (4 candidates were evaluated")
-    assert said["searched"].startswith("4 candidates: 4 complete") and said["used"] == "4 of 4 trainings"
+    assert said["state"].startswith("finished (the budget of 4 full trainings is used up: 4 candidates")
+    assert said["searched"].startswith("4 candidates: 4 complete") and said["used"] == "4 of 4 full trainings"
     record = read_record(store.load(finished), "four")
     assert record.candidates.iloc[0]["label"] in said["best"]
     assert f"baseline mAP50-95 {record.baseline['map50_95']:.4f}" in said["best"]
@@ -69,7 +69,7 @@ def test_a_run_without_its_end_is_interrupted(finished, tmp_path):
     (tmp_path / store.JOURNAL).write_text("".join(whole[: ends[2] + 1]))
     said = lines(tmp_path)
     assert said["state"] == "interrupted; the same command resumes it"
-    assert said["used"] == "2 of 4 trainings"
+    assert said["used"] == "2 of 4 full trainings"
 
 
 def test_the_process_that_holds_the_folder_is_named(finished, tmp_path):

@@ -46,7 +46,7 @@ def test_the_live_view_has_the_best_gain_so_far_and_the_last_trials_only():
         console = Console(file=io.StringIO(), width=120)
         console.print(progress._render())
         text = console.file.getvalue()
-        assert "best so far +0.0123 with GAM@4 r4" in text and "29 of 40 trainings used" in text
+        assert "best so far +0.0123 with GAM@4 r4" in text and "29 of 40 full trainings used" in text
         assert text.count("pruned") == LAST_TRIALS and "GAM@29" in text and "GAM@17\n" not in text
 
     written(many, terminal=True)

@@ -28,13 +28,19 @@ def study(tmp_path, evaluator):
 
 
 def test_a_search_ends_when_its_budget_is_used_up(study, evaluator):
-    assert reason_to_stop(context_of(study, evaluator, 4)) == "4 candidates were evaluated"
+    assert (
+        reason_to_stop(context_of(study, evaluator, 4))
+        == "the budget of 4 full trainings is used up: 4 candidates, 12 epochs"
+    )
     assert reason_to_stop(context_of(study, evaluator, 5)) is None
 
 
 def test_trials_of_other_workers_count_as_if_they_were_trained_to_the_end(study, evaluator):
     busy = [create_trial(values=[0.4, 10.0], user_attrs={"key": "a"})]
-    assert reason_to_stop(context_of(study, evaluator, 5), busy) == "4 candidates were evaluated"
+    assert (
+        reason_to_stop(context_of(study, evaluator, 5), busy)
+        == "the budget of 5 full trainings is used up: 4 candidates, 12 epochs"
+    )
     assert reason_to_stop(context_of(study, evaluator, 6), busy) is None
 
 
@@ -48,4 +54,7 @@ def test_errors_in_a_row_end_a_search_with_the_last_one(study, evaluator):
 def test_a_single_candidate_is_counted_in_the_singular(tmp_path, evaluator):
     study = new_study(tmp_path / "single")
     run(study, evaluator, trials=1)
-    assert reason_to_stop(context_of(study, evaluator, 1)) == "1 candidate was evaluated"
+    assert (
+        reason_to_stop(context_of(study, evaluator, 1))
+        == "the budget of 1 full training is used up: 1 candidate, 3 epochs"
+    )

@@ -21,7 +21,7 @@ def test_trial_0_is_the_baseline_and_hand_placements_come_next(tmp_path, evaluat
 def test_the_number_of_trials_counts_evaluated_candidates_without_the_baseline(tmp_path, evaluator):
     study = new_study(tmp_path / "run")
     why, _ = run(study, evaluator, trials=9)
-    assert why == "9 candidates were evaluated"
+    assert why == "the budget of 9 full trainings is used up: 9 candidates, 27 epochs"
     assert len(keys(study)) == 10
 
 

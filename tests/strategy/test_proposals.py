@@ -24,7 +24,7 @@ def test_a_paused_training_that_another_worker_has_resumed_is_not_promoted_again
     def paused() -> set[str]:
         return {key for key, known in History(study).update().architectures.items() if known.paused}
 
-    for limit in range(20, 300, 2):  # until a promotion is enqueued when it ends
+    for limit in range(160, 500, 2):  # until a promotion is enqueued when it ends
         run(study, "random", "aggressive", SearchBudget(limit, "epochs"))
         if {a.key for a in waiting()} & paused():
             break

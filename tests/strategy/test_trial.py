@@ -46,7 +46,7 @@ def test_a_paused_training_resumes_where_it_was_and_every_epoch_is_trained_once(
 
 def test_a_trial_that_was_killed_between_recording_a_stop_and_ending_is_tried_again(tmp_path):
     study = new_study(tmp_path / "run")
-    run(study, "thaw", "default", SearchBudget(40, "epochs"))
+    run(study, "thaw", "default", SearchBudget(220, "epochs"))
     architecture = next(
         a for a in SPACE.enumerate() if a.key not in History(study).update().architectures and not a.is_baseline
     )
@@ -58,7 +58,7 @@ def test_a_trial_that_was_killed_between_recording_a_stop_and_ending_is_tried_ag
     killed.set_user_attr("architecture", architecture.to_dict())
     killed.set_user_attr("stop", {"reason": "paused after epoch 2", "epoch": 2, "paused": True})
     assert recovery.release_interrupted(study) == 1
-    run(study, "thaw", "default", SearchBudget(80, "epochs"))
+    run(study, "thaw", "default", SearchBudget(260, "epochs"))
     own = [t for t in store.trials(study) if t.user_attrs.get("key") == architecture.key]
     assert own[0].state == TrialState.FAIL and own[1].user_attrs["retry_of"] == own[0].number
     assert own[1].user_attrs["epochs_trained"] >= 2
