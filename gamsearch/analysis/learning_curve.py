@@ -11,6 +11,8 @@ from math import ceil, sqrt
 import numpy as np
 from scipy import stats
 
+from gamsearch.errors import plural
+
 Reading = Sequence[float]
 Curve = Sequence[Reading]
 
@@ -174,7 +176,7 @@ def still_rising(curve: Curve, remedy: str, from_scratch: bool = True) -> str:
     if not curve:
         return ""
     epochs, reached = curve[-1]
-    state = f"the baseline is at mAP50-95 {reached:.3f} after {int(epochs)} epoch{'s' * (epochs != 1)}"
+    state = f"the baseline is at mAP50-95 {reached:.3f} after {plural(int(epochs), 'epoch')}"
     line = trend(curve)
     if line is None:
         return f"{state}, too few to tell whether it has learned enough: {remedy}" if from_scratch else ""

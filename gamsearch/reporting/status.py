@@ -9,7 +9,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from gamsearch.errors import RunError, one_line
+from gamsearch.errors import RunError, one_line, plural
 from gamsearch.reporting.formatting import duration, signed
 from gamsearch.runs.folder_lock import is_locked, running_state
 from gamsearch.runs.forecast import ATTRIBUTE, sentence
@@ -156,7 +156,7 @@ def _current(run: Snapshot) -> str:
 def _baseline(run: Snapshot) -> str:
     """How far the baseline stage is."""
     stage, given = run.record.baseline_stage, run.settings.baseline_epochs
-    length = "until its curve is flat" if given == AUTO else f"for {given} epoch{'s' * (given != 1)}"
+    length = "until its curve is flat" if given == AUTO else f"for {plural(int(given), 'epoch')}"
     reached = f", mAP50-95 {stage['map50_95']:.4f} after {stage['epochs']}" if "map50_95" in stage else ""
     return f"training the baseline {length}{reached}"
 

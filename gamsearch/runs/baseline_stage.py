@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gamsearch.analysis.learning_curve import Curve, decay_epochs, flat_after, is_flat, still_rising
-from gamsearch.errors import OptionError
+from gamsearch.errors import OptionError, plural
 from gamsearch.evaluation import TrialBudget
 from gamsearch.metrics import metrics_of
 from gamsearch.runs.prepared import StageRecord
@@ -115,7 +115,9 @@ class _Stage:
         if after is not None:
             self.facts["decay_after"] = after
             why = "the curve is flat" if is_flat(self.facts["curve"]) else f"{most} epochs are the most it takes"
-            self.progress.say(f"baseline: {why}; the learning rate falls during {decay_epochs(after)} more epochs")
+            self.progress.say(
+                f"baseline: {why}; {plural(decay_epochs(after), 'more epoch')} with a falling learning rate"
+            )
 
     def _last_epoch(self) -> int | None:
         """The last epoch; None while the curve has not decided."""

@@ -38,6 +38,8 @@ from gamsearch.study import store
         ({"fingerprints__table": "0" * 12}, "the table is not that of"),
         ({"fingerprints__space": "0" * 12}, "the search space is not that of"),
         ({"fingerprints__table": [1]}, "key 'fingerprints'"),
+        ({"settings__baseline_epochs": "long"}, "--baseline-epochs must be a whole number or auto"),
+        ({"baseline": {"decay_after": 10**12}}, "key 'baseline'"),
         ({"data": {"drawn": {"train": 5}}}, "data.drawn"),
         (
             {"data": {"drawn": {"form": 1, "train": 10**9, "val": 1, "imgsz": 64, "seed": 0}}},

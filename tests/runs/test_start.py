@@ -26,3 +26,9 @@ def test_a_run_is_named_after_its_data_and_data_yaml_after_its_folder(
     monkeypatch.chdir(tmp_path / Path(file).parent)
     assert start({"data": Path(file).name}).settings.name == name
     assert start({"data": Path(file).name}).settings.data == str(tmp_path / file)
+
+
+def test_a_replay_is_recorded_with_the_settings_of_its_table():
+    settings = start({"evaluator": "replay", "table": "bccd"}).settings
+    assert (settings.imgsz, settings.batch, settings.baseline_epochs) == (96, 16, 10)
+    assert (settings.epochs, settings.noise_seeds, settings.space) == (20, 2, "gam-small")

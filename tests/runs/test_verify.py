@@ -10,6 +10,7 @@ from gamsearch.analysis.image_bootstrap import Detections, paired_bootstrap
 from gamsearch.cli.main import main
 from gamsearch.space.detector import Detector
 from gamsearch.study import store
+from gamsearch.study.table import read_record
 from gamsearch.training.baseline import start_model
 from gamsearch.training.dataset import DataSet
 
@@ -47,6 +48,13 @@ def test_finalist_baseline_and_the_next_scale_are_trained_at_the_same_seeds(veri
     assert state["scale_up"]["name"] == "yolov8s"
     assert all(one["latency_ratio"] > 1.2 for one in state["trainings"]["scale-up"])
     assert state["settings"]["latency"] == "torch"  # what `auto` is on a CPU
+
+
+def test_the_record_says_when_the_verification_was_to_end_and_that_the_baseline_is_not_trained(verified):
+    """One epoch from scratch is too few for a verdict; the search before gave the pace of the trainings."""
+    study = store.load(verified)
+    assert study.user_attrs["forecast"]["end"] > study.user_attrs["forecast"]["begun"]
+    assert "after 1 epoch, too few to tell" in read_record(study, "one").still_rising
 
 
 def test_the_trainings_start_from_the_original_weights_not_from_the_short_trainings(verified, tiny_data, monkeypatch):
