@@ -8,6 +8,10 @@ YES, NO, UNCLEAR, UNTRAINED = "yes", "no", "unclear", "untrained"
 WORDS = 12
 """Most words of a headline."""
 
+UNTRAINED_HEADLINE = "The baseline is not trained enough to tell."
+
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -17,24 +21,36 @@ class Answer:
         kind: `YES`, `NO`, `UNCLEAR` or `UNTRAINED`.
         headline: The answer in at most `WORDS` words.
         detail: One or two sentences with the intervals.
-        next_command: A command that works on this run; empty if there is nothing left to do.
+        next_step: What to do next, in a few words; empty if there is nothing to do.
+        next_command: The command that does it; empty if there is none.
         trial: Number of the trial that the answer recommends; None where the baseline is to be kept.
     """
 
     kind: str
     headline: str
     detail: str
+    next_step: str = ""
     next_command: str = ""
     trial: int | None = None
 
+    @property
+    def text(self) -> str:
+        """The answer with its grounds."""
+        return f"{self.headline} {self.detail}"
+
+    @property
+    def next(self) -> str:
+        """E.g. `Confirm it by full trainings: python -m gamsearch verify results/mine`; may be empty."""
+        return ": ".join(filter(None, (self.next_step, self.next_command)))
+
 
 def yes(label: str, gain: float, half_width: float, latency_ratio: float = nan) -> str:
-    """Headline of a gain that is beyond the noise.
+    """Write the headline of a gain that is beyond the noise.
 
     Args:
         label: What gains.
         gain: Its gain in mAP50-95, as a fraction.
-        half_width: Half-width of the interval of the gain.
+        half_width: Half-width of the interval of the gain, as a fraction.
         latency_ratio: Its latency relative to the baseline; NaN if unknown.
 
     Returns:
@@ -45,16 +61,40 @@ def yes(label: str, gain: float, half_width: float, latency_ratio: float = nan) 
     return f"Yes: {label} gains {gain:.{digits}f} ± {half_width:.{digits}f} mAP{price}."
 
 
+def no(detector: str) -> str:
+    """Write the headline where the baseline is to be kept.
+
+    Args:
+        detector: Name of the stock detector.
+
+    Returns:
+        E.g. `No: keep yolov8n.`
+    """
+    return f"No: keep {detector}."
+
+
 def short_name(label: str, number: int | None) -> str:
-    """A name of at most two words: the label where it is that short, else the number of the trial.
+    """Name an architecture in at most two words.
 
     Args:
         label: The label of an architecture.
         number: Number of its trial, if any.
 
     Returns:
-        The name.
+        The label where it is that short, else the number of the trial.
     """
     if len(label.split()) <= 2:
         return label
     return "one candidate" if number is None else f"trial {number}"
+
+
+def in_words(number: int) -> str:
+    """Write a small number as a word.
+
+    Args:
+        number: Zero or more.
+
+    Returns:
+        E.g. `two`; digits above ten.
+    """
+    return _NUMBERS[number] if number < len(_NUMBERS) else str(number)

@@ -1,118 +1,102 @@
-"""What the short trainings of a search show: the baseline's noise, the best candidate at other seeds, the verdict."""
+"""What the short trainings of a search show about its best candidate: yes, no or unclear, and on what grounds."""
 
 from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import isfinite
 
-import numpy as np
-import pandas as pd
-from scipy import stats
+from gamsearch.analysis.answer import NO, UNCLEAR, YES, in_words, no, short_name, yes
+from gamsearch.analysis.noise import Gain
+from gamsearch.analysis.power import EFFECT
 
 
 @dataclass(frozen=True)
-class Noise:
-    """How much map50_95 varies with the seed alone.
+class Searched:
+    """The best candidate of a search, the baseline's seeds and the gain at other seeds.
 
     Attributes:
-        sd: Sample standard deviation over the baseline controls.
-        seeds: Number of controls.
+        detector: Name of the stock detector.
+        label: Label of the best candidate.
+        number: Number of its trial.
+        candidates: Number of candidates that it is the best of.
+        selected_gain: Its gain at the seed at which it was selected, as a fraction of mAP.
+        gain: What it gained at other seeds; None if it was not trained there.
+        latency_ratio: Its latency relative to the baseline; NaN if unknown.
+        seeds: Number of seeds of the baseline.
+        largest: The largest gain that the baseline's mAP leaves room for.
     """
 
-    sd: float
-    seeds: int
-
-    def half_width(self, comparisons: int = 1) -> float:
-        """Half-width of a 95 % interval for the difference of two runs: `t * sd * sqrt(2)`, n-1 degrees of freedom.
-
-        Args:
-            comparisons: Number of differences that are tested; the quantile is Bonferroni-corrected for it.
-
-        Returns:
-            The half-width, as a fraction of mAP.
-        """
-        quantile = stats.t.ppf(1 - 0.025 / comparisons, self.seeds - 1)
-        return float(quantile * self.sd * sqrt(2))
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """Paired gains of a candidate over the baseline in map50_95, at seeds that did not select it."""
-
+    detector: str
     label: str
-    gains: tuple[float, ...]
+    number: int
+    candidates: int
+    selected_gain: float
+    gain: Gain | None
     latency_ratio: float
+    seeds: int
+    largest: float
 
     @property
-    def mean(self) -> float:
-        return float(np.mean(self.gains))
+    def kind(self) -> str:
+        """`YES` if the interval is above zero, `NO` if nothing was gained or no gain of `EFFECT` is left in it."""
+        if self.selected_gain <= 0:
+            return NO
+        if self.gain is None or self.gain.noise is None or self.gain.half_width >= self.largest:
+            return UNCLEAR
+        if self.gain.low > 0:
+            return YES
+        return NO if self.gain.mean <= 0 or self.gain.high < EFFECT else UNCLEAR
 
     @property
-    def half_width(self) -> float:
-        """Half-width of the 95 % interval of the mean gain: Student's t over the paired differences."""
-        count = len(self.gains)
-        return float(stats.t.ppf(0.975, count - 1) * np.std(self.gains, ddof=1) / sqrt(count))
+    def too_few_seeds(self) -> bool:
+        """Whether the interval is missing, as wide as the possible gains, or from one degree of freedom and unclear."""
+        if self.gain is None or self.gain.noise is None or self.gain.half_width >= self.largest:
+            return True
+        return self.gain.noise.freedom < 2 and self.kind == UNCLEAR
 
     @property
-    def text(self) -> str:
-        """E.g. `+0.0021 ± 0.0060 (95 %, 4 paired seeds)`."""
-        return f"{self.mean:+.4f} ± {self.half_width:.4f} (95 %, {len(self.gains)} paired seeds)"
+    def headline(self) -> str:
+        """The answer in at most twelve words."""
+        if self.kind == NO:
+            return no(self.detector)
+        if self.kind == YES and self.gain is not None:
+            name = short_name(self.label, self.number)
+            return yes(name, self.gain.mean, self.gain.half_width, self.latency_ratio)
+        if self.gain is None and self.seeds > 1:
+            return "Unclear: the best candidate was trained at one seed only."
+        if self.too_few_seeds:
+            return f"Unclear: {in_words(self.seeds)} seed{'s are' if self.seeds > 1 else ' is'} too few to judge."
+        return "Unclear: the best gain may be chance."
 
+    @property
+    def detail(self) -> str:
+        """One or two sentences with the interval and its grounds."""
+        best = f"{self.label}, the best of {self.candidates} candidates," if self.candidates > 1 else self.label
+        if self.selected_gain <= 0:
+            return f"No candidate gained: {best} differs from the baseline by {self.selected_gain:+.4f} mAP50-95."
+        selected = f"gained {self.selected_gain:+.4f} mAP50-95 at the seed that selected it"
+        if self.gain is None:
+            why = "it was not trained at another seed" if self.seeds > 1 else "the noise was not measured (one seed)"
+            return f"{best} {selected}, but {why}."
+        count = len(self.gain.differences)
+        others = f"{in_words(count)} other seed{'s' * (count > 1)}"
+        if self.too_few_seeds:
+            why = f"{in_words(self.seeds)} seeds are too few to judge that" if self._varies else "no seed differs"
+            return f"{best} {selected} and {self.gain.mean:+.4f} at {others}; {why}."
+        found = f"{self.gain.mean:+.4f} ± {self.gain.half_width:.4f}"
+        if self.kind == YES:
+            ratio = self.latency_ratio
+            price = f" at {100 * (ratio - 1):+.0f} % latency" if isfinite(ratio) else ""
+            unbiased = f"{in_words(count)} seed{'s' * (count > 1)} that did not select it"
+            return f"{best} gained {found} mAP50-95{price} in short training, at {unbiased} ({self._grounds})."
+        return f"{best} {selected} and {found} at {others} ({self._grounds})."
 
-def confirmed_verdict(confirmation: Confirmation, candidates: pd.DataFrame) -> str:
-    """State what the paired gains of the best candidate at other seeds show.
+    @property
+    def _varies(self) -> bool:
+        return self.gain is not None and (len(self.gain.differences) < 2 or len(set(self.gain.differences)) > 1)
 
-    Args:
-        confirmation: Its gains at seeds that did not select it.
-        candidates: All candidates, best first.
-
-    Returns:
-        One sentence.
-    """
-    mean, half, count = confirmation.mean, confirmation.half_width, len(candidates)
-    winner = f"the best of {count} candidates, {confirmation.label}," if count > 1 else f"{confirmation.label}"
-    chosen = f"gained {candidates['map50_95_gain'].iloc[0]:+.4f} at the seed it was chosen at"
-    if mean - half > 0:
-        ratio = confirmation.latency_ratio
-        price = "" if not isfinite(ratio) else f" at {100 * (ratio - 1):+.0f} % latency"
-        best = f", the best of {count} candidates," if count > 1 else ""
-        return f"{confirmation.label}{best} beats the baseline by {confirmation.text}{price}, in short training."
-    if mean + half < 0:
-        return f"No placement beats the baseline: {winner} {chosen} and lost at others: {confirmation.text}."
-    return f"No placement is shown to beat the baseline: {winner} {chosen} and {confirmation.text} at others."
-
-
-def unconfirmed_verdict(candidates: pd.DataFrame, noise: Noise | None, seeds: int) -> str:
-    """Compare the best gain with the noise of the baseline.
-
-    Args:
-        candidates: All candidates, best first, at least one.
-        noise: The baseline's noise, if it was measured.
-        seeds: Number of baseline seeds that were measured.
-
-    Returns:
-        One sentence.
-    """
-    gains, count = candidates["map50_95_gain"], len(candidates)
-    best = f"{gains.iloc[0]:+.4f} ({candidates['label'].iloc[0]})"
-    if noise is None:
-        why = f"{seeds} baseline seeds gave the same value" if seeds > 1 else "fewer than two baseline seeds"
-        claim = "can be said to beat" if gains.iloc[0] > 0 else "beats"
-        of = f" of {count} candidates" if count > 1 else ""
-        unknown = f"and the noise was not measured ({why})"
-        return f"No placement {claim} the baseline: the best gain{of} is {best}, {unknown}."
-    threshold = noise.half_width(count)
-    corrected = f", Bonferroni-corrected for {count} candidates" if count > 1 else ""
-    margin = f"differences below {threshold:.4f} (95 %, {noise.seeds} baseline seeds{corrected}) are noise"
-    beyond = int((gains > threshold).sum())
-    most = 1.0 - float((candidates["map50_95"] - gains).iloc[0])  # the largest possible gain over this baseline
-    if 0 < gains.iloc[0] < most <= threshold:
-        many = f" for {count} candidates" if count > 1 else ""
-        return (
-            f"It is undecided whether a placement beats the baseline: the best gain is {best}, but {noise.seeds} "
-            f"baseline seeds are too few{many} (no gain could exceed their noise, 95 %)."
-        )
-    if beyond == 0:
-        within = " beyond the noise" if gains.iloc[0] > 0 else ""
-        return f"No placement beats the baseline{within}: the best gain is {best}, {margin}."
-    winners = f"{beyond} of {count} candidates" if count > 1 else "The only candidate"
-    verb = "beat" if beyond > 1 else "beats"
-    return f"{winners} {verb} the baseline beyond the noise: the best gain is {best}, {margin}."
+    @property
+    def _grounds(self) -> str:
+        """E.g. `95 %; noise of one difference 0.0085, from 6 architectures`."""
+        assert self.gain is not None and self.gain.noise is not None
+        noise = self.gain.noise
+        more = f", from {noise.architectures} architectures" if noise.architectures > 2 else ""
+        return f"95 %; noise of one difference {noise.sd:.4f}{more}"

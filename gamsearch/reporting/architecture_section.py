@@ -1,20 +1,21 @@
-"""The section of the page on the best architecture: a drawing, its placements, and the command that exports it."""
+"""The section of the page on the recommended architecture, or on the largest gain where none is: its placements."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from gamsearch.analysis.answer import YES
 from gamsearch.architecture import Architecture
 from gamsearch.errors import GamsearchError
-from gamsearch.reporting import architecture_svg, formatting, provenance_section, verification_rows
+from gamsearch.reporting import architecture_svg, formatting, verification_rows
 from gamsearch.space.detector import Detector
 from gamsearch.study.record import Record
 
 
 @dataclass(frozen=True)
 class Winner:
-    """The best architecture (`Architecture.to_dict` form), its trial, its label, and the criterion it is best by."""
+    """The architecture to draw (`Architecture.to_dict` form), its trial, its label, and why it is drawn."""
 
     form: Mapping[str, Any]
     number: int | None
@@ -23,7 +24,8 @@ class Winner:
 
 
 def section(record: Record) -> str:
-    """The drawing and the placements of the best architecture; empty if there is none or it cannot be read."""
+    """The drawing and the placements; empty if there is no architecture or it cannot be read."""
+    answer = record.answer()
     winner, detector = _winner(record), stock_detector(record)
     if winner is None or detector is None:
         return ""
@@ -35,15 +37,12 @@ def section(record: Record) -> str:
         return ""
     label = "the baseline itself, without attention" if architecture.is_baseline else winner.label
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    export = f"python -m gamsearch export {provenance_section.place(record)} --trial {winner.number}"
-    replayed = record.settings.get("evaluator") == "replay"  # nothing was trained, so there are no weights
-    exporting = "" if replayed else f"To export this architecture: <code>{escape(export)}</code>"
+    title = "The recommended architecture" if answer.kind == YES else "The largest gain, not shown to be beyond chance"
     return (
-        f"<h2>The best architecture</h2><p>{formatting.typeset(escape(winner.criterion))}: trial {winner.number}, "
+        f"<h2>{title}</h2><p>{formatting.typeset(escape(winner.criterion))}: trial {winner.number}, "
         f"{escape(label)}.</p>{f'<ul>{items}</ul>' if items else ''}"
         f'<div class="scroll" tabindex="0" role="region" aria-label="Drawing of the architecture">{svg}</div>'
-        '<p class="note">Stock rows keep their numbers; the number on the right of a box is its output channels. '
-        f"{exporting}</p>"
+        '<p class="note">Stock rows keep their numbers; the number on the right of a box is its output channels.</p>'
     )
 
 
@@ -56,13 +55,15 @@ def stock_detector(record: Record) -> Detector | None:
 
 
 def _winner(record: Record) -> Winner | None:
-    """The best finalist of the verification, else the best trial of the search."""
-    finalist, best = record.verification.best, record.best
+    """The recommended trial, else the best finalist, else the best candidate, else the baseline."""
+    finalist, best = record.verification.best, record.baseline
+    if not record.candidates.empty:
+        best = record.candidates.iloc[0]
     if finalist is not None:
         gain, claim = verification_rows.spread(finalist.gain), verification_rows.claim(finalist.gain)
         criterion = f"Largest verified gain in mAP50-95 ({gain}, {claim})"
         return Winner(finalist.architecture, finalist.number, finalist.label, criterion)
     if best is None:
         return None
-    criterion = f"Best {formatting.title(record.objectives[0])} on the front"
+    criterion = "Largest gain in mAP50-95 in the search"
     return Winner(best["architecture"], best["number"], best["label"], criterion)

@@ -50,7 +50,7 @@ class ComparedRun:
         from gamsearch.study.table import read_record
 
         study = store.load(folder)
-        record, own = read_record(study, folder.resolve().name), printable(study.user_attrs)
+        record, own = read_record(study, folder.resolve().name, str(folder)), printable(study.user_attrs)
         fingerprints = own.get("fingerprints", {})
         data = fingerprints.get("data") or record.settings.get("data_fingerprint") or fingerprints.get("table")
         clock = (fingerprints.get("device") or record.settings.get("hardware"), latency_backend(record.settings))

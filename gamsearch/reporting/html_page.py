@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from gamsearch.analysis.answer import Answer
 from gamsearch.errors import plural
 from gamsearch.reporting import (
     architecture_section,
@@ -55,9 +56,11 @@ def page(record: Record, manifest: Mapping[str, Any] = MappingProxyType({})) -> 
 def _header(record: Record) -> str:
     facts = "".join(f"<div><dt>{name}</dt><dd>{text}</dd></div>" for name, text in _facts(record))
     searched = f"Search result, from short trainings only: {record.search_verdict()}" if record.verified else ""
+    answer = record.answer()
     return (
         f"<h1><b>{escape(record.name)}</b> · {escape(record.detector_name)}</h1>"
-        f'<p class="verdict">{formatting.typeset(escape(record.verdict()))}</p>'
+        f'<p class="verdict">{formatting.typeset(escape(answer.headline))}</p>'
+        f'<p class="note">{formatting.typeset(escape(answer.detail))}</p>{_next(answer)}'
         f"{f'<p class=note>{formatting.typeset(escape(searched))}</p>' if searched else ''}"
         f'<dl class="facts">{facts}</dl>{_data_warnings(record)}'
         "<noscript><p>The figures need JavaScript. The tables do not, and pareto.png in the same folder shows the "
@@ -71,6 +74,12 @@ def _data_warnings(record: Record) -> str:
     return "".join(f'<p class="note">Data: {formatting.typeset(escape(text))}</p>' for text in texts)
 
 
+def _next(answer: Answer) -> str:
+    """What to do next, with its command."""
+    command = f": <code>{escape(answer.next_command)}</code>" if answer.next_command else ""
+    return f"<p>{escape(answer.next_step)}{command}</p>" if answer.next_step else ""
+
+
 def _facts(record: Record) -> list[tuple[str, str]]:
     """Name and HTML of the key figures at the top of the page."""
     facts = _verified_facts(record)
@@ -82,11 +91,11 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         top = record.candidates.iloc[0]
         gain = formatting.typeset(formatting.signed(top["map50_95_gain"]))
         facts.append((f"Best gain{short}", gain + _small(top["label"])))
-    if (confirmed := record.confirmation) is not None:
-        gain = formatting.typeset(f"{formatting.signed(confirmed.mean)} ± {confirmed.half_width:.4f}")
-        facts.append(("Its gain at other seeds", gain + _small(f"95 %, {len(confirmed.gains)} paired seeds")))
+    if (searched := record.searched) is not None and searched.gain is not None and not searched.too_few_seeds:
+        gain = formatting.typeset(f"{formatting.signed(searched.gain.mean)} ± {searched.gain.half_width:.4f}")
+        facts.append(("Its gain at other seeds", gain + _small(f"95 %, {len(searched.gain.differences)} paired seeds")))
     noise = record.noise
-    text = f"± {noise.half_width():.4f}" + _small(f"95 %, {noise.seeds} baseline seeds") if noise else "not measured"
+    text = f"± {noise.half_width():.4f}" + _small(noise.basis) if noise else "not known"
     facts.append((f"Noise of one difference{short}", text))
     counts = record.counts
     facts.append(("Candidates", f"{counts.candidates}" + _small(counts.sentence.partition(" ")[2])))
@@ -133,16 +142,11 @@ def _front_note(record: Record) -> str:
     noise = record.noise
     if noise and plot_data.noise_band(record):
         words.append(
-            f"Within the grey band (± {noise.half_width():.4f}, 95 %, {noise.seeds} baseline seeds, SD {noise.sd:.4f}) "
-            "a single run cannot be distinguished from the baseline. Runs are treated as independent, which is "
-            "conservative for pairs that share a seed."
+            f"Within the grey band (± {noise.half_width():.4f}, {noise.basis}) a single training cannot be "
+            "distinguished from the baseline."
         )
-        count = record.counts.compared
-        if count > 1 and record.confirmation is None:
-            needed = noise.half_width(count)
-            words.append(f"With {count} candidates, the best gain is significant above {needed:.4f} (Bonferroni).")
     elif noise is None:
-        words.append("The noise was not measured, so small differences may be due to chance.")
+        words.append("The noise is not known, so small differences may be due to chance.")
     return " ".join([*words, plot_data.size_note(record.objectives)]).strip()
 
 

@@ -71,7 +71,7 @@ def status(folder: Path, now: datetime | None = None) -> list[str]:
 def _snapshot(folder: Path, running: bool, now: datetime) -> Snapshot:
     """Read the study once."""
     study = store.snapshot(folder)
-    record, trials = read_record(study, folder.resolve().name), store.trials(study)
+    record, trials = read_record(study, folder.resolve().name, str(folder)), store.trials(study)
     known = {k: v for k, v in record.settings.items() if k in Settings.__dataclass_fields__}
     settings = Settings(**{**known, "objectives": tuple(known.get("objectives", ()))})
     ends = [t.datetime_complete for t in trials if t.datetime_complete]
@@ -94,7 +94,10 @@ def _lines(run: Snapshot) -> list[str]:
         ("browse", _browse(run)),
         *(("workers" if index == 0 else "", line) for index, line in enumerate(participants)),
     ]
-    return [f"{run.folder}: {_state(run, participants)}", *(f"{name:<9} {text}" for name, text in named if text)]
+    answer = run.record.answer()
+    named.insert(0, ("next", "" if run.running else answer.next))
+    opening = [answer.headline, answer.detail, f"{run.folder}: {_state(run, participants)}"]
+    return [*opening, *(f"{name:<9} {text}" for name, text in named if text)]
 
 
 def _resumable(run: Snapshot) -> bool:

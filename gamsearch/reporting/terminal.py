@@ -55,8 +55,11 @@ def terminal_table(record: Record, limit: int = 15) -> Group:
 
 
 def _verdicts(record: Record) -> list[Any]:
-    """The verdict and, if there are finalists, their table and the search result."""
-    parts: list[Any] = [Text(record.verdict(), style="bold")]
+    """The answer, what to do next and, if there are finalists, their table and the search result."""
+    answer = record.answer()
+    parts: list[Any] = [Text(answer.headline, style="bold"), Text(answer.detail)]
+    if answer.next:
+        parts.append(Text(answer.next))
     if not record.verification.finalists:
         return parts
     if record.verification.against_growth():

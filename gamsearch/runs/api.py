@@ -34,7 +34,7 @@ class Run:
     @property
     def record(self) -> Record:
         """All that was recorded, as one frozen value."""
-        return read_record(store.snapshot(self.folder), self.name)
+        return read_record(store.snapshot(self.folder), self.name, str(self.folder))
 
     @property
     def trials(self) -> pd.DataFrame:

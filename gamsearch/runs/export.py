@@ -48,7 +48,7 @@ def export(folder: Path, pick: str = "knee", trial: int | None = None) -> list[s
     """
     quiet_ultralytics()
     study = store.snapshot(folder)
-    record = read_record(study, folder.name)
+    record = read_record(study, folder.name, str(folder))
     row = chosen(record, pick, trial)
     model, architecture = trial_model(folder, record, row)
     target = folder / "export"

@@ -1,4 +1,4 @@
-"""The trainings besides proposals: the baseline, its noise over seeds, and the best candidate at those seeds.
+"""The trainings besides proposals: the baseline, and candidates at other seeds.
 
 The workers of a study share them; each is recorded as it ends.
 """
@@ -10,8 +10,10 @@ from math import inf, isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from gamsearch.analysis import pareto
+from gamsearch.analysis.noise import architectures_to_repeat
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, GamsearchError, RunError
 from gamsearch.evaluation import WorkerLeft
@@ -62,38 +64,47 @@ def measure_noise(context: SearchContext) -> float:
     jobs = [Job(f"control:{s}", architecture, 0, s) for s in range(seed + 1, seed + context.plan.noise_seeds)]
     _adopt(context, jobs, study.user_attrs.get("baseline_seeds", []))
 
-    def write(done: list[Metrics]) -> None:
-        study.set_user_attr("baseline_seeds", [first, *done])
+    def write(done: list[Job]) -> None:
+        study.set_user_attr("baseline_seeds", [first, *(study.user_attrs[job.attribute] for job in done)])
 
-    try:
-        _share(context, jobs, write)
-    except CandidateFailed as failure:
+    def give_up(_: Job, failure: CandidateFailed) -> None:
         raise RunError(f"the baseline failed at another seed ({failure}), so its noise is unknown") from failure
+
+    _share(context, jobs, write, give_up)
     return _deviation(study.user_attrs["baseline_seeds"])
 
 
 def confirm_best(context: SearchContext) -> None:
-    """Train the best candidate at the baseline's other seeds as far as the record lacks them.
+    """Train the best candidate and a few others at the baseline's other seeds as far as the record lacks them.
 
-    The best of many gains at one seed is too good by selection; its paired gains at other seeds are not.
+    The best of many gains at one seed is too good by selection; its paired gains at other seeds are not. The others
+    only serve to estimate the noise. They are the first that were proposed, since a choice by their result would bias
+    it.
     """
     study = context.study
-    best = read_record(study, "").candidates.head(1)
-    if best.empty or best["map50_95_gain"].iloc[0] <= 0:
+    candidates = read_record(study, "").candidates
+    if candidates.empty or candidates["map50_95_gain"].iloc[0] <= 0:
         return
-    key, number = best["key"].iloc[0], int(best["number"].iloc[0])
-    architecture = Architecture.from_dict(best["architecture"].iloc[0])
+    others = candidates.iloc[1:].sort_values("number")
     seeds = [int(control["seed"]) for control in study.user_attrs["baseline_seeds"][1:]]
-    jobs = [Job(f"confirmation:{key}:{seed}", architecture, number, seed) for seed in seeds]
-    _adopt(context, jobs, study.user_attrs.get("confirmations", {}).get(key, []))
+    chosen = pd.concat([candidates.head(1), others]).head(architectures_to_repeat(len(seeds) + 1))
+    jobs = []
+    for _, row in chosen.iterrows():
+        architecture, number = Architecture.from_dict(row["architecture"]), int(row["number"])
+        own = [Job(f"confirmation:{row['key']}:{seed}", architecture, number, seed) for seed in seeds]
+        _adopt(context, own, study.user_attrs.get("confirmations", {}).get(row["key"], []))
+        jobs += own
 
-    def write(done: list[Metrics]) -> None:
-        study.set_user_attr("confirmations", {**study.user_attrs.get("confirmations", {}), key: done})
+    def write(done: list[Job]) -> None:
+        found: dict[str, list[Metrics]] = {}
+        for job in done:
+            found.setdefault(job.architecture.key, []).append(study.user_attrs[job.attribute])
+        study.set_user_attr("confirmations", {**study.user_attrs.get("confirmations", {}), **found})
 
-    try:
-        _share(context, jobs, write)
-    except CandidateFailed as failure:
-        context.progress.ended(number, f"not confirmed: {failure}", None)
+    def give_up(job: Job, failure: CandidateFailed) -> None:
+        context.progress.ended(job.number, f"not confirmed: {failure}", None)
+
+    _share(context, jobs, write, give_up)
 
 
 def _adopt(context: SearchContext, jobs: Sequence[Job], recorded: Sequence[Metrics]) -> None:
@@ -104,15 +115,21 @@ def _adopt(context: SearchContext, jobs: Sequence[Job], recorded: Sequence[Metri
             context.study.set_user_attr(job.attribute, known[job.seed])
 
 
-def _share(context: SearchContext, jobs: Sequence[Job], write: Callable[[list[Metrics]], None]) -> None:
-    """Have each job done by one of the workers; `write` receives the results so far, in the order of the jobs.
+def _share(
+    context: SearchContext,
+    jobs: Sequence[Job],
+    write: Callable[[list[Job]], None],
+    give_up: Callable[[Job, CandidateFailed], None],
+) -> None:
+    """Have each job done by one of the workers; `write` receives those that are done so far, in order.
 
-    Two workers that choose the same job at the same time both do it, with the same result.
+    After a failure, which `give_up` receives, the architecture's other jobs are left out. Two workers that choose the
+    same job at the same time both do it, with the same result.
     """
     study, registry = context.study, context.registry
     while True:
         recorded: Mapping[str, Any] = study.user_attrs
-        write([recorded[job.attribute] for job in jobs if job.attribute in recorded])
+        write([job for job in jobs if job.attribute in recorded])
         missing = [job for job in jobs if job.attribute not in recorded]
         if not missing:
             return
@@ -124,8 +141,12 @@ def _share(context: SearchContext, jobs: Sequence[Job], write: Callable[[list[Me
             registry.wait()
             continue
         job = UNSEEDED.choice(free) if registry.others() else free[0]
-        with registry.working_on(job.attribute):
-            study.set_user_attr(job.attribute, _train(context, job))
+        try:
+            with registry.working_on(job.attribute):
+                study.set_user_attr(job.attribute, _train(context, job))
+        except CandidateFailed as failure:
+            give_up(job, failure)
+            jobs = [one for one in jobs if one.architecture.key != job.architecture.key or one.attribute in recorded]
 
 
 def _train(context: SearchContext, job: Job) -> Metrics:

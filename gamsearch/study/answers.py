@@ -1,85 +1,185 @@
-"""The answer of a run, read from its record."""
+"""The answer of a run: what its search or its verification shows, and the command to run next."""
 
-from typing import Any, Protocol
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from gamsearch.analysis.answer import NO, UNCLEAR, UNTRAINED, YES, Answer, short_name, yes
-from gamsearch.analysis.search_verdict import Confirmation
+from gamsearch.analysis.answer import (
+    NO,
+    UNCLEAR,
+    UNTRAINED,
+    UNTRAINED_HEADLINE,
+    YES,
+    Answer,
+    in_words,
+    no,
+    short_name,
+    yes,
+)
+from gamsearch.analysis.power import EFFECT
+from gamsearch.analysis.search_verdict import Searched
 from gamsearch.analysis.significance import BETTER
 from gamsearch.analysis.verification import Verification
+from gamsearch.study.counts import Counts
+
+AFFORDABLE = 4
+"""More seeds than this many times those that are done are not suggested."""
+
+ENOUGH_SEEDS = 5
+"""Baseline seeds that a search with too few of them is told to use."""
+
+Step = tuple[str, str]
+"""What to do next and its command, as of `Answer`."""
+
+OTHER_SPACES: Step = ("Look for another search space", "python -m gamsearch list spaces")
+REAL_SEARCH: Step = ("A replay has no weights; search with real trainings", "python -m gamsearch run")
 
 
-class Judged(Protocol):
-    """The part of a record from which its answer is read."""
+@dataclass(frozen=True)
+class Commands:
+    """The commands that work on a run.
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def settings(self) -> dict[str, Any]: ...
-    @property
-    def detector_name(self) -> str: ...
-    @property
-    def baseline_stage(self) -> dict[str, Any]: ...
-    @property
-    def baseline(self) -> pd.Series | None: ...
-    @property
-    def candidates(self) -> pd.DataFrame: ...
-    @property
-    def confirmation(self) -> Confirmation | None: ...
-    @property
-    def verification(self) -> Verification: ...
-    @property
-    def verified(self) -> bool: ...
-    def verdict(self) -> str: ...
+    Attributes:
+        folder: The run's folder.
+        replay: Whether the run replays a table, so that there is nothing to train, verify or export.
+    """
+
+    folder: str
+    replay: bool
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], name: str, folder: str) -> "Commands":
+        """Read them from a record.
+
+        Args:
+            settings: The recorded settings.
+            name: Name of the run.
+            folder: The run's folder; empty if only its name is known.
+
+        Returns:
+            The commands.
+        """
+        return cls(folder or f"{settings.get('out') or 'results'}/{name}", settings.get("evaluator") == "replay")
+
+    def resume(self, options: str = "") -> str:
+        """The command that continues the search, with more `options`."""
+        path = Path(self.folder)
+        out = "" if str(path.parent) == "results" else f" --out {shlex.quote(str(path.parent))}"
+        return f"python -m gamsearch run --name {shlex.quote(path.name)}{out}{options}"
+
+    def on_folder(self, command: str, options: str = "") -> str:
+        """A command that takes the folder."""
+        return f"python -m gamsearch {command} {shlex.quote(self.folder)}{options}"
 
 
-def answer(record: Judged) -> Answer:
-    """Answer whether attention pays, by the verification if there is one, else by the search.
+def untrained(reason: str) -> Answer:
+    """The answer where the baseline is not trained enough.
 
     Args:
-        record: The run.
+        reason: Why, and what to do.
+
+    Returns:
+        The answer, which compares nothing.
+    """
+    return Answer(UNTRAINED, UNTRAINED_HEADLINE, reason)
+
+
+def state(trials: pd.DataFrame, complete: pd.DataFrame, baseline: bool, counts: Counts) -> str:
+    """Say why nothing can be compared yet.
+
+    Args:
+        trials: All trials.
+        complete: Those that are complete.
+        baseline: Whether the baseline is.
+        counts: The counts of the run.
+
+    Returns:
+        One sentence.
+    """
+    if trials.empty:
+        return "Nothing has been evaluated yet."
+    among = f" ({counts.sentence})" if counts.candidates else ""
+    if complete.empty:
+        return f"No trial was completed{among}, so attention cannot be judged yet."
+    if not baseline:
+        return f"The baseline was not completed{among}, so no placement can be compared with it."
+    return f"Only the baseline has been completed{among}, so no placement can be compared with it yet."
+
+
+def unsearched(state: str, commands: Commands) -> Answer:
+    """The answer before a candidate and the baseline are complete.
+
+    Args:
+        state: What there is so far.
+        commands: The run's commands.
 
     Returns:
         The answer.
     """
-    detail = record.verdict()
-    if reason := str(record.baseline_stage.get("still_rising") or ""):
-        return Answer(UNTRAINED, "The baseline is not trained enough to tell.", reason)
-    return _verified(record, detail) if record.verified else _searched(record, detail)
+    headline = "Unclear: no candidate has been compared with the baseline yet."
+    return Answer(UNCLEAR, headline, state, "Continue the search", commands.resume())
 
 
-def _verified(record: Judged, detail: str) -> Answer:
-    best = record.verification.best
-    if best is not None and best.gain.claim == BETTER:
-        name, gain = short_name(best.label, best.number), best.gain
-        headline = yes(name, gain.mean, gain.half_width, best.latency.mean)
-        return Answer(YES, headline, detail, _command(record, f"export {{}} --trial {best.number}"), best.number)
-    if best is not None and best.gain.mean > 0:
-        seeds = best.gain.count
-        more = _command(record, f"verify {{}} --seeds {2 * seeds}")
-        return Answer(UNCLEAR, f"Unclear: {seeds} seeds cannot tell the gain from noise.", detail, more)
-    return Answer(NO, f"No: keep {record.detector_name}.", detail)
+def of_search(searched: Searched, commands: Commands) -> Answer:
+    """The answer of the short trainings.
+
+    Args:
+        searched: The best candidate.
+        commands: The run's commands.
+
+    Returns:
+        The answer.
+    """
+    kind = searched.kind
+    number = searched.number if kind == YES else None
+    return Answer(kind, searched.headline, searched.detail, *_after_search(searched, commands), number)
 
 
-def _searched(record: Judged, detail: str) -> Answer:
-    if record.candidates.empty or record.baseline is None:
-        return Answer(UNCLEAR, "Unclear: no candidate has been compared with the baseline.", detail)
-    best, found = record.candidates.iloc[0], record.confirmation
-    number, verify = int(best["number"]), _command(record, "verify {}")
-    if found is not None and found.mean - found.half_width > 0:
-        headline = yes(short_name(best["label"], number), found.mean, found.half_width, found.latency_ratio)
-        return Answer(YES, headline, detail, verify, number)
-    nothing = best["map50_95_gain"] <= 0
-    if nothing or (found is not None and found.mean <= 0):
-        return Answer(NO, f"No: keep {record.detector_name}.", detail)
-    return Answer(UNCLEAR, "Unclear: the best gain may be noise.", detail, verify)
+def _after_search(searched: Searched, commands: Commands) -> Step:
+    if searched.kind == NO:
+        return OTHER_SPACES
+    if searched.gain is None and searched.seeds > 1:
+        return "Continue the search", commands.resume()
+    if commands.replay:
+        return REAL_SEARCH
+    if searched.kind == YES:
+        return "Confirm it by full trainings", commands.on_folder("verify")
+    if searched.too_few_seeds and searched.seeds < ENOUGH_SEEDS:
+        return "Train at more seeds", commands.resume(f" --noise-seeds {ENOUGH_SEEDS}")
+    return "Let full trainings decide", commands.on_folder("verify")
 
 
-def _command(record: Judged, words: str) -> str:
-    """The command on the run's folder; empty for a replay, which has nothing to train or export."""
-    settings: dict[str, Any] = record.settings
-    if settings.get("evaluator") == "replay":
-        return ""
-    folder = f"{settings.get('out', 'results')}/{record.name}"
-    return f"python -m gamsearch {words.format(folder)}"
+def of_verification(verification: Verification, detector: str, commands: Commands) -> Answer:
+    """The answer of the full trainings, at least one finalist of which has two seeds.
+
+    Args:
+        verification: The finalists.
+        detector: Name of the stock detector.
+        commands: The run's commands.
+
+    Returns:
+        The answer.
+    """
+    detail = verification.verdict()
+    tested = [one for one in verification.finalists if one.gain.count > 1 and not one.gain.reason]
+    better = [one for one in tested if one.gain.claim == BETTER]
+    best = max(better or tested, key=lambda one: one.gain.mean, default=None)
+    if best is None:
+        return Answer(UNCLEAR, "Unclear: the verification shows no noise to judge by.", detail)
+    if better:
+        headline = yes(short_name(best.label, best.number), best.gain.mean, best.gain.half_width, best.latency.mean)
+        export = commands.on_folder("export", f" --trial {best.number}")
+        return Answer(YES, headline, detail, "Export it", export, best.number)
+    if best.gain.mean <= 0 or all(one.gain.high < EFFECT for one in tested):
+        return Answer(NO, no(detector), detail, *OTHER_SPACES)
+    count, needed = best.gain.count, best.gain.seeds_needed or 0
+    headline = f"Unclear: {in_words(count)} seeds cannot tell the gain from chance."
+    if not count < needed <= AFFORDABLE * count:
+        return Answer(UNCLEAR, headline, detail, f"Keep {detector}, or look for another search space", OTHER_SPACES[1])
+    epochs = verification.settings.get("epochs")
+    options = f" --seeds {needed}" + (f" --epochs {epochs}" if epochs else "")
+    return Answer(UNCLEAR, headline, detail, "Train at more seeds", commands.on_folder("verify", options))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,13 @@ from numpy.typing import NDArray
 
 from gamsearch.analysis import pareto
 from gamsearch.analysis.answer import Answer
-from gamsearch.analysis.search_verdict import Confirmation, Noise, confirmed_verdict, unconfirmed_verdict
+from gamsearch.analysis.noise import Noise
+from gamsearch.analysis.search_verdict import Searched
 from gamsearch.analysis.verification import Verification
 from gamsearch.architecture import BASELINE
 from gamsearch.errors import one_line
 from gamsearch.metrics import METRICS, Metric
-from gamsearch.study import answers
+from gamsearch.study import answers, repeats
 from gamsearch.study.counts import Counts, count
 
 STATES = {
@@ -69,6 +69,7 @@ class Record:
         trials: The table above.
         confirmations: By key, metrics of candidates at the seeds after the first.
         verification: What finalists reached at full budget; without finalists if none were verified.
+        folder: The run's folder, for the commands that are suggested; empty if only the name is known.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Record:
     trials: pd.DataFrame = field(default_factory=pd.DataFrame)
     confirmations: dict[str, tuple[dict[str, float], ...]] = field(default_factory=dict)
     verification: Verification = field(default_factory=lambda: Verification({}))
+    folder: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "trials", _with_all_columns(self.trials))
@@ -129,25 +131,21 @@ class Record:
         return self.baseline if front.empty else front.iloc[0]
 
     @property
-    def noise(self) -> Noise | None:
-        """Spread of the baseline's map50_95 over its seeds; None with fewer than two seeds or if all are equal."""
-        values = [float(s["map50_95"]) for s in self.baseline_seeds if isfinite(s.get("map50_95", np.nan))]
-        if len(values) < 2 or np.ptp(values) == 0:
-            return None
-        return Noise(float(np.std(values, ddof=1)), len(values))
+    def repeated(self) -> dict[str, dict[int, float]]:
+        """map50_95 by seed of each candidate that was trained at several seeds, by key."""
+        return repeats.repeated(self.complete, self.confirmations)
 
     @property
-    def confirmation(self) -> Confirmation | None:
-        """The paired gains of the best candidate at the other seeds; None with fewer than two of them."""
-        if self.candidates.empty:
+    def noise(self) -> Noise | None:
+        """The noise of a paired difference, from all repeated trainings; None if unknown or as large as any gain."""
+        return repeats.noise(self.baseline_seeds, list(self.repeated.values()))
+
+    @property
+    def searched(self) -> Searched | None:
+        """What the short trainings show about the best candidate; None before it and the baseline are complete."""
+        if self.candidates.empty or self.baseline is None:
             return None
-        best = self.candidates.iloc[0]
-        controls = {seed.get("seed"): seed["map50_95"] for seed in self.baseline_seeds[1:]}
-        paired = [s for s in self.confirmations.get(best["key"], ()) if s.get("seed") in controls]
-        gains = tuple(float(s["map50_95"] - controls[s["seed"]]) for s in paired)
-        if len(gains) < 2 or np.ptp(gains) == 0:  # an evaluator that ignores the seed confirms nothing
-            return None
-        return Confirmation(best["label"], gains, best["latency_ratio"])
+        return repeats.searched(self.detector_name, self.candidates, self.repeated, self.baseline_seeds)
 
     @property
     def still_rising(self) -> str:
@@ -175,28 +173,30 @@ class Record:
 
     def answer(self) -> Answer:
         """Answer in at most twelve words whether attention pays, with the grounds and what to do next."""
-        return answers.answer(self)
+        if self.still_rising:
+            return answers.untrained(self.still_rising)
+        if not self.verified:
+            return self.search_answer()
+        return answers.of_verification(self.verification, self.detector_name, self._commands)
+
+    def search_answer(self) -> Answer:
+        """The answer of the short trainings alone."""
+        if (searched := self.searched) is not None:
+            return answers.of_search(searched, self._commands)
+        state = answers.state(self.trials, self.complete, self.baseline is not None, self.counts)
+        return answers.unsearched(state, self._commands)
+
+    @property
+    def _commands(self) -> answers.Commands:
+        return answers.Commands.of(self.settings, self.name, self.folder)
 
     def verdict(self) -> str:
-        """State whether any placement beats the baseline in map50_95: by the verification, else by the search."""
-        return self.verification.verdict() if self.verified else self.search_verdict()
+        """State the answer with its intervals."""
+        return self.answer().text
 
     def search_verdict(self) -> str:
-        """State in one sentence what the short trainings show about the best candidate, and how certain that is."""
-        candidates = self.candidates
-        if not candidates.empty:
-            confirmation = self.confirmation
-            if confirmation is not None:
-                return confirmed_verdict(confirmation, candidates)
-            return unconfirmed_verdict(candidates, self.noise, len(self.baseline_seeds))
-        if self.trials.empty:
-            return "Nothing has been evaluated yet."
-        among = f" ({self.counts.sentence})" if self.counts.candidates else ""
-        if self.complete.empty:
-            return f"No trial was completed{among}, so attention cannot be judged yet."
-        if self.baseline is None:
-            return f"The baseline was not completed{among}, so no placement can be compared with it."
-        return f"Only the baseline has been completed{among}, so no placement can be compared with it yet."
+        """State the answer of the short trainings alone with its interval."""
+        return self.search_answer().text
 
 
 def _with_all_columns(trials: pd.DataFrame) -> pd.DataFrame:

@@ -28,12 +28,13 @@ COLUMNS = (
 )
 
 
-def read_record(study: optuna.Study, name: str) -> Record:
+def read_record(study: optuna.Study, name: str, folder: str = "") -> Record:
     """Read everything that a report needs.
 
     Args:
         study: A study of gamsearch.
         name: Name of the run.
+        folder: The run's folder, for the commands that its answer suggests.
 
     Returns:
         The run without proposals that no worker has started.
@@ -52,6 +53,7 @@ def read_record(study: optuna.Study, name: str) -> Record:
         confirmations={key: tuple(seeds) for key, seeds in attributes.get("confirmations", {}).items()},
         trials=rows[rows["state"] != STATES["WAITING"]].reset_index(drop=True),
         verification=Verification.from_dict(attributes.get("verification")),
+        folder=folder,
     )
 
 

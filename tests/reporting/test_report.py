@@ -6,6 +6,7 @@ import re
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,7 +16,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 from support.pages import Elements
-from support.records import HOSTILE, OBJECTIVES, SETTINGS, STOCK, confirmed, gam, record, rich_record, trial, unmeasured
+from support.records import HOSTILE, OBJECTIVES, STOCK, confirmed, gam, record, rich_record, trial, unmeasured
 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import RunError
@@ -59,63 +60,54 @@ def test_the_note_of_a_retried_trial_states_what_was_changed():
     assert formatting.note(made.trials.iloc[0]) == ""
 
 
-def test_the_noise_is_students_interval_for_the_difference_of_two_runs():
-    noise = record([trial(0, gam(), 0.2)], baseline_seeds=({"map50_95": 0.20}, {"map50_95": 0.22})).noise
-    assert noise is not None
-    assert noise.sd == pytest.approx(0.0141421, abs=1e-6)
-    assert noise.half_width() == pytest.approx(12.7062 * 0.0141421 * math.sqrt(2), rel=1e-4)
-    assert noise.half_width(10) > 9 * noise.half_width()  # one degree of freedom: nearly proportional
+def test_the_noise_of_a_record_is_that_of_all_repeated_trainings_else_of_the_baseline_alone():
+    alone = record([trial(0, gam(), 0.2)], baseline_seeds=tuple({"map50_95": v} for v in (0.20, 0.22, 0.21))).noise
+    assert alone.sd == pytest.approx(0.01 * math.sqrt(2)) and alone.freedom == 2
+    pooled = confirmed([0.010, 0.012]).noise
+    assert pooled.sd == pytest.approx(np.std([0.030, 0.010, 0.012], ddof=1)) and pooled.architectures == 2
 
 
-@pytest.mark.parametrize("values", [[], [0.2], [0.2, math.nan], [0.2, 0.2, 0.2]])
-def test_there_is_no_noise_estimate_where_the_seeds_show_none(values: list[float]):
-    assert record([trial(0, gam(), 0.2)], baseline_seeds=tuple({"map50_95": v} for v in values)).noise is None
+@pytest.mark.parametrize("values", [[], [0.2], [0.2, math.nan], [0.2, 0.2, 0.2], [0.2, 0.3]])
+def test_there_is_no_noise_where_the_seeds_show_none_or_more_than_any_gain(values: list[float]):
+    made = record([trial(0, gam(), 0.2)], baseline_seeds=tuple({"map50_95": v} for v in values))
+    assert made.noise is None and plot_data.noise_band(made) is None
 
 
-def test_a_small_gain_is_called_noise_and_the_correction_is_named(rich: Record):
-    assert rich.verdict() == (
-        "No placement beats the baseline beyond the noise: the best gain is +0.0283 (GAM@6 r8 + GAM@9 r16), "
-        "differences below 0.1059 (95 %, 3 baseline seeds, Bonferroni-corrected for 18 candidates) are noise."
-    )
-
-
-def test_a_gain_beyond_the_corrected_noise_beats_the_baseline():
-    seeds = tuple({"map50_95": v} for v in (0.2000, 0.2004, 0.1997))
-    rows = [trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.26), trial(2, gam((4, 8)), 0.201)]
-    text = record(rows, baseline_seeds=seeds).verdict()
-    assert text.startswith("1 of 2 candidates beats the baseline beyond the noise: the best gain is +0.0600 (GAM@9 r8)")
-
-
-def test_a_gain_between_the_plain_and_the_corrected_noise_does_not_count():
-    seeds = tuple({"map50_95": v} for v in (0.20, 0.21, 0.19))
-    rows = [trial(0, gam(), 0.2), *(trial(n, gam((9, n)), 0.2 + 0.065 * (n == 1)) for n in range(1, 9))]
-    noise = record(rows, baseline_seeds=seeds).noise
-    assert noise is not None
-    assert noise.half_width() < 0.065 < noise.half_width(8)
-    assert record(rows, baseline_seeds=seeds).verdict().startswith("No placement beats the baseline beyond the noise")
-
-
-def test_no_gain_is_called_noise_where_none_could_exceed_it():
+def test_a_gain_at_one_seed_claims_nothing_however_large():
     rows = [trial(0, gam(), 0.2), *(trial(n, gam((9, n)), 0.2 + 0.3 * (n == 1)) for n in range(1, 24))]
-    few = tuple({"map50_95": v} for v in (0.200, 0.204))
-    noise = record(rows, baseline_seeds=few).noise
-    assert noise is not None and noise.half_width(23) > 0.8  # the most that 0.2 could gain
-    assert record(rows, baseline_seeds=few).verdict() == (
-        "It is undecided whether a placement beats the baseline: the best gain is +0.3000 (GAM@9 r1), but 2 baseline "
-        "seeds are too few for 23 candidates (no gain could exceed their noise, 95 %)."
+    answer = record(rows, baseline_seeds=tuple({"map50_95": v} for v in (0.200, 0.204))).answer()
+    assert answer.headline == "Unclear: the best candidate was trained at one seed only."
+    assert answer.next_command == "python -m gamsearch run --name bccd-yolov8n"
+    assert "0.4117" not in answer.detail and answer.trial is None
+
+
+def test_with_one_baseline_seed_more_are_suggested():
+    rows = [trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.3)]
+    answer = record(rows, baseline_seeds=({"map50_95": 0.2},)).answer()
+    assert answer.headline == "Unclear: one seed is too few to judge."
+    assert answer.next == "Train at more seeds: python -m gamsearch run --name bccd-yolov8n --noise-seeds 5"
+
+
+def test_where_nothing_gains_the_baseline_is_to_be_kept():
+    answer = record([trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.15)]).answer()
+    assert (
+        answer.text == "No: keep yolov8n. No candidate gained: GAM@9 r8 differs from the baseline by -0.0500 mAP50-95."
     )
 
 
-def test_with_one_seed_the_noise_is_not_measured():
-    rows = [trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.3)]
-    text = record(rows, baseline_seeds=({"map50_95": 0.2},)).verdict()
-    assert "can be said to beat" in text
-    assert "the noise was not measured (fewer than two baseline seeds)" in text
+def test_a_baseline_that_is_not_trained_enough_is_compared_with_nothing():
+    made = record(
+        [trial(0, gam(), 0.009), trial(1, gam((9, 8)), 0.15)], baseline_stage={"still_rising": "it still rises"}
+    )
+    assert made.answer().text == "The baseline is not trained enough to tell. it still rises"
+    assert made.answer().trial is None
 
 
-def test_a_negative_gain_is_reported_as_it_is():
-    text = record([trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.15)]).verdict()
-    assert text.startswith("No placement beats the baseline: the best gain is -0.0500 (GAM@9 r8)")
+def test_a_replay_suggests_only_commands_that_need_no_weights():
+    replayed = {"evaluator": "replay", "out": "results"}
+    for made in (confirmed([0.01, 0.012, 0.011]), confirmed([0.01, -0.02, 0.02]), confirmed([0.02]), rich_record()):
+        command = replace(made, settings=replayed).answer().next_command
+        assert not {"verify", "export"} & set(command.split())
 
 
 FAILED = [unmeasured(n, gam((9, n + 1)), "failed", r) for n, r in enumerate(["nan: x", "nan: y", "build: z"])]
@@ -134,7 +126,7 @@ FAILED = [unmeasured(n, gam((9, n + 1)), "failed", r) for n, r in enumerate(["na
 )
 def test_the_verdict_claims_nothing_without_a_comparison(rows: list[dict[str, Any]], said: str, tmp_path: Path):
     made = record(rows)
-    assert made.verdict().startswith(said)
+    assert made.answer().detail.startswith(said)
     assert [path.name for path in write(made, tmp_path)] == ["trials.csv", "report.html", "pareto.png"]
     assert said[:20] in plain_table(made)
 
@@ -220,12 +212,12 @@ def test_rates_are_distinguished_by_module_and_value(rich: Record):
 
 def test_the_page_begins_with_the_verdict_and_has_every_section(rich: Record, rich_page: str):
     seen = " ".join(Elements(rich_page).words)
-    assert seen.index("No placement beats the baseline") < seen.index("Pareto front")
+    assert seen.index("Unclear: the best candidate was trained at one seed only.") < seen.index("Pareto front")
     headings = re.findall(r"<h2>(.*?)</h2>", rich_page)
     assert headings == [
         "Pareto front",
         "Where attention helps",
-        "The best architecture",
+        "The largest gain, not shown to be beyond chance",
         "Learning curves",
         "Hypervolume",
         "All trials",
@@ -417,7 +409,7 @@ def test_the_image_is_sixteen_hundred_by_a_thousand(rich: Record, tmp_path: Path
 def test_the_terminal_table_is_plain_text_where_there_is_no_terminal(rich: Record):
     text = plain_table(rich, limit=4)
     assert "\x1b" not in text
-    assert text.startswith("No placement beats the baseline")
+    assert text.startswith("Unclear: the best candidate was trained at one seed only.\n")
     lines = [line.split()[0] for line in text.splitlines() if line.strip()[:2].strip().isdigit()]
     assert lines[-4:] == ["10", "12", "6", "9"]
     assert "... and 22 more in trials.csv" in text
@@ -446,45 +438,40 @@ def test_the_report_needs_neither_torch_nor_optuna():
 
 
 @pytest.mark.parametrize(
-    ("gains", "beginning"),
+    ("gains", "headline", "after"),
     [
-        (
-            [0.010, 0.012, 0.011, 0.013],
-            "GAM@4 r4, the best of 2 candidates, beats the baseline by +0.0115 ± 0.0021 (95 %",
-        ),
-        ([0.010, -0.012, 0.011, -0.008], "No placement is shown to beat the baseline: the best of 2 candidates, GAM@4"),
-        (
-            [-0.010, -0.012, -0.011, -0.013],
-            "No placement beats the baseline: the best of 2 candidates, GAM@4 r4, gained",
-        ),
+        ([0.010, 0.012, 0.011, 0.013], "Yes: GAM@4 r4 gains 0.012 ± 0.002 mAP for 1.09 x latency.", "verify"),
+        ([0.010, -0.008, 0.011, -0.008], "Unclear: the best gain may be chance.", "verify"),
+        ([-0.010, -0.012, -0.011, -0.013], "No: keep yolov8n.", "list"),
+        ([0.02], "Unclear: two seeds are too few to judge.", "run"),
     ],
 )
-def test_the_verdict_uses_the_paired_gains_at_seeds_other_than_the_one_of_selection(gains, beginning):
-    assert confirmed(gains).verdict().startswith(beginning)
+def test_gains_at_seeds_that_did_not_select_the_candidate_decide(gains, headline, after):
+    answer = confirmed(gains).answer()
+    assert answer.headline == headline and answer.next_command.split()[3] == after
+    assert answer.trial == (1 if headline.startswith("Yes") else None)
 
 
-def test_the_interval_is_students_t_over_the_paired_gains():
-    from scipy import stats
+@pytest.mark.parametrize(
+    "gains", [[0.010, 0.012, 0.011, 0.013], [0.010, -0.008, 0.011, -0.008], [-0.01, -0.012, -0.011]]
+)
+def test_page_and_terminal_open_with_the_answer_its_grounds_and_what_to_do_next(gains):
+    made, answer = confirmed(gains), confirmed(gains).answer()
+    seen = " ".join(Elements(page(made)).words).replace("\N{MINUS SIGN}", "-").replace("\N{NO-BREAK SPACE}", " ")
+    assert seen.index(answer.headline) < seen.index(answer.detail) < seen.index(answer.next_command)
+    lines = plain_table(made, width=400).splitlines()
+    assert lines[:3] == [answer.headline, answer.detail, answer.next]
+    assert ("The recommended architecture" in seen) == (answer.kind == "yes")
+    assert "best architecture" not in seen
 
-    gains = [0.010, -0.012, 0.011, -0.008, 0.002]
-    low, high = stats.ttest_1samp(gains, 0.0).confidence_interval(0.95)
-    confirmation = confirmed(gains).confirmation
-    assert (confirmation.mean - confirmation.half_width, confirmation.mean + confirmation.half_width) == pytest.approx(
-        (low, high)
+
+def test_the_page_shows_the_gain_at_the_other_seeds_only_with_an_interval():
+    assert "Its gain at other seeds" in page(confirmed([0.010, 0.012, 0.011])) and "3 paired seeds" in page(
+        confirmed([0.01, 0.02, 0.01])
     )
+    assert "Its gain at other seeds" not in page(confirmed([]))
 
 
-def test_the_page_shows_the_gain_at_the_other_seeds():
-    assert "Its gain at other seeds" in page(confirmed([0.010, 0.012])) and "2 paired seeds" in page(
-        confirmed([0.01, 0.02])
-    )
-    assert "Its gain at other seeds" not in page(confirmed([0.010]))
-
-
-def test_one_other_seed_confirms_nothing():
-    assert confirmed([0.02]).confirmation is None
-
-
-def test_a_report_names_the_export_of_its_best_architecture_unless_the_run_has_no_weights():
-    assert "To export this architecture" in page(rich_record())
-    assert "To export this architecture" not in page(rich_record(settings={**SETTINGS, "evaluator": "replay"}))
+def test_commands_name_the_folder_as_it_was_given_and_quote_it():
+    made = replace(confirmed([0.010, 0.012, 0.011, 0.013]), folder="my runs/a")
+    assert made.answer().next_command == "python -m gamsearch verify 'my runs/a'"

@@ -33,9 +33,10 @@ def finished(tmp_path_factory) -> Path:
 
 
 def lines(folder: Path, **more) -> dict[str, str]:
-    """The lines by their first word."""
-    said = status(folder, **more)
-    return {"state": said[0].split(": ", 1)[1]} | {line.split()[0]: line[10:] for line in said[1:]}
+    """The lines by their first word, after the answer and its grounds."""
+    headline, _, state, *rest = status(folder, **more)
+    named = {line.split()[0]: line[10:] for line in rest}
+    return {"answer": headline, "state": state.split(": ", 1)[1], **named}
 
 
 def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -52,6 +53,7 @@ def test_a_finished_run_is_reported_as_finished_with_its_best_candidate(finished
     assert f"baseline mAP50-95 {record.baseline['map50_95']:.4f}" in said["best"]
     assert "trials and" in said["rate"] and "left" not in said and "now" not in said
     assert f"optuna-dashboard {finished / store.JOURNAL}" in said["browse"]
+    assert said["answer"] == record.answer().headline and said["next"].startswith(record.answer().next_step)
     assert contents(finished) == before
 
 

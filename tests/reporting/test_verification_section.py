@@ -11,7 +11,7 @@ import pytest
 import yaml
 from support.pages import Elements
 from support.records import HOSTILE, confirmed, rich_record
-from support.verified_records import EXAMPLES, SETTINGS, all_worse, barely_begun, complete, incomplete, single, verified
+from support.verified_records import EXAMPLES, SETTINGS, all_worse, barely_begun, complete, incomplete, single
 
 from gamsearch.analysis.verification import SCALE_UP, Verification
 from gamsearch.reporting import plain_table, snippets, verification_figures, verification_rows, write
@@ -19,7 +19,7 @@ from gamsearch.reporting.html_page import page
 from gamsearch.reporting.provenance_section import verify_command
 from gamsearch.study.record import Record
 
-SEARCHED = "Search result, from short trainings only: No placement beats the baseline beyond the noise"
+SEARCHED = "Search result, from short trainings only: Unclear: the best candidate was trained at one seed only."
 
 
 def words(record: Record) -> str:
@@ -37,11 +37,17 @@ def changed(record: Record, **more: Any) -> Record:
 def test_the_verdict_of_the_verification_precedes_that_of_the_search(make):
     record = make()
     seen = words(record)
-    assert record.verdict() == record.verification.verdict() != record.search_verdict()
-    assert seen.index(record.verdict()) < seen.index(SEARCHED) < seen.index("Verified at full budget")
+    answer = record.answer()
+    assert answer.detail == record.verification.verdict() != record.search_answer().detail
+    assert (
+        seen.index(answer.headline)
+        < seen.index(answer.detail)
+        < seen.index(SEARCHED)
+        < seen.index("Verified at full budget")
+    )
     assert re.findall(r"<h2>(.*?)</h2>", page(record))[:2] == ["Verified at full budget", "Pareto front"]
     text = " ".join(plain_table(record).split())
-    assert text.startswith(record.verdict()) and SEARCHED in text
+    assert text.startswith(record.verdict()) and SEARCHED in text and answer.next in text
 
 
 @pytest.mark.parametrize("verification", [None, {}, {"finalists": [], "settings": {}}])
@@ -117,9 +123,10 @@ def test_kendalls_tau_is_reported_with_three_or_more_finalists():
 
 
 def test_the_winner_is_drawn_and_can_be_exported():
-    seen = words(verified([0.001, 0.02]))
-    assert "Largest verified gain in mAP50-95 (+0.02" in seen and "export results/bccd-yolov8n --trial 12" in seen
-    assert "Best mAP50-95 on the front: trial 10" in words(barely_begun())
+    seen = words(complete())
+    assert "The recommended architecture" in seen and "Largest verified gain in mAP50-95 (+0.0" in seen
+    assert complete().answer().next_command == "python -m gamsearch export results/bccd-yolov8n --trial 10"
+    assert "Largest gain in mAP50-95 in the search: trial 10" in words(barely_begun())
 
 
 def test_figures_have_alternative_text_with_their_content():
@@ -242,7 +249,7 @@ def test_a_verification_without_trainings_can_be_reported(tmp_path: Path):
 
 def test_a_confirmed_search_keeps_its_own_sentence_below():
     record = replace(confirmed([0.010, 0.012, 0.011, 0.013]), verification=complete().verification)
-    assert "GAM@4 r4, the best of 2 candidates, beats the baseline" in words(record)
+    assert "Yes: GAM@4 r4 gains 0.012 ± 0.002 mAP" in words(record)
     assert record.verdict() == complete().verdict()
 
 

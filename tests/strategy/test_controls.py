@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from support.landscape import SMALL, PredictsCosts, figures, keys, new_study, run
 
+from gamsearch.analysis.noise import architectures_to_repeat
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, RunError
 from gamsearch.space.search_space import Limit
@@ -99,8 +100,32 @@ def test_the_best_candidate_is_confirmed_at_the_seeds_it_was_not_chosen_at_and_o
     assert [seed for key, seed in seen if key == best["key"]] == [0, 1, 2, 3, 4]
     architecture = Architecture.from_dict(best["architecture"])
     expected = [figures(architecture, s)["map50_95"] - figures(SMALL.baseline, s)["map50_95"] for s in (1, 2, 3, 4)]
-    assert record.confirmation.gains == pytest.approx(expected)
+    assert record.searched.gain.differences == pytest.approx(expected)
     before = len(seen)
     run(study, Noisy(), trials=6, noise_seeds=5)
     assert len(seen) == before
-    assert "4 paired seeds" in record.verdict()
+    assert "four" in record.verdict()
+
+
+def test_with_two_seeds_the_first_other_candidates_are_trained_again_as_well_also_if_one_fails(tmp_path, evaluator):
+    failing: set[str] = set()
+
+    class Noisy(PredictsCosts):
+        def evaluate(self, architecture, budget, report):
+            if budget.seed and architecture.key in failing:
+                raise CandidateFailed("nan", "loss is NaN")
+            measured = evaluator.evaluate(architecture, budget, report)
+            noisy = figures(architecture, budget.seed)["map50_95"]
+            return replace(measured, metrics={**measured.metrics, "map50_95": noisy})
+
+    study = new_study(tmp_path / "run")
+    run(study, Noisy(), trials=9, noise_seeds=1)
+    candidates = read_record(study, "run").candidates
+    first = candidates.iloc[1:].sort_values("number")["key"].tolist()
+    failing.add(first[1])
+    run(study, Noisy(), trials=9, noise_seeds=2)
+    expected = {candidates.iloc[0]["key"], *first[: architectures_to_repeat(2) - 1]} - failing
+    record = read_record(study, "run")
+    assert len(expected) == 5 and record.repeated.keys() == expected
+    assert all(sorted(seeds) == [0, 1] for seeds in record.repeated.values())
+    assert record.noise.freedom == 5 and record.searched.gain.noise.freedom == 5
