@@ -1,6 +1,5 @@
 """`python -m gamsearch`: parse, carry out one command, turn errors into one sentence. Heavy imports stay inside."""
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -8,12 +7,12 @@ from gamsearch.cli import inspect, results, run
 from gamsearch.cli.parser import Parser, build_parser
 from gamsearch.errors import GamsearchError, one_line
 from gamsearch.plugins.loading import load_entry_points
+from gamsearch.runs.output import OutputClosed, discard_output
+
+CLOSED = 141
+"""The exit code that a shell reports for a program that ends as its output pipe is closed (128 + SIGPIPE)."""
 
 COMMANDS = (*run.COMMANDS, *results.COMMANDS, *inspect.COMMANDS)
-
-
-PIPE_CLOSED = 141
-"""The exit code of other tools whose output is no longer read: 128 and the signal SIGPIPE."""
 
 
 def parser() -> Parser:
@@ -28,8 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after the program's name; those of the process if left out.
 
     Returns:
-        The exit code: 0, 2 after an error that the user can fix, 130 after Ctrl-C, or 141 where the output is not
-            read to its end.
+        The exit code: 0, 2 after an error that the user can fix, 130 after Ctrl-C, or 141 where the output was piped to
+        a program that ended first, such as `head`.
     """
     try:
         options = parser().parse_args(arguments)
@@ -40,9 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = int(options.carry_out(options) or 0)
         sys.stdout.flush()
         return code
-    except BrokenPipeError:  # whoever read the output has seen enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains when it flushes at exit
-        return PIPE_CLOSED
+    except (BrokenPipeError, OutputClosed):
+        discard_output()
+        return CLOSED
+    except SystemExit:  # of --help and --version
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            discard_output()
+            return CLOSED
+        raise
     except GamsearchError as error:
         return _refused(str(error))
     except OSError as error:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from gamsearch.runs.output import Output
+
 if TYPE_CHECKING:
     from gamsearch.runs.api import Run
 
@@ -15,17 +17,9 @@ PIPED_WIDTH = 160
 """Columns of a table that is not printed on a terminal."""
 
 
-class PipedConsole(Console):
-    """A console that leaves it to the command line to end quietly where nobody reads the output any more."""
-
-    def on_broken_pipe(self) -> None:
-        """Raise the error again; rich would end the process with exit code 1."""
-        raise BrokenPipeError
-
-
 def console() -> Console:
     """A console as wide as the terminal, or wide enough for every table where there is none."""
-    return PipedConsole(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+    return Output(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
@@ -56,4 +50,4 @@ def show_report(run: "Run") -> None:
 def print_written(paths: Iterable[Path]) -> None:
     """Print one line per file, unbroken so that it can be copied."""
     for path in paths:
-        console().print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+        Output().print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)

@@ -12,6 +12,10 @@ from gamsearch.cli.printing import show_report
 from gamsearch.errors import OptionError, one_line
 
 STORAGE = "URL of an Optuna storage for several machines, e.g. postgresql://user@host/database or grpc://host:13000"
+TRIALS = (
+    "search budget in full trainings of --epochs: below 20 that many candidates, else more, of which some stop early "
+    "(default: 40)"
+)
 ARTIFACTS = "folder or s3://bucket through which machines without a shared run folder exchange weights"
 
 BASELINE_EPOCHS = "auto: until its curve is flat, 20 to 100, from a .pt 8 to 40; 0: a .pt as it is (default: auto)"
@@ -28,7 +32,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     search = parser.add_argument_group("search")
     search.add_argument("--space", help="a space file or the name of a shipped space (default: gam)")
     search.add_argument("--objectives", type=_names, help="metrics, e.g. map50_95,params_m (default: the space's)")
-    search.add_argument("--trials", type=int, help="search budget in full short trainings (default: 40)")
+    search.add_argument("--trials", type=int, help=TRIALS)
     search.add_argument("--budget", help="search budget instead of --trials: 3h, 90min or 200epochs")
     search.add_argument("--sampler", help="what proposes candidates; see `list samplers` (default: auto)")
     search.add_argument(

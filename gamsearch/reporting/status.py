@@ -14,7 +14,7 @@ from gamsearch.reporting.formatting import duration, signed
 from gamsearch.runs.folder_lock import is_locked, running_state
 from gamsearch.runs.forecast import ATTRIBUTE, sentence
 from gamsearch.runs.settings import AUTO, Settings
-from gamsearch.study import store
+from gamsearch.study import store, unreachable
 from gamsearch.study.history import History, interrupted
 from gamsearch.study.record import Record
 from gamsearch.study.storages import Address
@@ -61,11 +61,26 @@ def status(folder: Path, now: datetime | None = None) -> list[str]:
     if not folder.is_dir():
         raise RunError(f"{folder} is not a folder; give the folder of a run, such as results/my-search")
     running = is_locked(folder)
+    try:
+        return _read(folder, running, now or datetime.now())
+    except RunError as error:
+        left = unreachable.seconds_left(folder) if running else None
+        if left is None:
+            raise
+        return [
+            f"{folder}: {running_state(folder)}",
+            f"storage   {error}",
+            f"left      the run keeps trying for {left:.0f} s",
+        ]
+
+
+def _read(folder: Path, running: bool, now: datetime) -> list[str]:
+    """The lines of a run whose storage can be reached."""
     if not store.exists(folder):
         if not running:
             raise RunError(f"{folder} holds no run (no {store.JOURNAL}); give the folder of a run")
         return [f"{folder}: {running_state(folder)}", "it has just started and is reading the data and the model"]
-    return _lines(_snapshot(folder, running, now or datetime.now()))
+    return _lines(_snapshot(folder, running, now))
 
 
 def _snapshot(folder: Path, running: bool, now: datetime) -> Snapshot:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gamsearch.runs.forecast import RunForecast
+from gamsearch.runs.output import Output
 from gamsearch.strategy.search_budget import SearchBudget
 
 LAST_TRIALS = 12
@@ -27,7 +28,7 @@ class RunProgress:
     """
 
     def __init__(self, console: Console | None = None):
-        self.console = console or Console()
+        self.console = console or Output()
         self.live = self.console.is_terminal
         self.terse = False
         self.begun = time.monotonic()

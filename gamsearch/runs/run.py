@@ -29,7 +29,7 @@ from gamsearch.strategy.loop import search
 from gamsearch.strategy.plan import Plan
 from gamsearch.strategy.samplers import sampler_named
 from gamsearch.strategy.stopping import stopping_named
-from gamsearch.study import store
+from gamsearch.study import store, unreachable
 from gamsearch.study.artifacts import Artifacts, trusted_place, uploaded_weights
 from gamsearch.study.urls import masked
 from gamsearch.study.workers import WorkerRegistry
@@ -121,6 +121,7 @@ def run(
 def _folder_held(folder: Path) -> Iterator[None]:
     make_folder(folder)
     with held(folder):
+        unreachable.keep_in(folder)
         yield
 
 

@@ -8,6 +8,9 @@ from gamsearch.strategy.samplers import AUTO, sampler_named
 from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.strategy.stopping import STOPPING, StoppingSettings
 
+FEW_TRIALS = 20
+"""A search of fewer trials pauses nothing: it would compare hardly any complete training with the baseline."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -35,6 +38,25 @@ class Plan:
     def trials(self) -> int:
         """About how many full trainings the search budget allows; a large number if it is a time."""
         return self.search_budget.full_trainings(self.trial_budget.epochs)
+
+    def trains_to_the_end(self, used: float, epochs: int) -> bool:
+        """Whether a training is to reach its end whatever it measures.
+
+        This holds where the search has `FEW_TRIALS`, unless its `stopping` pauses by rank, and for the training that
+        uses up the last of the trials: paused, it could not be resumed.
+
+        Args:
+            used: How much of the search budget is used up before the training.
+            epochs: Epochs that the training still needs.
+
+        Returns:
+            False where the search budget is no number of trials.
+        """
+        budget = self.search_budget
+        if budget.unit != "trainings":
+            return False
+        last = used + epochs / self.trial_budget.epochs >= budget.amount
+        return last or (budget.amount < FEW_TRIALS and not self.stopping.by_rank)
 
     def with_rungs(self) -> "Plan":
         """The same plan with its rungs; every epoch is validated only if something reads the curve."""

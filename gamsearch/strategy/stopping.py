@@ -82,18 +82,16 @@ class StoppingSettings:
             rung *= REDUCTION
         return tuple(rungs)
 
-    def never_stops(self, number: int, trainings: int) -> bool:
+    def never_stops(self, number: int) -> bool:
         """Whether a candidate is trained to the end in any case.
 
         Args:
             number: Candidates whose training began before.
-            trainings: Full trainings that the search budget allows.
 
         Returns:
-            True for one in `probe`, and for all where the budget allows fewer than `least` trainings: there is too
-            little then to learn from, and a search that pauses most of them compares nothing.
+            True for one in `probe`.
         """
-        return trainings < self.least or number % self.probe == 0
+        return number % self.probe == 0
 
 
 STOPPING = {

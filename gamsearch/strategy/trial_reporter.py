@@ -56,9 +56,10 @@ class TrialReporter:
         self.trained = 0
         self.begun = time.monotonic()
         begun = sum(bool(k.curve) for k in search.history.candidates)
-        stopping, trainings = search.plan.stopping, search.plan.trials
-        self.never_stopped = context.architecture.is_baseline or (
-            known is None and stopping.never_stops(begun, trainings)
+        self.never_stopped = (
+            context.architecture.is_baseline
+            or (known is None and search.plan.stopping.never_stops(begun))
+            or search.plan.trains_to_the_end(search.used, self.budget.epochs - self.budget.done)
         )
 
     @property

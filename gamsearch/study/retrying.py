@@ -9,6 +9,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from gamsearch.errors import RunError, one_line
+from gamsearch.study import unreachable
 from gamsearch.study.urls import masked
 
 RETRY_S = 600.0
@@ -31,10 +32,13 @@ class RetryingStorage:
 
     def _call(self, name: str, *arguments: Any, **named: Any) -> Any:
         """Call a method of the storage; `RunError` once it has been unreachable for too long."""
-        begun, retries = time.monotonic(), 0
+        begun, retries, next_report = time.monotonic(), 0, 0.0
         while True:
             try:
-                return getattr(self._storage, name)(*arguments, **named)
+                answer = getattr(self._storage, name)(*arguments, **named)
+                if next_report:
+                    unreachable.report_back(self._location)
+                return answer
             except optuna.exceptions.UpdateFinishedTrialError:
                 starting = any(value is TrialState.RUNNING for value in (*arguments, *named.values()))
                 if retries and name == "set_trial_state_values" and not starting:
@@ -43,12 +47,16 @@ class RetryingStorage:
             except Exception as error:
                 if not _is_unreachable(error):
                     raise
-                if time.monotonic() - begun > self._retry_s:
+                waited = time.monotonic() - begun
+                if waited > self._retry_s:
                     raise RunError(
                         f"the storage {self._location} has not answered for {self._retry_s:.0f} s "
                         f"({masked(one_line(error))[:200]}); everything recorded is kept, so run the same command "
                         "again when it is back"
                     ) from error
+                if retries and waited >= next_report:  # the first retry is silent: a reply may just have been lost
+                    next_report = waited + unreachable.REPORT_S
+                    unreachable.report(self._location, self._retry_s - waited)
             retries += 1
             time.sleep(min(0.2 * 2**retries, LONGEST_PAUSE_S))
 

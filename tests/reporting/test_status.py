@@ -1,5 +1,6 @@
 """`status` of runs that are finished, killed, running or missing; it changes nothing."""
 
+import json
 import os
 import re
 import signal
@@ -16,8 +17,8 @@ from support.paths import ROOT
 from gamsearch.cli.main import main
 from gamsearch.errors import RunError
 from gamsearch.reporting.status import status
-from gamsearch.runs.folder_lock import LOCK, announced, is_locked
-from gamsearch.study import store
+from gamsearch.runs.folder_lock import LOCK, announced, held, is_locked
+from gamsearch.study import store, unreachable
 from gamsearch.study.table import read_record
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -139,3 +140,16 @@ def test_a_folder_without_a_run_gives_a_one_line_error(tmp_path, monkeypatch, ca
     assert main(["status", folder]) == 2
     said = capsys.readouterr().err
     assert said.startswith("gamsearch: ") and said.count("\n") == 1
+
+
+def test_the_status_of_a_run_whose_storage_is_unreachable_says_for_how_long_it_keeps_trying(tmp_path, monkeypatch):
+    url = f"sqlite:///{tmp_path}/nowhere/study.db"
+    monkeypatch.setenv("GAMSEARCH_STORAGE", url)
+    (tmp_path / "storage.json").write_text(json.dumps({"storage": url, "study": "mine"}))
+    with held(tmp_path):
+        unreachable.keep_in(tmp_path)
+        unreachable.report(url, 100.0)
+        _, storage, left = status(tmp_path)
+    assert "cannot be reached" in storage and left.startswith("left      the run keeps trying for ")
+    with pytest.raises(RunError, match="cannot be reached"):  # it is not running any more
+        status(tmp_path)

@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import TrialState
 
 from gamsearch.errors import RunError
-from gamsearch.study import retrying
+from gamsearch.study import retrying, unreachable
 from gamsearch.study.retrying import RetryingStorage
 
 
@@ -55,3 +55,25 @@ def test_mistakes_are_not_retried():
     with pytest.raises(KeyError):
         optuna.load_study(study_name="none", storage=study._storage)
     assert time.monotonic() - started < 1
+
+
+def test_a_storage_that_does_not_answer_is_reported_with_the_seconds_left_and_so_is_its_return(capsys, tmp_path):
+    class Away(optuna.storages.InMemoryStorage):
+        calls = 0
+
+        def get_all_trials(self, *arguments, **named):
+            self.calls += 1
+            if self.calls < 3:
+                raise ConnectionRefusedError("no route")
+            left.append(unreachable.seconds_left(tmp_path))
+            return super().get_all_trials(*arguments, **named)
+
+    left: list[float | None] = []
+    unreachable.keep_in(tmp_path)
+    optuna.create_study(storage=RetryingStorage(Away(), "postgresql://me:***@host/db", retry_s=60)).get_trials()
+    first, second = capsys.readouterr().err.splitlines()
+    assert (
+        first.startswith("gamsearch: postgresql://me:***@host/db does not answer; trying for 60 s more")
+        and "answers" in second
+    )
+    assert left[0] is not None and 50 < left[0] <= 60 and unreachable.seconds_left(tmp_path) is None

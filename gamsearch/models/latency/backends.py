@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -45,11 +46,13 @@ class LatencyBackend:
         name: What `--latency` calls it.
         prepare: Makes a detector ready to run.
         device: The only type of device that it measures on (`cpu`, `cuda`, ...); empty for any.
+        requires: The module that it imports besides those of gamsearch; empty for none.
     """
 
     name: str
     prepare: Prepare
     device: str = ""
+    requires: str = ""
 
     @property
     def summary(self) -> str:
@@ -63,12 +66,13 @@ AUTO = "auto"
 BACKENDS: Registry[LatencyBackend] = Registry("latency backend", OptionError, also=(AUTO,))
 
 
-def latency_backend(name: str, device: str = "") -> Callable[[Prepare], Prepare]:
+def latency_backend(name: str, device: str = "", requires: str = "") -> Callable[[Prepare], Prepare]:
     """Register a function that prepares a detector for timing: `@gamsearch.register.latency_backend`.
 
     Args:
         name: What `--latency` calls it.
         device: The only type of device that it measures on (`cpu`, `cuda`, ...); empty for any.
+        requires: The module that it imports; a run without it is refused before anything is trained. Empty for none.
 
     Returns:
         A decorator for `prepare(model, imgsz, device) -> Network`, with `imgsz` in px. It must not change the model and
@@ -79,7 +83,7 @@ def latency_backend(name: str, device: str = "") -> Callable[[Prepare], Prepare]
     """
 
     def register(prepare: Prepare) -> Prepare:
-        BACKENDS.add(name, LatencyBackend(name, prepare, device), origin_of(prepare))
+        BACKENDS.add(name, LatencyBackend(name, prepare, device, requires), origin_of(prepare))
         return prepare
 
     return register
@@ -96,12 +100,17 @@ def backend_named(name: str, device: torch.device | None = None) -> Prepare:
         The function that makes a detector ready to run.
 
     Raises:
-        OptionError: There is no such backend, or it cannot measure on `device`.
+        OptionError: There is no such backend, it cannot measure on `device`, or a package that it needs is missing.
     """
     backend = BACKENDS.named(name)
     if backend.device and device is not None and device.type != backend.device:
         raise OptionError(
             f"--latency {name} measures on {backend.device.upper()} only, not on {device}; use --latency torch"
+        )
+    if backend.requires and find_spec(backend.requires) is None:
+        raise OptionError(
+            f"--latency {name} needs the package {backend.requires}, which is not installed: "
+            f"pip install {backend.requires}, or use --latency torch"
         )
     return backend.prepare
 
@@ -117,7 +126,7 @@ def resolved(name: str, device: torch.device) -> str:
         The name of the backend that measures there.
 
     Raises:
-        OptionError: There is no such backend, or it cannot measure on `device`.
+        OptionError: There is no such backend, it cannot measure on `device`, or a package that it needs is missing.
     """
     chosen = name if name != AUTO else "cudagraph" if device.type == "cuda" else "torch"
     backend_named(chosen, device)
@@ -186,7 +195,7 @@ def cuda_graph_backend(model: Any, imgsz: int, device: torch.device) -> Network:
     return Network(run, reads=eager)
 
 
-@latency_backend("onnxruntime", device="cpu")
+@latency_backend("onnxruntime", device="cpu", requires="onnxruntime")
 def onnxruntime_backend(model: Any, imgsz: int, device: torch.device) -> Network:
     """ONNX Runtime on the CPU, fp32, one thread, static shape: the latency of an exported `best.onnx`."""
     import onnxruntime

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gamsearch.errors import OptionError
-from gamsearch.models.latency.backends import backend_named, resolved
+from gamsearch.models.latency.backends import BACKENDS, LatencyBackend, backend_named, resolved
 from gamsearch.models.latency.measure import measure
 
 CPU = torch.device("cpu")
@@ -52,3 +52,10 @@ def test_the_default_backend_depends_on_the_device_and_unsuitable_ones_are_rejec
     for name, device in ("cudagraph", CPU), ("onnxruntime", cuda):
         with pytest.raises(OptionError, match="use --latency torch"):
             resolved(name, device)
+
+
+def test_a_backend_without_its_package_is_refused_when_it_is_chosen_not_after_the_baseline():
+    """`resolved` is called before anything is trained."""
+    backend = LatencyBackend("elsewhere", lambda *_: None, requires="no_such_package")
+    with BACKENDS.temporarily("elsewhere", backend), pytest.raises(OptionError, match="needs the package no_such_pack"):
+        resolved("elsewhere", CPU)
