@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from gamsearch import __version__
+from gamsearch.analysis.answer import Answer
 from gamsearch.errors import OptionError, nearest
 from gamsearch.runs.start import Start, repetition, start
 from gamsearch.space.search_space import SearchSpace
@@ -53,8 +54,13 @@ class Run:
 
     @property
     def verdict(self) -> str:
-        """One sentence: whether any placement beats the baseline, by the verification if there is one."""
-        return self.record.verdict()
+        """The answer with its grounds in one text, by the verification if there is one."""
+        return self.answer.text
+
+    @property
+    def answer(self) -> Answer:
+        """Whether attention pays: `kind`, `headline`, `detail`, what to do next, and the recommended `trial`."""
+        return self.record.answer()
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import optuna
 
+from gamsearch.analysis.noise import architectures_to_repeat
 from gamsearch.strategy.plan import Plan
 from gamsearch.study import store
 from gamsearch.study.history import History
@@ -175,8 +176,8 @@ class RunForecast:
         each, budget = self.plan.trial_budget.epochs, self.plan.search_budget
         known, seeds, history = self.study.user_attrs, self.plan.noise_seeds, self.history.update()
         controls = seeds - len(known.get("baseline_seeds", []))
-        confirmed = max(map(len, known.get("confirmations", {}).values()), default=0)
-        trainings = max(0, controls) + max(0, seeds - 1 - confirmed)
+        confirmed = sum(map(len, known.get("confirmations", {}).values()))
+        trainings = max(0, controls) + max(0, architectures_to_repeat(seeds) * (seeds - 1) - confirmed)
         rest = max(0.0, budget.amount - budget.used(history.charged(each), each, history.seconds))
         if budget.unit == "hours":
             return float(each * trainings), 3600 * rest

@@ -26,7 +26,8 @@ def test_a_search_gives_a_run_whose_trials_front_best_and_verdict_are_those_of_i
     assert run.folder == Path("results/a") and run.name == "a" and (run.folder / JOURNAL).is_file()
     assert isinstance(run.trials, pd.DataFrame) and run.trials["label"].iloc[0] == "baseline"
     assert set(run.front["number"]) <= set(run.trials["number"]) and run.best["number"] in set(run.front["number"])
-    assert "baseline" in run.verdict and run.settings["table"] == "bccd"
+    assert run.verdict == run.answer.text and len(run.answer.headline.split()) <= 12
+    assert run.settings["table"] == "bccd"
     assert run.settings["command"].startswith("gamsearch.search(") and "table='bccd'" in run.settings["command"]
 
 
