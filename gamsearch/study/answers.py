@@ -29,9 +29,6 @@ from gamsearch.study.counts import Counts
 AFFORDABLE = 4
 """More seeds than this many times those that are done are not suggested."""
 
-ENOUGH_SEEDS = 5
-"""Baseline seeds that a search with too few of them is told to use."""
-
 Step = tuple[str, str]
 """What to do next and its command, as of `Answer`."""
 
@@ -65,11 +62,11 @@ class Commands:
         """
         return cls(folder or f"{settings.get('out') or 'results'}/{name}", settings.get("evaluator") == "replay")
 
-    def resume(self, options: str = "") -> str:
-        """The command that continues the search, with more `options`."""
+    def resume(self) -> str:
+        """The command that continues the search."""
         path = Path(self.folder)
         out = "" if str(path.parent) == "results" else f" --out {shlex.quote(str(path.parent))}"
-        return f"python -m gamsearch run --name {shlex.quote(path.name)}{out}{options}"
+        return f"python -m gamsearch run --name {shlex.quote(path.name)}{out}"
 
     def on_folder(self, command: str, options: str = "") -> str:
         """A command that takes the folder."""
@@ -85,7 +82,7 @@ def untrained(reason: str) -> Answer:
     Returns:
         The answer, which compares nothing.
     """
-    return Answer(UNTRAINED, UNTRAINED_HEADLINE, reason)
+    return Answer(UNTRAINED, UNTRAINED_HEADLINE, f"{reason[:1].upper()}{reason[1:].rstrip('.')}.")
 
 
 def state(trials: pd.DataFrame, complete: pd.DataFrame, baseline: bool, counts: Counts) -> str:
@@ -148,9 +145,7 @@ def _after_search(searched: Searched, commands: Commands) -> Step:
         return REAL_SEARCH
     if searched.kind == YES:
         return "Confirm it by full trainings", commands.on_folder("verify")
-    if searched.too_few_seeds and searched.seeds < ENOUGH_SEEDS:
-        return "Train at more seeds", commands.resume(f" --noise-seeds {ENOUGH_SEEDS}")
-    return "Let full trainings decide", commands.on_folder("verify")
+    return "Let full trainings over five seeds decide", commands.on_folder("verify")
 
 
 def of_verification(verification: Verification, detector: str, commands: Commands) -> Answer:

@@ -81,11 +81,11 @@ def test_a_gain_at_one_seed_claims_nothing_however_large():
     assert "0.4117" not in answer.detail and answer.trial is None
 
 
-def test_with_one_baseline_seed_more_are_suggested():
+def test_with_one_baseline_seed_full_trainings_are_to_decide():
     rows = [trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.3)]
     answer = record(rows, baseline_seeds=({"map50_95": 0.2},)).answer()
     assert answer.headline == "Unclear: one seed is too few to judge."
-    assert answer.next == "Train at more seeds: python -m gamsearch run --name bccd-yolov8n --noise-seeds 5"
+    assert answer.next == "Let full trainings over five seeds decide: python -m gamsearch verify results/bccd-yolov8n"
 
 
 def test_where_nothing_gains_the_baseline_is_to_be_kept():
@@ -99,7 +99,7 @@ def test_a_baseline_that_is_not_trained_enough_is_compared_with_nothing():
     made = record(
         [trial(0, gam(), 0.009), trial(1, gam((9, 8)), 0.15)], baseline_stage={"still_rising": "it still rises"}
     )
-    assert made.answer().text == "The baseline is not trained enough to tell. it still rises"
+    assert made.answer().text == "The baseline is not trained enough to tell. It still rises."
     assert made.answer().trial is None
 
 
@@ -443,7 +443,7 @@ def test_the_report_needs_neither_torch_nor_optuna():
         ([0.010, 0.012, 0.011, 0.013], "Yes: GAM@4 r4 gains 0.012 ± 0.002 mAP for 1.09 x latency.", "verify"),
         ([0.010, -0.008, 0.011, -0.008], "Unclear: the best gain may be chance.", "verify"),
         ([-0.010, -0.012, -0.011, -0.013], "No: keep yolov8n.", "list"),
-        ([0.02], "Unclear: two seeds are too few to judge.", "run"),
+        ([0.02], "Unclear: two seeds are too few to judge.", "verify"),
     ],
 )
 def test_gains_at_seeds_that_did_not_select_the_candidate_decide(gains, headline, after):
