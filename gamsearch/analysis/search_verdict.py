@@ -72,12 +72,12 @@ class Searched:
         best = f"{self.label}, the best of {self.candidates} candidates," if self.candidates > 1 else self.label
         if self.selected_gain <= 0:
             return f"No candidate gained: {best} differs from the baseline by {self.selected_gain:+.4f} mAP50-95."
-        selected = f"gained {self.selected_gain:+.4f} mAP50-95 at the seed that selected it"
+        selected = f"gained {self.selected_gain:+.4f} mAP50-95 at the seed of the search"
         if self.gain is None:
             why = "it was not trained at another seed" if self.seeds > 1 else "the noise was not measured (one seed)"
             return f"{best} {selected}, but {why}."
         count = len(self.gain.differences)
-        others = f"{in_words(count)} other seed{'s' * (count > 1)}"
+        others = f"{in_words(count)} held-out seed{'s' * (count > 1)}"
         if self.too_few_seeds:
             why = f"{in_words(self.seeds)} seeds are too few to judge that" if self._varies else "no seed differs"
             return f"{best} {selected} and {self.gain.mean:+.4f} at {others}; {why}."
@@ -85,8 +85,7 @@ class Searched:
         if self.kind == YES:
             ratio = self.latency_ratio
             price = f" at {100 * (ratio - 1):+.0f} % latency" if isfinite(ratio) else ""
-            unbiased = f"{in_words(count)} seed{'s' * (count > 1)} that did not select it"
-            return f"{best} gained {found} mAP50-95{price} in short training, at {unbiased} ({self._grounds})."
+            return f"{best} gained {found} mAP50-95{price} in short training, at {others} ({self._grounds})."
         return f"{best} {selected} and {found} at {others} ({self._grounds})."
 
     @property
@@ -95,8 +94,8 @@ class Searched:
 
     @property
     def _grounds(self) -> str:
-        """E.g. `95 %; noise of one difference 0.0085, from 6 architectures`."""
+        """E.g. `95 %; SD of a paired difference 0.0085, pooled over 6 architectures`."""
         assert self.gain is not None and self.gain.noise is not None
         noise = self.gain.noise
-        more = f", from {noise.architectures} architectures" if noise.architectures > 2 else ""
-        return f"95 %; noise of one difference {noise.sd:.4f}{more}"
+        more = f", pooled over {noise.architectures} architectures" if noise.architectures > 2 else ""
+        return f"95 %; SD of a paired difference {noise.sd:.4f}{more}"

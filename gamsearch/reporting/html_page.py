@@ -93,10 +93,12 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         facts.append((f"Best gain{short}", gain + _small(top["label"])))
     if (searched := record.searched) is not None and searched.gain is not None and not searched.too_few_seeds:
         gain = formatting.typeset(f"{formatting.signed(searched.gain.mean)} ± {searched.gain.half_width:.4f}")
-        facts.append(("Its gain at other seeds", gain + _small(f"95 %, {len(searched.gain.differences)} paired seeds")))
+        facts.append(
+            ("Its gain at held-out seeds", gain + _small(f"95 %, {plural(len(searched.gain.differences), 'seed')}"))
+        )
     noise = record.noise
     text = f"± {noise.half_width():.4f}" + _small(noise.basis) if noise else "not known"
-    facts.append((f"Noise of one difference{short}", text))
+    facts.append((f"Noise of a paired difference{short}", text))
     counts = record.counts
     facts.append(("Candidates", f"{counts.candidates}" + _small(counts.sentence.partition(" ")[2])))
     if (spent := record.trials["seconds"].sum()) > 0:

@@ -51,14 +51,14 @@ def test_an_interval_as_wide_as_the_possible_gains_is_never_printed(searched):
 def test_the_detail_of_a_yes_has_the_interval_its_grounds_and_the_price():
     assert found(0.04).detail == (
         "GAM@4 r4, the best of 20 candidates, gained +0.0400 ± 0.0245 mAP50-95 at +39 % latency in short training, at "
-        "one seed that did not select it (95 %; noise of one difference 0.0100, from 7 architectures)."
+        "one held-out seed (95 %; SD of a paired difference 0.0100, pooled over 7 architectures)."
     )
 
 
 def test_the_detail_of_a_no_has_the_gain_that_selected_it_beside_those_at_other_seeds():
     assert found(-0.001, 0.003, -0.004, -0.002).detail == (
-        "GAM@4 r4, the best of 20 candidates, gained +0.0500 mAP50-95 at the seed that selected it and "
-        "-0.0010 ± 0.0122 at four other seeds (95 %; noise of one difference 0.0100, from 7 architectures)."
+        "GAM@4 r4, the best of 20 candidates, gained +0.0500 mAP50-95 at the seed of the search and "
+        "-0.0010 ± 0.0122 at four held-out seeds (95 %; SD of a paired difference 0.0100, pooled over 7 architectures)."
     )
     assert replace(BEST, selected_gain=-0.01).detail == (
         "No candidate gained: GAM@4 r4, the best of 20 candidates, differs from the baseline by -0.0100 mAP50-95."
@@ -66,13 +66,13 @@ def test_the_detail_of_a_no_has_the_gain_that_selected_it_beside_those_at_other_
 
 
 def test_without_another_seed_the_detail_says_what_is_missing():
-    assert BEST.detail.endswith("at the seed that selected it, but it was not trained at another seed.")
+    assert BEST.detail.endswith("at the seed of the search, but it was not trained at another seed.")
     assert replace(BEST, seeds=1).detail.endswith("but the noise was not measured (one seed).")
 
 
 def test_seeds_that_are_too_few_are_said_to_be():
     assert found(0.03, noise=Noise(0.1, 1, 2, 2)).detail == (
-        "GAM@4 r4, the best of 20 candidates, gained +0.0500 mAP50-95 at the seed that selected it and +0.0300 at one "
-        "other seed; two seeds are too few to judge that."
+        "GAM@4 r4, the best of 20 candidates, gained +0.0500 mAP50-95 at the seed of the search and +0.0300 at one "
+        "held-out seed; two seeds are too few to judge that."
     )
     assert found(0.03, 0.03, noise=None, seeds=3).detail.endswith("no seed differs.")

@@ -3,6 +3,7 @@
 import io
 import math
 import re
+import shlex
 import struct
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from rich.console import Console
 from support.pages import Elements
 from support.records import HOSTILE, OBJECTIVES, STOCK, confirmed, gam, record, rich_record, trial, unmeasured
+from support.verified_records import all_worse, complete, incomplete, single
 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import RunError
@@ -466,12 +468,26 @@ def test_page_and_terminal_open_with_the_answer_its_grounds_and_what_to_do_next(
 
 
 def test_the_page_shows_the_gain_at_the_other_seeds_only_with_an_interval():
-    assert "Its gain at other seeds" in page(confirmed([0.010, 0.012, 0.011])) and "3 paired seeds" in page(
+    assert "Its gain at held-out seeds" in page(confirmed([0.010, 0.012, 0.011])) and "3 seeds" in page(
         confirmed([0.01, 0.02, 0.01])
     )
-    assert "Its gain at other seeds" not in page(confirmed([]))
+    assert "Its gain at held-out seeds" not in page(confirmed([]))
 
 
 def test_commands_name_the_folder_as_it_was_given_and_quote_it():
     made = replace(confirmed([0.010, 0.012, 0.011, 0.013]), folder="my runs/a")
     assert made.answer().next_command == "python -m gamsearch verify 'my runs/a'"
+
+
+def test_every_suggested_command_is_one_that_the_command_line_takes():
+    from gamsearch.cli.main import parser
+
+    verified = [complete(), incomplete(), single(), all_worse()]
+    searched = [confirmed([0.01, 0.012, 0.011]), confirmed([0.01, -0.02, 0.02]), confirmed([0.02]), rich_record()]
+    replayed = [replace(made, settings={"evaluator": "replay", "out": "results"}) for made in searched]
+    commands = {made.answer().next_command for made in [*verified, *searched, *replayed, record([])]} - {""}
+    assert len({command.split()[3] for command in commands}) == 4  # run, verify, export, list
+    for command in commands:
+        python, flag, package, *arguments = shlex.split(command)
+        assert (python, flag, package) == ("python", "-m", "gamsearch")
+        parser().parse_args(arguments)
