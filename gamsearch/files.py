@@ -35,6 +35,18 @@ class _Loader(yaml.SafeLoader):
             raise yaml.composer.ComposerError(None, None, "it holds an alias (*name); write the value out", mark)
         return super().compose_node(parent, index)
 
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        """Refuse a key that is there twice, of which PyYAML would keep the last one in silence."""
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key '{key.value[:80]}' is there twice", key.start_mark
+                    )
+                seen.add((key.tag, key.value))
+        return super().construct_mapping(node, deep)
+
 
 def read_yaml(path: Path) -> Any:
     """Read a YAML file of plain values.

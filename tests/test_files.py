@@ -44,3 +44,15 @@ def test_anything_else_is_refused_with_a_reason(tmp_path: Path, content: bytes, 
 def test_a_missing_file_is_an_os_error(tmp_path: Path):
     with pytest.raises(FileNotFoundError):
         read_yaml(tmp_path / "missing.yaml")
+
+
+@pytest.mark.parametrize("text", ["a: 1\na: 2\n", "a: {b: 1, 'b': 2}\n", "- {1: a, 1: b}\n"])
+def test_a_key_that_is_there_twice_is_refused(tmp_path, text):
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(UnreadableError, match="is there twice at line"):
+        read_yaml(tmp_path / "a.yaml")
+
+
+def test_equal_keys_in_different_mappings_are_no_repetition(tmp_path):
+    (tmp_path / "a.yaml").write_text("a: {b: 1}\nc: {b: 2}\n1: x\n'1': y\n")
+    assert read_yaml(tmp_path / "a.yaml") == {"a": {"b": 1}, "c": {"b": 2}, 1: "x", "1": "y"}

@@ -80,6 +80,13 @@ def _number_or_auto(text: str) -> int | str:
         raise argparse.ArgumentTypeError(f"must be a whole number or auto, not '{one_line(text)[:80]}'") from error
 
 
+def _minutes(text: str) -> float:
+    minutes = float(text)
+    if not 0 <= minutes < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number of minutes, not '{text[:80]}'")
+    return minutes
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
 
@@ -102,7 +109,11 @@ def _add_worker(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--storage", help=f"{STORAGE} (default: a file in the folder)")
     where.add_argument("--study", help="the --name of the run in that storage")
     where.add_argument(
-        "--wait", type=float, default=0.0, metavar="MINUTES", help="how long to wait for the run to begin (default: 0)"
+        "--wait",
+        type=_minutes,
+        default=0.0,
+        metavar="MINUTES",
+        help="how long to wait for the run to begin (default: 0)",
     )
     here = parser.add_argument_group("this machine")
     here.add_argument("--data", metavar="YAML", help="the run's data set on this machine (default: the run's path)")

@@ -41,6 +41,8 @@ def select(text: str) -> torch.device:
         raise OptionError(
             f"--device '{text}' is not available: PyTorch sees {torch.cuda.device_count()} CUDA device(s)"
         )
+    if device.type != "cuda" and device.index:
+        raise OptionError(f"--device '{text}' is not available: there is one {device.type} device; use {device.type}")
     if device.type == "cuda":
         torch.cuda.set_device(device)  # events are recorded on the current device
     return device

@@ -15,6 +15,8 @@ from gamsearch.study.record import Record
 
 __all__ = ["plain_table", "read_csv", "terminal_table", "write"]
 
+WRITTEN = ("trials.csv", "report.html", "pareto.png", "verdict.md", "verdict.tex")
+
 
 def write(record: Record, folder: Path) -> list[Path]:
     """Write `trials.csv`, `report.html`, `pareto.png` and, after a verification, `verdict.md` and `verdict.tex`.
@@ -31,6 +33,8 @@ def write(record: Record, folder: Path) -> list[Path]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for name in WRITTEN:
+            (folder / name).unlink(missing_ok=True)  # a copy of the folder may share the file (a hard link)
         html = folder / "report.html"
         html.write_bytes(page(record, provenance_section.environment(folder)).encode("utf-8", errors="replace"))
         written = [write_csv(record, folder / "trials.csv"), html, write_picture(record, folder / "pareto.png")]

@@ -153,6 +153,8 @@ def check(settings: Settings) -> None:
     if settings.search_budget.amount <= 0:
         raise OptionError(f"--budget must be above zero, not {settings.budget}")
     stopping_named(settings.stopping)
+    if not settings.out.isprintable():
+        raise OptionError(f"--out must be a folder's path without control characters, not '{one_line(settings.out)}'")
     if not NAME.fullmatch(settings.name):
         raise OptionError(f"--name must be letters, digits, dots, dashes and underscores, not '{settings.name}'")
 

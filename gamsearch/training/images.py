@@ -4,6 +4,7 @@ import glob
 import os
 import random
 from collections.abc import Iterable, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def random_share(images: Sequence[str], fraction: Any) -> list[str]:
         OptionError: The fraction is neither.
     """
     number = isinstance(fraction, (int, float)) and not isinstance(fraction, bool)
-    if not number or not (0 < fraction <= 1 or (fraction > 1 and fraction == int(fraction))):
+    if not number or not (0 < fraction <= 1 or (1 < fraction < inf and fraction == int(fraction))):
         raise OptionError(
             f"--train fraction must be a share of the training images, above 0 and up to 1, or their number, but is "
             f"{fraction}; validation always uses all of its images"

@@ -242,3 +242,13 @@ def test_a_reader_that_has_seen_enough_ends_a_command_quietly(command):
 def test_list_without_a_word_names_its_choices(capsys):
     assert main(["list"]) == 2
     assert "attention, detectors" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("minutes", ["nan", "inf", "-1", "x"])
+def test_a_wait_that_is_no_number_of_minutes_is_refused(here, capsys, minutes):
+    assert "--wait" in refused(capsys, "worker", "results/a", "--wait", minutes)
+
+
+def test_a_folder_with_control_characters_is_refused(here, capsys):
+    assert "control characters" in refused(capsys, "run", "--evaluator", "replay", "--out", "a\x1b[31mb")
+    assert not list(here.iterdir())

@@ -37,3 +37,8 @@ def test_latency_is_measured_in_half_precision_on_cuda_only():
 
 def test_ultralytics_takes_the_index_of_a_cuda_device_and_the_type_of_any_other():
     assert (devices.ultralytics_name(CPU), devices.ultralytics_name(CUDA)) == ("cpu", "1")
+
+
+def test_a_second_cpu_is_refused():
+    with pytest.raises(OptionError, match="there is one cpu device"):
+        devices.select("cpu:99")

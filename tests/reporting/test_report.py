@@ -491,3 +491,12 @@ def test_every_suggested_command_is_one_that_the_command_line_takes():
         python, flag, package, *arguments = shlex.split(command)
         assert (python, flag, package) == ("python", "-m", "gamsearch")
         parser().parse_args(arguments)
+
+
+def test_a_hard_link_to_a_report_keeps_its_content(rich: Record, tmp_path: Path):
+    write(rich, tmp_path / "run")
+    (tmp_path / "copy.csv").hardlink_to(tmp_path / "run" / "trials.csv")
+    (tmp_path / "copy.csv").write_text("kept")
+    write(rich, tmp_path / "run")
+    assert (tmp_path / "copy.csv").read_text() == "kept"
+    assert (tmp_path / "run" / "trials.csv").read_text() != "kept"
