@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gamsearch.errors import OptionError, nearest
+from gamsearch.runs import demo
 from gamsearch.runs.failed_start import NewFiles
 from gamsearch.runs.manifest import Manifest, space_content, write_yaml
 from gamsearch.runs.processes import Slot, slots
@@ -64,8 +65,8 @@ def start(given: Mapping[str, Any]) -> Start:
     if given["table"] and not given["evaluator"]:
         given["evaluator"] = "replay"
     given["data"] = _absolute(given["data"])
-    demonstration = not given["data"] and given["evaluator"] in (None, "training")
-    name = given["name"] or ("demo" if demonstration else _name_from(given))
+    demonstration = demo.is_wanted(given)
+    name = given["name"] or (f"{demo.NAME}-{demo.CONTEXT}" if demonstration else _name_from(given))
     folder = Path(given["out"] or "results") / name
     new_files = NewFiles(folder)
     with new_files.removed_on_failure():
@@ -73,11 +74,29 @@ def start(given: Mapping[str, Any]) -> Start:
         given |= {"device": context.slots[0].device or None, "space": _space_name(given["space"], folder)}
         recorded = recorded_settings(folder)
         if demonstration and recorded is None:
-            given, defaults = _demonstration(given, folder)
+            given, defaults = demo.options(given, folder)
         else:
             defaults = _defaults(given)
         settings = resolve({**given, "name": name, "out": str(folder.parent)}, recorded, defaults)
     return Start(settings, context, recorded is not None)
+
+
+def each(given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Split the options of `run` into those of its runs.
+
+    Args:
+        given: Options by name; None where one was not given.
+
+    Returns:
+        One mapping; without data two, those of the halves of the demonstration, `NAME-context` and `NAME-control`.
+        Where `--name` is that of one half, or of a run that exists, it is that run alone.
+    """
+    name, folder = given["name"] or demo.NAME, Path(given["out"] or "results")
+    half = name.endswith(tuple(f"-{half}" for half in demo.HALVES))
+    alone = half or (given["name"] and recorded_settings(folder / name) is not None)
+    if alone or not demo.is_wanted(given):
+        return [dict(given)]
+    return [{**given, "name": f"{name}-{half}"} for half in demo.HALVES]
 
 
 def repetition(manifest: Path, given: Mapping[str, Any]) -> Start:
@@ -152,25 +171,6 @@ def _space_name(space: Any, folder: Path) -> str | None:
     write_yaml(into / beside, space.detector.yaml)
     write_yaml(into / f"{space.name}.yaml", {**space_content(space), "detector": beside})
     return str(into / f"{space.name}.yaml")
-
-
-def _demonstration(given: dict[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options of the demonstration: its data set is made in the run's folder, its sizes suit two CPU cores."""
-    from gamsearch.runs import demo
-
-    size = demo.SIZE
-    data = demo.make(folder / "data", size.train, size.val, size.imgsz)
-    defaults = {
-        "space": "gam-demo",
-        "trials": size.trials,
-        "epochs": size.trial_epochs,
-        "baseline_epochs": size.epochs,
-        "imgsz": size.imgsz,
-        "batch": size.batch,
-        "noise_seeds": 3,
-    }
-    train = {**demo.AUGMENTATION, **(given["train"] or {})}
-    return {**given, "data": os.path.abspath(data), "train": train}, defaults
 
 
 def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
