@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from gamsearch.runs import digits
 from gamsearch.runs.digits import Box, Floats
@@ -101,11 +102,28 @@ def _picture(side: int, scans: digits.Scans, rng: np.random.Generator) -> tuple[
         x, y = (int(corner) for corner in rng.integers(0, side - MARKER + 1, 2))
         marker = (x, y, x + MARKER, y + MARKER)
         for _ in range(group.objects):
-            mask = digits.resized(next(scans)[0], group.height, rng)
+            mask = _resized(next(scans)[0], group.height, rng)
             box = digits.place_at_distance(mask.shape, marker, group.distance, side, [marker, *boxes], rng)
             if box is not None:
                 boxes.append(box)
-                digits.draw(canvas, box, mask, COLOURS[colour] if coloured else None, rng)
+                _draw(canvas, box, mask, COLOURS[colour] if coloured else None, rng)
     if not coloured:
         canvas[y : y + MARKER, x : x + MARKER] = COLOURS[colour]
     return canvas, [(CLASSES.index((group, colour)), box) for box in boxes]
+
+
+def _draw(
+    canvas: Floats, box: Box, mask: Floats, colour: tuple[float, float, float] | None, rng: np.random.Generator
+) -> None:
+    """Draw a digit in its colour, or in a random grey."""
+    x0, y0, x1, y1 = box
+    under = canvas[y0:y1, x0:x1]
+    inked = digits.inked(under, mask, rng) if colour is None else under + mask[:, :, None] * (np.array(colour) - under)
+    canvas[y0:y1, x0:x1] = inked
+
+
+def _resized(scan: Floats, heights: tuple[int, int], rng: np.random.Generator) -> Floats:
+    """The scan as ink in 0..1 at a random height (px), cropped to its visible pixels."""
+    height = int(rng.integers(heights[0], heights[1] + 1))
+    picture = Image.fromarray((scan * 255).astype(np.uint8)).resize((height, height), Image.Resampling.BICUBIC)
+    return digits.tight(np.clip(np.asarray(picture, dtype=np.float64) / 255 * 1.3, 0, 1))

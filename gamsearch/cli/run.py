@@ -15,6 +15,10 @@ STORAGE = "URL of an Optuna storage for several machines, e.g. postgresql://user
 ARTIFACTS = "folder or s3://bucket through which machines without a shared run folder exchange weights"
 
 BASELINE_EPOCHS = "auto: until its curve is flat, 20 to 100, from a .pt 8 to 40; 0: a .pt as it is (default: auto)"
+RUN_NAME = (
+    "name of the run; the same name again resumes it; without --data the two runs are called NAME-context and "
+    "NAME-control (default: data-model-space, or demo)"
+)
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -56,11 +60,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     machine.add_argument("--artifacts", help=f"{ARTIFACTS} (default: the run's folder)")
 
     folder = parser.add_argument_group("run folder")
-    folder.add_argument(
-        "--name",
-        help="name of the run; the same name again resumes it; without --data the two runs are called NAME-context and "
-        "NAME-control (default: data-model-space, or demo)",
-    )
+    folder.add_argument("--name", help=RUN_NAME)
     folder.add_argument("--out", help="folder of all runs (default: results)")
     folder.add_argument("--from", dest="manifest", metavar="MANIFEST", help="repeat the run of a manifest.yaml")
 
@@ -87,8 +87,9 @@ def _names(text: str) -> tuple[str, ...]:
 def _run(options: argparse.Namespace) -> None:
     """Search, then write the report and print its table."""
     from gamsearch.runs.api import carry_out
+    from gamsearch.runs.demonstration import each
     from gamsearch.runs.provenance import command_line
-    from gamsearch.runs.start import each, repetition, start
+    from gamsearch.runs.start import repetition, start
 
     given = {name: value for name, value in vars(options).items() if name not in ("carry_out", "manifest")}
     given["train"] = training_arguments(options.train)

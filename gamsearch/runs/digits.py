@@ -203,22 +203,6 @@ def ground(side: int, rng: np.random.Generator) -> Floats:
     return np.broadcast_to(rng.uniform(*GREY) + grain, (side, side, 3)).copy()
 
 
-def resized(scan: Floats, heights: tuple[int, int], rng: np.random.Generator) -> Floats:
-    """Return a scan as ink at a random height.
-
-    Args:
-        scan: The scan in 0..1.
-        heights: Smallest and largest height in px.
-        rng: Source of random numbers.
-
-    Returns:
-        A mask in 0..1, cropped to its visible part.
-    """
-    height = int(rng.integers(heights[0], heights[1] + 1))
-    picture = Image.fromarray((scan * 255).astype(np.uint8)).resize((height, height), Image.Resampling.BICUBIC)
-    return tight(np.clip(np.asarray(picture, dtype=np.float64) / 255 * 1.3, 0, 1))
-
-
 def place_at_distance(
     shape: tuple[int, ...],
     marker: Box,
@@ -252,21 +236,3 @@ def place_at_distance(
             if inside and free((x, y, x + w, y + h), taken):
                 return x, y, x + w, y + h
     return None
-
-
-def draw(
-    canvas: Floats, box: Box, mask: Floats, colour: tuple[float, float, float] | None, rng: np.random.Generator
-) -> None:
-    """Paint a digit onto an image.
-
-    Args:
-        canvas: The image in 0..1, `[side, side, 3]`; it is changed.
-        box: Where the digit is.
-        mask: Its opacity in 0..1, as large as the box.
-        colour: Its colour; None for a random grey.
-        rng: Source of random numbers.
-    """
-    x0, y0, x1, y1 = box
-    under = canvas[y0:y1, x0:x1]
-    inked_digit = inked(under, mask, rng) if colour is None else under + mask[:, :, None] * (np.array(colour) - under)
-    canvas[y0:y1, x0:x1] = inked_digit

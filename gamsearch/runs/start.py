@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gamsearch.errors import OptionError, nearest
-from gamsearch.runs import demo
+from gamsearch.runs import demonstration
 from gamsearch.runs.failed_start import NewFiles
 from gamsearch.runs.manifest import Manifest, space_content, write_yaml
 from gamsearch.runs.processes import Slot, slots
@@ -65,38 +65,20 @@ def start(given: Mapping[str, Any]) -> Start:
     if given["table"] and not given["evaluator"]:
         given["evaluator"] = "replay"
     given["data"] = _absolute(given["data"])
-    demonstration = demo.is_wanted(given)
-    name = given["name"] or (f"{demo.NAME}-{demo.CONTEXT}" if demonstration else _name_from(given))
+    wanted = demonstration.is_wanted(given)
+    name = given["name"] or (demonstration.FIRST if wanted else _name_from(given))
     folder = Path(given["out"] or "results") / name
     new_files = NewFiles(folder)
     with new_files.removed_on_failure():
         context = _context(given, folder, new_files)
         given |= {"device": context.slots[0].device or None, "space": _space_name(given["space"], folder)}
         recorded = recorded_settings(folder)
-        if demonstration and recorded is None:
-            given, defaults = demo.options(given, folder)
+        if wanted and recorded is None:
+            given, defaults = demonstration.options(given, folder)
         else:
             defaults = _defaults(given)
         settings = resolve({**given, "name": name, "out": str(folder.parent)}, recorded, defaults)
     return Start(settings, context, recorded is not None)
-
-
-def each(given: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Split the options of `run` into those of its runs.
-
-    Args:
-        given: Options by name; None where one was not given.
-
-    Returns:
-        One mapping; without data two, those of the halves of the demonstration, `NAME-context` and `NAME-control`.
-        Where `--name` is that of one half, or of a run that exists, it is that run alone.
-    """
-    name, folder = given["name"] or demo.NAME, Path(given["out"] or "results")
-    half = name.endswith(tuple(f"-{half}" for half in demo.HALVES))
-    alone = half or (given["name"] and recorded_settings(folder / name) is not None)
-    if alone or not demo.is_wanted(given):
-        return [dict(given)]
-    return [{**given, "name": f"{name}-{half}"} for half in demo.HALVES]
 
 
 def repetition(manifest: Path, given: Mapping[str, Any]) -> Start:

@@ -18,7 +18,7 @@ from gamsearch.errors import CandidateFailed
 from gamsearch.evaluation import TrialBudget
 from gamsearch.models.candidate import build_candidate
 from gamsearch.models.device import ultralytics_name
-from gamsearch.runs import demo
+from gamsearch.runs import demo, demonstration
 from gamsearch.space.detector import Detector
 from gamsearch.training import batches
 from gamsearch.training.baseline import read_baseline, start_model, train_baseline
@@ -50,7 +50,7 @@ def baseline(data: Path, tmp_path_factory) -> nn.Module:
         DEVICE,
         tmp_path_factory.mktemp("baseline"),
         from_scratch=True,
-        user_arguments=demo.TRAINING,
+        user_arguments=demonstration.TRAINING,
     )
     return read_baseline(path)
 
