@@ -83,9 +83,6 @@ FORM = 3
 COLOURED = 0.15
 """Share of images whose digits have the colour themselves."""
 MARKER = 20
-GREY = (0.3, 0.7)
-GRAIN = 0.02
-DISTANCES, ANGLES = 20, 24
 
 
 def make_planted(folder: Path, size: Size = SIZE, seed: int = 0) -> Path:
@@ -99,14 +96,14 @@ def _picture(side: int, scans: digits.Scans, rng: np.random.Generator) -> tuple[
     group = GROUPS[int(rng.choice(len(GROUPS), p=[group.share for group in GROUPS]))]
     colour = list(COLOURS)[int(rng.integers(group.colours))]
     coloured = rng.random() < COLOURED
-    canvas, boxes = _ground(side, rng), list[Box]()
+    canvas, boxes = digits.ground(side, rng), list[Box]()
     while not boxes:  # a large digit does not fit at its distance from every marker
-        canvas = _ground(side, rng)
+        canvas = digits.ground(side, rng)
         x, y = (int(corner) for corner in rng.integers(0, side - MARKER + 1, 2))
         marker = (x, y, x + MARKER, y + MARKER)
         for _ in range(group.objects):
             mask = _resized(next(scans)[0], group.height, rng)
-            box = _place_at_distance(mask.shape, marker, group.distance, side, [marker, *boxes], rng)
+            box = digits.place_at_distance(mask.shape, marker, group.distance, side, [marker, *boxes], rng)
             if box is not None:
                 boxes.append(box)
                 _draw(canvas, box, mask, COLOURS[colour] if coloured else None, rng)
@@ -125,38 +122,8 @@ def _draw(
     canvas[y0:y1, x0:x1] = inked
 
 
-def _ground(side: int, rng: np.random.Generator) -> Floats:
-    """A plain grey background with grain."""
-    grain = rng.normal(0, GRAIN, (side, side, 1))
-    return np.broadcast_to(rng.uniform(*GREY) + grain, (side, side, 3)).copy()
-
-
 def _resized(scan: Floats, heights: tuple[int, int], rng: np.random.Generator) -> Floats:
     """The scan as ink in 0..1 at a random height (px), cropped to its visible pixels."""
     height = int(rng.integers(heights[0], heights[1] + 1))
     picture = Image.fromarray((scan * 255).astype(np.uint8)).resize((height, height), Image.Resampling.BICUBIC)
     return digits.tight(np.clip(np.asarray(picture, dtype=np.float64) / 255 * 1.3, 0, 1))
-
-
-def _place_at_distance(
-    shape: tuple[int, ...],
-    marker: Box,
-    between: tuple[int, int],
-    side: int,
-    taken: list[Box],
-    rng: np.random.Generator,
-) -> Box | None:
-    """A free box for `shape` at a distance sampled uniformly from `between`; None if no distance has one.
-
-    A distance is rejected if all sampled directions lead out of the image or onto a box in `taken`.
-    """
-    h, w = shape
-    centre_x, centre_y = (marker[0] + marker[2]) / 2, (marker[1] + marker[3]) / 2
-    for distance in rng.uniform(*between, DISTANCES):
-        for angle in rng.uniform(0, 2 * np.pi, ANGLES):
-            x = round(centre_x + distance * np.cos(angle) - w / 2)
-            y = round(centre_y + distance * np.sin(angle) - h / 2)
-            inside = 0 <= x <= side - w and 0 <= y <= side - h
-            if inside and digits.free((x, y, x + w, y + h), taken):
-                return x, y, x + w, y + h
-    return None

@@ -47,6 +47,17 @@ def show_report(run: "Run") -> None:
     print_written(written)
 
 
+def show_answers(runs: "Sequence[Run]") -> None:
+    """Print the answer of each run and where its page is.
+
+    Args:
+        runs: The runs.
+    """
+    for run in runs:
+        words = f"{run.name}: {run.record.answer().headline} See {run.folder / 'report.html'}"
+        console().print(words, markup=False, soft_wrap=True)
+
+
 def print_written(paths: Iterable[Path]) -> None:
     """Print one line per file, unbroken so that it can be copied."""
     for path in paths:

@@ -97,7 +97,7 @@ COMMANDS = (
     Command(
         "status",
         "show what a run is doing and how far it is; safe while it runs",
-        ("results/mine", "results/demo"),
+        ("results/mine", "results/demo-context"),
         add_folder,
         _status,
         "FOLDER",
@@ -105,7 +105,7 @@ COMMANDS = (
     Command(
         "report",
         "rebuild the table, the plots and the HTML page of a run",
-        ("results/mine", "results/demo"),
+        ("results/mine", "results/demo-context"),
         add_folder,
         _report,
         "FOLDER",

@@ -8,7 +8,7 @@ from pathlib import Path
 from gamsearch import __version__
 from gamsearch.cli.arguments import add_trust, training_arguments
 from gamsearch.cli.parser import Command
-from gamsearch.cli.printing import show_report
+from gamsearch.cli.printing import show_answers, show_report
 from gamsearch.errors import OptionError, one_line
 
 STORAGE = "URL of an Optuna storage for several machines, e.g. postgresql://user@host/database or grpc://host:13000"
@@ -19,12 +19,16 @@ TRIALS = (
 ARTIFACTS = "folder or s3://bucket through which machines without a shared run folder exchange weights"
 
 BASELINE_EPOCHS = "auto: until its curve is flat, 20 to 100, from a .pt 8 to 40; 0: a .pt as it is (default: auto)"
+RUN_NAME = (
+    "name of the run; the same name again resumes it; without --data the two runs are called NAME-context and "
+    "NAME-control (default: data-model-space, or demo)"
+)
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data and model")
     data.add_argument(
-        "--data", metavar="YAML", help="data YAML of a YOLO detection data set (default: synthetic digits)"
+        "--data", metavar="YAML", help="data YAML of a YOLO detection data set (default: the two of the demonstration)"
     )
     data.add_argument("--model", help="stock YAML (baseline from scratch) or .pt (fine-tuned) (default: yolov8n.yaml)")
     add_trust(data)
@@ -60,7 +64,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     machine.add_argument("--artifacts", help=f"{ARTIFACTS} (default: the run's folder)")
 
     folder = parser.add_argument_group("run folder")
-    folder.add_argument("--name", help="name of the run; the same name again resumes it (default: data-model-space)")
+    folder.add_argument("--name", help=RUN_NAME)
     folder.add_argument("--out", help="folder of all runs (default: results)")
     folder.add_argument("--from", dest="manifest", metavar="MANIFEST", help="repeat the run of a manifest.yaml")
 
@@ -94,13 +98,21 @@ def _names(text: str) -> tuple[str, ...]:
 def _run(options: argparse.Namespace) -> None:
     """Search, then write the report and print its table."""
     from gamsearch.runs.api import carry_out
+    from gamsearch.runs.demonstration import each
     from gamsearch.runs.provenance import command_line
     from gamsearch.runs.start import repetition, start
 
     given = {name: value for name, value in vars(options).items() if name not in ("carry_out", "manifest")}
     given["train"] = training_arguments(options.train)
-    beginning = repetition(Path(options.manifest), given) if options.manifest else start(given)
-    show_report(carry_out(beginning, command_line()))
+    if options.manifest:
+        show_report(carry_out(repetition(Path(options.manifest), given), command_line()))
+        return
+    runs = []
+    for one in each(given):
+        runs.append(carry_out(start(one), command_line()))
+        show_report(runs[-1])
+    if len(runs) > 1:
+        show_answers(runs)
 
 
 def _add_worker(parser: argparse.ArgumentParser) -> None:
@@ -183,7 +195,7 @@ def _serve(options: argparse.Namespace) -> None:
 COMMANDS = (
     Command(
         "run",
-        "search; without options a demonstration of a few minutes",
+        "search; without --data two demonstrations of a few minutes",
         ("", "--data data.yaml --model yolov8n.pt --trials 40 --device 0 --name mine"),
         _add_run,
         _run,

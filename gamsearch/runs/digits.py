@@ -28,6 +28,9 @@ MARKER = "gamsearch-demo.json"
 VAL_SHARE = 0.25
 INK = 0.35
 CONTRAST = (0.35, 0.9)
+GREY = (0.3, 0.7)
+GRAIN = 0.02
+DISTANCES, ANGLES = 20, 24
 
 
 def make(folder: Path, parameters: Mapping[str, int], names: Sequence[str], draw: Draw) -> Path:
@@ -184,3 +187,52 @@ def inked(under: Floats, mask: Floats, rng: np.random.Generator) -> Floats:
     target = level + rng.choice(room) * rng.uniform(*CONTRAST)
     colour = np.clip(target + rng.uniform(-0.12, 0.12, 3), 0, 1)
     return under + mask[:, :, None] * (colour - under)
+
+
+def ground(side: int, rng: np.random.Generator) -> Floats:
+    """Return a plain grey background with grain.
+
+    Args:
+        side: Side of the image in px.
+        rng: Source of random numbers.
+
+    Returns:
+        The background in 0..1, `[side, side, 3]`.
+    """
+    grain = rng.normal(0, GRAIN, (side, side, 1))
+    return np.broadcast_to(rng.uniform(*GREY) + grain, (side, side, 3)).copy()
+
+
+def place_at_distance(
+    shape: tuple[int, ...],
+    marker: Box,
+    between: tuple[int, int],
+    side: int,
+    taken: Sequence[Box],
+    rng: np.random.Generator,
+) -> Box | None:
+    """Find a free box whose centre is at a random distance from that of a marker.
+
+    A distance is rejected if all sampled directions lead out of the image or onto another box.
+
+    Args:
+        shape: Height and width of the box in px.
+        marker: The marker.
+        between: Smallest and largest distance in px.
+        side: Side of the image in px.
+        taken: The boxes that must not be touched.
+        rng: Source of random numbers.
+
+    Returns:
+        The box; None if no sampled distance has one.
+    """
+    h, w = shape
+    centre_x, centre_y = (marker[0] + marker[2]) / 2, (marker[1] + marker[3]) / 2
+    for distance in rng.uniform(*between, DISTANCES):
+        for angle in rng.uniform(0, 2 * np.pi, ANGLES):
+            x = round(centre_x + distance * np.cos(angle) - w / 2)
+            y = round(centre_y + distance * np.sin(angle) - h / 2)
+            inside = 0 <= x <= side - w and 0 <= y <= side - h
+            if inside and free((x, y, x + w, y + h), taken):
+                return x, y, x + w, y + h
+    return None

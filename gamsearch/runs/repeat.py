@@ -154,13 +154,14 @@ def _generated(origin: Manifest, folder: Path) -> str | None:
     from gamsearch.runs import demo
 
     bounds = {"form": (demo.FORM, demo.FORM), "train": (1, 10**5), "val": (1, 10**5), "imgsz": (32, 4096)}
-    bounds["seed"] = (0, 2**32)
+    bounds |= {"seed": (0, 2**32), "half": (0, len(demo.HALVES) - 1)}
     if not isinstance(size, dict) or set(size) != set(bounds):
         raise RunError(f"{origin.path}, key 'data.drawn': must have {', '.join(bounds)}; give --data instead")
     for name, (low, high) in bounds.items():
         if type(size[name]) is not int or not low <= size[name] <= high:
             raise RunError(f"{origin.path}, key 'data.drawn.{name}': must be a whole number from {low} to {high}")
-    return os.path.abspath(demo.make(folder / "data", size["train"], size["val"], size["imgsz"], size["seed"]))
+    half = list(demo.HALVES)[size["half"]]
+    return os.path.abspath(demo.make(folder / "data", size["train"], size["val"], size["imgsz"], size["seed"], half))
 
 
 def _checked(train: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gamsearch.errors import OptionError, nearest
+from gamsearch.runs import demonstration
 from gamsearch.runs.failed_start import NewFiles
 from gamsearch.runs.manifest import Manifest, space_content, write_yaml
 from gamsearch.runs.processes import Slot, slots
@@ -64,16 +65,16 @@ def start(given: Mapping[str, Any]) -> Start:
     if given["table"] and not given["evaluator"]:
         given["evaluator"] = "replay"
     given["data"] = _absolute(given["data"])
-    demonstration = not given["data"] and given["evaluator"] in (None, "training")
-    name = given["name"] or ("demo" if demonstration else _name_from(given))
+    wanted = demonstration.is_wanted(given)
+    name = given["name"] or (demonstration.FIRST if wanted else _name_from(given))
     folder = Path(given["out"] or "results") / name
     new_files = NewFiles(folder)
     with new_files.removed_on_failure():
         context = _context(given, folder, new_files)
         given |= {"device": context.slots[0].device or None, "space": _space_name(given["space"], folder)}
         recorded = recorded_settings(folder)
-        if demonstration and recorded is None:
-            given, defaults = _demonstration(given, folder)
+        if wanted and recorded is None:
+            given, defaults = demonstration.options(given, folder)
         else:
             defaults = _defaults(given)
         settings = resolve({**given, "name": name, "out": str(folder.parent)}, recorded, defaults)
@@ -152,25 +153,6 @@ def _space_name(space: Any, folder: Path) -> str | None:
     write_yaml(into / beside, space.detector.yaml)
     write_yaml(into / f"{space.name}.yaml", {**space_content(space), "detector": beside})
     return str(into / f"{space.name}.yaml")
-
-
-def _demonstration(given: dict[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options of the demonstration: its data set is made in the run's folder, its sizes suit two CPU cores."""
-    from gamsearch.runs import demo
-
-    size = demo.SIZE
-    data = demo.make(folder / "data", size.train, size.val, size.imgsz)
-    defaults = {
-        "space": "gam-demo",
-        "trials": size.trials,
-        "epochs": size.trial_epochs,
-        "baseline_epochs": size.epochs,
-        "imgsz": size.imgsz,
-        "batch": size.batch,
-        "noise_seeds": 3,
-    }
-    train = {**demo.AUGMENTATION, **(given["train"] or {})}
-    return {**given, "data": os.path.abspath(data), "train": train}, defaults
 
 
 def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:

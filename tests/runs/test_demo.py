@@ -1,7 +1,6 @@
 """The demonstration data set: deterministic, a sound detection problem, and never half a folder."""
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +30,12 @@ def boxes(image: Path) -> list[list[int]]:
     return [[int(c), *(round(edge * side) for edge in rest)] for c, *rest in edges]
 
 
+def coloured(image: Path) -> np.ndarray:
+    """Return the positions (`n x 2`: row, column) of saturated pixels."""
+    picture = pixels(image)
+    return np.argwhere(picture.max(axis=2) - picture.min(axis=2) > 100)
+
+
 def test_the_same_parameters_give_the_same_bytes_and_another_seed_gives_others(tmp_path: Path) -> None:
     one, two, other = (
         demo.make(tmp_path / name, 4, 2, 64, seed).parent for name, seed in (("a", 0), ("b", 0), ("c", 1))
@@ -39,31 +44,48 @@ def test_the_same_parameters_give_the_same_bytes_and_another_seed_gives_others(t
     assert contents(one)["images/train/0000.png"] != contents(other)["images/train/0000.png"]
 
 
-def test_it_is_a_sound_data_set_of_ten_classes(tmp_path: Path) -> None:
-    data = DataSet.read(demo.make(tmp_path / "digits", 40, 20, 96))
-    assert (len(data.train), len(data.val), data.nc) == (40, 20, 10)
-    assert {row[0] for image in data.train for row in boxes(image)} == set(range(10))
-    assert all(1 <= len(boxes(image)) <= 4 for image in (*data.train, *data.val))
-    assert {pixels(image).shape for image in data.train} == {(96, 96, 3)}
-
-
-def test_no_two_digits_overlap_and_none_leaves_the_image(tmp_path: Path) -> None:
-    for image in DataSet.read(demo.make(tmp_path / "digits", 40, 1, 64)).train:
+@pytest.mark.parametrize("half", demo.HALVES)
+def test_every_picture_shows_cards_of_one_class_that_do_not_overlap(tmp_path: Path, half: str) -> None:
+    data = DataSet.read(demo.make(tmp_path / "cards", 40, 20, 64, half=half))
+    assert (len(data.train), len(data.val), list(data.names.values())) == (40, 20, ["red", "green", "blue"])
+    seen = set()
+    for image in (*data.train, *data.val):
         rows = boxes(image)
-        assert all(0 <= v <= 64 for row in rows for v in row[1:])
+        assert pixels(image).shape == (64, 64, 3) and 1 <= len(rows) <= demo.OBJECTS
+        assert len({row[0] for row in rows}) == 1
+        seen.add(rows[0][0])
         for i, (_, a, b, c, d) in enumerate(rows):
+            assert (c - a, d - b) == (demo.CARD, demo.CARD) and min(a, b) >= 0 and max(c, d) <= 64
             assert all(c < x or z < a or d < y or w < b for _, x, y, z, w in rows[i + 1 :])
+    assert seen == {0, 1, 2}
 
 
-def test_a_box_is_tight_around_the_painted_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "BACKGROUNDS", (lambda side, rng: np.full((side, side, 3), 0.5),))
-    monkeypatch.setattr(demo, "DIGITS", (1, 1))
-    for image in DataSet.read(demo.make(tmp_path / "digits", 20, 1, 96)).train:
-        painted = np.abs(pixels(image) - 128).max(axis=2) > 1
-        [(_, left, top, right, bottom)] = boxes(image)
-        inside = painted[top:bottom, left:right]
-        assert not np.delete(painted, np.s_[top:bottom], axis=0).any()
-        assert all(edge.any() for edge in (inside[0], inside[-1], inside[:, 0], inside[:, -1]))
+def test_in_the_context_half_only_a_marker_at_a_distance_has_the_colour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "COLOURED", 0.0)
+    for image in DataSet.read(demo.make(tmp_path / "cards", 40, 1, 64)).train:
+        rows, places = boxes(image), coloured(image)
+        assert len(places) == demo.MARKER**2
+        assert np.allclose(pixels(image)[tuple(places[0])] / 255, list(demo.COLOURS.values())[rows[0][0]], atol=0.01)
+        centre = (places.mean(axis=0) + 0.5)[::-1]
+        for _, left, top, right, bottom in rows:
+            away = np.linalg.norm((np.array([left, top]) + (right, bottom)) / 2 - centre)
+            assert demo.DISTANCE[0] - 1 <= away <= demo.DISTANCE[1] + 1
+
+
+def test_the_halves_differ_only_in_what_has_the_colour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "COLOURED", 0.0)
+    context, control = (DataSet.read(demo.make(tmp_path / half, 20, 1, 64, half=half)) for half in demo.HALVES)
+    for image, other in zip(context.train, control.train, strict=True):
+        assert label_path(image).read_bytes() == label_path(other).read_bytes()
+        differs = (pixels(image) != pixels(other)).any(axis=2)
+        allowed = np.zeros((64, 64), bool)
+        allowed[tuple(coloured(image).T)] = True
+        for _, left, top, right, bottom in boxes(image):
+            allowed[top:bottom, left:right] = True
+        assert not (differs & ~allowed).any()
+        assert all(any(a <= x < c and b <= y < d for _, a, b, c, d in boxes(other)) for y, x in coloured(other))
 
 
 def test_a_finished_folder_is_not_generated_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +116,7 @@ def test_an_interrupted_call_leaves_nothing_and_the_next_one_succeeds(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(digits, "inked", interrupted)
+        patch.setattr(digits, "ground", interrupted)
         demo.make(tmp_path / "digits", 3, 2, 64)
     assert list(tmp_path.iterdir()) == []
     assert demo.make(tmp_path / "digits", 3, 2, 64).exists()
@@ -109,18 +131,4 @@ def test_a_folder_that_holds_something_else_is_not_touched(tmp_path: Path) -> No
 
 def test_the_marker_holds_the_parameters(tiny_data: Path) -> None:
     marker = json.loads((tiny_data.parent / digits.MARKER).read_text())
-    assert marker == {"form": demo.FORM, "train": 12, "val": 6, "imgsz": 64, "seed": 0}
-
-
-def test_the_shipped_size_is_generated_in_seconds(tmp_path: Path) -> None:
-    size = demo.SIZE
-    start = time.process_time()
-    data = DataSet.read(demo.make(tmp_path / "digits", size.train, size.val, size.imgsz))
-    assert time.process_time() - start < 10
-    assert (len(data.train), len(data.val)) == (size.train, size.val)
-
-
-def test_every_augmentation_is_an_argument_of_ultralytics() -> None:
-    from ultralytics.cfg import get_cfg
-
-    get_cfg(overrides=dict(demo.AUGMENTATION))
+    assert marker == {"form": demo.FORM, "half": 0, "train": 12, "val": 6, "imgsz": 64, "seed": 0}

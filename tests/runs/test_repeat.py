@@ -115,7 +115,7 @@ def test_the_first_trials_are_repeated_bit_for_bit(trained: tuple[Path, Path]):
 
 def test_the_manifest_of_a_training_names_its_data_and_its_machine(trained: tuple[Path, Path]):
     first, again = (content(folder) for folder in trained)
-    assert first["data"]["summary"].startswith("data.yaml: 12 train and 6 val images, 10 classes")
+    assert first["data"]["summary"].startswith("data.yaml: 12 train and 6 val images, 3 classes")
     assert "drawn" not in first["data"]
     assert {"data", "device", "space", "baseline weights"} <= set(first["fingerprints"])
     assert first["machine"]["threads"] >= 1 and "CPU" in first["machine"]["device"]

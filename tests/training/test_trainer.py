@@ -18,7 +18,7 @@ from gamsearch.errors import CandidateFailed
 from gamsearch.evaluation import TrialBudget
 from gamsearch.models.candidate import build_candidate
 from gamsearch.models.device import ultralytics_name
-from gamsearch.runs import demo
+from gamsearch.runs import demo, demonstration
 from gamsearch.space.detector import Detector
 from gamsearch.training import batches
 from gamsearch.training.baseline import read_baseline, start_model, train_baseline
@@ -34,7 +34,10 @@ BUDGET = TrialBudget(epochs=2, imgsz=64, batch=8, seed=3)
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    return demo.make(tmp_path_factory.mktemp("lean") / "digits", train=48, val=16, imgsz=64)
+    """Coloured cards that are large enough to be found after a few steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "CARD", 20)
+        return demo.make(tmp_path_factory.mktemp("lean") / "cards", train=48, val=16, imgsz=64, half=demo.CONTROL)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +50,7 @@ def baseline(data: Path, tmp_path_factory) -> nn.Module:
         DEVICE,
         tmp_path_factory.mktemp("baseline"),
         from_scratch=True,
-        user_arguments=demo.AUGMENTATION,
+        user_arguments=demonstration.TRAINING,
     )
     return read_baseline(path)
 
