@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from gamsearch.cli import inspect, results, run
+from gamsearch.cli import clean, inspect, results, run
 from gamsearch.cli.parser import Parser, build_parser
 from gamsearch.errors import GamsearchError, one_line
 from gamsearch.plugins.loading import load_entry_points
@@ -12,7 +12,7 @@ from gamsearch.runs.output import OutputClosed, discard_output
 CLOSED = 141
 """The exit code that a shell reports for a program that ends as its output pipe is closed (128 + SIGPIPE)."""
 
-COMMANDS = (*run.COMMANDS, *results.COMMANDS, *inspect.COMMANDS)
+COMMANDS = (*run.COMMANDS, *results.COMMANDS, *clean.COMMANDS, *inspect.COMMANDS)
 
 
 def parser() -> Parser:

@@ -12,7 +12,7 @@ import optuna
 from gamsearch.errors import RunError
 from gamsearch.evaluation import Evaluator, TrialBudget
 from gamsearch.metrics import metric_named
-from gamsearch.runs import manifest, repeat
+from gamsearch.runs import cleaning, manifest, repeat
 from gamsearch.runs.failed_start import NewFiles
 from gamsearch.runs.folder_lock import held, make_folder, refuse_second_leader
 from gamsearch.runs.forecast import RunForecast
@@ -157,6 +157,8 @@ def _lead(run: _LeadingRun, registry: WorkerRegistry) -> None:
     reason = _search(run, registry, ready.evaluator, files)
     study.set_user_attr("ended", reason)
     progress.say(f"search ended: {reason}")
+    if freed := cleaning.delete_checkpoints(run.settings.folder):
+        progress.say(f"deleted {freed.text}; with more --trials, a training that is resumed starts over")
 
 
 def _search(run: _LeadingRun, registry: WorkerRegistry, evaluator: Evaluator, files: Artifacts) -> str:
