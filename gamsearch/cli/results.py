@@ -1,4 +1,4 @@
-"""The commands that work on finished or running searches: `status`, `report`, `compare`, `verify` and `export`."""
+"""The commands on finished or running searches (`status`, `report`, `compare`, `verify`, `export`), `install-hook`."""
 
 import argparse
 from pathlib import Path
@@ -81,16 +81,27 @@ def _verify(options: argparse.Namespace) -> None:
 def _add_export(parser: argparse.ArgumentParser) -> None:
     add_folder(parser)
     parser.add_argument(
-        "--pick", default="knee", help="knee, or an objective for its best on the front (default: knee)"
+        "--pick", default="", help="knee, or an objective for its best on the front (default: what the run recommends)"
     )
     parser.add_argument("--trial", type=int, help="number of the trial to export instead of a pick")
+    parser.add_argument("--out", metavar="FOLDER", help="folder to write to (default: export in the run's folder)")
 
 
 def _export(options: argparse.Namespace) -> None:
     from gamsearch.runs.api import export
 
-    for line in export(options.folder, pick=options.pick, trial=options.trial):
+    for line in export(options.folder, pick=options.pick, trial=options.trial, out=options.out):
         print(line)
+
+
+def _add_hook(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--remove", action="store_true", help="take the hook out of this environment again")
+
+
+def _hook(options: argparse.Namespace) -> None:
+    from gamsearch.models import hook
+
+    print(hook.remove() if options.remove else hook.install())
 
 
 COMMANDS = (
@@ -129,9 +140,16 @@ COMMANDS = (
     Command(
         "export",
         "write YAML, weights, ONNX and TorchScript of one architecture",
-        ("results/mine --pick knee", "results/mine --trial 17"),
+        ("results/mine", "results/mine --trial 17 --out best"),
         _add_export,
         _export,
         "FOLDER",
+    ),
+    Command(
+        "install-hook",
+        "let the stock `yolo` command of this environment know the attention modules",
+        ("", "--remove"),
+        _add_hook,
+        _hook,
     ),
 )

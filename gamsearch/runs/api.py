@@ -218,16 +218,20 @@ def verify(run: Run | str | Path, *, seeds: int = 5, epochs: int = 100, top: int
     return found
 
 
-def export(run: Run | str | Path, pick: str = "knee", trial: int | None = None) -> list[str]:
-    """Write YAML, weights, ONNX, TorchScript and a stand-alone module of one trial into the run's `export/`.
+def export(run: Run | str | Path, pick: str = "", trial: int | None = None, out: str | Path | None = None) -> list[str]:
+    """Write YAML, weights, ONNX, TorchScript and a stand-alone module of one trial.
+
+    A verified trial is exported with its verified weights: those of the seed with the median mAP50-95.
 
     Args:
         run: The run, or its folder.
-        pick: `knee`, or an objective for its best on the front.
+        pick: `knee`, or an objective for its best on the front; empty for what the run recommends, which is the
+            baseline unless a candidate is shown to be better.
         trial: A trial's number instead.
+        out: Folder to write to; the run's `export/` if left out.
 
     Returns:
-        One line per file, with its largest relative difference to the trial's model.
+        What was exported and one line per file, with its largest relative difference to the trial's model.
 
     Raises:
         OptionError: There is no such trial or objective.
@@ -235,7 +239,7 @@ def export(run: Run | str | Path, pick: str = "knee", trial: int | None = None) 
     """
     from gamsearch.runs import export as exporting
 
-    return exporting.export(Path(run), pick=pick, trial=trial)
+    return exporting.export(Path(run), pick=pick, trial=trial, out=None if out is None else Path(out))
 
 
 def _call(function: str, given: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import LOWEST
-from support.gam_detectors import ROWS, gams, rows, run_python, save_checkpoint, save_yaml
+from support.gam_detectors import ROWS, gams, rows, run_python, save_checkpoint, save_yaml, small_data
 from support.paths import ROOT
 from torch import nn
 
@@ -67,21 +67,6 @@ TRAIN = """
     found = [m for m in trained.model.modules() if type(m).__name__ == "GAM"]
     print([m.channels for m in found], any(float(m.linear2.weight.abs().max()) > 0 for m in found))
 """
-
-
-def small_data(folder: Path) -> Path:
-    """Four images of noise with one box each."""
-    from PIL import Image
-
-    for kind in ("images", "labels"):
-        (folder / "set" / kind).mkdir(parents=True)
-    for i in range(4):
-        pixels = (torch.rand(32, 32, 3, generator=torch.Generator().manual_seed(i)) * 255).byte().numpy()
-        Image.fromarray(pixels).save(folder / "set" / "images" / f"{i}.png")
-        (folder / "set" / "labels" / f"{i}.txt").write_text(f"{i % 2} 0.5 0.5 0.4 0.6\n")
-    file = folder / "data.yaml"
-    file.write_text(f"path: {folder / 'set'}\ntrain: images\nval: images\nnames: [a, b]\n")
-    return file
 
 
 def train_with_the_stock_command(folder: Path, path: tuple[Path, ...]) -> str:

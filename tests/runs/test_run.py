@@ -222,7 +222,7 @@ model = YOLO("trial-{number}.pt").model.float().eval()
 assert type(model.model[{row}]).__name__ == "GAM"
 difference = float((model(image)[0] - traced).abs().max() / traced.abs().max())
 assert difference < 1e-4, difference
-assert YOLO("trial-{number}.yaml").model.state_dict().keys() == model.state_dict().keys()
+assert YOLO("trial-{number}-yolov8n.yaml").model.state_dict().keys() == model.state_dict().keys()
 files = set(getattr(m, "__file__", None) for n, m in list(sys.modules.items()) if n.split(".")[0] == "gamsearch")
 assert not files - set([None, gam_standalone.__file__]), files
 print("same without gamsearch")
@@ -234,8 +234,8 @@ def test_an_export_equals_the_trials_model_and_works_without_gamsearch(resumed, 
     trial = candidates(folder)[0]
     done = gamsearch("export", str(folder), "--trial", str(trial.number), cwd=home)
     assert done.returncode == 0, done.stderr
-    for suffix in ("yaml", "pt", "onnx", "torchscript"):
-        assert f"trial-{trial.number}.{suffix}" in done.stdout
+    for ending in ("-yolov8n.yaml", ".pt", ".onnx", ".torchscript"):
+        assert f"trial-{trial.number}{ending}" in done.stdout
     row = int(trial.user_attrs["architecture"]["placements"][0]["site"]) + 1
     script = WITHOUT_GAMSEARCH.format(number=trial.number, row=row)
     alone = subprocess.run(
@@ -252,7 +252,7 @@ def test_the_exported_yaml_names_its_scale_and_its_origin(resumed, home: Path):
     folder = resumed[1]
     done = gamsearch("export", str(folder), "--pick", "latency_ms", cwd=home)
     assert done.returncode == 0, done.stderr
-    text = (folder / "export" / "best.yaml").read_text(encoding="utf-8")
+    text = (folder / "export" / "best-yolov8n.yaml").read_text(encoding="utf-8")
     assert "scale: n" in text and "# Run killed, trial" in text and "map50_95" in text and "fingerprint" in text
 
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 import yaml
 from support.paths import ROOT
+from support.verified_records import complete
 
 from gamsearch.cli.main import main
 from gamsearch.errors import ModelError, OptionError, RunError
@@ -21,7 +23,8 @@ from gamsearch.models.build import build
 from gamsearch.models.checkpoint import load_checkpoint, open_checkpoint
 from gamsearch.reporting.html_page import page
 from gamsearch.reporting.tables import write_csv
-from gamsearch.runs import export
+from gamsearch.runs.export_choice import chosen, weights_of
+from gamsearch.runs.export_header import header
 from gamsearch.space.detector import Detector
 from gamsearch.study import store
 from gamsearch.study.storages import configure_storage
@@ -334,11 +337,13 @@ def test_a_received_folder_never_causes_a_connection(tmp_path, capsys):
     assert not outside.exists()
 
 
-def test_text_from_a_study_stays_in_the_comments_of_an_exported_yaml():
-    hardware = "cpu\u2028activation: evil()\u2029# \x85scale: x"
-    record = types.SimpleNamespace(settings={"hardware": hardware}, name="x", verdict=lambda: "v")
-    row = {"number": 1, "label": "GAM@4", "epochs": 2, "map50_95_gain": 0.1}
-    lines = export._comments(record, row, YOLOV8N, "")
+def test_text_from_a_study_stays_in_the_comments_of_an_exported_yaml(tmp_path):
+    evil = "cpu\u2028activation: evil()\u2029# \x85scale: x\nscale: y"
+    held = complete()
+    settings = {**held.settings, "hardware": evil, "data": evil, "train": {evil: evil}}
+    held = replace(held, settings=settings, name=evil, detector_name=evil)
+    choice = chosen(held, trial=1)
+    lines = header(held, choice, weights_of(tmp_path, held, choice.row), (Path("a.yaml"), Path("a.pt")))
     text = "".join(f"# {line}\n" for line in lines) + "nc: 1\n"
     assert yaml.safe_load(text) == {"nc": 1}
 

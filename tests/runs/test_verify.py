@@ -129,3 +129,22 @@ def test_a_replayed_run_cannot_be_verified(tmp_path, capsys):
     assert main(["run", "--evaluator", "replay", "--trials", "2", "--out", str(tmp_path), "--name", "r"]) == 0
     assert main(["verify", str(tmp_path / "r")]) == 2
     assert "replays a table" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("which", ["finalist", "baseline"])
+def test_an_export_holds_the_verified_weights_and_yolo_val_gives_their_map(verified, which, tiny_data, tmp_path):
+    from ultralytics import YOLO
+
+    state = recorded(verified)
+    key, number = (
+        ("baseline", 0) if which == "baseline" else (state["finalists"][0]["key"], state["finalists"][0]["number"])
+    )
+    done = sorted(state["trainings"][key], key=lambda one: (one["map50_95"], one["seed"]))
+    median = done[(len(done) - 1) // 2]
+    assert main(["export", str(verified), "--trial", str(number), "--out", str(tmp_path / "out")]) == 0
+    text = " ".join((tmp_path / "out" / f"trial-{number}-yolov8n.yaml").read_text(encoding="utf-8").split())
+    assert f"seed {median['seed']}: the median of {len(done)} seeds" in text and "NOT VERIFIED" not in text
+    found = YOLO(tmp_path / "out" / f"trial-{number}.pt").val(
+        data=tiny_data, imgsz=64, batch=4, device="cpu", workers=0, plots=False, project=tmp_path, verbose=False
+    )
+    assert found.box.map == median["map50_95"] and found.box.map50 == median["map50"]

@@ -73,3 +73,18 @@ def save_checkpoint(folder: Path, name: str = "gam.pt") -> Path:
     file = folder / name
     torch.save({"model": model.half(), "train_args": {}, "epoch": -1}, file)
     return file
+
+
+def small_data(folder: Path) -> Path:
+    """Four images of noise with one box each."""
+    from PIL import Image
+
+    for kind in ("images", "labels"):
+        (folder / "set" / kind).mkdir(parents=True)
+    for i in range(4):
+        pixels = (torch.rand(32, 32, 3, generator=torch.Generator().manual_seed(i)) * 255).byte().numpy()
+        Image.fromarray(pixels).save(folder / "set" / "images" / f"{i}.png")
+        (folder / "set" / "labels" / f"{i}.txt").write_text(f"{i % 2} 0.5 0.5 0.4 0.6\n")
+    file = folder / "data.yaml"
+    file.write_text(f"path: {folder / 'set'}\ntrain: images\nval: images\nnames: [a, b]\n")
+    return file
