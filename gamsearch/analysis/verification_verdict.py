@@ -29,7 +29,14 @@ def of_growth(finalist: Compared, grown: Compared, beyond: PairedTest) -> str:
 
 
 def spread(found: Estimate) -> str:
-    """E.g. `+0.0123 ± 0.0045`."""
+    """Write an estimate with its interval.
+
+    Args:
+        found: The estimate, as a fraction of mAP.
+
+    Returns:
+        E.g. `+0.0123 ± 0.0045`.
+    """
     return f"{found.mean:+.4f} ± {found.half_width:.4f}"
 
 
@@ -39,7 +46,14 @@ def _by(gain: PairedTest) -> str:
 
 
 def basis(found: Sequence[PairedTest]) -> str:
-    """E.g. `95 %, 5 paired seeds, Holm-corrected for 3 finalists`."""
+    """Say what intervals rest on.
+
+    Args:
+        found: The tests of one family.
+
+    Returns:
+        E.g. `95 %, 5 paired seeds, Holm-corrected for 3 finalists`.
+    """
     counts = sorted({test.count for test in found})
     seeds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
     family = found[0].comparisons

@@ -153,7 +153,14 @@ def stock_detectors() -> list[str]:
 
 
 def scale_in(name: str) -> str:
-    """The scale letter in a name as Ultralytics infers it (`yolov8s-p2` gives `s`), or an empty string."""
+    """Read the scale letter in a name as Ultralytics infers it.
+
+    Args:
+        name: Name of a detector, such as `yolov8s-p2`.
+
+    Returns:
+        The letter (`s`), or an empty string.
+    """
     found = SCALE_IN_NAME.search(name)
     return found.group(1) if found else ""
 
