@@ -6,6 +6,7 @@ interpolation included (`ultralytics.utils.metrics.ap_per_class`), for any whole
 seeds is not covered; it takes repeated trainings.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,22 @@ class Detections:
         """
         try:
             with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                named = {name: arrays[name] for name in cls.__annotations__ if name != "images"}
-                return cls(**named, images=int(arrays["images"]))
+                return cls.from_arrays(arrays)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile) as error:
             raise RunError(f"{path} does not hold the detections of a validation ({one_line(error)})") from error
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Detections":
+        """Take the detections of a validation.
+
+        Args:
+            arrays: The fields by name; others are ignored.
+
+        Returns:
+            The detections.
+        """
+        named = {name: arrays[name] for name in cls.__annotations__ if name != "images"}
+        return cls(**named, images=int(arrays["images"]))
 
     @property
     def classes(self) -> NDArray[np.integer]:

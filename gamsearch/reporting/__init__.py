@@ -6,7 +6,7 @@ No torch, no optuna.
 from pathlib import Path
 
 from gamsearch.errors import RunError
-from gamsearch.reporting import provenance_section, snippets
+from gamsearch.reporting import predictions_section, provenance_section, snippets
 from gamsearch.reporting.html_page import page
 from gamsearch.reporting.pareto_png import write_picture
 from gamsearch.reporting.tables import read_csv, write_csv
@@ -36,7 +36,8 @@ def write(record: Record, folder: Path) -> list[Path]:
         for name in WRITTEN:
             (folder / name).unlink(missing_ok=True)  # a copy of the folder may share the file (a hard link)
         html = folder / "report.html"
-        html.write_bytes(page(record, provenance_section.environment(folder)).encode("utf-8", errors="replace"))
+        text = page(record, provenance_section.environment(folder), predictions_section.read(folder))
+        html.write_bytes(text.encode("utf-8", errors="replace"))
         written = [write_csv(record, folder / "trials.csv"), html, write_picture(record, folder / "pareto.png")]
         return written + _write_verdict(record, folder)
     except OSError as error:

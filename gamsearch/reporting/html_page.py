@@ -5,8 +5,6 @@ from html import escape
 from types import MappingProxyType
 from typing import Any
 
-import pandas as pd
-
 from gamsearch.analysis.answer import Answer
 from gamsearch.errors import plural
 from gamsearch.reporting import (
@@ -16,13 +14,14 @@ from gamsearch.reporting import (
     formatting,
     learning_curves,
     plot_data,
+    predictions_section,
     provenance_section,
     theme,
+    trials_section,
     verification_rows,
     verification_section,
 )
 from gamsearch.reporting.tables import html_table, rows_of, trial_columns
-from gamsearch.study import summaries
 from gamsearch.study.record import Record
 
 FOOTER = (
@@ -30,12 +29,17 @@ FOOTER = (
 )
 
 
-def page(record: Record, manifest: Mapping[str, Any] = MappingProxyType({})) -> str:
+def page(
+    record: Record,
+    manifest: Mapping[str, Any] = MappingProxyType({}),
+    predictions: Mapping[str, Any] = MappingProxyType({}),
+) -> str:
     """The whole report; the same record gives the same text.
 
     Args:
         record: The run.
         manifest: Facts about the machine, software and seeds of the run; empty if unknown.
+        predictions: What `predictions_section.read` found in the run's folder.
 
     Returns:
         The HTML document.
@@ -45,9 +49,10 @@ def page(record: Record, manifest: Mapping[str, Any] = MappingProxyType({})) -> 
         _front(record),
         effects_section.section(record),
         architecture_section.section(record),
+        predictions_section.section(record, predictions),
         _curves(record),
         _hypervolume(record),
-        _trials(record),
+        trials_section.section(record),
         provenance_section.section(record, manifest),
     ]
     return theme.document(f"{record.name} · gamsearch", _header(record), sections, FOOTER)
@@ -176,23 +181,3 @@ def _hypervolume(record: Record) -> str:
         f"the reference point ({escape(corner)}), which was fixed when the study started. Where the curve is flat, new "
         f"trials did not improve the front.</p>{plot}"
     )
-
-
-def _trials(record: Record) -> str:
-    if record.trials.empty:
-        return ""
-    counts = record.counts
-    caption = f"The baseline, {counts.sentence}, in the order of their trials; the front is bold"
-    notes = "".join(
-        f"<p>{formatting.typeset(escape(text))}</p>"
-        for text in (summaries.transfer(record), summaries.economy(record), summaries.prediction_error(record))
-        if text
-    )
-    return f"<h2>All trials</h2>{notes}{html_table(trial_columns(record), rows_of(record.trainings), caption, _kind)}"
-
-
-def _kind(trial: pd.Series) -> str:
-    """CSS class of a trial's row: `marked` on the front, `faint` if the trial was not evaluated itself."""
-    if trial["on_front"]:
-        return "marked"
-    return "faint" if trial["state"] != "complete" or pd.notna(trial["recalled_from"]) else ""

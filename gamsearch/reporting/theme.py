@@ -31,7 +31,7 @@ CONFIG = {
     "displaylogo": False,
     "modeBarButtons": [["zoom2d", "resetScale2d", "toImage"]],
 }
-ZOOMABLE = ("figure-pareto", "figure-curves", "figure-fronts")
+ZOOMABLE = ("figure-pareto", "figure-curves", "figure-fronts", "figure-precision")
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
 escape = partial(html.escape, quote=False)  # plotly decodes &lt; &gt; &amp; but displays &quot; verbatim
@@ -145,6 +145,18 @@ th { font-weight: 500; color: var(--muted); border-bottom-color: #b9c1c9; vertic
 th.number, td.number { text-align: right; }
 td.text { white-space: normal; min-width: 11rem; overflow-wrap: anywhere; }
 th:last-child, td:last-child { padding-right: 0; }
+.controls { display: flex; flex-wrap: wrap; gap: .5rem 1.25rem; align-items: center; margin: 1.25rem 0 0;
+  font-size: .9rem; }
+.controls[hidden] { display: none; }
+.controls input, .controls select { font: inherit; color: inherit; padding: .35rem .5rem; max-width: 100%;
+  border: 1px solid #8a949e; border-radius: .3rem; background: #fff; }
+.controls output { color: var(--muted); }
+th button { all: unset; cursor: pointer; padding: .25rem 0; }
+th button::after { content: "\\2195"; opacity: .55; padding-left: .25em; }
+th[aria-sort] button { color: var(--ink); }
+th[aria-sort="ascending"] button::after { content: "\\2191"; opacity: 1; }
+th[aria-sort="descending"] button::after { content: "\\2193"; opacity: 1; }
+th button:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 .settings th:first-child { width: 16rem; }
 tr.marked td { font-weight: 600; }
 tr.faint td { color: var(--muted); }
@@ -155,6 +167,15 @@ tr.faint td { color: var(--muted); }
 .drawing .level { font-weight: 600; }
 .drawing .heading { text-anchor: middle; fill: var(--muted); }
 .drawing .attention { font-weight: 700; fill: var(--ink); }
+.pairs { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0 2.5rem; }
+.pair { display: grid; grid-template-columns: 1fr 1fr; gap: .25rem .5rem; align-items: start; }
+.pair figcaption { grid-column: 1 / -1; font-size: .85rem; overflow-wrap: anywhere; }
+.pair small { display: block; color: var(--muted); font-size: .8rem; line-height: 1.35; overflow-wrap: anywhere; }
+.predictions { display: block; width: 100%; height: auto; }
+.predictions rect { fill: none; vector-effect: non-scaling-stroke; pointer-events: all; }
+.predictions .shared { stroke: #fff; stroke-width: 1; opacity: .75; }
+.predictions .right { stroke: var(--accent); stroke-width: 2.5; }
+.predictions .wrong { stroke: #D55E00; stroke-width: 2.5; stroke-dasharray: 6 3; }
 pre { background: var(--tint); padding: 1rem 1.1rem; border-radius: .4rem; overflow-x: auto; font-size: .875rem;
   line-height: 1.5; margin: 1rem 0; }
 code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; }
@@ -166,7 +187,7 @@ footer { margin-top: 5rem; padding-bottom: 3rem; color: var(--muted); font-size:
 @media (max-width: 40rem) {
   main, header, footer { padding-left: 1.1rem; padding-right: 1.1rem; }
   header { padding-top: 2.25rem; }
-  .split { grid-template-columns: minmax(0, 1fr); }
+  .split, .pairs { grid-template-columns: minmax(0, 1fr); }
   .facts { grid-template-columns: 1fr 1fr; gap: 0 1rem; margin-top: 2rem; }
   .facts dd { font-size: 1.15rem; }
   section { margin-top: 3.25rem; }
@@ -185,7 +206,7 @@ footer { margin-top: 5rem; padding-bottom: 3rem; color: var(--muted); font-size:
   th, td.text { white-space: normal; }
   th, td { padding-right: .5rem; }
   p { break-inside: avoid; break-after: avoid; }
-  .modebar { display: none; }
+  .modebar, .controls { display: none; }
   .drawing { min-width: 0; width: 100%; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 }

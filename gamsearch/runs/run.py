@@ -17,6 +17,7 @@ from gamsearch.runs.failed_start import NewFiles
 from gamsearch.runs.folder_lock import held, make_folder, refuse_second_leader
 from gamsearch.runs.forecast import RunForecast
 from gamsearch.runs.manifest import Manifest
+from gamsearch.runs.predictions import keep_predictions
 from gamsearch.runs.prepare import PreparedRun, prepare_named
 from gamsearch.runs.prepare_training import upload_shared
 from gamsearch.runs.prepared import StageRecord
@@ -31,6 +32,7 @@ from gamsearch.strategy.samplers import sampler_named
 from gamsearch.strategy.stopping import stopping_named
 from gamsearch.study import store, unreachable
 from gamsearch.study.artifacts import Artifacts, trusted_place, uploaded_weights
+from gamsearch.study.table import read_record
 from gamsearch.study.urls import masked
 from gamsearch.study.workers import WorkerRegistry
 
@@ -159,6 +161,9 @@ def _lead(run: _LeadingRun, registry: WorkerRegistry) -> None:
     progress.say(f"search ended: {reason}")
     if freed := cleaning.delete_checkpoints(run.settings.folder):
         progress.say(f"deleted {freed.text}; with more --trials, a training that is resumed starts over")
+    if run.settings.evaluator == "training":
+        record, settings = read_record(study, run.settings.folder.name), run.settings
+        keep_predictions(settings.folder, record, Path(settings.data), settings.device, progress.say)
 
 
 def _search(run: _LeadingRun, registry: WorkerRegistry, evaluator: Evaluator, files: Artifacts) -> str:

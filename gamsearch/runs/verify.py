@@ -16,6 +16,7 @@ from gamsearch.errors import RunError
 from gamsearch.runs.arms import Inputs, OnEpoch, VerifyOptions, arms_of, next_scale, read_inputs, train_arm
 from gamsearch.runs.folder_lock import held
 from gamsearch.runs.forecast import ATTRIBUTE as EXPECTED
+from gamsearch.runs.predictions import keep_predictions
 from gamsearch.runs.provenance import command_line, commit, versions
 from gamsearch.runs.settings import Settings
 from gamsearch.runs.verification_forecast import VerificationForecast
@@ -61,6 +62,8 @@ def verify(folder: Path, options: VerifyOptions, say: Say, on_epoch: OnEpoch) ->
         known = {one["key"] for one in state["finalists"]}
         state["finalists"] += [_described(row) for row in finalists if row["key"] not in known]
         _train_all(study, inputs, state, say, on_epoch)
+        device = options.device or settings.device
+        keep_predictions(folder, read_record(study, folder.name), Path(settings.data), device, say)
     return study
 
 

@@ -77,7 +77,14 @@ class DetailedTrainer(LeanTrainer):
 
 
 def joined(images: list[Image]) -> dict[str, NDArray[Any]]:
-    """All images' predictions and targets in one array each, and to which image (by position) each belongs."""
+    """Join all images' predictions and targets.
+
+    Args:
+        images: The boxes and matches of each image, as `DetailedValidator` keeps them.
+
+    Returns:
+        One array of each, and to which image (by position) each belongs.
+    """
     numbers = np.arange(len(images))
 
     def all_of(name: str, empty: NDArray[Any]) -> NDArray[Any]:

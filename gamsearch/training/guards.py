@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from ultralytics.data import utils as data_utils
 from ultralytics.engine import trainer as engine
+from ultralytics.engine import validator
 from ultralytics.utils import nms
 
 from gamsearch.errors import CandidateFailed
@@ -19,13 +20,14 @@ from gamsearch.errors import CandidateFailed
 @contextmanager
 def no_data_downloads() -> Iterator[None]:
     """Read a data YAML without downloads: no data, no font, and no `download` script of it is run."""
-    original, font = engine.check_det_dataset, data_utils.check_font
-    engine.check_det_dataset = partial(original, autodownload=False)
+    original, font = data_utils.check_det_dataset, data_utils.check_font
+    engine.check_det_dataset = validator.check_det_dataset = partial(original, autodownload=False)
     data_utils.check_font = lambda *args, **options: None
     try:
         yield
     finally:
-        engine.check_det_dataset, data_utils.check_font = original, font
+        engine.check_det_dataset = validator.check_det_dataset = original
+        data_utils.check_font = font
 
 
 @contextmanager

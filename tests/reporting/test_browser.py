@@ -53,7 +53,22 @@ PROBE = """<script>addEventListener("load", () => setTimeout(() => {
     overflow: document.documentElement.scrollWidth,
     requests: performance.getEntriesByType("resource").map(entry => entry.name),
     focusable: [...document.querySelectorAll("[tabindex], summary")].map(one => one.tagName),
+    trials: used(document.getElementById("trials")),
   }), "*");
+  function used(box) {
+    const rows = () => [...box.querySelectorAll("tbody tr")].filter(row => !row.hidden);
+    const column = n => rows().map(row => row.cells[n].textContent);
+    const form = box.querySelector("form"), set = (name, value) => {
+      form[name].value = value;
+      form.dispatchEvent(new Event("input", {bubbles: true}));
+      return [column(1), form.querySelector("output").textContent];
+    };
+    const head = [...box.querySelectorAll("th")].find(one => one.textContent.startsWith("gain"));
+    const click = () => { head.querySelector("button").click(); return [column(3), head.getAttribute("aria-sort")]; };
+    const found = {all: column(1), words: set("words", "gam@9 r8"), front: (set("words", ""), set("rows", "marked"))};
+    set("rows", "");
+    return {...found, down: click(), up: click()};
+  }
 }, 1500));</script>"""
 AROUND = """<!DOCTYPE html><body style="margin:0;display:flex">
 <iframe src="framed.html" style="border:0;width:{}px;height:{}px;flex:none"></iframe>
@@ -162,6 +177,20 @@ def test_the_band_is_the_noise_floor_and_claims_differ_in_more_than_colour(looks
     assert (band["x0"], band["x1"]) == pytest.approx((-floor.sd, floor.sd))
     symbols = [symbol for trace in seen["traces"] for symbol in trace["symbols"]]
     assert len(symbols) == len(set(symbols)) == 4
+
+
+@CASES
+def test_the_table_of_trials_filters_and_sorts(looks, width):
+    trials, seen = EXAMPLES["complete"]().trainings, looks["complete"][width]["trials"]
+    assert len(seen["all"]) == len(trials)
+    labels, count = seen["words"]
+    assert labels and all("GAM@9" in label and "r8" in label for label in labels)
+    assert count == f"{len(labels)} of {len(trials)} rows"
+    assert len(seen["front"][0]) == trials["on_front"].sum()
+    for (texts, order), step in ((seen["down"], -1), (seen["up"], 1)):
+        gains = [float(text.replace("\N{MINUS SIGN}", "-")) for text in texts if text]
+        assert gains[::step] == sorted(gains) and order == {-1: "descending", 1: "ascending"}[step]
+        assert texts[-1] == ""  # rows without a gain come last in both orders
 
 
 def test_tables_and_blocks_can_be_reached_by_keyboard(looks):

@@ -220,6 +220,7 @@ def test_the_page_begins_with_the_verdict_and_has_every_section(rich: Record, ri
         "Pareto front",
         "Where attention helps",
         "The largest gain, not shown to be beyond chance",
+        "Predictions, baseline and best candidate",
         "Learning curves",
         "Hypervolume",
         "All trials",

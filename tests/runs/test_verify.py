@@ -1,5 +1,6 @@
 """A verification on a real, tiny run: what is trained, from which weights, what is recorded, and what is refused."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 
 from gamsearch.analysis.image_bootstrap import Detections, paired_bootstrap
 from gamsearch.cli.main import main
+from gamsearch.runs.predictions import keep_predictions
 from gamsearch.space.detector import Detector
 from gamsearch.study import store
 from gamsearch.study.table import read_record
@@ -34,6 +36,35 @@ def verified(home: Path) -> Path:
 
 def recorded(folder: Path) -> dict:
     return store.load(folder).user_attrs["verification"]
+
+
+def kept_predictions(folder: Path) -> dict:
+    return json.loads((folder / "report" / "predictions.json").read_text())
+
+
+def test_predictions_of_the_verified_weights_are_kept_and_have_the_recorded_accuracy(verified):
+    found, state = kept_predictions(verified), recorded(verified)
+    (finalist,) = state["finalists"]
+    assert (found["verified"], found["label"], found["images"]) == (True, finalist["label"], 6)
+    for key, curves in zip(("baseline", finalist["key"]), found["curves"], strict=True):
+        (training,) = [one for one in state["trainings"][key] if one["seed"] == found["seed"]]
+        mean = sum(curves["map50_95"]) / len(curves["map50_95"])
+        assert mean == pytest.approx(training["map50_95"], abs=2e-3)  # the weights are kept in fp16
+    assert (verified / "report" / found["shown"][0]["file"]).is_file()
+    assert "data:image/jpeg" in (verified / "report.html").read_text()
+
+
+def test_a_lost_data_set_costs_only_the_predictions(home, tmp_path):
+    folder = Path(shutil.copytree(home / "one", tmp_path / "one"))
+    shutil.rmtree(folder / "report", ignore_errors=True)
+    said: list[str] = []
+    found = read_record(store.snapshot(folder), "one")
+    assert not keep_predictions(folder, found, tmp_path / "gone.yaml", "cpu", said.append)
+    assert "the report will lack predictions" in said[-1] and "gone.yaml" in said[-1]
+    shutil.rmtree(folder / "weights")
+    shutil.rmtree(folder / "verify", ignore_errors=True)
+    assert not keep_predictions(folder, found, tmp_path / "gone.yaml", "cpu", said.append)
+    assert len(said) == 2
 
 
 def test_finalist_baseline_and_the_next_scale_are_trained_at_the_same_seeds(verified):

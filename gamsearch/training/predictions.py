@@ -1,0 +1,53 @@
+"""A validation of a trained model outside its training, which keeps every image's boxes."""
+
+import io
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gamsearch.models import device as devices
+from gamsearch.training.details import DetailedValidator, Image
+from gamsearch.training.guards import no_data_downloads, no_nms_time_limit
+from gamsearch.training.read_only import read_only_data
+
+
+class _Validator(DetailedValidator):
+    """A validator with the file of each image, which leaves the data as they are."""
+
+    def build_dataset(self, img_path: str, mode: str = "val", batch: int | None = None) -> Any:
+        with redirect_stdout(io.StringIO()), read_only_data():
+            return super().build_dataset(img_path, mode, batch)
+
+    def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
+        before = len(self.images)
+        super().update_metrics(preds, batch)
+        for image, file in zip(self.images[before:], batch["im_file"], strict=True):
+            image["file"] = file
+
+
+def predictions(
+    model: Any, data: Path, imgsz: int, batch: int, device: torch.device, folder: Path
+) -> list[Mapping[str, Any]]:
+    """Validate a model on the validation images.
+
+    Args:
+        model: The model with its weights; it may be fused in place.
+        data: The data YAML.
+        imgsz: Image size in px.
+        batch: Images per batch.
+        device: Where to run.
+        folder: A folder that Ultralytics may create; nothing is written into it.
+
+    Returns:
+        Per image what `DetailedValidator` keeps, and its `file`.
+    """
+    settings = {"data": str(data), "imgsz": imgsz, "batch": batch, "device": devices.ultralytics_name(device)}
+    quiet = {"plots": False, "verbose": False, "workers": 0, "rect": True, "task": "detect", "mode": "val"}
+    validator = _Validator(args={**settings, **quiet, "save_dir": str(folder)}, save_dir=folder)
+    with no_data_downloads(), no_nms_time_limit(), redirect_stdout(io.StringIO()):
+        validator(model=model)
+    images: list[Image] = validator.images
+    return list(images)
