@@ -166,8 +166,8 @@ def _comments(record: Record, row: pd.Series, detector: Detector, pick: str) -> 
     lines = [
         f"{row['label']} in {detector.name} (scale {detector.scale}), found by gamsearch.",
         f"Run {record.name}, trial {int(row['number'])}{f', pick {pick}' if pick else ''}.",
-        f"Measured after {settings.get('baseline_epochs')} + {int(row['epochs'])} epochs, {settings.get('imgsz')} px: "
-        + f"{', '.join(figures)}.",
+        f"Measured after {record.baseline_stage.get('epochs', settings.get('baseline_epochs'))} + {int(row['epochs'])} "
+        f"epochs, {settings.get('imgsz')} px: " + f"{', '.join(figures)}.",
         f"Difference to the baseline with the same epochs and seed: map50_95 {row['map50_95_gain']:+.4f}.",
         record.verdict(),
         f"Data: {settings.get('data_summary', '')} (fingerprint {settings.get('data_fingerprint', '')}).",
