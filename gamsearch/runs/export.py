@@ -3,8 +3,7 @@
 Every file is compared with the trial's own model, which is rebuilt from the record and the saved weights.
 """
 
-import math
-import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,18 @@ import pandas as pd
 import torch
 import yaml as pyyaml
 
-from gamsearch.analysis import pareto
 from gamsearch.architecture import Architecture
-from gamsearch.errors import CandidateFailed, OptionError, RunError, nearest, one_line
-from gamsearch.metrics import METRICS
+from gamsearch.errors import CandidateFailed, RunError
 from gamsearch.models.build import Model, build
 from gamsearch.models.candidate import build_candidate
 from gamsearch.models.register import quiet_ultralytics
 from gamsearch.models.saving import read_weights
+from gamsearch.runs.export_choice import advice, chosen, weights_of
+from gamsearch.runs.export_header import header, not_verified, training_line
 from gamsearch.runs.exported_files import Exported, compare, write_weights_files
 from gamsearch.runs.prepare_training import BASELINE_FILE
-from gamsearch.space.detector import Detector
+from gamsearch.runs.settings import NAME
+from gamsearch.space.detector import Detector, scale_in
 from gamsearch.space.graft import graft
 from gamsearch.study import store
 from gamsearch.study.record import Record
@@ -30,81 +30,76 @@ from gamsearch.study.table import read_record
 from gamsearch.training.baseline import read_baseline
 
 
-def export(folder: Path, pick: str = "knee", trial: int | None = None) -> list[str]:
-    """Export one trial of a run.
+def export(folder: Path, pick: str = "", trial: int | None = None, out: Path | None = None) -> list[str]:
+    """Export one trial of a run, with its verified weights where it was verified.
 
     Args:
-        folder: The run's folder; the files are written to its subfolder `export`.
-        pick: `knee`, or the name of an objective, for the best trial of the Pareto front in it.
+        folder: The run's folder.
+        pick: `knee`, or the name of an objective, for the best trial of the Pareto front in it; empty for the trial
+            that the run recommends, which is the baseline unless a candidate is shown to be better.
         trial: Number of the trial to export instead.
+        out: Folder to write to; the run's subfolder `export` if left out.
 
     Returns:
-        One line for the trial and one for each file.
+        What was exported, one line for each file, and what is left to do.
 
     Raises:
         OptionError: There is no such pick or trial.
-        RunError: The weights are missing.
+        RunError: The weights are missing, or the files cannot be written.
         ModelError: An exported file differs from the trial's model.
     """
     quiet_ultralytics()
-    study = store.snapshot(folder)
-    record = read_record(study, folder.name, str(folder))
-    row = chosen(record, pick, trial)
-    model, architecture = trial_model(folder, record, row)
-    target = folder / "export"
-    target.mkdir(parents=True, exist_ok=True)
-    stem = target / ("best" if trial is None else f"trial-{trial}")
-    imgsz = int(record.settings.get("imgsz", 640))
+    record = read_record(store.snapshot(folder), folder.name, str(folder))
+    choice = chosen(record, pick, trial)
+    weights = weights_of(folder, record, choice.row)
+    model, architecture = trial_model(folder, record, choice.row, weights.path)
+    target = _folder(folder / "export" if out is None else out)
+    yaml, stem = target / yaml_name(choice.stem, record.detector_name, record.detector_yaml), target / choice.stem
+    comments = header(record, choice, weights, (yaml, stem.with_suffix(".pt")))
     files = [
-        write_yaml(stem.with_suffix(".yaml"), record, row, architecture, model, pick if trial is None else ""),
-        *write_weights_files(stem, model, architecture, imgsz),
+        write_yaml(yaml, record, architecture, model, comments),
+        *write_weights_files(stem, model, architecture, int(record.settings.get("imgsz", 640))),
     ]
-    head = f"trial {int(row['number'])}: {row['label']} ({'pick ' + pick if trial is None else 'chosen by number'})"
-    return [head, *(f.line for f in files)]
+    row, lines = choice.row, [f"weights: {weights.origin}"]
+    if not weights.verified and not choice.is_baseline:
+        lines = [not_verified(choice), training_line(record, stem.with_suffix(".pt"))]
+    head = [f"trial {int(row['number'])}: {row['label']} ({choice.reason})", advice(record, choice)]
+    return [line for line in (*head, *lines, *(f.line for f in files)) if line]
 
 
-def chosen(record: Record, pick: str, trial: int | None) -> pd.Series:
-    """Return the row of the trial to export.
+def _folder(path: Path) -> Path:
+    """Create the folder to write to."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written to ({error.strerror}); choose another folder with --out") from error
+    return path
+
+
+def yaml_name(stem: str, detector: str, form: Mapping[str, Any]) -> str:
+    """Name a model YAML so that Ultralytics, which reads the scale from the name, finds the right one.
 
     Args:
-        record: The run's record.
-        pick: `knee` or the name of an objective.
-        trial: Number of the trial, instead of a pick.
+        stem: The name without the scale.
+        detector: Name of the stock detector.
+        form: Its YAML.
 
     Returns:
-        The trial's row of the table.
-
-    Raises:
-        OptionError: There is no such pick or trial, or the trial has no trained model.
-        RunError: No trial is complete.
+        E.g. `best-yolov8n.yaml`; without the detector where no name tells the scale, as the file holds only that one.
     """
-    if trial is not None:
-        rows = record.trials[record.trials["number"] == trial]
-        if rows.empty:
-            raise OptionError(f"there is no trial {trial}; the run has trials 0 to {len(record.trials) - 1}")
-        row = rows.iloc[0]
-        if row["state"] != "complete":
-            raise OptionError(f"trial {trial} is {row['state']} and has no trained model; choose a complete trial")
-        return row
-    front, names = record.front, [m.name for m in record.objectives]
-    if front.empty:
-        raise RunError(f"{record.name} has no complete trial yet, so there is nothing to export; run it first")
-    if pick == "knee":
-        return front.iloc[pareto.knee(front[names].to_numpy(float), record.objectives)]
-    if pick not in names:
-        offered = ", ".join(["knee", *names])
-        raise OptionError(f"--pick '{pick}' is not an objective of this run{nearest(pick, names)}; it takes {offered}")
-    metric = METRICS[pick]
-    return front.sort_values(pick, ascending=not metric.maximise, kind="stable").iloc[0]
+    names = (detector, Path(str(form.get("yaml_file") or "")).stem)
+    telling = [name for name in names if NAME.fullmatch(name) and scale_in(name) == (form.get("scale") or "")]
+    return f"{stem}-{telling[0]}.yaml" if telling and form.get("scales") else f"{stem}.yaml"
 
 
-def trial_model(folder: Path, record: Record, row: pd.Series) -> tuple[Model, Architecture]:
+def trial_model(folder: Path, record: Record, row: pd.Series, weights: Path) -> tuple[Model, Architecture]:
     """Rebuild the model of a trial.
 
     Args:
         folder: The run's folder.
         record: The run's record.
         row: The trial's row of the table.
+        weights: The state dict to load.
 
     Returns:
         The model with the validated weights, in eval mode, and its architecture.
@@ -121,22 +116,21 @@ def trial_model(folder: Path, record: Record, row: pd.Series) -> tuple[Model, Ar
         candidate = build_candidate(detector, architecture, read_baseline(path), imgsz=64)
     except CandidateFailed as failure:
         raise RunError(f"the model of trial {row['number']} cannot be rebuilt: {failure.detail}") from failure
-    read_weights(candidate.model, folder / "weights" / f"{architecture.key}-seed{int(row['seed'])}.pt")
+    read_weights(candidate.model, weights)
     return candidate.model.eval(), architecture
 
 
 def write_yaml(
-    path: Path, record: Record, row: pd.Series, architecture: Architecture, model: Model, pick: str
+    path: Path, record: Record, architecture: Architecture, model: Model, comments: Sequence[str]
 ) -> Exported:
     """Write the model YAML for one scale, with its origin and its measurements as comments.
 
     Args:
         path: The file to write.
         record: The run's record.
-        row: The trial's row of the table.
         architecture: The trial's architecture.
         model: The trial's model, with which the file is compared.
-        pick: The pick to name in the comments; empty if the trial was chosen by number.
+        comments: The lines at its top, without the comment sign.
 
     Returns:
         The written file.
@@ -149,32 +143,13 @@ def write_yaml(
     form["nc"] = model.model[-1].nc
     if form.get("scales"):
         form["scales"] = {detector.scale: form["scales"][detector.scale]}
-    comments = "".join(f"# {line}\n" for line in _comments(record, row, detector, pick))
-    text = comments + _dump(form)
+    text = "".join(f"# {line}\n" for line in comments) + _dump(form)
     built: Model = build(pyyaml.safe_load(text), nc=form["nc"])  # checked before there is a file to open
     path.write_text(text, encoding="utf-8")
     if _shapes(built) != _shapes(model):
         return Exported(path, None, "builds; the class branch of the weights is wider than this YAML gives")
     built.load_state_dict(model.state_dict())
     return Exported(path, compare(model, built.eval(), (64,), path), "rebuilt with the same weights")
-
-
-def _comments(record: Record, row: pd.Series, detector: Detector, pick: str) -> list[str]:
-    figures = [f"{m.name} {row[m.name]:.4f}" for m in METRICS.values() if not math.isnan(row.get(m.name, math.nan))]
-    settings = record.settings
-    versions = ", ".join(f"{k} {v}" for k, v in settings.get("versions", {}).items())
-    lines = [
-        f"{row['label']} in {detector.name} (scale {detector.scale}), found by gamsearch.",
-        f"Run {record.name}, trial {int(row['number'])}{f', pick {pick}' if pick else ''}.",
-        f"Measured after {record.baseline_stage.get('epochs', settings.get('baseline_epochs'))} + {int(row['epochs'])} "
-        f"epochs, {settings.get('imgsz')} px: " + f"{', '.join(figures)}.",
-        f"Difference to the baseline with the same epochs and seed: map50_95 {row['map50_95_gain']:+.4f}.",
-        record.verdict(),
-        f"Data: {settings.get('data_summary', '')} (fingerprint {settings.get('data_fingerprint', '')}).",
-        f"Hardware: {settings.get('hardware', '')}. Versions: {versions}.",
-        'Use: import gamsearch; from ultralytics import YOLO; YOLO("best.yaml")  (or import gam_standalone).',
-    ]
-    return [part for line in lines for part in textwrap.wrap(one_line(line), 116)]
 
 
 def _dump(form: dict[str, Any]) -> str:
