@@ -58,7 +58,7 @@ class Gain:
 
     Attributes:
         differences: Candidate minus baseline at each of those seeds, as fractions of mAP.
-        noise: The noise of one difference; None if it cannot be estimated.
+        noise: The noise of a paired difference; None if it cannot be estimated.
     """
 
     differences: tuple[float, ...]

@@ -56,7 +56,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
     machine = parser.add_argument_group("device and workers")
     machine.add_argument(
-        "--device", help="cpu, mps, an index such as 0, several such as 0,1 (default: the best there is)"
+        "--device", help="cpu, mps, an index such as 0, several such as 0,1 (default: CUDA if there is a GPU, else cpu)"
     )
     machine.add_argument("--workers", type=int, help="processes that share one device (default: 1)")
     machine.add_argument("--latency", help="latency backend; see `list latency` (default: auto)")

@@ -44,7 +44,7 @@ class Run:
 
     @property
     def front(self) -> pd.DataFrame:
-        """The trials on the Pareto front, best first objective first."""
+        """The trials on the Pareto front, sorted by the first objective, best first."""
         return self.record.front
 
     @property

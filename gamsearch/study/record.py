@@ -119,7 +119,7 @@ class Record:
 
     @property
     def front(self) -> pd.DataFrame:
-        """Complete trials on the Pareto front, best first objective first."""
+        """Complete trials on the Pareto front, sorted by the first objective, best first."""
         rows = self.complete
         first = self.objectives[0]
         return rows[rows["on_front"]].sort_values(first.name, ascending=not first.maximise, kind="stable")

@@ -19,9 +19,8 @@ def transfer(record: Record) -> str:
         return ""
     least, expected = rows["tensors_inherited"].min(), rows["tensors_expected"].max()
     return (
-        f"Inherited from the baseline: {least:.0f} of {expected:.0f} tensors in "
-        f"{plural(record.counts.complete, 'complete candidate')}, "
-        f"{rows['misplaced'].max():.0f} in the wrong place."
+        f"Inherited from the baseline: {least:.0f} of {expected:.0f} tensors in each of "
+        f"{plural(record.counts.complete, 'candidate')}; {rows['misplaced'].max():.0f} were assigned to another layer."
     )
 
 

@@ -129,7 +129,7 @@ def test_the_run_leaves_a_table_a_page_and_a_picture(resumed):
     assert (folder / "pareto.png").stat().st_size > 10_000
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "Pareto" in page
-    assert "355 of 355 tensors in each of 2 candidates, 0 in the wrong place" in page
+    assert "355 of 355 tensors in each of 2 candidates; 0 were assigned to another layer" in page
 
 
 def test_report_rebuilds_what_is_derived_from_the_record(resumed, home: Path):

@@ -14,7 +14,7 @@ def test_nothing_is_said_about_a_baseline_alone():
 
 def test_the_transfer_counts_tensors_of_the_candidates():
     rows = [trial(0, gam(), 0.4), trial(1, gam((4, 4)), 0.41, **AUDIT), trial(2, gam((6, 4)), 0.41, **AUDIT)]
-    text = "Inherited from the baseline: 355 of 355 tensors in each of 2 candidates, 0 in the wrong place."
+    text = "Inherited from the baseline: 355 of 355 tensors in each of 2 candidates; 0 were assigned to another layer."
     assert summaries.transfer(record(rows)) == text
 
 
@@ -39,5 +39,6 @@ def test_the_economy_compares_the_epochs_with_full_trainings():
         trial(2, gam((6, 4)), 0.38, epochs=2, epochs_trained=2, **stopped),
         trial(3, gam((9, 4)), 0.38, epochs=0, epochs_trained=0, **stopped),
     ]
-    text = "7 epochs for 2 candidates, 10 if all had been trained to the end; 1 more was screened out before training."
-    assert summaries.economy(record(rows)) == text
+    made = record(rows)
+    assert summaries.economy(made) == "7 epochs for 2 candidates, 10 if all were trained to the end."
+    assert made.counts.besides == "1 refused before training"
