@@ -20,7 +20,7 @@ FIRST = f"{NAME}-{demo.CONTEXT}"
 class Size:
     """Size of the data set (images, px) and of the training (epochs, images per batch) of a half."""
 
-    train: int = 384
+    train: int = 352
     val: int = 100
     imgsz: int = 64
     epochs: int = 14
