@@ -85,7 +85,8 @@ def plural(number: float, noun: str, many: str = "") -> str:
     Returns:
         E.g. `1 candidate` or `3 candidates`.
     """
-    return f"{number:g} {noun if number == 1 else many or noun + 's'}"
+    text = f"{number:.0f}" if number == int(number) else f"{number:g}"
+    return f"{text} {noun if number == 1 else many or noun + 's'}"
 
 
 def one_line(text: Any) -> str:

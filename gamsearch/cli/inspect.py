@@ -8,7 +8,7 @@ from rich.table import Table
 
 from gamsearch.cli.parser import Command
 from gamsearch.cli.printing import console, table
-from gamsearch.errors import OptionError, nearest
+from gamsearch.errors import OptionError, nearest, plural
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def _show(options: argparse.Namespace) -> None:
         labels = ", ".join(p.label.replace(f"@{site}", "") for p in placements)
         rows.append((site, row.module, row.channels, row.stride, row.part, labels))
     out = console()
-    out.print(f"{space.name}: {space.size} architectures of {space.detector.name}", soft_wrap=True)
+    out.print(f"{space.name}: {plural(space.size, 'architecture')} of {space.detector.name}", soft_wrap=True)
     out.print(f"objectives: {', '.join(space.objectives)}", soft_wrap=True)
     for rule in space.rules:
         out.print(f"rule: {rule.name} {rule.value}", soft_wrap=True)

@@ -229,5 +229,5 @@ def _verification(run: Snapshot) -> str:
     arms = 1 + len(verification.chosen) + (verification.control is not None)
     done = sum(len(seeds) for seeds in verification.trainings.values())
     seeds = int(verification.settings.get("seeds") or 0)
-    epochs = verification.settings.get("epochs", "?")
-    return f"{done} of {arms * seeds} trainings of {epochs} epochs ({seeds} seeds)"
+    length = plural(int(verification.settings.get("epochs") or 0), "epoch")
+    return f"{done} of {arms * seeds} trainings of {length} ({plural(seeds, 'seed')})"

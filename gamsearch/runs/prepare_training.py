@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gamsearch.architecture import Architecture
-from gamsearch.errors import OptionError, RunError
+from gamsearch.errors import OptionError, RunError, plural
 from gamsearch.models.register import quiet_ultralytics
 from gamsearch.runs.baseline_stage import check_baseline, train_stage
 from gamsearch.runs.prepared import (
@@ -84,7 +84,7 @@ def prepare_training(
         check_baseline(settings, data, weights)
     else:
         space, weights = context.space, None
-    progress.say(f"{space.detector.name}, space '{space.name}': {space.size} architectures on {hardware}")
+    progress.say(f"{space.detector.name}, space '{space.name}': {plural(space.size, 'architecture')} on {hardware}")
     worker = context.worker if context else ""
     inputs = _Inputs(settings, data, device, backend, space, weights, progress, worker)
     recipe = ", ".join(f"{key} {value}" for key, value in {**SHORT_TRAINING, "attention": FRESH_LR_FACTOR}.items())

@@ -12,7 +12,7 @@ import optuna
 import pandas as pd
 
 from gamsearch.architecture import BASELINE
-from gamsearch.errors import RunError
+from gamsearch.errors import RunError, plural
 from gamsearch.runs.arms import Inputs, OnEpoch, VerifyOptions, arms_of, next_scale, read_inputs, train_arm
 from gamsearch.runs.folder_lock import held
 from gamsearch.runs.forecast import ATTRIBUTE as EXPECTED
@@ -151,7 +151,9 @@ def _train_all(study: optuna.Study, inputs: Inputs, state: State, say: Say, on_e
             done = state["trainings"].setdefault(arm.key, [])
             if all(one["seed"] != seed for one in done):
                 left = forecast.training(state["trainings"], arm.key)
-                say(f"verify: {arm.label}, seed {seed}, {options.epochs} epochs{f' ({left})' if left else ''}")
+                say(
+                    f"verify: {arm.label}, seed {seed}, {plural(options.epochs, 'epoch')}{f' ({left})' if left else ''}"
+                )
                 done.append(train_arm(inputs, arm, seed, state["settings"]["train"], after_epoch))
                 study.set_user_attr(ATTRIBUTE, state)
         if seed == first:

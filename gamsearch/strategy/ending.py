@@ -25,5 +25,5 @@ def reason_to_stop(context: SearchContext, busy: Sequence[FrozenTrial] = ()) -> 
         return f"the budget of {plan.search_budget} is used up: {plural(len(begun), 'candidate')}, {spent}"
     settled = [known for known in candidates if known.settled and not known.reason.startswith("rule")]
     if len(settled) + len({t.user_attrs.get("key") for t in busy}) + 1 >= plan.space.size:
-        return f"all {plan.space.size} architectures of the space are known"
+        return f"all {plural(plan.space.size, 'architecture')} of the space are known"
     return None

@@ -3,6 +3,7 @@
 import pytest
 from support.records import gam, record, trial, unmeasured
 
+from gamsearch.errors import plural
 from gamsearch.study.record import latency_backend
 
 
@@ -53,3 +54,8 @@ def test_a_record_says_in_one_line_why_its_baseline_is_not_trained_enough():
     steep = {"epochs": 6, "curve": [[3, 0.002], [6, 0.009]], "still_rising": "the baseline\nis still rising"}
     assert record([trial(0, gam(), 0.4)], baseline_stage=steep).still_rising == "the baseline is still rising"
     assert record([trial(0, gam(), 0.4)]).still_rising == ""
+
+
+def test_a_number_and_its_noun_agree():
+    assert [plural(n, "epoch") for n in (0, 1, 2)] == ["0 epochs", "1 epoch", "2 epochs"]
+    assert plural(1_234_567, "architecture") == "1234567 architectures" and plural(1.5, "hour") == "1.5 hours"
