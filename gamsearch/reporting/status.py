@@ -111,7 +111,8 @@ def _lines(run: Snapshot) -> list[str]:
     ]
     answer = run.record.answer()
     named.insert(0, ("next", "" if run.running else answer.next))
-    opening = [answer.headline, answer.detail, f"{run.folder}: {_state(run, participants)}"]
+    headline = f"So far: {answer.headline}" if run.running and answer.headline else answer.headline
+    opening = [headline, answer.detail, f"{run.folder}: {_state(run, participants)}"]
     return [*opening, *(f"{name:<9} {text}" for name, text in named if text)]
 
 

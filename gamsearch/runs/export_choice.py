@@ -144,7 +144,8 @@ def weights_of(folder: Path, record: Record, row: pd.Series) -> Weights:
     settings = record.settings
     if not kept:
         stage = record.baseline_stage.get("epochs", settings.get("baseline_epochs"))
-        origin = f"the search's short training ({_number(stage)} + {int(row['epochs'])} epochs"
+        epochs = settings.get("epochs", int(row["epochs"]))  # a curve may lack epochs that nothing validated
+        origin = f"the search's short training ({_number(stage)} + {epochs} epochs"
         figures = {m: float(row.get(m, math.nan)) for m in METRICS}
         path = folder / "weights" / f"{row['key']}-seed{int(row['seed'])}.pt"
         return Weights(path, False, f"{origin}, seed {int(row['seed'])})", _known(figures))
