@@ -28,10 +28,10 @@ class ComparedRun:
     """
 
     name: str
-    record: Record
+    record: Record = field(repr=False)
     data: str = ""
     clock: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def read(cls, folder: Path) -> "ComparedRun":

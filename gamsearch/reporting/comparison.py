@@ -18,7 +18,7 @@ from gamsearch.reporting.compared_run import ENVIRONMENT, ComparedRun
 from gamsearch.study.record import Record
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
     """Runs with the same objectives, in the order given.
 
@@ -27,6 +27,7 @@ class Comparison:
         objectives: Their objectives.
         relative: Whether every run is measured relative to its own baseline.
         why: The reason for this; empty otherwise.
+        same_data: Whether all runs are known to have used the same data. Otherwise there is no winner.
         reference_point: The worst value per objective of the runs' own reference points, in the same form as the
             values; None if no run has a baseline.
     """
@@ -36,6 +37,10 @@ class Comparison:
     relative: bool
     why: str
     reference_point: tuple[float, ...] | None
+    same_data: bool = True
+
+    def __repr__(self) -> str:
+        return f"<Comparison of {', '.join(run.name for run in self.runs)}: {self.verdict()}>"
 
     def front(self, run: ComparedRun) -> NDArray[np.float64]:
         """A run's Pareto front, sorted by the first objective.
@@ -90,11 +95,16 @@ class Comparison:
         return pareto.hypervolume(baseline[None], self.reference_point, self.objectives)
 
     def verdict(self) -> str:
-        """One sentence on whose front has the largest hypervolume, without an interval since these are single runs."""
+        """Say whose front has the largest hypervolume (without an interval, as these are single runs), or why none has.
+
+        On different data no front is better than another: what is gained there depends on the data.
+        """
         volumes = {run.name: self.hypervolume(run) for run in self.runs}
         known = sorted(((v, name) for name, v in volumes.items() if v is not None), key=lambda pair: -pair[0])
         if len(known) < 2:
             return "Fewer than two runs have a complete baseline, so there is nothing to compare yet."
+        if not self.same_data:
+            return f"No winner: {self.why[:1].lower()}{self.why[1:]}"
         (most, best), others = known[0], known[1:]
         if most == others[0][0]:
             equal = [name for value, name in known if value == most]
@@ -140,8 +150,9 @@ def compare(runs: Sequence[ComparedRun]) -> Comparison:
                 f"{runs[0].name} was optimised for {_names(objectives)} and {run.name} for "
                 f"{_names(run.record.objectives)}; only runs with the same objectives can be compared"
             )
-    why = _why_relative(runs)
-    return Comparison(_uniquely_named(runs), objectives, bool(why), why, _worst(runs, objectives, bool(why)))
+    why, data = _why_relative(runs), {run.data for run in runs}
+    same = len(data) == 1 and "" not in data
+    return Comparison(_uniquely_named(runs), objectives, bool(why), why, _worst(runs, objectives, bool(why)), same)
 
 
 def against_baseline(record: Record, points: NDArray[np.float64], objectives: Sequence[Metric]) -> NDArray[np.float64]:

@@ -69,10 +69,12 @@ def terminal_table(comparison: Comparison) -> Group:
 
 
 def _table(titles: Sequence[str], texts: int) -> Table:
-    """An empty table whose first `texts` columns hold text and the others numbers."""
+    """An empty table whose first `texts` columns hold text and the others numbers; words of titles are not split."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, title in enumerate(titles):
-        table.add_column(Text(title), justify="left" if index < texts else "right", overflow="fold")
+        justify: Any = "left" if index < texts else "right"
+        widest = max(map(len, title.split()), default=0) if index >= texts else None
+        table.add_column(Text(title), justify=justify, overflow="fold", min_width=widest)
     return table
 
 
@@ -106,7 +108,8 @@ def comparison_page(comparison: Comparison) -> str:
 
 
 def _header(comparison: Comparison, names: str) -> str:
-    volumes = [(run.name, _volume(comparison, run) or "unknown") for run in comparison.runs]
+    comparable = comparison.runs if comparison.same_data else ()
+    volumes = [(run.name, _volume(comparison, run) or "unknown") for run in comparable]
     facts = "".join(f"<div><dt>{escape(n)}</dt><dd>{v}<small>hypervolume</small></dd></div>" for n, v in volumes)
     return (
         f"<h1><b>{escape(names)}</b> · compared</h1>"

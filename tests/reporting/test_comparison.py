@@ -1,5 +1,6 @@
 """Comparison of several runs: values, page, image and command."""
 
+import io
 import json
 import re
 from pathlib import Path
@@ -55,7 +56,31 @@ def test_runs_on_different_data_are_measured_relative_to_their_own_baselines():
     assert held.front(held.runs[1]) == pytest.approx(np.array([[0.05, 1.1], [0.0, 1.0]]))
     assert held.reference_point == pytest.approx((-0.5, 2.0))
     assert held.hypervolume(held.runs[0]) == pytest.approx(0.5 * 1.0 + 0.1 * 0.8)
-    assert "relative to its own baseline" in held.verdict()
+    assert held.verdict() == "No winner: the runs used different data, and mAPs on different data are not comparable."
+
+
+def test_no_winner_is_named_on_the_page_the_picture_and_in_the_terminal_where_the_data_differ_or_are_unknown():
+    better, worse = simple(0.2, 5.0, (0.9, 5.0)), simple(0.5, 10.0)
+    for other in ("y", ""):
+        held = compare([run("a", better, "x"), run("b", worse, other)])
+        assert not held.same_data and held.verdict().startswith("No winner: ")
+        assert "largest hypervolume" not in " ".join(Elements(comparison_page.comparison_page(held)).words)
+    assert "of a has the largest" in compare([run("a", better, "x"), run("b", worse, "x")]).verdict()
+    clocks = compare([run("a", better, clock="cpu"), run("b", worse, clock="gpu")])
+    assert clocks.same_data and "largest hypervolume relative to its own baseline" in clocks.verdict()
+
+
+def test_the_repr_of_a_comparison_is_one_short_line():
+    shown = repr(compare([run("a"), run("b", simple(0.2, 5.0, (0.3, 6.0)))]))
+    assert shown.startswith("<Comparison of a, b: The front of") and len(shown) < 300 and "\n" not in shown
+    assert len(repr(run("a"))) < 100
+
+
+def test_words_of_the_terminal_tables_header_are_not_split():
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(comparison_page.terminal_table(compare([run("a-rather-long-name-of-a-run"), run("b")])))
+    words = console.export_text().split()
+    assert {"hypervolume", "candidates", "complete", "baseline"} <= set(words)
 
 
 @pytest.mark.parametrize(
