@@ -17,6 +17,8 @@ Offset = tuple[int, int]
 DISTANCES = (9, 20, 34, 50, 68, 90, 115, 140)
 LEADER = 12
 """A label farther away than this gets a line to its point."""
+GAP = np.array([-3.0, -3.0, 3.0, 3.0])
+"""Two labels keep this far apart."""
 STEP = 4.0
 """Lines are followed in steps of this length."""
 
@@ -65,7 +67,7 @@ def place(
         for i, view in enumerate(views):
             box = box_of(view.points[index], size, offset)
             labels[i] = np.vstack([labels[i], box])
-            taken[i] = np.vstack([taken[i], box, *leader(view.points[index], box)])
+            taken[i] = np.vstack([taken[i], box + GAP, *leader(view.points[index], box)])
     return chosen
 
 

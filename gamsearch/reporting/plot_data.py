@@ -13,7 +13,7 @@ from gamsearch.reporting import formatting
 from gamsearch.study.record import Record
 
 KINDS = ("candidate", formatting.HAND_DESIGNED, formatting.EXCEEDS_LIMIT)
-NOISE = "noise of one run (95 %)"
+NOISE = "within the noise (95 %)"
 
 
 @dataclass(frozen=True)
