@@ -35,28 +35,26 @@ class Plot:
         y_range: The same of y.
         markers: Points that have a marker.
         lines: Lines, each `n x 2`.
-        widths: Widths of the area in px, from a phone to a wide screen.
-        height: Its height in px.
+        sizes: Width and height of the area in px, from a phone, where the legend is tall, to a wide screen.
     """
 
     x_range: tuple[float, float]
     y_range: tuple[float, float]
     markers: ArrayLike
     lines: Sequence[ArrayLike]
-    widths: tuple[float, ...]
-    height: float
+    sizes: tuple[tuple[float, float], ...]
 
-    def view(self, points: ArrayLike, width: float) -> label_placement.View:
-        """The plot in px at one of its widths, with the points to label."""
+    def view(self, points: ArrayLike, width: float, height: float) -> label_placement.View:
+        """The plot in px at one of its sizes, with the points to label."""
         (left, right), (low, high) = self.x_range, self.y_range
-        scale = np.array([width / (right - left), self.height / (high - low)])
+        scale = np.array([width / (right - left), height / (high - low)])
 
         def px(values: ArrayLike) -> NDArray[np.float64]:
             return (np.asarray(values, dtype=float).reshape(-1, 2) - (left, low)) * scale
 
         obstacles = [label_placement.around(px(self.markers), MARKER)]
         obstacles += [label_placement.along(list(px(line)), 2) for line in self.lines]
-        return label_placement.View(px(points), np.vstack(obstacles), (0, 0, width, self.height))
+        return label_placement.View(px(points), np.vstack(obstacles), (0, 0, width, height))
 
 
 def annotate(figure: go.Figure, labels: Sequence[Label], plot: Plot, outward: tuple[int, int] = (-1, 1)) -> None:
@@ -68,7 +66,7 @@ def annotate(figure: go.Figure, labels: Sequence[Label], plot: Plot, outward: tu
         plot: What they must not cover.
         outward: Signs of the direction in which there are the fewest points.
     """
-    views = [plot.view([(one.x, one.y) for one in labels], width) for width in plot.widths]
+    views = [plot.view([(one.x, one.y) for one in labels], *size) for size in plot.sizes]
     sizes = [(CHARACTER * len(one.text), TEXT + 2.0) for one in labels]
     for label, offset in zip(labels, label_placement.place(sizes, views, outward), strict=True):
         if offset is not None:

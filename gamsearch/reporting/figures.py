@@ -14,8 +14,8 @@ from gamsearch.reporting.figure_labels import Label, Plot, annotate
 from gamsearch.reporting.tables import rows_of
 from gamsearch.study.record import Record
 
-WIDTHS, PLOT_HEIGHT = (275.0, 600.0, 925.0), 370.0
-"""Pixels of the area in which the Pareto figure is drawn: on a phone, between, and on a wide screen."""
+PLOT_SIZES = ((275.0, 250.0), (600.0, 340.0), (925.0, 370.0))
+"""Width and height in px of the area of the Pareto figure: on a phone, between, and on a wide screen."""
 SYMBOLS = dict(zip((*plot_data.KINDS, BASELINE), ("circle", "square", "x", "star"), strict=True))
 
 
@@ -72,7 +72,7 @@ def _label_points(figure: go.Figure, record: Record) -> None:
     ]
     markers = plot_data.plotted(record)[[x.column, y.column]].to_numpy(dtype=float)
     lines: list[Any] = [np.column_stack(plot_data.front_line(record)), *plot_data.band_lines(record)]
-    plot = Plot(*plot_data.ranges(record), markers, lines, WIDTHS, PLOT_HEIGHT)
+    plot = Plot(*plot_data.ranges(record), markers, lines, PLOT_SIZES)
     annotate(figure, labels, plot, plot_data.outward(record))
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Offset = tuple[int, int]
 """From a point to the nearest corner or edge of its label."""
 
-DISTANCES = (9, 20, 34, 50, 68, 90, 115, 140)
+DISTANCES = (9, 20, 34, 50, 68)
 LEADER = 12
 """A label farther away than this gets a line to its point."""
 GAP = np.array([-3.0, -3.0, 3.0, 3.0])

@@ -34,8 +34,8 @@ LABEL: dict[str, Any] = {
     "font": {"size": 13, "color": theme.INK},
 }
 """Text above a dot."""
-WIDTHS, PLOT_HEIGHT = (275.0, 340.0, 400.0), 290.0
-"""Pixels of the area in which the verified front is drawn, from a phone to a wide screen."""
+PLOT_SIZES = ((275.0, 230.0), (340.0, 260.0), (400.0, 300.0))
+"""Width and height in px of the area of the verified front, from a phone to a wide screen."""
 WIDEST = 42
 """Characters per line of a label, so that it fits a phone."""
 
@@ -118,7 +118,7 @@ def _name_points(
         bars += [[(x, e), (x, y)] for e in (one.gain.low + shift, one.gain.high + shift) if isfinite(e)]
     x_range, y_range = figure.layout.xaxis.range, figure.layout.yaxis.range
     markers = [*map(place, shown), *marks]
-    annotate(figure, labels, Plot(x_range, y_range, markers, [*lines, *bars], WIDTHS, PLOT_HEIGHT))
+    annotate(figure, labels, Plot(x_range, y_range, markers, [*lines, *bars], PLOT_SIZES))
 
 
 def _bars(found: Sequence[Estimate], color: str) -> dict[str, Any]:
