@@ -95,7 +95,9 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _add_hook(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--remove", action="store_true", help="take the hook out of this environment again")
+    parser.add_argument(
+        "--remove", action="store_true", help="take the hook out of this environment again (default: install it)"
+    )
 
 
 def _hook(options: argparse.Namespace) -> None:

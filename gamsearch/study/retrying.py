@@ -16,7 +16,7 @@ RETRY_S = 600.0
 """Seconds to keep retrying while a storage is unreachable."""
 LONGEST_PAUSE_S = 5.0
 """Longest pause between two attempts, in seconds; pauses double from 0.4 s."""
-UNREACHABLE = ("OperationalError", "InterfaceError", "DisconnectionError", "AdminShutdown")
+UNREACHABLE = ("OperationalError", "InterfaceError", "DisconnectionError", "AdminShutdown", "PendingRollbackError")
 """Exceptions of SQLAlchemy and of the database drivers, by name since none of them need be installed."""
 GRPC_UNREACHABLE = ("UNAVAILABLE", "UNKNOWN", "DEADLINE_EXCEEDED")
 
@@ -84,5 +84,5 @@ def _is_unreachable(error: BaseException | None) -> bool:
         code = getattr(error, "code", None)
         if callable(code) and getattr(code(), "name", "") in GRPC_UNREACHABLE:
             return True
-        error = error.__cause__
+        error = error.__cause__ or error.__context__  # a session whose rollback failed too is the context
     return False

@@ -42,7 +42,7 @@ from gamsearch.study import store
         ({"baseline": {"decay_after": 10**12}}, "key 'baseline'"),
         ({"data": {"drawn": {"train": 5}}}, "data.drawn"),
         (
-            {"data": {"drawn": {"form": 1, "train": 10**9, "val": 1, "imgsz": 64, "seed": 0}}},
+            {"data": {"drawn": {"form": 2, "train": 10**9, "val": 1, "imgsz": 64, "seed": 0, "half": 0}}},
             "data.drawn.train",
         ),
         ({"surprise": 1}, "key 'surprise': unknown"),

@@ -18,8 +18,9 @@ def listed(tiny_data: Path, tmp_path: Path) -> tuple[DataSet, Path]:
 def test_the_same_data_differ_in_nothing_and_other_class_names_are_named(listed):
     data, path = listed
     assert changes(data.lines, path) == ""
-    other = [line.replace("name 3 3", "name 3 three") for line in data.lines]
-    assert changes(other, path) == "1 differs: class 3 was 3, is three"
+    name = data.names[1]
+    other = [line.replace(f"name 1 {name}", "name 1 other") for line in data.lines]
+    assert changes(other, path) == f"1 differs: class 1 was {name}, is other"
 
 
 def test_only_the_first_few_of_many_differences_are_named(listed):
