@@ -173,14 +173,14 @@ class Record:
 
     def answer(self) -> Answer:
         """Answer in at most twelve words whether attention pays, with the grounds and what to do next."""
-        if self.still_rising:
-            return answers.untrained(self.still_rising)
         if not self.verified:
             return self.search_answer()
         return answers.of_verification(self.verification, self.detector_name, self._commands)
 
     def search_answer(self) -> Answer:
         """The answer of the short trainings alone."""
+        if self.still_rising:  # full trainings begin from the original weights instead
+            return answers.untrained(self.still_rising)
         if (searched := self.searched) is not None:
             return answers.of_search(searched, self._commands)
         state = answers.state(self.trials, self.complete, self.baseline is not None, self.counts)

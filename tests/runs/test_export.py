@@ -10,6 +10,7 @@ import yaml
 from support.verified_records import all_worse, complete, single
 
 from gamsearch.analysis import pareto
+from gamsearch.analysis.verification import Verification
 from gamsearch.errors import OptionError, RunError
 from gamsearch.runs import export
 from gamsearch.runs.export_choice import advice, chosen, weights_of
@@ -127,8 +128,9 @@ def test_the_header_of_a_verified_trial_holds_its_own_result(tmp_path):
 
 
 def test_the_header_says_that_the_baseline_is_not_trained_enough(tmp_path):
-    held = replace(complete(), baseline_stage={"still_rising": "the baseline is still rising; use a .pt"})
-    text = comments(held, held.verification.finalists[0].number, tmp_path)
+    stage = {"still_rising": "the baseline is still rising; use a .pt"}
+    held = replace(complete(), baseline_stage=stage, verification=Verification({}))
+    text = comments(held, complete().verification.finalists[0].number, tmp_path)
     assert "not trained enough to tell" in text and "use a .pt" in text
     assert chosen(held).is_baseline
 
