@@ -18,9 +18,6 @@ LARGEST = 1 << 20
 KEPT = "\n\t\xa0"
 """Characters that do not count as printable but do no harm."""
 
-WRITTEN = ("baseline", "export", "paused", "space", "verify", "weights", "workers")
-"""The subfolders that gamsearch writes into."""
-
 
 class UnreadableError(Exception):
     """The file cannot be read as what it should be; the message gives the reason and, if known, the line."""
@@ -171,13 +168,13 @@ def printable(value: Any) -> Any:
 
 
 def refuse_links(folder: Path) -> None:
-    """Refuse a run's folder in which writing a file could change one elsewhere.
+    """Refuse a run's folder in which writing a file could change one elsewhere, or reading one could show it.
 
     Args:
         folder: The run's folder.
 
     Raises:
-        RunError: Something in it that gamsearch may write is a link that leads out of it, or a device or a pipe.
+        RunError: Something in it is a link that leads out of it, or a device or a pipe.
     """
     home = folder.resolve()
     for path in _entries(folder):
@@ -199,10 +196,6 @@ def _is_loop(link: Path) -> bool:
 
 
 def _entries(folder: Path) -> Iterator[Path]:
-    if not folder.is_dir():
-        return
-    yield from folder.iterdir()
-    for name in WRITTEN:
-        below = folder / name
-        if below.is_dir() and not below.is_symlink():
-            yield from below.rglob("*")
+    """Everything in a folder and below; links to folders are not followed."""
+    for place, folders, names in os.walk(folder):
+        yield from (Path(place) / name for name in (*folders, *names))

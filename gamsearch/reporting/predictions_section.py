@@ -1,7 +1,6 @@
 """The section of the page on predictions: both detectors side by side on validation images, and their curves."""
 
 import base64
-import json
 from collections.abc import Mapping
 from functools import partial
 from html import escape
@@ -13,6 +12,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from gamsearch.analysis.prediction_comparison import FILE, RECALLS
+from gamsearch.errors import plural
+from gamsearch.files import UnreadableError, printable, read_json, read_regular
 from gamsearch.reporting import formatting, theme
 from gamsearch.reporting.tables import Column, html_table
 from gamsearch.study.record import Record
@@ -32,14 +33,14 @@ def read(folder: Path) -> dict[str, Any]:
         The content of `report/predictions.json`; each entry of `shown` has its image under `source`.
     """
     try:
-        content: dict[str, Any] = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        content: dict[str, Any] = printable(read_json(folder / FILE))
         for one in content["shown"][:MOST_IMAGES]:
-            data = (folder / FILE).parent.joinpath(Path(str(one["file"])).name).read_bytes()
-            if len(data) > MOST_BYTES or not data.startswith(b"\xff\xd8"):
+            data = read_regular((folder / FILE).parent / Path(str(one["file"])).name, MOST_BYTES)
+            if not data.startswith(b"\xff\xd8"):
                 raise ValueError
             one["source"] = "data:image/jpeg;base64," + base64.b64encode(data).decode()
         return content
-    except (OSError, ValueError, KeyError, TypeError):
+    except (UnreadableError, OSError, ValueError, KeyError, TypeError):
         return {}
 
 
@@ -95,7 +96,7 @@ def _pictures(content: Mapping[str, Any]) -> str:
             _drawing(content, one, side, picture, name)
             for side, (picture, name) in enumerate([(copy, "baseline"), (again, str(content["label"]))])
         ]
-        caption = f"{one['name']}, {int(one['objects'])} labelled object{'s' * (int(one['objects']) != 1)}"
+        caption = f"{one['name']}, {plural(int(one['objects']), 'labelled object')}"
         rows.append(f'<figure class="pair"><figcaption>{escape(caption)}</figcaption>{"".join(drawn)}</figure>')
     return f'<div class="pairs">{"".join(rows)}</div>'
 
@@ -106,7 +107,7 @@ def _drawing(content: Mapping[str, Any], one: Mapping[str, Any], side: int, pict
     only = [box for box in boxes if box.only]
     right = sum(box.right for box in only)
     text = (
-        f"{name}: {len(boxes)} box{'es' * (len(boxes) != 1)}, {len(only)} without a counterpart "
+        f"{name}: {plural(len(boxes), 'box', 'boxes')}, {len(only)} without a counterpart "
         f"({right} right, {len(only) - right} wrong)"
     )
     shapes = "".join(box.svg() for box in sorted(boxes, key=lambda box: box.only))

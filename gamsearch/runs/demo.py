@@ -7,13 +7,13 @@ that finds small objects, it can. In the half `control` the cards themselves hav
 else is equal: the places, sizes and digits of the cards, the detector, the search space and the training.
 """
 
-import json
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from gamsearch.files import UnreadableError, read_json
 from gamsearch.runs import digits
 from gamsearch.runs.digits import Box, Floats
 
@@ -68,8 +68,8 @@ def parameters_of(data: str) -> dict[str, int] | None:
         The parameters, or None if gamsearch did not generate this data set.
     """
     try:
-        parameters = json.loads((Path(data).parent / digits.MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        parameters = read_json(Path(data).parent / digits.MARKER)
+    except (UnreadableError, OSError):
         return None
     names = {"form", "half", "train", "val", "imgsz", "seed"}
     same_form = isinstance(parameters, dict) and set(parameters) == names and parameters["form"] == FORM

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gamsearch.errors import DataError
+from gamsearch.files import UnreadableError, read_json
 
 Floats = NDArray[np.float64]
 Box = tuple[int, int, int, int]
@@ -68,8 +69,8 @@ def make(folder: Path, parameters: Mapping[str, int], names: Sequence[str], draw
 
 def _finished(folder: Path, parameters: Mapping[str, int]) -> bool:
     try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        marker = read_json(folder / MARKER)
+    except (UnreadableError, OSError):
         return False
     count = {split: len(list((folder / "images" / split).glob("*.png"))) for split in ("train", "val")}
     return bool(marker == parameters) and count == {"train": parameters["train"], "val": parameters["val"]}

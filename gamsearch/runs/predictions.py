@@ -16,6 +16,7 @@ import numpy as np
 from gamsearch.analysis.prediction_comparison import FILE
 from gamsearch.architecture import BASELINE, Architecture
 from gamsearch.errors import GamsearchError, one_line
+from gamsearch.files import UnreadableError, read_json
 from gamsearch.runs.prepare_training import BASELINE_FILE
 from gamsearch.space.detector import Detector
 from gamsearch.study.record import Record
@@ -66,9 +67,9 @@ def keep_predictions(folder: Path, record: Record, data: Path, device: str, say:
         *(p.stat().st_mtime for p in pair.weights),
     ]
     try:
-        if json.loads((folder / FILE).read_text(encoding="utf-8"))["identity"] == identity:
+        if read_json(folder / FILE)["identity"] == identity:
             return True
-    except (OSError, ValueError, KeyError, TypeError):
+    except (UnreadableError, OSError, KeyError, TypeError):
         pass
     say(f"comparing the predictions of the baseline and {pair.label} for the report")
     try:

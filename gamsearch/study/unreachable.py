@@ -2,7 +2,11 @@
 
 import sys
 import time
+from contextlib import suppress
+from math import isfinite
 from pathlib import Path
+
+from gamsearch.files import UnreadableError, read_regular
 
 REPORT_S = 30.0
 """Seconds between two messages about a storage that does not answer."""
@@ -32,7 +36,8 @@ def report(location: str, left_s: float) -> None:
     """
     print(f"gamsearch: {location} does not answer; trying for {left_s:.0f} s more", file=sys.stderr, flush=True)
     for folder in _FOLDERS:
-        (folder / FILE).write_text(f"{time.time() + left_s:.0f}\n", encoding="utf-8")
+        with suppress(OSError):  # only `status` misses it
+            (folder / FILE).write_text(f"{time.time() + left_s:.0f}\n", encoding="utf-8")
 
 
 def report_back(location: str) -> None:
@@ -43,7 +48,8 @@ def report_back(location: str) -> None:
     """
     print(f"gamsearch: {location} answers again", file=sys.stderr, flush=True)
     for folder in _FOLDERS:
-        (folder / FILE).unlink(missing_ok=True)
+        with suppress(OSError):
+            (folder / FILE).unlink(missing_ok=True)
 
 
 def seconds_left(folder: Path) -> float | None:
@@ -56,6 +62,7 @@ def seconds_left(folder: Path) -> float | None:
         Seconds, at least 0; None if the run has not reported that its storage is unreachable.
     """
     try:
-        return max(0.0, float((folder / FILE).read_text(encoding="utf-8")[:40]) - time.time())
-    except (OSError, ValueError):
+        until = float(read_regular(folder / FILE, 40))
+    except (UnreadableError, OSError, ValueError):
         return None
+    return max(0.0, until - time.time()) if isfinite(until) else None

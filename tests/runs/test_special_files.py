@@ -1,5 +1,6 @@
 """Devices, pipes and endless files in a run's folder from elsewhere are refused at once, whoever reads them."""
 
+import json
 import os
 import shutil
 import threading
@@ -8,10 +9,25 @@ from pathlib import Path
 import pytest
 from support.paths import ROOT
 
+from gamsearch.analysis.prediction_comparison import FILE
 from gamsearch.cli.main import main
+from gamsearch.reporting import predictions_section
 from gamsearch.study import journal
 
-NAMES = ("study.journal", "storage.json", "trials.csv", "manifest.yaml", ".lock", "report.html")
+NAMES = (
+    "study.journal",
+    "storage.json",
+    "trials.csv",
+    "manifest.yaml",
+    ".lock",
+    "report.html",
+    ".storage-unreachable",
+    "report/predictions.json",
+    "report/validation-1.jpg",
+    "a folder/of the user/file",
+)
+JPEG = b"\xff\xd8 a picture"
+CONTENT = {"shown": [{"file": "validation-1.jpg"}]}
 KINDS = ("pipe", "device", "link to itself")
 
 
@@ -24,6 +40,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def put(path: Path, kind: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     if kind == "pipe":
         os.mkfifo(path)
@@ -69,3 +86,32 @@ def test_a_journal_without_end_is_refused(folder, capsys, monkeypatch):
     os.truncate(folder / "study.journal", journal.LARGEST + 1)  # sparse: it takes no space
     assert main(["status", str(folder)]) == 2
     assert "larger than 256 MiB" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("linked", ("report", "report/validation-1.jpg"))
+def test_no_picture_from_elsewhere_gets_into_a_report(folder, tmp_path, capsys, linked):
+    """A received run must not put a private picture of its reader on a page that the reader passes on."""
+    private = tmp_path / "private"
+    private.mkdir()
+    (private / "validation-1.jpg").write_bytes(JPEG)
+    (private / FILE.rpartition("/")[2]).write_text(json.dumps(CONTENT))
+    (folder / linked).parent.mkdir(exist_ok=True)
+    (folder / linked).symlink_to(private / linked.partition("/")[2])
+    if linked != "report":
+        (folder / FILE).write_text(json.dumps(CONTENT))
+    assert main(["report", str(folder)]) == 2
+    assert "is a link out of the run's folder" in capsys.readouterr().err
+    assert not (folder / "report.html").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name", ("predictions.json", "validation-1.jpg"))
+def test_predictions_are_read_from_regular_files_of_bounded_size(folder, name):
+    (folder / "report").mkdir()
+    (folder / FILE).write_text(json.dumps(CONTENT))
+    (folder / "report" / "validation-1.jpg").write_bytes(JPEG)
+    assert predictions_section.read(folder)["shown"][0]["source"]
+    (folder / "report" / name).write_bytes(JPEG + b" " * (1 << 20))
+    assert predictions_section.read(folder) == {}
+    put(folder / "report" / name, "pipe")
+    assert predictions_section.read(folder) == {}
