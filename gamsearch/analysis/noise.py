@@ -15,6 +15,7 @@ import numpy as np
 from scipy import stats
 
 from gamsearch.analysis.significance import ALPHA, EQUAL
+from gamsearch.errors import plural
 
 FREEDOM = 6
 """Degrees of freedom that the repeated trainings of a search are to give, where the seeds are few."""
@@ -49,7 +50,7 @@ class Noise:
     @property
     def basis(self) -> str:
         """E.g. `95 %, 6 architectures at 2 seeds`."""
-        return f"95 %, {self.architectures} architecture{'s' * (self.architectures > 1)} at {self.seeds} seeds"
+        return f"95 %, {plural(self.architectures, 'architecture')} at {self.seeds} seeds"
 
 
 @dataclass(frozen=True)

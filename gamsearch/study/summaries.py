@@ -12,7 +12,8 @@ def transfer(record: Record) -> str:
         record: The run.
 
     Returns:
-        A sentence such as `355 of 355 tensors in 24 complete candidates`; empty without candidates or counts.
+        A sentence such as `Inherited from the baseline: 355 of 355 tensors in each of 24 candidates; ...`; empty
+        without complete candidates or counts.
     """
     rows = record.complete[record.complete["label"] != BASELINE]
     if rows.empty or "tensors_inherited" not in rows or rows["tensors_inherited"].isna().all():
@@ -54,12 +55,12 @@ def economy(record: Record) -> str:
 
     Returns:
         A sentence such as `90 epochs for 14 candidates, 280 if all were trained to the end.`; empty if none was saved.
+        Candidates that failed, are running or were interrupted are left out: stopping them early saved nothing.
     """
-    counts, longest = record.counts, int(record.trials["epochs"].fillna(0).max() or 0) if len(record.trials) else 0
-    spent = int(record.trials.loc[record.trials["label"] != BASELINE, "epochs_trained"].fillna(0).sum())
-    full = longest * counts.candidates
+    counts, rows = record.counts, record.trials[record.trials["label"] != BASELINE]
+    rows = rows[rows["state"].isin(("complete", "pruned"))]
+    judged, spent = counts.complete + counts.stopped + counts.paused, int(rows["epochs_trained"].fillna(0).sum())
+    full = judged * int(rows["epochs"].fillna(0).max()) if judged else 0
     if spent == 0 or spent >= full:
         return ""
-    return (
-        f"{plural(spent, 'epoch')} for {plural(counts.candidates, 'candidate')}, {full} if all were trained to the end."
-    )
+    return f"{plural(spent, 'epoch')} for {plural(judged, 'candidate')}, {full} if all were trained to the end."

@@ -1,5 +1,7 @@
 """Sentences about a whole search, and their absence where there is nothing to say."""
 
+from math import nan
+
 from support.records import gam, record, trial
 
 from gamsearch.study import summaries
@@ -38,6 +40,9 @@ def test_the_economy_compares_the_epochs_with_full_trainings():
         trial(1, gam((4, 4)), 0.41, epochs_trained=5),
         trial(2, gam((6, 4)), 0.38, epochs=2, epochs_trained=2, **stopped),
         trial(3, gam((9, 4)), 0.38, epochs=0, epochs_trained=0, **stopped),
+        trial(4, gam((9, 8)), nan, epochs=5, epochs_trained=3, state="failed", reason="nan: not finite"),
+        trial(5, gam((4, 8)), nan, epochs=5, epochs_trained=1, state="running"),
+        trial(6, gam((6, 8)), nan, epochs=5, epochs_trained=2, state="failed", reason="interrupted"),
     ]
     made = record(rows)
     assert summaries.economy(made) == "7 epochs for 2 candidates, 10 if all were trained to the end."
