@@ -68,16 +68,6 @@ class Size:
 
 
 SIZE = Size()
-AUGMENTATION: dict[str, float] = {
-    "cls": 2.0,  # the class is the difficult part
-    "hsv_h": 0.0,  # the hue is the class
-    "hsv_s": 0.2,
-    "hsv_v": 0.2,
-    "translate": 0.0,  # it could push the marker out of the image
-    "scale": 0.0,
-    "flipud": 0.5,
-}
-"""Ultralytics training arguments that preserve sizes, distances and colours."""
 
 FORM = 3
 COLOURED = 0.15

@@ -31,6 +31,7 @@ def record(options: argparse.Namespace) -> None:
     import torch
 
     from gamsearch.models.register import quiet_ultralytics
+    from gamsearch.runs.demo import AUGMENTATION
     from gamsearch.training.baseline import read_baseline, start_model, train_baseline
     from gamsearch.training.dataset import DataSet
     from gamsearch.training.evaluator import TrainingEvaluator
@@ -42,7 +43,7 @@ def record(options: argparse.Namespace) -> None:
     space = SearchSpace.load(options.space, Detector.load(options.model) if options.model else None)
     detector, user = space.detector, {**CONSTANT, **parse_overrides(options.train)}
     if options.data == "planted":
-        options.data, user = str(planted.make_planted(options.out / "data")), {**planted.AUGMENTATION, **user}
+        options.data, user = str(planted.make_planted(options.out / "data")), {**AUGMENTATION, **user}
     data = DataSet.read(options.data)
     fork = {**user, **parse_overrides(options.fork_train)}
     head = {

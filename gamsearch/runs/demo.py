@@ -32,6 +32,16 @@ COLOURED = 0.2
 """Share of the pictures of `context` whose cards have the colour themselves, from which the classes are learnt."""
 CARD, MARKER, DISTANCE = 8, 20, (24, 32)
 """Side of a card, side of the marker, distance between their centres, in px of a picture of 64 px."""
+AUGMENTATION: dict[str, float] = {
+    "cls": 2.0,  # the class is the difficult part
+    "hsv_h": 0.0,  # the hue is the class
+    "hsv_s": 0.2,
+    "hsv_v": 0.2,
+    "translate": 0.0,  # it could push the marker out of the image
+    "scale": 0.0,
+    "flipud": 0.5,
+}
+"""Ultralytics training arguments that preserve sizes, distances and colours."""
 INK = (0.05, 0.95)
 """Grey of a digit on a light card and on a dark one."""
 

@@ -34,13 +34,7 @@ SIZE = Size()
 TRAINING: dict[str, float] = {
     "lr0": 0.01,  # a small network, and a few hundred steps
     "lrf": 0.2,
-    "cls": 2.0,  # the class is the difficult part
-    "hsv_h": 0.0,  # the hue is the class
-    "hsv_s": 0.2,
-    "hsv_v": 0.2,
-    "translate": 0.0,  # it could push the marker out of the image
-    "scale": 0.0,
-    "flipud": 0.5,
+    **demo.AUGMENTATION,
 }
 """Ultralytics training arguments that suit the pictures; everything else is the recipe of every other run."""
 

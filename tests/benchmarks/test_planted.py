@@ -9,6 +9,7 @@ from PIL import Image
 from planted import Size, make_planted
 
 from gamsearch.errors import DataError
+from gamsearch.runs import demo
 from gamsearch.training.dataset import DataSet
 from gamsearch.training.labels import label_path
 
@@ -136,4 +137,4 @@ def test_a_finished_folder_is_not_generated_again_and_a_foreign_one_is_refused(
 def test_every_augmentation_is_an_argument_of_ultralytics() -> None:
     from ultralytics.cfg import get_cfg
 
-    get_cfg(overrides=dict(planted.AUGMENTATION))
+    get_cfg(overrides=dict(demo.AUGMENTATION))
