@@ -31,6 +31,19 @@ class TrialBudget:
 
 
 @dataclass(frozen=True)
+class AutoBudget(TrialBudget):
+    """The budget of a baseline that trains until its curve is flat; `epochs` is the most that it takes.
+
+    Attributes:
+        fewest: Epochs that it takes at least.
+        decay_after: The epoch after which the learning rate decays, where it is known; else the curve decides.
+    """
+
+    fewest: int = 1
+    decay_after: int | None = None
+
+
+@dataclass(frozen=True)
 class Measurement:
     """All figures of one evaluation.
 

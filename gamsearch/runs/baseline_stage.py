@@ -6,7 +6,7 @@ from typing import Any
 
 from gamsearch.analysis.learning_curve import Curve, decay_epochs, flat_after, is_flat, still_rising
 from gamsearch.errors import OptionError, plural
-from gamsearch.evaluation import TrialBudget
+from gamsearch.evaluation import AutoBudget, TrialBudget
 from gamsearch.metrics import metrics_of
 from gamsearch.runs.prepared import StageRecord
 from gamsearch.runs.progress import RunProgress
@@ -108,10 +108,10 @@ class _Stage:
 
     def _decide(self) -> None:
         """Note after which epoch the learning rate decays, once the curve tells."""
-        fewest, most = getattr(self.budget, "fewest", None), self.budget.epochs
-        if fewest is None or "decay_after" in self.facts:
+        if not isinstance(self.budget, AutoBudget) or "decay_after" in self.facts:
             return
-        after = flat_after(self.facts["curve"], fewest, most)
+        most = self.budget.epochs
+        after = flat_after(self.facts["curve"], self.budget.fewest, most)
         if after is not None:
             self.facts["decay_after"] = after
             why = "the curve is flat" if is_flat(self.facts["curve"]) else f"{most} epochs are the most it takes"
@@ -121,7 +121,7 @@ class _Stage:
 
     def _last_epoch(self) -> int | None:
         """The last epoch; None while the curve has not decided."""
-        if not hasattr(self.budget, "fewest"):
+        if not isinstance(self.budget, AutoBudget):
             return self.budget.epochs
         after = self.facts.get("decay_after")
         return None if after is None else int(after) + decay_epochs(int(after))
@@ -138,8 +138,6 @@ def budget_of(settings: Settings, from_scratch: bool, known: Mapping[str, Any]) 
     Returns:
         The given epochs, or an `AutoBudget`.
     """
-    from gamsearch.training.baseline_trainer import AutoBudget
-
     sizes = (settings.imgsz, settings.batch, settings.seed)
     if settings.baseline_epochs != AUTO:
         return TrialBudget(int(settings.baseline_epochs), *sizes)

@@ -1,30 +1,16 @@
 """The trainer of the baseline stage: resumable, with a curve, for a number of epochs or until its curve is flat."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from gamsearch.analysis.learning_curve import Reading, decay_epochs, flat_after, is_read
-from gamsearch.evaluation import TrialBudget
+from gamsearch.evaluation import AutoBudget, TrialBudget
 from gamsearch.models.build import Model
 from gamsearch.training import resume
 from gamsearch.training.trainer import LeanTrainer, OnEpoch
-
-
-@dataclass(frozen=True)
-class AutoBudget(TrialBudget):
-    """The budget of a baseline that trains until its curve is flat; `epochs` is the most that it takes.
-
-    Attributes:
-        fewest: Epochs that it takes at least.
-        decay_after: The epoch after which the learning rate decays, where it is known; else the curve decides.
-    """
-
-    fewest: int = 1
-    decay_after: int | None = None
 
 
 class BaselineTrainer(LeanTrainer):

@@ -5,10 +5,10 @@ import torch
 from support.devices import DEVICE
 
 from gamsearch.analysis.learning_curve import decay_epochs, flat_after
-from gamsearch.evaluation import TrialBudget
+from gamsearch.evaluation import AutoBudget, TrialBudget
 from gamsearch.space.detector import Detector
 from gamsearch.training.baseline import read_baseline, start_model, train_baseline, validated
-from gamsearch.training.baseline_trainer import AutoBudget, BaselineTrainer, kept_in
+from gamsearch.training.baseline_trainer import BaselineTrainer, kept_in
 from gamsearch.training.dataset import DataSet
 
 YOLOV8N = Detector.load("yolov8n")
