@@ -1,0 +1,73 @@
+"""The predictions that a run keeps for its report: of which weights they are, and that they have the recorded mAP."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.verified_records import verified
+
+from gamsearch.architecture import Architecture
+from gamsearch.cli.main import main
+from gamsearch.runs import demo, demonstration
+from gamsearch.runs.manifest import write_yaml
+from gamsearch.runs.predictions import best_pair
+from gamsearch.runs.prepare_training import BASELINE_FILE
+from gamsearch.space.search_space import SearchSpace
+from gamsearch.study import store
+from gamsearch.study.table import read_record
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose detectors find something: an mAP of 0 would agree with any other mistake."""
+    home = tmp_path_factory.mktemp("learnt")
+    data = demo.make(home / "data", train=96, val=12, imgsz=64)
+    detector = SearchSpace.load("demo").detector
+    write_yaml(home / f"{detector.name}.yaml", detector.yaml)
+    words = ["run", "--data", str(data), "--space", "demo", "--model", str(home / f"{detector.name}.yaml")]
+    words += ["--imgsz", "64", "--batch", "8", "--epochs", "2", "--baseline-epochs", "3", "--noise-seeds", "1"]
+    words += ["--trials", "1", "--out", str(home), "--name", "run"]
+    for name, value in demonstration.TRAINING.items():
+        words += ["--train", f"{name}={value}"]
+    assert main(words) == 0
+    return home / "run"
+
+
+def test_the_predictions_have_the_recorded_accuracy_of_each_model(learnt):
+    record = read_record(store.snapshot(learnt), "run")
+    found = json.loads((learnt / "report" / "predictions.json").read_text())
+    best = record.candidates.iloc[0]
+    assert (found["verified"], found["label"], found["seed"], found["images"]) == (False, best["label"], 0, 12)
+    recorded = [record.baseline["map50_95"], best["map50_95"]]
+    assert min(recorded) > 0.05 and recorded[0] != pytest.approx(recorded[1], abs=4e-3)
+    assert [np.mean(one["map50_95"]) for one in found["curves"]] == pytest.approx(recorded, abs=2e-3)  # kept in fp16
+    assert [np.mean(one["precision"]) for one in found["curves"]] == pytest.approx(
+        [np.mean(one["map50"]) for one in found["curves"]], abs=0.02
+    )
+
+
+def weights(folder: Path, form: dict, seed: int) -> Path:
+    path = folder / f"{Architecture.from_dict(form).key}-seed{seed}.pt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
+def test_the_pair_is_the_best_finalist_at_the_seed_whose_difference_is_the_median(tmp_path):
+    record = verified([0.01, 0.03])
+    best = max(record.verification.finalists, key=lambda one: one.gain.mean)
+    baseline = Architecture.of(record.detector_name).to_dict()
+    done = record.verification.trainings
+    gains = {seed: done[best.key][seed]["map50_95"] - done["baseline"][seed]["map50_95"] for seed in range(5)}
+    ranked = sorted(gains, key=gains.__getitem__)
+    assert best_pair(tmp_path, record) is None
+    (tmp_path / BASELINE_FILE).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / BASELINE_FILE).touch()
+    place = tmp_path / "verify" / "weights"
+    kept = {seed: [weights(place, form, seed) for form in (baseline, best.architecture)] for seed in range(5)}
+    pair = best_pair(tmp_path, record)
+    assert (pair.label, pair.seed, pair.verified) == (best.label, ranked[2], True)
+    assert pair.weights == tuple(kept[ranked[2]])
+    kept[ranked[2]][0].unlink()  # without its weights, the next to the median
+    assert best_pair(tmp_path, record).seed in (ranked[1], ranked[3])
