@@ -84,6 +84,7 @@ def read_names(file: Path, form: dict[str, Any]) -> dict[int, str]:
             f"`names` in {file} must number its {len(names)} classes 0 to {len(names) - 1}, but has {sorted(numbered)}"
         )
     _check_nc(file, form, len(names))
+    _check_channels(file, form)
     return dict(sorted(numbered.items()))
 
 
@@ -91,6 +92,14 @@ def _check_nc(file: Path, form: dict[str, Any], count: int) -> None:
     if "nc" in form and str(form["nc"]) not in (str(count), f"{count}.0"):
         raise DataError(
             f"`nc: {form['nc']}` in {file} must equal the number of `names`, {count}: correct it or leave it out"
+        )
+
+
+def _check_channels(file: Path, form: dict[str, Any]) -> None:
+    if (channels := form.get("channels", 3)) != 3:
+        raise DataError(
+            f"`channels: {channels}` in {file} is not supported: gamsearch trains on images of 3 channels, into which "
+            "greyscale is converted; leave it out"
         )
 
 

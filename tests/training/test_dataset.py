@@ -214,6 +214,8 @@ def test_a_stock_data_set_that_was_downloaded_is_found_by_its_name(
         (GOOD.replace("[cat, dog]", "{1: cat, 2: dog}"), "must number its 2 classes 0 to 1, but has [1, 2]"),
         (GOOD.replace("[cat, dog]", "{cat: 0, dog: 1}"), "must map class numbers to names"),
         (GOOD + "nc: 3\n", "`nc: 3`"),
+        (GOOD + "channels: [3]\n", "`channels: [3]`"),
+        (GOOD + "channels: 1\n", "`channels: 1`"),
         (GOOD.replace("train: images/train\n", ""), "has no `train`"),
         (GOOD.replace("val: images/val\n", ""), "has no `val`"),
         (GOOD.replace("images/val", "7"), "must be a folder, a .txt file or a list of these, but is 7"),
