@@ -13,9 +13,12 @@ A message says what must hold, what was found, and how to fix it.
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
+ESCAPE = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
+"""A control sequence of a terminal: colours, cursor, titles. Its visible rest would garble a message."""
 LONGEST = 2000
 """Most characters of a message, which may quote file names and values from anywhere."""
 
@@ -90,7 +93,7 @@ def plural(number: float, noun: str, many: str = "") -> str:
 
 
 def one_line(text: Any) -> str:
-    """Make a text safe to print: one line of bounded length, without control characters.
+    """Make a text safe to print: one line of bounded length, without control characters and sequences.
 
     Args:
         text: Anything that can be converted to a string.
@@ -98,6 +101,6 @@ def one_line(text: Any) -> str:
     Returns:
         The line.
     """
-    line = " ".join(str(text).split())
+    line = " ".join(ESCAPE.sub("", str(text)).split())
     safe = "".join(c if c.isprintable() else "?" for c in line)
     return safe if len(safe) <= LONGEST else f"{safe[:LONGEST]}…"

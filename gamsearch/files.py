@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from gamsearch.errors import RunError
+from gamsearch.errors import ESCAPE, RunError
 
 LARGEST = 1 << 20
 """Bytes; the longest data YAML that Ultralytics ships has 45,000."""
@@ -156,10 +156,13 @@ def printable(value: Any) -> Any:
         value: What JSON or YAML can hold.
 
     Returns:
-        The same value; in texts and keys, `?` stands for each character that cannot be printed.
+        The same value; in texts and keys, control sequences are gone, and `?` stands for each other character that
+        cannot be printed.
     """
     if isinstance(value, str):
-        return value if value.isprintable() else "".join(c if c.isprintable() or c in KEPT else "?" for c in value)
+        if value.isprintable():
+            return value
+        return "".join(c if c.isprintable() or c in KEPT else "?" for c in ESCAPE.sub("", value))
     if isinstance(value, dict):
         return {printable(name): printable(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):

@@ -12,7 +12,13 @@ def test_the_nearest_name_is_suggested_if_one_is_close():
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("one\n  two\tthree", "one two three"), ("\x1b[31mred", "?[31mred"), (ValueError("no"), "no"), ("", "")],
+    [
+        ("one\n  two\tthree", "one two three"),
+        ("\x1b[1;31mred\x1b[0m \a", "red ?"),
+        ("\x1b]0;title\x07a\x9b2Jb\x1bc", "ab?c"),
+        (ValueError("no"), "no"),
+        ("", ""),
+    ],
 )
 def test_any_text_becomes_one_printable_line(text: object, line: str):
     assert one_line(text) == line

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gamsearch.files import LARGEST, UnreadableError, read_yaml
+from gamsearch.files import LARGEST, UnreadableError, printable, read_yaml
 
 
 def written(folder: Path, content: bytes) -> Path:
@@ -56,3 +56,7 @@ def test_a_key_that_is_there_twice_is_refused(tmp_path, text):
 def test_equal_keys_in_different_mappings_are_no_repetition(tmp_path):
     (tmp_path / "a.yaml").write_text("a: {b: 1}\nc: {b: 2}\n1: x\n'1': y\n")
     assert read_yaml(tmp_path / "a.yaml") == {"a": {"b": 1}, "c": {"b": 2}, 1: "x", "1": "y"}
+
+
+def test_texts_of_a_record_keep_their_lines_and_lose_what_a_terminal_obeys():
+    assert printable({"a\x1b[2J": ["one\n\x1b[31mtwo\x1b[0m", "\a", 3]}) == {"a": ["one\ntwo", "?", 3]}
