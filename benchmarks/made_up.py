@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -122,3 +123,10 @@ def eventually(what, seconds: float = 180.0) -> None:
     while not what():
         assert time.monotonic() < until, f"not within {seconds:.0f} s"
         time.sleep(0.05)
+
+
+def free_port() -> int:
+    """A free port of this machine."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return int(probe.getsockname()[1])

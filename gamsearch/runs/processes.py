@@ -20,6 +20,8 @@ SUPERVISE_S = 0.5
 SHORT_S, MOST_SHORT, MOST_KILLED = 60.0, 3, 30
 """A worker that ends within `SHORT_S` seconds this often in a row, by an error or a signal, is not restarted."""
 STOP_S = 20.0
+WAIT_MINUTES = 10
+"""Minutes for which a worker waits for a storage that is unreachable as it starts."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class WorkerPool:
             self._supervisor.join()
 
     def _launch(self, worker: _WorkerProcess) -> None:
-        command = [sys.executable, "-m", "gamsearch", "worker", str(self.folder)]
+        command = [sys.executable, "-m", "gamsearch", "worker", str(self.folder), "--wait", str(WAIT_MINUTES)]
         command += ["--device", worker.slot.device] if worker.slot.device else []
         environment = {**os.environ, **worker.slot.environment, PARENT: str(os.getpid())}
         if self.storage:  # not on the command line, which every user of the machine can read

@@ -1,5 +1,6 @@
 """`worker`: join a search that another process leads, on this machine or another one."""
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,7 @@ from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.loop import search
 from gamsearch.study import store
 from gamsearch.study.artifacts import Artifacts, trusted_place
+from gamsearch.study.outage import StorageUnreachable
 from gamsearch.study.storages import Address
 from gamsearch.study.workers import POLL_S, WorkerRegistry
 
@@ -137,10 +139,12 @@ def recorded_space(attributes: Mapping[str, Any], not_below: Path | None = None)
 
 def _study(options: WorkerOptions) -> optuna.Study:
     """Return the study once it exists and is ready for workers."""
-    begun = time.monotonic()
+    until = time.monotonic() + options.wait_s
     refuse_links(options.folder)
-    while not _ready(options.folder):
-        if time.monotonic() - begun >= options.wait_s:
+    while not _ready(options.folder, time.monotonic() < until):
+        if options.parent and os.getppid() != options.parent:
+            raise RunError("the run that started this worker has ended")
+        if time.monotonic() >= until:
             address = Address.of(options.folder)
             raise RunError(
                 f"there is no study '{address.study}' in {address.location} to join; start it with `run`, "
@@ -150,9 +154,14 @@ def _study(options: WorkerOptions) -> optuna.Study:
     return store.load(options.folder)
 
 
-def _ready(folder: Path) -> bool:
-    """Return whether the leading run has written everything that a worker reads."""
-    return store.exists(folder) and bool(store.load(folder).user_attrs.get("ready"))
+def _ready(folder: Path, waits: bool) -> bool:
+    """Return whether the leading run has written everything that a worker reads; one that `waits` needs no answer."""
+    try:
+        return store.exists(folder) and bool(store.load(folder).user_attrs.get("ready"))
+    except StorageUnreachable:
+        if not waits:
+            raise
+        return False
 
 
 def _settings(attributes: Mapping[str, Any], options: WorkerOptions) -> Settings:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -12,6 +12,7 @@ from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, Jour
 
 from gamsearch.errors import RunError
 from gamsearch.files import UnreadableError, check_regular
+from gamsearch.study.outage import Outage, Patience, is_temporary
 
 LARGEST = 1 << 28
 """Bytes of a journal; 10,000 trials take a quarter of it."""
@@ -33,38 +34,75 @@ class Journal(JournalFileBackend):
     def __init__(self, path: Path):
         with suppress(FileNotFoundError):
             _check(path)
-        self.path = path
+        self.path, self.patience = path, Patience(str(path))
         self.mutex = FileLock(path.with_name(".journal.lock"))
         self.lock = JournalFileSymlinkLock(str(path), grace_period=GRACE_S)
         self.lock._lock_target_file = path.name  # relative to the link: Optuna waits forever for a dangling one
         super().__init__(str(path), lock_obj=self.lock)
 
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """The operations from a number on; a file server that does not answer is waited for."""
+        outage, number = Outage(self.patience), log_number_from
+        while True:
+            try:
+                for log in super().read_logs(number):
+                    yield log
+                    number += 1
+            except OSError as error:
+                outage.wait(error)
+            except ValueError as error:
+                what = f"{self.path} is damaged in line {number + 1}; restore it or use a new --name"
+                raise RunError(what) from error
+            else:
+                outage.end()
+                return
+
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append one line per operation under the lock: all of them or, if the disk is full, none."""
-        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        """Append one line per operation under the lock: all of them or, if the disk is full, none; never twice."""
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode("utf-8")
+        outage, sync = Outage(self.patience), any(map(_needs_sync, logs))
+        begun: list[int] = []
+        while True:
+            try:
+                self._append(lines, sync, begun)
+            except OSError as error:
+                outage.wait(error)
+            else:
+                outage.end()
+                return
+
+    def _append(self, lines: bytes, sync: bool, begun: list[int]) -> None:
+        """Append lines unless an attempt that failed, which began at the last of `begun`, wrote them all the same."""
         with self._locked(), self.path.open("rb+", buffering=0) as file:
             cut_torn_line(file)
-            end = file.seek(0, os.SEEK_END)
+            if not (begun and _holds(file, begun[-1], lines)):
+                begun.append(file.seek(0, os.SEEK_END))
+                try:
+                    _write(file, lines)
+                except OSError as error:
+                    with suppress(OSError):  # what cannot be cut now is cut before the next line
+                        file.truncate(begun[-1])
+                    self._refuse_unwritable(error)
+                    raise
             try:
-                _write(file, lines.encode("utf-8"))
-            except OSError as error:
-                file.truncate(end)
-                raise self._unwritable(error) from error
-            try:
-                if any(map(_needs_sync, logs)):
+                if sync:
                     os.fsync(file.fileno())
             except OSError as error:  # other processes may have read the lines already, so they stay
-                raise self._unwritable(error) from error
+                self._refuse_unwritable(error)
+                raise
 
     def repair(self) -> bool:
         """Cut a torn last line under the lock; return whether there was one."""
         with self._locked(), self.path.open("rb+", buffering=0) as file:
             return cut_torn_line(file)
 
-    def _unwritable(self, error: OSError) -> RunError:
-        return RunError(
-            f"{self.path} cannot be written ({error.strerror}); make room on the disk, then run the same command again"
-        )
+    def _refuse_unwritable(self, error: OSError) -> None:
+        """Say what to do about a failed write, unless it may pass by itself."""
+        if not is_temporary(error):
+            raise RunError(
+                f"{self.path} cannot be written ({error.strerror}); make room on the disk, then run the same command "
+                "again"
+            ) from error
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -144,6 +182,12 @@ def _write(file: IO[bytes], content: bytes) -> None:
     view = memoryview(content)
     while view:
         view = view[file.write(view) :]
+
+
+def _holds(file: IO[bytes], start: int, content: bytes) -> bool:
+    """Whether a file holds `content` at byte `start`."""
+    file.seek(start)
+    return file.read(len(content)) == content
 
 
 def _needs_sync(log: dict[str, Any]) -> bool:

@@ -22,6 +22,7 @@ from gamsearch.errors import OptionError, RunError, one_line
 from gamsearch.files import UnreadableError, read_json, refuse_links
 from gamsearch.study import proxy
 from gamsearch.study.journal import Journal
+from gamsearch.study.outage import StorageUnreachable, is_temporary
 from gamsearch.study.proxy_listener import Listener
 from gamsearch.study.retrying import RetryingStorage
 from gamsearch.study.urls import check_url, masked, percent_encoded
@@ -100,7 +101,7 @@ class Address:
             _refuse_untrusted(self)
             return _connect(self.url)
         try:
-            return JournalStorage(Journal(self.folder / JOURNAL))
+            return cast(BaseStorage, RetryingStorage(JournalStorage(Journal(self.folder / JOURNAL)), self.location))
         except OSError as error:
             raise RunError(
                 f"{self.location} cannot be opened ({error.strerror}); make the folder readable and writable"
@@ -192,7 +193,8 @@ def _connect(url: str) -> BaseStorage:
         except (OptionError, RunError):
             raise
         except Exception as error:  # every database driver raises its own
-            raise RunError(
+            kind = StorageUnreachable if is_temporary(error) else RunError
+            raise kind(
                 f"the storage {masked(url)} cannot be reached ({masked(one_line(error))[:300]}); "
                 "check that it is running, and its address, user and password"
             ) from error

@@ -1,9 +1,6 @@
 """Four workers on a real PostgreSQL server, which the test starts itself; skipped where there is none."""
 
 import os
-import pwd
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,58 +8,18 @@ from pathlib import Path
 import pytest
 from made_up import checked, eventually, said, search_of, shares, start, timed_table
 from optuna.trial import TrialState
-from support.ports import free_port
+from postgres import BINARIES, PASSWORD, Server, postgres
 
 from gamsearch.study import store
 
 pytest.importorskip("psycopg", reason="needs psycopg: pip install 'gamsearch[storage]'")
-BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 pytestmark = pytest.mark.skipif(not BINARIES, reason="needs a PostgreSQL server: apt install postgresql")
-PASSWORD = "S3cret:w@rd"
-
-
-class Server:
-    """A PostgreSQL server in a folder of its own, at which one must give a password."""
-
-    def __init__(self, folder: Path):
-        self.folder, self.port = folder / "data", free_port()
-        self.user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
-        self.bin = BINARIES[-1].parent
-        if os.geteuid() == 0:  # the server refuses to run as root
-            folder.chmod(0o777)
-        secret = folder / "password"
-        secret.write_text(PASSWORD)
-        self._call("initdb", "-D", self.folder, "-U", "me", "-A", "scram-sha-256", f"--pwfile={secret}", "-N")
-        self.start()
-
-    @property
-    def url(self) -> str:
-        return f"postgresql://me:{PASSWORD}@localhost:{self.port}/postgres"
-
-    def start(self) -> None:
-        options = f"-p {self.port} -c listen_addresses=localhost -c unix_socket_directories= -c fsync=off"
-        self._call("pg_ctl", "-D", self.folder, "-w", "-l", self.folder / "log", "-o", options, "start")
-
-    def stop(self) -> None:
-        """As a power failure would."""
-        self._call("pg_ctl", "-D", self.folder, "-m", "immediate", "stop")
-
-    def _call(self, name: str, *arguments: object) -> None:
-        named = {"user": self.user} if os.geteuid() == 0 else {}
-        command = [str(self.bin / name), *map(str, arguments)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", **named)
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    folder = Path("/tmp") / f"gamsearch-postgres-{os.getpid()}-{time.monotonic_ns()}"  # tmp_path is root's alone
-    folder.mkdir()
-    made = Server(folder)
-    try:
+    with postgres() as made:
         yield made
-    finally:
-        made.stop()
-        shutil.rmtree(folder)
 
 
 def nowhere(here: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import TrialState
 
 from gamsearch.errors import RunError
-from gamsearch.study import retrying, unreachable
+from gamsearch.study import outage, unreachable
 from gamsearch.study.retrying import RetryingStorage
 
 
@@ -32,7 +32,7 @@ class LostReplies(optuna.storages.InMemoryStorage):
 
 
 def test_calls_whose_replies_are_lost_are_repeated(monkeypatch):
-    monkeypatch.setattr(retrying.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(outage.time, "sleep", lambda seconds: None)
     study = optuna.create_study(storage=RetryingStorage(LostReplies(), "memory"))
     for value in range(4):
         study.tell(study.ask(), float(value))

@@ -3,8 +3,7 @@
 import time
 
 import pytest
-from made_up import checked, eventually, said, search_of, shares, start, timed_table
-from support.ports import free_port
+from made_up import checked, eventually, free_port, said, search_of, shares, start, timed_table
 
 from gamsearch.errors import OptionError, RunError
 from gamsearch.study import proxy, storages, store
