@@ -109,7 +109,7 @@ def read_rows(name: str, yaml: Mapping[str, Any]) -> tuple[Row, ...]:
         part = "backbone" if index < backbone else "neck" if index < len(written) - 1 else "head"
         try:
             rows.append(_read_row(index, row, part, rows, yaml.get("channels", 3), scaled))
-        except (TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+        except (TypeError, ValueError, LookupError, ArithmeticError) as error:
             raise ModelError(
                 f"{name}: row {index} must be [from, repeats, module, arguments] with sources that precede it, "
                 f"not {row} ({error})"
@@ -121,6 +121,8 @@ def _read_row(
     index: int, row: Any, part: str, before: Sequence[Row], image_channels: int, scaled: Callable[[int], int]
 ) -> Row:
     source, repeats, module, arguments = row
+    if not isinstance(arguments, list):
+        raise ValueError("its arguments must be a list")
     if not isinstance(module, str) or any(isinstance(a, float) and not math.isfinite(a) for a in arguments):
         raise ValueError("its module must be a name and its numbers finite")
     sources = absolute_sources(index, source)
