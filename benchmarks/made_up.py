@@ -60,9 +60,14 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "gamsearch", *map(str, arguments)]
 
 
-def start(here: Path, *arguments: object, **environment: str) -> "subprocess.Popen[str]":
+def environment(**more: str) -> dict[str, str]:
+    """The environment in which gamsearch is that of this checkout, with one thread."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
+
+
+def start(here: Path, *arguments: object, **more: str) -> "subprocess.Popen[str]":
     """Start gamsearch in the folder `here`."""
-    known = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
+    known = environment(**more)
     with (here / f"{time.monotonic_ns()}.log").open("w") as log:
         return subprocess.Popen(
             command(*arguments), cwd=here, env=known, stdout=log, stderr=log, text=True, stdin=subprocess.DEVNULL

@@ -8,6 +8,11 @@
 the public names are imported when they are first used.
 """
 
+from gamsearch.signals import stop_request
+
+if stop_request.is_command():  # before anything else is imported, which takes a moment
+    stop_request.install()
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

@@ -9,6 +9,7 @@ from gamsearch.cli.parser import Parser, build_parser
 from gamsearch.errors import GamsearchError, OptionError, one_line
 from gamsearch.plugins.loading import load_entry_points
 from gamsearch.runs.output import OutputClosed, discard_output
+from gamsearch.signals import stop_request
 
 CLOSED = 141
 """The exit code that a shell reports for a program that ends as its output pipe is closed (128 + SIGPIPE)."""
@@ -35,15 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         a program that ended first, such as `head`.
     """
     try:
-        _refuse_control_characters(sys.argv[1:] if arguments is None else arguments)
-        options = parser().parse_args(arguments)
-        if options.carry_out is None:
-            parser().print_help()
-            return 0
-        load_entry_points()
-        code = int(options.carry_out(options) or 0)
-        sys.stdout.flush()
-        return code
+        with stop_request.precedence():
+            return _command(arguments)
     except (BrokenPipeError, OutputClosed):
         discard_output()
         return CLOSED
@@ -61,8 +55,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RecursionError, MemoryError) as error:
         return _refused(f"something in the input is too large or nested too deeply ({type(error).__name__}); fix it")
     except KeyboardInterrupt:
-        print("gamsearch: stopped; everything recorded is kept, the same command resumes the run", file=sys.stderr)
-        return 130
+        return stop_request.report()
+
+
+def _command(arguments: Sequence[str] | None) -> int:
+    """Parse and carry out; return the exit code."""
+    _refuse_control_characters(sys.argv[1:] if arguments is None else arguments)
+    options = parser().parse_args(arguments)
+    if options.carry_out is None:
+        parser().print_help()
+        return 0
+    load_entry_points()
+    code = int(options.carry_out(options) or 0)
+    stop_request.check()
+    sys.stdout.flush()
+    return code
 
 
 def _refuse_control_characters(words: Sequence[str]) -> None:

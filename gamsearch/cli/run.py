@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import signal
 from pathlib import Path
 
 from gamsearch import __version__
@@ -149,7 +148,6 @@ def _worker(options: argparse.Namespace) -> None:
     folder = Path(options.folder) if options.folder else Path(options.out or "results") / options.study
     configure_storage(folder, options.storage or "", options.study or folder.name)
     parent = os.environ.get(PARENT, "")
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be inherited as ignored
     chosen = WorkerOptions(
         folder=folder,
         data=options.data or "",

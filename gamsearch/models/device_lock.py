@@ -26,6 +26,7 @@ from filelock import FileLock
 
 from gamsearch.errors import RunError
 from gamsearch.models import device as devices
+from gamsearch.signals import stop_request
 
 try:
     import fcntl
@@ -89,7 +90,12 @@ class DeviceLock:
         self.shared = False
 
     def yield_to_measurement(self) -> None:
-        """Between two batches: if a measurement is waiting, finish queued work, leave, and enter again after it."""
+        """Between two batches: if a measurement is waiting, finish queued work, leave, and enter again after it.
+
+        Raises:
+            KeyboardInterrupt: A signal has asked this process to stop.
+        """
+        stop_request.check()
         if not self.shared:
             return
         if self._lock(TURNSTILE, exclusive=False, wait=False):

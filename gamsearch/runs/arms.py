@@ -12,6 +12,7 @@ from gamsearch.errors import CandidateFailed, OptionError, RunError
 from gamsearch.evaluation import TrialBudget
 from gamsearch.models.register import quiet_ultralytics
 from gamsearch.runs.settings import Settings
+from gamsearch.signals import stop_request
 from gamsearch.space.detector import SCALE_IN_NAME, Detector
 from gamsearch.training.data_listing import LISTING, changes
 from gamsearch.training.dataset import DataSet
@@ -165,7 +166,8 @@ def train_arm(inputs: Inputs, arm: Arm, seed: int, arguments: Mapping[str, Any],
             on_epoch(epoch, epochs, metrics)
 
     try:
-        measured = evaluator.evaluate(arm.architecture, budget, report)
+        with stop_request.precedence():
+            measured = evaluator.evaluate(arm.architecture, budget, report)
     except CandidateFailed as failure:
         raise RunError(f"{arm.label} could not be verified at seed {seed} ({failure})") from failure
     shutil.move(folders.scratch / "images.npz", inputs.images(arm.key, seed))

@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from filelock import FileLock, Timeout
 from gamsearch.errors import RunError, one_line
 from gamsearch.files import UnreadableError, read_json, refuse_links
 from gamsearch.runs.progress import RunProgress
+from gamsearch.signals import stop_request
 from gamsearch.study.workers import MISSED, WorkerRegistry
 
 LOCK = ".lock"
@@ -37,8 +37,8 @@ class Holder:
 
 @contextmanager
 def held(folder: Path, task: str = "search") -> Iterator[None]:
-    """Lock a run's folder against other writers, name this process in it, and treat SIGTERM like Ctrl-C."""
-    with _lock(folder), _terminate_as_interrupt(), announced(folder, task):
+    """Lock a run's folder against other writers, name this process in it, and stop on a signal."""
+    with _lock(folder), stop_request.handled(), announced(folder, task):
         yield
 
 
@@ -120,20 +120,6 @@ def _lock(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM end a run as cleanly as Ctrl-C (main thread only)."""
-    try:
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    except ValueError:  # not the main thread: signals are the caller's
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def refuse_second_leader(registry: WorkerRegistry, progress: RunProgress) -> None:

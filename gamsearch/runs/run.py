@@ -32,6 +32,7 @@ from gamsearch.strategy.samplers import sampler_named
 from gamsearch.strategy.stopping import stopping_named
 from gamsearch.study import store, unreachable
 from gamsearch.study.artifacts import Artifacts, trusted_place, uploaded_weights
+from gamsearch.study.lost_record import explained
 from gamsearch.study.table import read_record
 from gamsearch.study.urls import masked
 from gamsearch.study.workers import WorkerRegistry
@@ -114,7 +115,7 @@ def run(
         study = existing or _create(settings, prepared, command, origin)
         new_files.keep()
         check_space(study, prepared.space.fingerprint, settings.space)
-        with WorkerRegistry(study, folder, settings.device or "default device") as registry:
+        with explained(folder), WorkerRegistry(study, folder, settings.device or "default device") as registry:
             _lead(_LeadingRun(settings, prepared, study, progress, context, origin, existing is not None), registry)
     return study
 

@@ -20,7 +20,9 @@ from gamsearch.runs.predictions import keep_predictions
 from gamsearch.runs.provenance import command_line, commit, versions
 from gamsearch.runs.settings import Settings
 from gamsearch.runs.verification_forecast import VerificationForecast
+from gamsearch.signals import stop_request
 from gamsearch.study import store
+from gamsearch.study.lost_record import explained
 from gamsearch.study.record import Record
 from gamsearch.study.table import read_record
 from gamsearch.study.urls import masked
@@ -61,7 +63,8 @@ def verify(folder: Path, options: VerifyOptions, say: Say, on_epoch: OnEpoch) ->
         state = _state_of(study, inputs)
         known = {one["key"] for one in state["finalists"]}
         state["finalists"] += [_described(row) for row in finalists if row["key"] not in known]
-        _train_all(study, inputs, state, say, on_epoch)
+        with explained(folder):
+            _train_all(study, inputs, state, say, on_epoch)
         device = options.device or settings.device
         keep_predictions(folder, read_record(study, folder.name), Path(settings.data), device, say)
     return study
@@ -154,8 +157,10 @@ def _train_all(study: optuna.Study, inputs: Inputs, state: State, say: Say, on_e
                 say(
                     f"verify: {arm.label}, seed {seed}, {plural(options.epochs, 'epoch')}{f' ({left})' if left else ''}"
                 )
-                done.append(train_arm(inputs, arm, seed, state["settings"]["train"], after_epoch))
-                study.set_user_attr(ATTRIBUTE, state)
+                trained = train_arm(inputs, arm, seed, state["settings"]["train"], after_epoch)
+                with stop_request.deferred():
+                    done.append(trained)
+                    study.set_user_attr(ATTRIBUTE, state)
         if seed == first:
             state["bootstrap"] |= _bootstraps(inputs, state, seed, [one["key"] for one in state["finalists"]])
             study.set_user_attr(ATTRIBUTE, state)

@@ -1,10 +1,8 @@
 """`worker`: join a search that another process leads, on this machine or another one."""
 
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -23,12 +21,14 @@ from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.provenance import versions
 from gamsearch.runs.run import plan_of
 from gamsearch.runs.settings import NAME, Settings, check
+from gamsearch.signals import stop_request
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.loop import search
 from gamsearch.study import store
 from gamsearch.study.artifacts import Artifacts, trusted_place
 from gamsearch.study.outage import StorageUnreachable
+from gamsearch.study.lost_record import explained
 from gamsearch.study.storages import Address
 from gamsearch.study.workers import POLL_S, WorkerRegistry
 
@@ -75,7 +75,8 @@ def run_worker(options: WorkerOptions, progress: RunProgress) -> str:
     apart = settings.evaluator == "training" and not (options.folder / BASELINE_FILE).exists()
     files = Artifacts(study, trusted_place(str(attributes.get("artifacts", "")), options.artifacts, apart))
     device = settings.device or "default device"
-    with WorkerRegistry(study, options.folder, device, False, parent=options.parent) as registry:
+    registered = WorkerRegistry(study, options.folder, device, False, parent=options.parent)
+    with explained(options.folder), registered as registry:
         try:
             return _work(study, settings, space, files, registry, progress)
         except KeyboardInterrupt:
@@ -93,7 +94,7 @@ def _work(
     progress: RunProgress,
 ) -> str:
     """Prepare, wait until the study is open, and search."""
-    with _leaving_on_sigterm(registry):
+    with stop_request.sigterm_calls(partial(setattr, registry, "leaving", True)):
         context = WorkerContext(space, registry.id)
         prepared = prepare_named(settings.evaluator)(settings, progress, False, context)
         _compare(study, prepared.fingerprints, partial(prepared.data_changes, settings.folder))
@@ -150,7 +151,7 @@ def _study(options: WorkerOptions) -> optuna.Study:
                 f"there is no study '{address.study}' in {address.location} to join; start it with `run`, "
                 "or give e.g. --wait 10 to wait 10 minutes for it"
             )
-        time.sleep(1.0)
+        stop_request.sleep(1.0)
     return store.load(options.folder)
 
 
@@ -209,20 +210,4 @@ def _wait_until_open(study: optuna.Study, registry: WorkerRegistry, progress: Ru
             raise KeyboardInterrupt
         if not registry.leaders():
             raise RunError("the run that led this study ended before it evaluated the baseline; start `run` again")
-        time.sleep(POLL_S)
-
-
-@contextmanager
-def _leaving_on_sigterm(registry: WorkerRegistry) -> Iterator[None]:
-    """Leave after the epoch on SIGTERM, at once on a second one; the others can resume the training."""
-
-    def leave(number: int, frame: Any) -> None:
-        if registry.leaving:
-            raise KeyboardInterrupt
-        registry.leaving = True
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        stop_request.sleep(POLL_S)

@@ -17,6 +17,7 @@ from gamsearch.analysis.noise import architectures_to_repeat
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, GamsearchError, RunError
 from gamsearch.evaluation import WorkerLeft
+from gamsearch.signals import stop_request
 from gamsearch.strategy.search_context import SearchContext
 from gamsearch.study import store
 from gamsearch.study.table import read_record
@@ -128,6 +129,7 @@ def _share(
     """
     study, registry = context.study, context.registry
     while True:
+        stop_request.check()
         recorded: Mapping[str, Any] = study.user_attrs
         write([job for job in jobs if job.attribute in recorded])
         missing = [job for job in jobs if job.attribute not in recorded]
@@ -143,7 +145,9 @@ def _share(
         job = UNSEEDED.choice(free) if registry.others() else free[0]
         try:
             with registry.working_on(job.attribute):
-                study.set_user_attr(job.attribute, _train(context, job))
+                result = _train(context, job)
+                with stop_request.deferred():
+                    study.set_user_attr(job.attribute, result)
         except CandidateFailed as failure:
             give_up(job, failure)
             jobs = [one for one in jobs if one.architecture.key != job.architecture.key or one.attribute in recorded]
@@ -155,13 +159,15 @@ def _train(context: SearchContext, job: Job) -> Metrics:
     budget = replace(context.plan.trial_budget, seed=job.seed, curve=False)
 
     def report(epoch: int, metrics: Mapping[str, float]) -> None:
+        stop_request.check()
         if epoch:
             context.progress.epoch(epoch, budget.epochs, metrics)
             if context.registry.leaving and epoch < budget.epochs:
                 raise WorkerLeft
 
     try:
-        measurement = context.evaluator.evaluate(job.architecture, budget, report)
+        with stop_request.precedence():
+            measurement = context.evaluator.evaluate(job.architecture, budget, report)
     except WorkerLeft as left:
         raise KeyboardInterrupt from left
     except (CandidateFailed, GamsearchError):

@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gamsearch.errors import CandidateFailed, GamsearchError
 from gamsearch.evaluation import Evaluator
+from gamsearch.signals import stop_request
 from gamsearch.strategy import controls, proposals
 from gamsearch.strategy.ending import reason_to_stop
 from gamsearch.strategy.plan import Plan
@@ -89,6 +90,7 @@ def _search_until_done(context: SearchContext) -> str:
     """Try candidates until there is a reason to stop and no other worker runs one; return the reason."""
     n_trials, exhausted = context.plan.trials * ASKS_PER_TRIAL + 100, False
     while True:
+        stop_request.check()
         again = not exhausted or bool(store.trials(context.study, TrialState.WAITING))
         if await_turn(context) and again and _optimize(context, n_trials, partial(_after_trial, context)):
             exhausted = reason_to_stop(context) is None
@@ -115,7 +117,7 @@ def _optimize(context: SearchContext, n_trials: int, after_trial: AfterTrial | N
 
     callbacks = [] if after_trial is None else [after_trial]
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), stop_request.deferred():  # Optuna's `tell` hides what interrupts it
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             context.study.optimize(objective, n_trials=n_trials, catch=(CandidateFailed,), callbacks=callbacks)
     except (ValueError, AssertionError, optuna.exceptions.UpdateFinishedTrialError) as error:
@@ -136,6 +138,7 @@ def _after_trial(context: SearchContext, study: optuna.Study, trial: FrozenTrial
     gain = gain_of(trial, baseline, context.plan.trial_budget.epochs)
     context.progress.ended(trial.number, outcome_of(trial), gain)
     context.streaks.count(trial)
+    stop_request.check()
     if context.streaks.repeats >= REPEATS_BEFORE_MUTATION:
         proposals.enqueue_neighbour(study, context.plan, context.history, trial.number)
     elif context.plan.stopping.by_rank:

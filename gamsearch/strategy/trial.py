@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, GamsearchError, RunError
 from gamsearch.evaluation import Measurement, Paused, WorkerLeft
+from gamsearch.signals import stop_request
 from gamsearch.strategy.refusals import refuse_by_rules
 from gamsearch.strategy.search_context import SearchContext
 from gamsearch.strategy.sharing import claim
@@ -75,7 +76,7 @@ def _evaluate(context: TrialContext) -> Measurement:
     """Evaluate, recording as it proceeds; whatever ends it early leaves its reason and its curve in the record."""
     reporter = TrialReporter(context)
     try:
-        with _recording_the_reason(context):
+        with _recording_the_reason(context), stop_request.precedence(), stop_request.allowed():
             measurement = context.search.evaluator.evaluate(context.architecture, reporter.budget, reporter.report)
             return replace(measurement, curve=reporter.curve)
     finally:

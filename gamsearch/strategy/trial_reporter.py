@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 
 from gamsearch.architecture import Architecture
 from gamsearch.evaluation import Paused, WorkerLeft
+from gamsearch.signals import stop_request
 from gamsearch.strategy.refusals import refuse_by_limits
 from gamsearch.strategy.search_context import SearchContext
 from gamsearch.strategy.sharing import has_ended
@@ -69,6 +70,10 @@ class TrialReporter:
 
     def report(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Record what an epoch measured; refuse, stop or pause where there is reason to (see `EpochReport`)."""
+        with stop_request.deferred():
+            self._record(epoch, metrics)
+
+    def _record(self, epoch: int, metrics: Mapping[str, float]) -> None:
         if epoch == 0:
             self._report_built(metrics)
             return

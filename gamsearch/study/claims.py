@@ -54,5 +54,5 @@ class TrialClaims:
             if not rivals:
                 trial.set_user_attr("claimed", True)
                 return None
-            time.sleep(POLL_S)
+            self.registry.wait()
             self.sweep()

@@ -13,6 +13,7 @@ from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, Jour
 from gamsearch.errors import RunError
 from gamsearch.files import UnreadableError, check_regular
 from gamsearch.study.outage import Outage, Patience, is_temporary
+from gamsearch.signals import stop_request
 
 LARGEST = 1 << 28
 """Bytes of a journal; 10,000 trials take a quarter of it."""
@@ -113,7 +114,8 @@ class Journal(JournalFileBackend):
                 link.unlink(missing_ok=True)
             self.lock.acquire()
             try:
-                yield
+                with stop_request.deferred():
+                    yield
             finally:
                 with suppress(RuntimeError):  # another process considered this one dead and broke the lock
                     self.lock.release()

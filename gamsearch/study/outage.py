@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gamsearch.errors import RunError, one_line
+from gamsearch.signals import stop_request
 from gamsearch.study import unreachable
 from gamsearch.study.urls import masked
 
@@ -114,7 +115,7 @@ class Outage:
             unreachable.report(patience.location, patience.retry_s - waited)
         self.attempts += 1
         try:
-            time.sleep(min(0.2 * 2**self.attempts, LONGEST_PAUSE_S))
+            stop_request.sleep(min(0.2 * 2**self.attempts, LONGEST_PAUSE_S))
         except BaseException:  # the user stops the command, which must not wait again to write its end
             patience.exhausted = True
             raise

@@ -21,6 +21,8 @@ from gamsearch.study.urls import masked
 CONNECT_S = 20.0
 """Seconds to wait for a proxy when it is first opened."""
 THREADS = 10
+LOOK_S = 0.2
+"""Seconds between two looks at whether a signal asks a server to stop."""
 HEADER = "authorization"
 UNLIMITED = [("grpc.max_receive_message_length", -1)]
 
@@ -52,7 +54,9 @@ def serve(storage: BaseStorage, name: str, listener: Listener) -> None:
     )
     print(f"serving {name} at {scheme}://{listener.address} to {whom}; Ctrl-C stops it", flush=True)
     try:
-        server.wait_for_termination()
+        with stop_request.deferred():  # gRPC may be interrupted while it holds a lock
+            while server.wait_for_termination(timeout=LOOK_S):
+                stop_request.check()
     finally:
         server.stop(grace=1.0).wait()
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import optuna
 
+from gamsearch.signals import stop_request
 from gamsearch.study.worker_entries import FOLDER, PREFIX, describe, lock_held, lock_of, workers
 
 BEAT_S = 15.0
@@ -73,8 +74,8 @@ class SingleWorker:
         yield
 
     def wait(self) -> None:
-        """Sleep for a moment while the others are working."""
-        time.sleep(POLL_S)
+        """Sleep for a moment while the others are working; end with `KeyboardInterrupt` if a signal asks for it."""
+        stop_request.sleep(POLL_S)
 
 
 class WorkerRegistry(SingleWorker):
@@ -230,8 +231,7 @@ class WorkerRegistry(SingleWorker):
 
     def tasks(self) -> set[str]:
         """Return the tasks besides trials that the others are working on."""
-        others = self._others().items()
-        return {str(entry.get("task")) for worker, entry in others if self._alive(worker, entry)} - {""}
+        return {str(entry.get("task")) for worker, entry in self._others().items() if self._alive(worker, entry)} - {""}
 
     @contextmanager
     def working_on(self, task: str) -> Iterator[None]:

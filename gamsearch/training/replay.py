@@ -17,6 +17,7 @@ from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, RunError
 from gamsearch.evaluation import EpochReport, Measurement, TrialBudget
 from gamsearch.files import UnreadableError, read_json
+from gamsearch.signals import stop_request
 
 Row = dict[str, Any]
 
@@ -165,6 +166,7 @@ class ReplayEvaluator:
         curve = self._curve(row, budget)
         each = float(row.get("seconds_per_epoch", 0.0))
         for point in curve[budget.done :]:
+            stop_request.check()
             time.sleep(each if self.table.in_time else 0.0)
             validated = budget.curve or point is curve[-1]
             report(int(point["epoch"]), {k: v for k, v in point.items() if k != "epoch"} if validated else {})

@@ -23,6 +23,7 @@ from gamsearch.models.latency.backends import Network, deployed
 from gamsearch.models.latency.clock import Clock
 from gamsearch.models.latency.row_timer import RowTimer
 from gamsearch.models.latency.yardstick import AFTER
+from gamsearch.signals import stop_request
 from gamsearch.space.search_space import SearchSpace
 
 ROUNDS = (10, 200)
@@ -185,6 +186,7 @@ def measure_rounds(
         for placed in group.passes_of_round(order):
             baseline.time_with(placed)  # the first pass of a module initialises it
     for done in range(1, ROUNDS[1] + 1):
+        stop_request.check()
         for group in groups:
             for placed in group.passes_of_round(order):
                 group.record(placed, baseline.time_with(placed))

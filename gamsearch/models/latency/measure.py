@@ -31,6 +31,7 @@ from gamsearch.models.latency.clock import Clock
 from gamsearch.models.latency.result import Latency
 from gamsearch.models.latency.row_timer import RowTimer, using_threads
 from gamsearch.models.latency.yardstick import Yardsticks, yardstick_rows
+from gamsearch.signals import stop_request
 
 ROUNDS = (20, 400)
 """Minimum and maximum number of rounds; the precision is checked after each multiple of the minimum."""
@@ -144,6 +145,7 @@ def _alternate(candidate: RowTimer, baseline: RowTimer, yardsticks: Yardsticks |
     order, end = random.Random(0), time.monotonic() + seconds
     passes: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for done in range(1, ROUNDS[1] + 1):
+        stop_request.check()
         for column in order.sample((0, 1), 2):
             passes[column].append((candidate, baseline)[column].time())
         late = done >= ROUNDS[0] and time.monotonic() > end

@@ -1,0 +1,1 @@
+"""What a process does when a signal asks it to stop."""
