@@ -27,8 +27,8 @@ from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.loop import search
 from gamsearch.study import store
 from gamsearch.study.artifacts import Artifacts, trusted_place
-from gamsearch.study.outage import StorageUnreachable
 from gamsearch.study.lost_record import explained
+from gamsearch.study.outage import StorageUnreachable
 from gamsearch.study.storages import Address
 from gamsearch.study.workers import POLL_S, WorkerRegistry
 

@@ -12,8 +12,8 @@ from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, Jour
 
 from gamsearch.errors import RunError
 from gamsearch.files import UnreadableError, check_regular
-from gamsearch.study.outage import Outage, Patience, is_temporary
 from gamsearch.signals import stop_request
+from gamsearch.study.outage import Outage, Patience, is_temporary
 
 LARGEST = 1 << 28
 """Bytes of a journal; 10,000 trials take a quarter of it."""

@@ -4,14 +4,16 @@ Optuna then raises whatever its code stumbles over (`KeyError`, `UnboundLocalErr
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import optuna
-
 from gamsearch.errors import GamsearchError, RunError
+from gamsearch.signals import stop_request
 from gamsearch.study import store
+from gamsearch.study.outage import StorageUnreachable
 from gamsearch.study.storages import JOURNAL, Address
+
+SETTLE_S = 1.0
 
 
 @contextmanager
@@ -32,7 +34,7 @@ def explained(folder: Path) -> Iterator[None]:
         yield
     except Exception as error:
         cause = _cause(error)
-        if reason := _loss(address, thorough=cause is None):
+        if not isinstance(cause, (KeyboardInterrupt, StorageUnreachable)) and (reason := _loss(address)):
             raise RunError(reason) from error
         if cause is None or cause is error:
             raise
@@ -51,23 +53,24 @@ def _cause(error: BaseException) -> BaseException | None:
     return None
 
 
-def _loss(address: Address, thorough: bool) -> str:
-    """Say why the study cannot be used any more; empty if it can, or if only a `thorough` look would tell."""
+def _loss(address: Address) -> str:
+    """Say why the study cannot be used any more; empty if it can."""
     gone = address.folder if address.url or not address.folder.is_dir() else address.folder / JOURNAL
     if not gone.exists():
         return (
             f"{gone} is no longer there: it was moved or deleted while it was in use; put it back, then the same "
             "command resumes"
         )
-    if not thorough:
-        return ""
+    if address.url:  # a deletion fails our calls a moment before it is done
+        stop_request.sleep(SETTLE_S)
     try:
-        if address.url and address.study not in optuna.get_all_study_names(address.open()):
-            return (
-                f"the study '{address.study}' is no longer in {address.location}: it was deleted while it was in use; "
-                "restore the database, or give another --name"
-            )
         store.load(address.folder)
     except RunError as error:
+        with suppress(RunError):
+            if address.url and not address.exists():
+                return (
+                    f"the study '{address.study}' is no longer in {address.location}: it was deleted while it was in "
+                    "use; restore the database, or give another --name"
+                )
         return str(error)
     return ""

@@ -15,6 +15,7 @@ import optuna
 from optuna.storages import BaseStorage, GrpcStorageProxy
 
 from gamsearch.errors import OptionError, RunError, one_line
+from gamsearch.signals import stop_request
 from gamsearch.study.proxy_listener import CERTIFICATE, TOKEN, Listener, pem, token
 from gamsearch.study.urls import masked
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from made_up import eventually, said, search_of, start
-from support.ports import free_port
+from made_up import eventually, free_port, said, search_of, start
 from support.searches import open_study
 
 from gamsearch.study import proxy, store
@@ -25,7 +24,7 @@ WAYS = {
     "moved": (lambda folder: folder.rename(folder.parent / "b"), "is no longer there"),
     "deleted": (shutil.rmtree, "is no longer there"),
     "replaced by an empty folder": (lambda folder: (shutil.rmtree(folder), folder.mkdir()), "is no longer there"),
-    "damaged": (_damage, "is not a readable gamsearch record"),
+    "damaged": (_damage, "is damaged in line"),
     "emptied": (_empty, "is not a readable gamsearch record"),
 }
 
