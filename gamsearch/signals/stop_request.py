@@ -174,7 +174,7 @@ def precedence() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if _State.requested and not isinstance(error, KeyboardInterrupt):
+        if _State.requested and not isinstance(error, StopRequested):
             raise StopRequested from error
         raise
 
