@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from gamsearch.errors import DataError, OptionError
+from gamsearch.files import UnreadableError, read_regular
 
 IMAGE_SUFFIXES = ("avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpg", "mpo", "png", "tif", "tiff", "webp")
 
+LONGEST_LIST = 256 << 20
+"""Bytes of a text file that lists images."""
 SHARE_SEED = 0
 """Seed of the share of the data, not of a training, so that trainings at several seeds see the same images."""
 
@@ -91,7 +94,10 @@ def random_share(images: Sequence[str], fraction: Any) -> list[str]:
 
 def _place(file: Path, split: str, entry: str, root: Path) -> Path:
     """Return the folder or text file that an entry means; a leading `../` is tried without it, as Ultralytics does."""
-    place = (root / entry).resolve()
+    try:
+        place = (root / entry).resolve()
+    except (OSError, RuntimeError) as error:  # Python 3.13 raises OSError for a link to itself
+        raise DataError(f"`{split}: {entry}` of {file} cannot be followed ({error}): correct this entry") from error
     if not place.exists() and entry.startswith("../"):
         place = (root / entry[3:]).resolve()
     if place.exists():
@@ -105,5 +111,9 @@ def _lines(place: Path) -> Iterable[str]:
     """Return the files below a folder, hidden ones left out, or those that a text file lists, one per line."""
     if place.is_dir():
         return glob.glob(f"{glob.escape(str(place))}/**/*.*", recursive=True)
-    lines = place.read_text(encoding="utf-8-sig", errors="ignore").strip().splitlines()
+    try:
+        content = read_regular(place, LONGEST_LIST)
+    except UnreadableError as error:
+        raise DataError(f"{place} must be a folder of images or a text file that lists them, but {error}") from error
+    lines = content.decode("utf-8-sig", errors="ignore").strip().splitlines()
     return [line.replace("./", f"{place.parent}{os.sep}", 1) if line.startswith("./") else line for line in lines]

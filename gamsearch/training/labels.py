@@ -5,7 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gamsearch.errors import DataError
+from gamsearch.files import UnreadableError, read_regular
 
+LONGEST = 16 << 20
+"""Bytes of a label file."""
 TOLERANCE = 0.01
 """Ultralytics accepts coordinates up to 1 + this, because annotation tools round."""
 
@@ -18,12 +21,12 @@ def label_path(image: str | Path) -> Path:
 
 def label_text(path: Path) -> str | None:
     """Return the text of a label file, None where there is none (an image without objects)."""
-    if path.exists() and not path.is_file():
-        raise DataError(f"the label file {path} is not a file; remove it")
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_regular(path, LONGEST).decode("utf-8-sig")
     except FileNotFoundError:
         return None
+    except UnreadableError as error:
+        raise DataError(f"the label file {path} must be a text file, but {error}; remove it") from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the label file {path} cannot be read as text: {error}") from error
 

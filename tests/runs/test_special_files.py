@@ -115,3 +115,18 @@ def test_predictions_are_read_from_regular_files_of_bounded_size(folder, name):
     assert predictions_section.read(folder) == {}
     put(folder / "report" / name, "pipe")
     assert predictions_section.read(folder) == {}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ("train.txt", "labels/train/0000.txt"))
+def test_a_special_file_in_a_data_set_is_refused(tiny_data, tmp_path, capsys, name, kind):
+    data = shutil.copytree(tiny_data.parent, tmp_path / "data")
+    (data / "train.txt").write_text("".join(f"{path}\n" for path in sorted((data / "images" / "train").iterdir())))
+    text = (data / "data.yaml").read_text().replace("train: images/train", "train: [train.txt]")
+    (data / "data.yaml").write_text(text)
+    assert (data / "labels" / "train" / "0000.txt").is_file() and "train.txt" in text
+    put(data / name, kind)
+    assert in_time("run", "--data", str(data / "data.yaml"), "--name", "x", "--out", str(tmp_path)) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("gamsearch: ") and said.count("\n") == 1 and (Path(name).name in said or "/dev/zero" in said)
