@@ -115,7 +115,7 @@ def root_of(file: Path, form: dict[str, Any]) -> Path:
     if not isinstance(given, str) or "\0" in given:
         raise DataError(f"`path` in {file} must be a folder, but is {given!r}")
     path = Path(given)
-    return (path if path.exists() or path.is_absolute() else _datasets_dir() / path).resolve()
+    return Path(os.path.realpath(path if path.exists() or path.is_absolute() else _datasets_dir() / path))
 
 
 def _datasets_dir() -> Path:

@@ -94,12 +94,9 @@ def random_share(images: Sequence[str], fraction: Any) -> list[str]:
 
 def _place(file: Path, split: str, entry: str, root: Path) -> Path:
     """Return the folder or text file that an entry means; a leading `../` is tried without it, as Ultralytics does."""
-    try:
-        place = (root / entry).resolve()
-    except (OSError, RuntimeError) as error:  # Python 3.13 raises OSError for a link to itself
-        raise DataError(f"`{split}: {entry}` of {file} cannot be followed ({error}): correct this entry") from error
+    place = Path(os.path.realpath(root / entry))  # `resolve` fails for a link to itself
     if not place.exists() and entry.startswith("../"):
-        place = (root / entry[3:]).resolve()
+        place = Path(os.path.realpath(root / entry[3:]))
     if place.exists():
         return place
     beside = root != file.parent.resolve() and (file.parent / entry).exists()
