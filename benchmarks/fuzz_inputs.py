@@ -214,7 +214,7 @@ KINDS: dict[str, tuple[st.SearchStrategy[bytes], Run]] = {
     "model": (files(MODEL, as_yaml), model),
     "data": (files(DATA, as_yaml), data),
     "table": (files(TABLE, json.dumps), table),
-    "manifest": (st.deferred(lambda: files(_written_manifest(), as_yaml)), manifest),
+    "manifest": (st.deferred(lambda: files(written_manifest(), as_yaml)), manifest),
     "words": (command_lines(), words),
 }
 """For each kind of input a strategy for its bytes, and what reads them."""
@@ -256,7 +256,7 @@ def workplace() -> Iterator[Path]:
             os.chdir(before)
 
 
-def _written_manifest() -> Any:
+def written_manifest() -> Any:
     """The manifest of a run that replays `TABLE`."""
     with workplace() as here:
         table(here, _encoded(json.dumps(TABLE)))

@@ -16,9 +16,12 @@ import difflib
 import re
 from collections.abc import Iterable
 from typing import Any
+from unicodedata import category
 
 ESCAPE = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
 """A control sequence of a terminal: colours, cursor, titles. Its visible rest would garble a message."""
+REORDERING = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
+"""Characters that change the direction of the text after them."""
 LONGEST = 2000
 """Most characters of a message, which may quote file names and values from anywhere."""
 
@@ -92,6 +95,20 @@ def plural(number: float, noun: str, many: str = "") -> str:
     return f"{text} {noun if number == 1 else many or noun + 's'}"
 
 
+def is_control(character: str) -> bool:
+    """Check whether a terminal could obey a character, or whether it is none.
+
+    Args:
+        character: One character.
+
+    Returns:
+        True for control characters, line separators, lone surrogates and what changes the direction of the text.
+    """
+    if character.isprintable():
+        return False
+    return character in REORDERING or category(character) in ("Cc", "Cs", "Zl", "Zp")
+
+
 def one_line(text: Any) -> str:
     """Make a text safe to print: one line of bounded length, without control characters and sequences.
 
@@ -102,5 +119,5 @@ def one_line(text: Any) -> str:
         The line.
     """
     line = " ".join(ESCAPE.sub("", str(text)).split())
-    safe = "".join(c if c.isprintable() else "?" for c in line)
+    safe = "".join("?" if is_control(c) else c for c in line)
     return safe if len(safe) <= LONGEST else f"{safe[:LONGEST]}…"

@@ -10,13 +10,10 @@ from typing import Any
 
 import yaml
 
-from gamsearch.errors import ESCAPE, RunError
+from gamsearch.errors import ESCAPE, RunError, is_control
 
 LARGEST = 1 << 20
 """Bytes; the longest data YAML that Ultralytics ships has 45,000."""
-
-KEPT = "\n\t\xa0"
-"""Characters that do not count as printable but do no harm."""
 
 
 class UnreadableError(Exception):
@@ -52,7 +49,7 @@ def read_yaml(path: Path) -> Any:
         path: A file in UTF-8 of at most `LARGEST` bytes.
 
     Returns:
-        Its value.
+        Its value, in whose texts no control character is left.
 
     Raises:
         UnreadableError: The file is not plain YAML, is too large, or holds an alias.
@@ -60,7 +57,7 @@ def read_yaml(path: Path) -> Any:
     """
     content = read_regular(path, LARGEST)
     try:
-        return yaml.load(content.decode("utf-8-sig"), _Loader)
+        return printable(yaml.load(content.decode("utf-8-sig"), _Loader))
     except RecursionError as error:
         raise UnreadableError("it is nested too deeply") from error
     except UnicodeDecodeError as error:
@@ -79,14 +76,14 @@ def read_json(path: Path, largest: int = LARGEST) -> Any:
         largest: Most bytes that it may have.
 
     Returns:
-        Its value.
+        Its value, in whose texts no control character is left.
 
     Raises:
         UnreadableError: The file is not JSON, is too large or nested too deeply.
         OSError: The file cannot be opened.
     """
     try:
-        return json.loads(read_regular(path, largest))
+        return printable(json.loads(read_regular(path, largest)))
     except RecursionError as error:
         raise UnreadableError("it is nested too deeply") from error
     except ValueError as error:
@@ -162,7 +159,7 @@ def printable(value: Any) -> Any:
     if isinstance(value, str):
         if value.isprintable():
             return value
-        return "".join(c if c.isprintable() or c in KEPT else "?" for c in ESCAPE.sub("", value))
+        return "".join("?" if is_control(c) and c not in "\n\t" else c for c in ESCAPE.sub("", value))
     if isinstance(value, dict):
         return {printable(name): printable(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):

@@ -2,20 +2,16 @@
 
 import sys
 from collections.abc import Sequence
-from unicodedata import category
 
 from gamsearch.cli import clean, inspect, results, run
 from gamsearch.cli.parser import Parser, build_parser
-from gamsearch.errors import GamsearchError, OptionError, one_line
+from gamsearch.errors import GamsearchError, OptionError, is_control, one_line
 from gamsearch.plugins.loading import load_entry_points
 from gamsearch.runs.output import OutputClosed, discard_output
 from gamsearch.signals import stop_request
 
 CLOSED = 141
 """The exit code that a shell reports for a program that ends as its output pipe is closed (128 + SIGPIPE)."""
-
-REORDERING = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
-"""Characters that change the direction of the text after them."""
 
 COMMANDS = (*run.COMMANDS, *results.COMMANDS, *clean.COMMANDS, *inspect.COMMANDS)
 
@@ -75,7 +71,7 @@ def _command(arguments: Sequence[str] | None) -> int:
 def _refuse_control_characters(words: Sequence[str]) -> None:
     """Refuse what a terminal would obey when a name is printed, and what is not text, in every argument alike."""
     for word in words:
-        if any(c in REORDERING or category(c) in ("Cc", "Cs") for c in word):
+        if any(map(is_control, word)):
             raise OptionError(
                 f"the argument '{one_line(word)[:80]}' must be text in UTF-8 without control characters; rename "
                 "what it names, or leave them out"

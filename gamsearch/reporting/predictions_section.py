@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from gamsearch.analysis.prediction_comparison import FILE, RECALLS
 from gamsearch.errors import plural
-from gamsearch.files import UnreadableError, printable, read_json, read_regular
+from gamsearch.files import UnreadableError, read_json, read_regular
 from gamsearch.reporting import formatting, theme
 from gamsearch.reporting.tables import Column, html_table
 from gamsearch.study.record import Record
@@ -33,7 +33,7 @@ def read(folder: Path) -> dict[str, Any]:
         The content of `report/predictions.json`; each entry of `shown` has its image under `source`.
     """
     try:
-        content: dict[str, Any] = printable(read_json(folder / FILE))
+        content: dict[str, Any] = read_json(folder / FILE)
         for one in content["shown"][:MOST_IMAGES]:
             data = read_regular((folder / FILE).parent / Path(str(one["file"])).name, MOST_BYTES)
             if not data.startswith(b"\xff\xd8"):

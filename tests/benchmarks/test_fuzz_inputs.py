@@ -4,7 +4,8 @@ import json
 from collections import Counter
 
 import pytest
-from fuzz_inputs import KINDS, MODEL, as_yaml, command, property_of, workplace
+import yaml
+from fuzz_inputs import KINDS, MODEL, as_yaml, command, property_of, workplace, written_manifest
 
 EXAMPLES = 8
 
@@ -28,6 +29,7 @@ BROKE = {
         "model",
         as_yaml({**MODEL, "backbone": [[-1, 1, "Conv", {}], *MODEL["backbone"]]}),
     ),
+    "a control character in a manifest": ("manifest", 'manifest: 1\nversions: {"\\x1b[2J\\x1f": "1\\x07"}'),
     "a control character in a folder's name": ("words", json.dumps(["worker", "\x1f"])),
     "a folder's name that is not text": ("words", json.dumps(["clean", "\ud800"])),
 }
@@ -36,6 +38,8 @@ BROKE = {
 @pytest.mark.parametrize("case", BROKE)
 def test_what_once_broke_is_refused(case, capsys):
     kind, content = BROKE[case]
+    if kind == "manifest":
+        content = as_yaml({**written_manifest(), **yaml.safe_load(content)})
     with workplace() as here:
         KINDS[kind][1](here, content.encode())
 
