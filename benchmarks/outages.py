@@ -124,7 +124,7 @@ def disturbed_search(
                 assert run.wait(300) == 0, said(here)
             finally:
                 run.kill()
-            _check(store.load(here / "results" / "a"), size, said(here))
+            check(store.load(here / "results" / "a"), size, said(here))
             return done
         finally:
             os.environ.pop(storages.VARIABLE, None)
@@ -135,7 +135,7 @@ def _disturb(
 ) -> int:
     """Take the storage away at random moments while the search runs; return how often."""
     folder = here / "results" / "a"
-    eventually(lambda: run.poll() is not None or _open(folder), 120)
+    eventually(lambda: run.poll() is not None or is_open(folder), 120)
     study = store.load(folder)
     eventually(lambda: run.poll() is not None or len(alive_pids(study)) == workers, 120)
     for done in range(outages):
@@ -148,12 +148,14 @@ def _disturb(
     return outages
 
 
-def _open(folder: Path) -> bool:
+def is_open(folder: Path) -> bool:
+    """Whether a run has begun to search."""
     known = (folder / storages.JOURNAL).exists() or (folder / storages.FILE).exists()
     return known and store.exists(folder) and bool(store.load(folder).user_attrs.get("open"))
 
 
-def _check(study: optuna.Study, size: int, text: str) -> None:
+def check(study: optuna.Study, size: int, text: str) -> None:
+    """Assert that nothing was lost and nothing blamed on a candidate; `text` is what the processes printed."""
     checked(study, size)
     failed = [str(t.user_attrs.get("reason", "")) for t in store.trials(study, TrialState.FAIL)]
     blamed = [reason for reason in failed if reason.partition(":")[0] in CandidateFailed.REASONS]
