@@ -58,6 +58,19 @@ class ArchitectureHistory:
         """Whether nothing more can be learnt about it: complete, failed, refused or stopped for good."""
         return not self.paused
 
+    def beyond(self, other: "ArchitectureHistory") -> bool:
+        """Check whether this is known later than another history of the same architecture.
+
+        Trials do not end in the order of their numbers: one that waited in the queue may resume a later one.
+
+        Args:
+            other: The history of a trial with a higher number.
+
+        Returns:
+            Whether this one is settled or has more epochs, while the other is only paused.
+        """
+        return other.paused and (self.settled or self.epochs > other.epochs)
+
     def costs(self, objectives: tuple[Metric, ...]) -> tuple[float, ...] | None:
         """Return the objectives that are known before training.
 
@@ -127,7 +140,8 @@ class History:
             return
         self.spent += int(attributes.get("epochs_trained", 0))
         self.seconds += _seconds(trial)
-        self.architectures[key] = history
+        if before is None or not before.beyond(history):
+            self.architectures[key] = history
 
     def charged(self, each: int) -> int:
         """Count the epochs that are charged to the search budget: a failed training counts as a whole one.

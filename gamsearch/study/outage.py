@@ -100,7 +100,7 @@ class Outage:
         patience, text = self.patience, masked(_cause(error))[:200]
         if not is_temporary(error):
             raise RunError(
-                f"the storage {patience.location} cannot be used ({text}); everything recorded is kept, so mend it, "
+                f"the storage {patience.location} cannot be used ({text}); everything recorded is kept, so fix that, "
                 "then run the same command again"
             ) from error
         waited = time.monotonic() - self._begun

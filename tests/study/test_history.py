@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 
 from gamsearch.architecture import Architecture
 from gamsearch.study.history import History
@@ -20,3 +21,22 @@ def test_a_clock_that_jumps_does_not_use_up_a_budget_of_hours(study):
         study.add_trial(trial)
     clocked = timedelta(days=30).total_seconds()  # a record that is older than `took`
     assert History(study).update().seconds == pytest.approx(60 + 120 + clocked)
+
+
+@pytest.mark.parametrize("ended", [TrialState.COMPLETE, TrialState.PRUNED])
+def test_a_paused_trial_does_not_hide_an_earlier_one_that_resumed_it(study, ended):
+    """Trial 0 waited in the queue while trial 1 of the same architecture was paused, then resumed it."""
+    placed = {"detector": "yolov8n", "placements": [{"site": 4, "module": "GAM", "options": {"rate": 4}}]}
+    curve = [{"epoch": epoch, "map50_95": 0.1 * epoch, "map50": 0.2 * epoch} for epoch in (1, 2, 3)]
+    own = {"key": "0123456789ab", "architecture": placed, "feasible": True}
+    stop = {"reason": "paused", "epoch": 1, "paused": True}
+    further = {"measurement": {"metrics": {}, "curve": curve}} if ended == TrialState.COMPLETE else {}
+    further = further or {"curve": curve[:2], "stop": {**stop, "epoch": 2}}
+    values = [0.3, 1.0] if ended == TrialState.COMPLETE else None
+    study.add_trial(optuna.trial.create_trial(values=values, state=ended, user_attrs={**own, **further, "resumes": 1}))
+    study.add_trial(
+        optuna.trial.create_trial(state=TrialState.PRUNED, user_attrs={**own, "curve": curve[:1], "stop": stop})
+    )
+    known = History(study).update().architectures["0123456789ab"]
+    assert known.number == 0 and known.epochs == (3 if ended == TrialState.COMPLETE else 2)
+    assert known.settled is (ended == TrialState.COMPLETE)

@@ -175,5 +175,5 @@ def test_a_deleted_folder_is_one_sentence(tmp_path):
     folder.mkdir()
     study = optuna.create_study(storage=RetryingStorage(JournalStorage(Journal(folder / "journal")), "here"))
     shutil.rmtree(folder)
-    with pytest.raises(RunError, match="the storage here cannot be used"):
+    with pytest.raises(RunError, match="journal cannot be used"):
         study.ask()
