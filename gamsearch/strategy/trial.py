@@ -61,6 +61,10 @@ def _describe(context: SearchContext, trial: optuna.Trial, architecture: Archite
 def _recall(trial: optuna.Trial, twin: FrozenTrial) -> tuple[float, ...]:
     """Answer a repeat from the record: the values of a complete twin, PRUNED otherwise. Nothing is trained twice."""
     trial.set_user_attr("recalled_from", twin.number)
+    key = trial.user_attrs["key"]
+    if twin.user_attrs.get("key", key) != key:  # it gives way to another architecture, whose figures are not its own
+        trial.set_user_attr("reason", f"left out: trial {twin.number} uses up the search budget")
+        raise optuna.TrialPruned
     for name in ("built", "measurement", "feasible"):
         if name in twin.user_attrs:
             trial.set_user_attr(name, twin.user_attrs[name])

@@ -24,44 +24,48 @@ STEPS = int(os.environ.get("GAMSEARCH_STEPS", "200"))
 MOST_WORKERS = 4
 MOST_KILLED = LOSSES - 2
 """A candidate whose workers vanish `LOSSES` times is given up."""
+EXHAUSTIVE = (("off", "brute", 500), ("aggressive", "brute", 500))
+PLANS = (*EXHAUSTIVE, ("off", "random", 5), ("aggressive", "random", 4))
+"""Stopping, sampler and number of trials of a search; the space has nine architectures."""
 CHOICE = st.integers(0, MOST_WORKERS - 1)
 
 
 class SharedStudy(RuleBasedStateMachine):
     """Any order of what may happen to the workers of one search; at the end it is left to itself."""
 
-    @initialize(stopping=st.sampled_from(["off", "aggressive"]))
-    def create(self, stopping):
+    @initialize(plan=st.sampled_from(PLANS), workers=st.lists(st.booleans(), max_size=MOST_WORKERS - 1))
+    def create(self, plan, workers):
+        """Open the study and let other workers join, some of them on other machines."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.folder, self.killed = Path(tempfile.mkdtemp(prefix="gamsearch-shared-")), 0
-        self.world = World(self.folder, stopping)
+        self.plan, self.killed = plan, 0
+        self.folder = Path(tempfile.mkdtemp(prefix="gamsearch-shared-"))
+        self.world = World(self.folder, *plan)
         self.world.start(leads=True, far=False)
+        while not self.world.is_open:
+            self.world.advance()
+        for far in workers:
+            self.world.start(leads=False, far=far)
 
     def any_worker(self, number):
         return self.world.alive[number % len(self.world.alive)]
 
-    @precondition(lambda self: len(self.world.alive) < MOST_WORKERS and self.world.is_open)
+    @precondition(lambda self: len(self.world.alive) < MOST_WORKERS)
     @rule(far=st.booleans())
     def join(self, far):
-        self.world.start(leads=not any(worker.leads for worker in self.world.alive), far=far)
-
-    @precondition(lambda self: not self.world.alive)
-    @rule()
-    def start_again(self):
-        self.world.start(leads=True, far=False)
+        leads = not any(worker.leads for worker in self.world.alive)
+        self.world.start(leads=leads, far=far and not leads)
 
     @precondition(lambda self: self.world.alive)
-    @rule(number=CHOICE, calls=st.integers(1, 60))
-    def step(self, number, calls):
-        worker = self.any_worker(number)
-        if not worker.stalled:
-            worker.step(calls)
+    @rule(turns=st.lists(st.tuples(CHOICE, st.integers(1, 15)), min_size=1, max_size=12))
+    def work(self, turns):
+        for number, calls in turns:
+            if self.world.alive and not (worker := self.any_worker(number)).stalled:
+                worker.step(calls)
 
-    @precondition(lambda self: self.world.alive and self.killed < MOST_KILLED)
-    @rule(number=CHOICE)
-    def kill(self, number):
-        self.any_worker(number).kill()
-        self.killed += 1
+    @rule(times=st.integers(1, 6))
+    def advance(self, times):
+        for _ in range(times):
+            self.world.advance()
 
     @precondition(lambda self: self.world.alive)
     @rule(number=CHOICE, what=st.sampled_from(["call", "reply"]))
@@ -69,35 +73,32 @@ class SharedStudy(RuleBasedStateMachine):
         self.any_worker(number).fault = what
 
     @precondition(lambda self: self.world.alive)
-    @rule(number=CHOICE)
-    def leave(self, number):
-        self.any_worker(number).leave()
-
-    @precondition(lambda self: self.world.alive)
-    @rule(number=CHOICE)
-    def stall_or_continue(self, number):
+    @rule(number=CHOICE, how=st.sampled_from(["kill", "leave", "stall"]))
+    def disturb(self, number, how):
         worker = self.any_worker(number)
-        worker.stalled = not worker.stalled
-
-    @rule(times=st.integers(1, 6))
-    def advance(self, times):
-        for _ in range(times):
-            self.world.advance()
+        if how == "kill" and self.killed < MOST_KILLED:
+            self.killed += 1
+            worker.kill()
+        elif how == "leave":
+            worker.leave()
+        else:
+            worker.stalled = not worker.stalled
 
     @invariant()
     def nothing_is_evaluated_twice(self):
         if hasattr(self, "world"):
             assert max(self.world.evaluated().values(), default=0) <= 1, self.world.story()
-            assert not self.world.blamed(), self.world.story()
+            assert not self.world.blamed() and not self.world.mixed_up(), self.world.story()
 
     def teardown(self):
         if not hasattr(self, "world"):
             return
         try:
             self.world.finish()
-            found = self.world.evaluated()
-            assert sorted(found) == sorted(a.key for a in self.world.space.enumerate()), "an architecture was lost"
+            found = +self.world.evaluated()
+            assert not self.world.lost(), f"an architecture was lost\n{self.world.story()}"
             assert set(found.values()) == {1}, f"an architecture was evaluated twice\n{self.world.story()}"
+            assert len(found) == self.world.space.size or self.plan not in EXHAUSTIVE, self.world.story()
             assert max(self.world.epochs().values()) <= EPOCHS, f"an epoch was counted twice\n{self.world.story()}"
             assert not self.world.blamed(), self.world.story()
         finally:

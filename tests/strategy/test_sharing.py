@@ -1,5 +1,6 @@
 """Two workers of one study: who waits, and which trial gives way."""
 
+import optuna
 import pytest
 from support.landscape import BUDGET, SMALL, Quiet, new_study, run
 
@@ -7,6 +8,7 @@ from gamsearch.strategy.plan import Plan
 from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.strategy.search_context import open_context
 from gamsearch.strategy.sharing import await_turn, claim, has_ended
+from gamsearch.strategy.trial import run_trial
 from gamsearch.study.workers import SingleWorker
 
 
@@ -61,6 +63,17 @@ def test_of_two_trials_with_room_for_one_the_later_gives_way(shared):
     assert claim(context, own, SMALL.anchors()[1].key) == others.number
     roomy = shared(6)
     assert claim(roomy, own, SMALL.anchors()[1].key) is None
+
+
+def test_a_trial_that_gives_way_takes_no_figures_of_the_other_architecture(shared):
+    context = shared(5)
+    other = begin(context.study, "b" * 12, SMALL.anchors()[0])
+    other.set_user_attr("built", {"params_m": 99.0})
+    own = context.study.ask()
+    with pytest.raises(optuna.TrialPruned):
+        run_trial(context, own)
+    assert own.user_attrs["key"] != other.user_attrs["key"] and "built" not in own.user_attrs
+    assert own.user_attrs["reason"] == f"left out: trial {other.number} uses up the search budget"
 
 
 def test_an_enqueued_trial_never_gives_way_for_want_of_room(shared):

@@ -12,12 +12,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import optuna
+import pytest
 from made_up import timed_table
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.trial import TrialState
 
 from gamsearch.evaluation import TrialBudget
 from gamsearch.metrics import metric_named
+from gamsearch.signals import stop_request
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.loop import search
 from gamsearch.strategy.plan import Plan
@@ -32,6 +34,8 @@ from gamsearch.training.replay import ReplayEvaluator, ReplayTable
 from support.landscape import Quiet
 
 EPOCHS = 3
+CALLS = 7
+"""Calls of the storage for which a worker runs while time passes; a trial has some 40."""
 SHOWN = ("key", "worker", "claimed", "recalled_from", "retry_of", "resumes", "reason", "epochs_trained", "stop")
 WAIT_S = 60.0
 """Real seconds for a thread to halt; more is a deadlock."""
@@ -44,19 +48,20 @@ class Killed(BaseException):
 class World:
     """The study, its workers and their clock; `evaluating` has the workers that train each architecture."""
 
-    def __init__(self, folder: Path, stopping: str):
+    def __init__(self, folder: Path, stopping: str, sampler: str, trials: int):
         self.folder, self.clock, self.all = folder, 0.0, []
         table, space_file = timed_table(folder, "[4, 6]", 0.0)
         self.table, self.space = ReplayTable.read(table), SearchSpace.load(space_file)
-        self.plan = Plan(
-            self.space, TrialBudget(EPOCHS), SearchBudget(500), "brute", noise_seeds=1, stopping=STOPPING[stopping]
-        )
+        budget = TrialBudget(EPOCHS), SearchBudget(trials)
+        self.plan = Plan(self.space, *budget, sampler, noise_seeds=1, stopping=STOPPING[stopping])
         store.create(folder, [metric_named(name) for name in self.space.objectives], {"settings": {}})
         self.study = store.load(folder)
         self.evaluating: dict[str, list[Worker]] = {}
-        self._before = [(module, module.time) for module in (claims, outage, workers)]
-        for module, _ in self._before:
-            module.time = SimpleNamespace(monotonic=lambda: self.clock, sleep=self._sleep)
+        clock = SimpleNamespace(monotonic=lambda: self.clock, sleep=self._sleep)
+        self._patch = pytest.MonkeyPatch()
+        for module in (claims, outage, workers):
+            self._patch.setattr(module, "time", clock)
+        self._patch.setattr(stop_request, "sleep", self._sleep)
 
     def _sleep(self, seconds: float) -> None:
         for worker in self.all:
@@ -81,7 +86,7 @@ class World:
                 worker.presumed_dead = True
             else:
                 worker.beat()
-                worker.step(12)
+                worker.step(CALLS)
 
     def finish(self) -> None:
         """Let all workers end by themselves, then one that leads."""
@@ -92,12 +97,10 @@ class World:
         self._until_all_ended()
 
     def _until_all_ended(self) -> None:
-        for _ in range(400):
+        for _ in range(2000):
             if not self.alive:
                 return
-            self.advance()
-            for worker in self.alive:
-                worker.step(60)
+            self.advance(3.0)
         raise AssertionError("the search does not end")
 
     def close(self) -> None:
@@ -105,8 +108,7 @@ class World:
         for worker in self.alive:
             with suppress(Exception):
                 worker.kill()
-        for module, before in self._before:
-            module.time = before
+        self._patch.undo()
 
     def evaluated(self) -> Counter:
         """How often each architecture was settled: trained to the end, stopped for good or failed by itself."""
@@ -118,6 +120,16 @@ class World:
                 found[known["key"]] += "recalled_from" not in known
         return found
 
+    def lost(self) -> set[str]:
+        """Architectures that were proposed, but are neither settled, nor paused, nor in the queue."""
+        trials = store.trials(self.study)
+        kept = {t.user_attrs["key"] for t in trials if t.user_attrs.get("stop", {}).get("paused")}
+        for trial in trials:
+            if trial.state == TrialState.WAITING:
+                kept.add(self.space.decode(trial.system_attrs["fixed_params"]).key)
+        begun = {t.user_attrs["key"] for t in trials if "key" in t.user_attrs and "recalled_from" not in t.user_attrs}
+        return begun - kept - set(+self.evaluated())
+
     def epochs(self) -> Counter:
         """How many epochs of each architecture the record counts, without interrupted trials."""
         found: Counter = Counter()
@@ -126,6 +138,13 @@ class World:
             if trial.state.is_finished() and "recalled_from" not in known and not interrupted(trial):
                 found[known["key"]] += known.get("epochs_trained", 0)
         return found
+
+    def mixed_up(self) -> list[int]:
+        """Trials with the result of another architecture."""
+        trials = store.trials(self.study, TrialState.COMPLETE)
+        every = store.trials(self.study)
+        recalled = [(t, every[t.user_attrs["recalled_from"]]) for t in trials if "recalled_from" in t.user_attrs]
+        return [t.number for t, twin in recalled if t.user_attrs["key"] != twin.user_attrs["key"]]
 
     def blamed(self) -> list[str]:
         """The reasons of candidates that failed by themselves: none ever does here."""
