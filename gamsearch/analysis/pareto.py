@@ -27,6 +27,24 @@ def hypervolume(values: ArrayLike, reference_point: Sequence[float], objectives:
     return float(moocore.hypervolume(points, ref=list(reference_point), maximise=[m.maximise for m in objectives]))
 
 
+def growing_hypervolumes(
+    values: ArrayLike, reference_point: Sequence[float], objectives: Sequence[Metric]
+) -> NDArray[np.float64]:
+    """The hypervolume of the first row of `values`, of the first two, and so on (`n`).
+
+    It is computed anew only where a row is on the front of those before it.
+    """
+    members, volume, volumes = np.empty((0, len(objectives))), 0.0, []
+    for point in np.asarray(values, dtype=float).reshape(-1, len(objectives)):
+        among = np.vstack([members, point])
+        on_front = front(among, objectives)
+        if on_front[-1]:
+            members = among[on_front]
+            volume = hypervolume(members, reference_point, objectives)
+        volumes.append(volume)
+    return np.array(volumes, dtype=float)
+
+
 def reference_point(baseline: Sequence[float], objectives: Sequence[Metric]) -> tuple[float, ...]:
     """A point worse than the baseline in every objective: nothing to be maximised, twice what is to be minimised.
 

@@ -39,11 +39,11 @@ def show_report(run: "Run") -> None:
     Args:
         run: The run.
     """
-    from gamsearch.reporting import terminal_table
-    from gamsearch.reporting.api import report
+    from gamsearch.reporting import terminal_table, write
 
-    written = report(run)
-    console().print(terminal_table(run.record))
+    record = run.record
+    written = write(record, run.folder)
+    console().print(terminal_table(record))
     print_written(written)
 
 

@@ -17,9 +17,9 @@ def _status(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from gamsearch.runs.api import load
+    from gamsearch.runs.api import Run
 
-    show_report(load(options.folder))
+    show_report(Run(Path(options.folder)))
 
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:

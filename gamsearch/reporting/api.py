@@ -7,7 +7,7 @@ from pathlib import Path
 from gamsearch.reporting import comparison, comparison_page, write
 from gamsearch.reporting.compared_run import ComparedRun
 from gamsearch.reporting.comparison import Comparison
-from gamsearch.runs.api import load
+from gamsearch.runs.api import Run
 
 
 def report(run: str | os.PathLike[str]) -> list[Path]:
@@ -22,7 +22,7 @@ def report(run: str | os.PathLike[str]) -> list[Path]:
     Raises:
         RunError: The folder holds no run, or cannot be written.
     """
-    found = load(Path(run))
+    found = run if isinstance(run, Run) else Run(Path(run))
     return write(found.record, found.folder)
 
 

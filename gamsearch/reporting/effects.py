@@ -71,7 +71,8 @@ def _strength(placement: dict[str, Any]) -> tuple[str, Any]:
 
 def _effects(record: Record, level_of: Callable[[dict[str, Any]], Any]) -> list[Effect]:
     """Fit the gains of the baseline and all candidates to the levels of their placements."""
-    rows = [(trial["architecture"], float(trial["map50_95_gain"])) for _, trial in record.candidates.iterrows()]
+    candidates = record.candidates
+    rows = list(zip(candidates["architecture"], candidates["map50_95_gain"].astype(float), strict=True))
     if record.baseline is not None:
         rows.append(({"placements": []}, 0.0))
     found = [[level_of(p) for p in architecture.get("placements", [])] for architecture, _ in rows]

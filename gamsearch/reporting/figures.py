@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from gamsearch.architecture import BASELINE
+from gamsearch.metrics import Metric
 from gamsearch.reporting import formatting, plot_data, theme
 from gamsearch.reporting.effects import Effect
 from gamsearch.reporting.figure_labels import Label, Plot, annotate
@@ -55,7 +56,7 @@ def _draw_points(figure: go.Figure, record: Record, rows: pd.DataFrame, kind: st
         mode="markers",
         marker={"symbol": SYMBOLS[kind], "size": size, "color": color, "line": edge, "opacity": 1},
         name=kind if baseline or not on_front else f"{kind}, on the front",
-        hovertext=[_hover(record, trial) for trial in rows_of(rows)],
+        hovertext=_hovers(record, rows),
         hoverinfo="text",
         cliponaxis=False,
     )
@@ -92,10 +93,17 @@ def _draw_band(figure: go.Figure, record: Record) -> None:
         figure.add_shape(type="line", x0=x0, y0=y0, x1=x1, y1=y1, line=pen, layer="below")
 
 
-def _hover(record: Record, trial: pd.Series) -> str:
+def _hovers(record: Record, rows: pd.DataFrame) -> list[str]:
+    """Hover texts of trials; those that are not `plot_data.detailed` have only their number."""
+    metrics, detailed = formatting.known_metrics(record.trials, record.objectives), plot_data.detailed(record)
+    texts = {trial["number"]: _hover(metrics, trial) for trial in rows_of(rows[rows["number"].isin(detailed)])}
+    return [texts.get(number, f"<b>#{number}</b>") for number in rows["number"]]
+
+
+def _hover(metrics: Sequence[Metric], trial: pd.Series) -> str:
     """Hover text of a trial: label, metrics with units, gain."""
     lines = [f"<b>#{trial['number']} {theme.escape(trial['label'])}</b>"]
-    for metric in formatting.known_metrics(record.trials, record.objectives):
+    for metric in metrics:
         text = formatting.value(metric, trial[metric.name])
         if text:
             unit = "" if metric.unit == "fraction" else f" {metric.unit}"
@@ -112,7 +120,8 @@ def hypervolume_figure(record: Record) -> go.Figure | None:
     units = " · ".join(m.unit for m in record.objectives)
     figure = theme.base_figure(320, "trial", f"hypervolume ({units})")
     pen = {"color": theme.FRONT, "width": 2.5, "shape": "hv"}
-    figure.add_scatter(x=record.trials["number"], y=volumes, mode="lines", line=pen, name="trials so far")
+    numbers, volumes = plot_data.steps(record.trials["number"].to_numpy(), volumes)
+    figure.add_scatter(x=numbers, y=volumes, mode="lines", line=pen, name="trials so far")
     if record.baseline is not None:
         dotted = {"color": theme.BASELINE, "width": 1.5, "dash": "dot"}
         ends = [record.trials["number"].min(), record.trials["number"].max()]

@@ -154,6 +154,8 @@ def _front_note(record: Record) -> str:
         )
     elif noise is None:
         words.append("The noise is not known, so small differences may be due to chance.")
+    if len(points := plot_data.plotted(record)) > (shown := len(plot_data.detailed(record))):
+        words.append(f"The figures of {shown} of the {len(points)} points, the best ones, appear as hover text.")
     return " ".join([*words, plot_data.size_note(record.objectives)]).strip()
 
 
@@ -164,7 +166,7 @@ def _curves(record: Record) -> str:
     return (
         '<h2>Learning curves</h2><p class="note">mAP50-95 after each epoch of the short training and, below, the '
         "difference to the baseline at the same epoch and seed. Architectures on the front are coloured; "
-        f"the others are grey.</p>{plot}"
+        f"the others are grey. {learning_curves.note(record)}</p>{plot}"
     )
 
 

@@ -7,36 +7,62 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from gamsearch.architecture import BASELINE
-from gamsearch.reporting import theme
+from gamsearch.reporting import limits, theme
 from gamsearch.reporting.tables import rows_of
 from gamsearch.study.record import Record
+
+DECIMALS = 6
+"""Of the drawn values."""
 
 
 def curves_figure(record: Record) -> go.Figure | None:
     """The curves of all trials above their differences to the baseline; None if no curve has two epochs."""
-    trials = record.trainings[(record.trainings["curve"].str.len() > 1) & record.trainings["recalled_from"].isna()]
-    if trials.empty:
+    everything = _with_curve(record)
+    if everything.empty:
         return None
-    base = _curves_by_number(record, trials, paired=False).get(0, [])
-    paired = _curves_by_number(record, trials, paired=True) if base else {}
+    trials = everything[everything["number"].isin(_drawn(record, everything))]
+    curves = _curves_by_number(trials, paired=False)
+    paired = _curves_by_number(trials, paired=True) if curves.get(0) else {}
     count = 2 if paired else 1
     figure = make_subplots(rows=count, cols=1, shared_xaxes=True, vertical_spacing=0.07)
     theme.base_figure(340 + 300 * (count - 1), "", "", figure)
-    _add_curves(figure, 1, trials, _curves_by_number(record, trials, paired=False))
+    traces = _traces(1, trials, curves, set())
+    figure.add_traces(traces, rows=1, cols=1)
     if paired:
-        _add_curves(figure, 2, trials, paired)
+        figure.add_traces(_traces(2, trials, paired, {trace.name for trace in traces}), rows=2, cols=1)
         figure.add_hline(0, line={"color": theme.BASELINE, "width": 2}, row=2, col=1)
         figure.update_yaxes(title_text="difference to baseline", tickformat="+", row=2, col=1)
-    figure.update_xaxes(tickformat="d", dtick=_epoch_step(trials))
+    figure.update_xaxes(tickformat="d", dtick=_epoch_step(everything))
     figure.update_xaxes(title_text="epoch", row=count, col=1)
     figure.update_yaxes(title_text="mAP50-95 (fraction)", row=1, col=1)
     figure.update_layout(legend={"y": -0.28 / count, "yanchor": "top"})
     return figure
 
 
-def _curves_by_number(record: Record, trials: pd.DataFrame, paired: bool) -> dict[int, list[tuple[int, float]]]:
+def note(record: Record) -> str:
+    """Say which curves are drawn where there are too many; empty where all are."""
+    trials = _with_curve(record)
+    drawn = len(_drawn(record, trials))
+    if drawn == len(trials):
+        return ""
+    which = "those of the baseline, the front and an even sample of the others"
+    return f"{drawn} of {len(trials)} curves are drawn: {which}; trials.csv holds all."
+
+
+def _with_curve(record: Record) -> pd.DataFrame:
+    """The trainings with at least two epochs."""
+    return record.trainings[(record.trainings["curve"].str.len() > 1) & record.trainings["recalled_from"].isna()]
+
+
+def _drawn(record: Record, trials: pd.DataFrame) -> list[int]:
+    """Numbers of the trials whose curves are drawn."""
+    first = [0, *record.front["number"]]
+    return limits.chosen(list(trials["number"]), first, limits.CURVES)
+
+
+def _curves_by_number(trials: pd.DataFrame, paired: bool) -> dict[int, list[tuple[int, float]]]:
     """`(epoch, map50_95)` by trial; if `paired`, differences to the baseline at the same epoch and seed."""
-    curves = {trial["number"]: _curve(trial) for trial in rows_of(trials)}
+    curves = {number: _curve(points) for number, points in zip(trials["number"], trials["curve"], strict=True)}
     if not paired:
         return curves
     base, seeds = dict(curves[0]), trials.set_index("number")["seed"]
@@ -44,20 +70,25 @@ def _curves_by_number(record: Record, trials: pd.DataFrame, paired: bool) -> dic
     return {n: [(epoch, value - base[epoch]) for epoch, value in curve if epoch in base] for n, curve in others.items()}
 
 
-def _add_curves(figure: go.Figure, row: int, trials: pd.DataFrame, curves: dict[int, list[tuple[int, float]]]) -> None:
-    """Draw the front on top of the grey curves; each name appears in the legend once."""
-    members = [n for n, front in zip(trials["number"], trials["on_front"], strict=True) if front and n]
+def _traces(
+    row: int, trials: pd.DataFrame, curves: dict[int, list[tuple[int, float]]], named: set[str]
+) -> list[go.Scatter]:
+    """The curves in a row of the figure, the front above the grey ones; the legend has each name once."""
+    numbers = [n for n, front in zip(trials["number"], trials["on_front"], strict=True) if front and n]
+    members = {number: member for member, number in enumerate(numbers)}
+    traces = []
     for trial in rows_of(trials.sort_values(["on_front", "number"], kind="stable")):
         number = trial["number"]
         if curves.get(number):
-            look = _curve_look(trial, members.index(number) if number in members else 0)
-            shown = look["name"] not in {trace.name for trace in figure.data}
-            _add_curve(figure, row, curves[number], trial, look | {"showlegend": shown})
+            look = _curve_look(trial, members.get(number, 0))
+            traces.append(_trace(row, curves[number], trial, look | {"showlegend": look["name"] not in named}))
+            named = named | {look["name"]}
+    return traces
 
 
-def _curve(trial: pd.Series) -> list[tuple[int, float]]:
+def _curve(points: list[dict[str, Any]]) -> list[tuple[int, float]]:
     """`(epoch, map50_95)` of the validated epochs."""
-    return [(int(e["epoch"]), float(e["map50_95"])) for e in trial["curve"] if e.get("map50_95") is not None]
+    return [(int(e["epoch"]), float(e["map50_95"])) for e in points if e.get("map50_95") is not None]
 
 
 def _curve_look(trial: pd.Series, member: int) -> dict[str, Any]:
@@ -71,18 +102,19 @@ def _curve_look(trial: pd.Series, member: int) -> dict[str, Any]:
     return {"name": "not on the front", "line": {"color": theme.FAINT, "width": 1.2}, "legendrank": 3}
 
 
-def _add_curve(
-    figure: go.Figure, row: int, curve: list[tuple[int, float]], trial: pd.Series, look: dict[str, Any]
-) -> None:
-    """Add one curve to a row of the figure; the second row shows differences, so its values have a sign."""
-    sign = "+" if row == 2 else ""
-    hover = [f"<b>#{trial['number']} {theme.escape(trial['label'])}</b><br>epoch {e}: {v:{sign}.4f}" for e, v in curve]
-    mode = "lines" if len(curve) > 1 else "markers"
-    epochs, values = [e for e, _ in curve], [v for _, v in curve]
-    figure.add_scatter(x=epochs, y=values, mode=mode, hovertext=hover, hoverinfo="text", row=row, col=1, **look)
+def _trace(row: int, curve: list[tuple[int, float]], trial: pd.Series, look: dict[str, Any]) -> go.Scatter:
+    """One curve in a row of the figure; the second row shows differences, so its values have a sign."""
+    return go.Scatter(
+        x=[epoch for epoch, _ in curve],
+        y=[round(value, DECIMALS) for _, value in curve],
+        mode="lines" if len(curve) > 1 else "markers",
+        meta=f"<b>#{trial['number']} {theme.escape(trial['label'])}</b>",
+        hovertemplate=f"%{{meta}}<br>epoch %{{x}}: %{{y:{'+' if row == 2 else ''}.4f}}<extra></extra>",
+        **look,
+    )
 
 
 def _epoch_step(trials: pd.DataFrame) -> int:
     """Epochs between two ticks, for about eight ticks."""
-    last = max((epoch for trial in rows_of(trials) for epoch, _ in _curve(trial)), default=1)
+    last = max((epoch for points in trials["curve"] for epoch, _ in _curve(points)), default=1)
     return max(1, round(last / 8))

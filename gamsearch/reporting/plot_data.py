@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from gamsearch.analysis import pareto
 from gamsearch.architecture import BASELINE
 from gamsearch.metrics import Metric
-from gamsearch.reporting import formatting
+from gamsearch.reporting import formatting, limits
 from gamsearch.study.record import Record
 
 KINDS = ("candidate", formatting.HAND_DESIGNED, formatting.EXCEEDS_LIMIT)
@@ -86,6 +87,27 @@ def labelled(record: Record) -> pd.DataFrame:
     best = [index for index in record.candidates.index[:1] if index in rows.index]
     members = [index for index in record.front.index if index in rows.index and index not in best]
     return rows.loc[best + members]
+
+
+def most_important(record: Record) -> list[int]:
+    """Numbers of the trials that a page shows first: the baseline, the front, hand-designed ones, then by gain."""
+    baseline = [] if record.baseline is None else [record.baseline["number"]]
+    anchors = record.complete[record.complete["anchor"]]
+    return [*baseline, *record.front["number"], *anchors["number"], *record.candidates["number"]]
+
+
+def detailed(record: Record) -> set[int]:
+    """Numbers of the plotted trials whose figures are shown as hover text: all of them, or the most important ones."""
+    return set(limits.chosen(list(plotted(record)["number"]), most_important(record), limits.DETAILS))
+
+
+def steps(numbers: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """A line of steps; of more than `limits.DETAILS` points those remain at which it changes, and its end."""
+    if len(values) <= limits.DETAILS:
+        return numbers, values
+    kept = np.append(True, values[1:] != values[:-1])
+    kept[-1] = True
+    return numbers[kept], values[kept]
 
 
 def outward(record: Record) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from html import escape
 
 import pandas as pd
 
-from gamsearch.reporting import formatting
+from gamsearch.reporting import formatting, limits, plot_data
 from gamsearch.reporting.tables import html_table, rows_of, trial_columns
 from gamsearch.study import summaries
 from gamsearch.study.record import Record
@@ -77,7 +77,15 @@ def section(record: Record) -> str:
         for text in (summaries.transfer(record), summaries.economy(record), summaries.prediction_error(record))
         if text
     )
-    table = html_table(trial_columns(record), rows_of(record.trainings), caption, _kind)
+    rows = record.trainings
+    numbers = limits.chosen(list(rows["number"]), plot_data.most_important(record), limits.ROWS)
+    if len(numbers) < len(rows):
+        notes += (
+            f"<p>The table holds {len(numbers)} of {len(rows)} rows: the baseline, the front, hand-designed placements "
+            'and the largest gains. <a href="trials.csv">trials.csv</a> in the same folder holds all.</p>'
+        )
+        rows = rows[rows["number"].isin(numbers)]
+    table = html_table(trial_columns(record), rows_of(rows), caption, _kind)
     return f'<h2>All trials</h2>{notes}<div id="trials">{CONTROLS}{table}</div>{SCRIPT}'
 
 

@@ -1,7 +1,9 @@
 """What a run counts, with one meaning each. Every sentence, table and file that counts takes its numbers from here."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -93,8 +95,8 @@ def count(trials: pd.DataFrame, baseline_seeds: int, confirmations: int) -> Coun
     own = trials[~repeats & (trials["label"] != BASELINE)]
     names = own["key"].where(own["key"] != "", "#" + own["number"].astype(str))
     fates, reasons = Counter[str](), Counter[str]()
-    for _, rows in own.groupby(names, sort=False):
-        fate, reason = _fate(rows)
+    for parts in _parts_by(names, own):
+        fate, reason = _fate(parts)
         fates[fate] += 1
         reasons[reason] += bool(reason)
     complete = trials[~repeats & (trials["state"] == "complete")]
@@ -112,23 +114,45 @@ def count(trials: pd.DataFrame, baseline_seeds: int, confirmations: int) -> Coun
     )
 
 
-def _fate(rows: pd.DataFrame) -> tuple[str, str]:
+class _Part(NamedTuple):
+    """A trial of an architecture, as far as it decides what became of it."""
+
+    state: str
+    reason: str
+    paused: bool
+    epochs: float
+
+    @property
+    def lost(self) -> bool:
+        """Whether it was interrupted."""
+        return self.state == "failed" and _reason(self.reason) not in CandidateFailed.REASONS
+
+
+def _parts_by(names: pd.Series, trials: pd.DataFrame) -> list[list[_Part]]:
+    """The trials of each name, in order; one pass, since a group of a table costs a millisecond."""
+    groups: dict[str, list[_Part]] = {}
+    rows = zip(names, *(trials[column] for column in _Part._fields), strict=True)
+    for name, *values in rows:
+        groups.setdefault(name, []).append(_Part(*values))
+    return list(groups.values())
+
+
+def _fate(parts: Sequence[_Part]) -> tuple[str, str]:
     """What became of one architecture after these trials, and the reason if it failed.
 
     A complete trial decides; else the last one that was not interrupted.
     """
-    if (rows["state"] == "complete").any():
+    if any(part.state == "complete" for part in parts):
         return "complete", ""
-    lost = (rows["state"] == "failed") & ~rows["reason"].map(_reason).isin(CandidateFailed.REASONS)
-    if lost.all():
+    last = next((part for part in reversed(parts) if not part.lost), None)
+    if last is None:
         return "interrupted", ""
-    last = rows[~lost].iloc[-1]
-    if last["state"] == "failed":
-        return "failed", _reason(last["reason"])
-    if last["state"] == "pruned":
-        if last["paused"]:
+    if last.state == "failed":
+        return "failed", _reason(last.reason)
+    if last.state == "pruned":
+        if last.paused:
             return "paused", ""
-        return ("stopped" if last["epochs"] > 0 else "refused"), ""
+        return ("stopped" if last.epochs > 0 else "refused"), ""
     return "running", ""
 
 

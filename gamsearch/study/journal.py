@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -143,20 +143,14 @@ def unreadable(path: Path, error: UnreadableError) -> RunError:
 
 
 class Snapshot(BaseJournalBackend):
-    """A read-only journal as it was at one moment; `logs` are its operations, oldest first."""
+    """A read-only journal as it was at one moment, with its `content`; a torn last line is left out."""
 
-    def __init__(self, logs: Sequence[dict[str, Any]]):
-        self.logs = logs
-
-    @classmethod
-    def parse(cls, content: bytes) -> "Snapshot":
-        """Parse the content of a journal; a torn last line is left out."""
-        lines = content.splitlines(keepends=True)
-        return cls([json.loads(line) for line in lines if line.endswith(b"\n")])
+    def __init__(self, content: bytes):
+        self.lines = [line for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
-        """The operations from a number on."""
-        return self.logs[log_number_from:]
+        """The operations from a number on, oldest first; parsed one by one, since all of them take much memory."""
+        return map(json.loads, self.lines[log_number_from:])
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Refuse to write."""

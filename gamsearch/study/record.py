@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ class Record:
     def __post_init__(self) -> None:
         object.__setattr__(self, "trials", _with_all_columns(self.trials))
 
-    @property
+    @cached_property
     def counts(self) -> Counts:
         """All numbers of the run that are displayed anywhere."""
         confirmed = sum(len(seeds) for seeds in self.confirmations.values())
@@ -99,7 +100,7 @@ class Record:
         """One row per training: without the parts of trainings that a later trial resumed."""
         return self.trials[self.trials["resumed_by"].isna()]
 
-    @property
+    @cached_property
     def complete(self) -> pd.DataFrame:
         """Trials that were evaluated, without repeats that were answered from an earlier trial."""
         return self.trials[(self.trials["state"] == "complete") & self.trials["recalled_from"].isna()]
@@ -110,7 +111,7 @@ class Record:
         rows = self.complete[self.complete["label"] == BASELINE]
         return None if rows.empty else rows.iloc[0]
 
-    @property
+    @cached_property
     def candidates(self) -> pd.DataFrame:
         """Complete, feasible trials with attention and a known paired difference to the baseline, best first."""
         rows = self.complete
@@ -160,11 +161,8 @@ class Record:
         known = self.complete[names].notna().all(axis=1) & self.complete["feasible"]
         counted = self.trials.index.isin(self.complete.index[known])
         points = self.trials[names].to_numpy(dtype=float)
-        volumes = [
-            pareto.hypervolume(points[: n + 1][counted[: n + 1]], self.reference_point, self.objectives)
-            for n in range(len(points))
-        ]
-        return np.array(volumes, dtype=float)
+        grown = pareto.growing_hypervolumes(points[counted], self.reference_point, self.objectives)
+        return np.concatenate([[0.0], grown])[np.cumsum(counted)]
 
     @property
     def verified(self) -> bool:

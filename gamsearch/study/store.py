@@ -158,7 +158,7 @@ def snapshot(folder: Path) -> optuna.Study:
         raise unreadable(path, error) from error
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error.strerror}); make it readable") from error
-    return _open(address, lambda: JournalStorage(Snapshot.parse(content)))
+    return _open(address, lambda: JournalStorage(Snapshot(content)))
 
 
 def objectives_of(study: optuna.Study) -> tuple[Metric, ...]:
