@@ -145,10 +145,9 @@ def disk_full(search: Search) -> bool:
     if not search.disk:
         return False
     ballast = search.here / "results" / "ballast"
-    with ballast.open("wb") as file, suppress(OSError):
-        while True:
-            file.write(b"\0" * (1 << 16))
-            file.flush()
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(1 << 16)):
+            pass
     time.sleep(FULL_S)
     ballast.unlink()
     return True
@@ -297,7 +296,7 @@ def main() -> int:
             with ExitStack() as stack:
                 disk, server = stack.enter_context(small_disk(here / "results")), stack.enter_context(postgres())
                 rng = random.Random(f"{options.seed} {searches}")
-                search = Search(here, words, server, disk, rng)
+                search = Search(here, (*words, "--storage", server.url), server, disk, rng)
                 try:
                     disturbed(search, until, tuple(options.pause), note)
                     compared(search, expected)
