@@ -1,6 +1,6 @@
 """What the study and the lock files record about workers: the entry `worker:ID` of each, and the owner of a trial."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,20 @@ def lock_held(folder: Path, worker: str) -> bool | None:
         return None
     lock.release()
     return False
+
+
+def delete_free_locks(folder: Path, names: Iterable[str]) -> None:
+    """Delete the lock files that killed workers have left behind.
+
+    Without its file, a worker is known to be dead by its heartbeat only, which takes longer: nobody may be waiting.
+
+    Args:
+        folder: Folder of the lock files.
+        names: IDs of workers that have published their entry, and so held their lock before.
+    """
+    for name in names:
+        if lock_held(folder, name) is False:
+            Path(lock_of(folder, name).lock_file).unlink(missing_ok=True)
 
 
 def owner(trial: FrozenTrial) -> str:

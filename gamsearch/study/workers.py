@@ -19,7 +19,7 @@ from typing import Any
 import optuna
 
 from gamsearch.signals import stop_request
-from gamsearch.study.worker_entries import FOLDER, PREFIX, describe, lock_held, lock_of, workers
+from gamsearch.study.worker_entries import FOLDER, PREFIX, delete_free_locks, describe, lock_held, lock_of, workers
 
 BEAT_S = 15.0
 """Seconds between two heartbeats."""
@@ -128,10 +128,12 @@ class WorkerRegistry(SingleWorker):
     def __exit__(self, *_: object) -> None:
         self._left.set()
         self._heart.join(timeout=5)
+        gone = [self.id]
         with suppress(Exception):  # the storage may be what ended the work
             self._publish(left=True)
+            gone += [] if self.others() else self._others()
         self._lock.release()
-        Path(self._lock.lock_file).unlink(missing_ok=True)
+        delete_free_locks(self.folder, gone)
 
     def _beat(self) -> None:
         """Publish heartbeats and watch the parent process; runs in a thread."""
@@ -171,8 +173,7 @@ class WorkerRegistry(SingleWorker):
     def _alive(self, worker: str, entry: Mapping[str, Any]) -> bool:
         if entry.get("left"):
             return False
-        here = entry.get("host") == platform.node()
-        locked = lock_held(self.folder, worker) if here else None
+        locked = lock_held(self.folder, worker) if entry.get("host") == platform.node() else None
         return locked if locked is not None else self.beating(worker, entry.get("beat"))
 
     def beating(self, name: str, beat: Any) -> bool:
@@ -200,8 +201,7 @@ class WorkerRegistry(SingleWorker):
 
     def leaders(self) -> list[str]:
         """Return the IDs of the other workers that lead the study and may still be alive, normally at most one."""
-        others = self._others().items()
-        return [worker for worker, entry in others if entry.get("leads") and self._alive(worker, entry)]
+        return [worker for worker in self.others() if self._others()[worker].get("leads")]
 
     def beats(self) -> dict[str, Any]:
         """Return the heartbeats of the other workers by their IDs."""

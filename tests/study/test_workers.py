@@ -1,11 +1,13 @@
 """Which workers are alive: by their lock file on one machine, by their heartbeat from another one."""
 
+import platform
+
 import optuna
 import pytest
 
 from gamsearch.errors import RunError
 from gamsearch.runs.run import refuse_second_leader
-from gamsearch.study.worker_entries import PREFIX
+from gamsearch.study.worker_entries import FOLDER, PREFIX
 from gamsearch.study.workers import WorkerRegistry
 
 
@@ -21,6 +23,18 @@ def test_on_one_machine_the_lock_file_tells_at_once(tmp_path, study):
             assert registry.alive(other.id) and other.alive(registry.id) and other.leaders() == [registry.id]
             assert registry.leaders() == []
         assert not registry.alive(other.id)
+
+
+def test_the_last_worker_deletes_the_lock_files_of_killed_ones(tmp_path, study):
+    killed, started = "0" * 12, tmp_path / FOLDER / "unknown.lock"
+    study.set_user_attr(PREFIX + killed, {"pid": 1, "host": platform.node(), "beat": 5})
+    with WorkerRegistry(study, tmp_path, "cpu") as registry:
+        for path in (lock := tmp_path / FOLDER / f"{killed}.lock", started):
+            path.touch()
+        with WorkerRegistry(study, tmp_path, "cpu", leads=False):
+            pass
+        assert lock.exists() and not registry.alive(killed)
+    assert [*(tmp_path / FOLDER).iterdir()] == [started]
 
 
 class Messages(list):
