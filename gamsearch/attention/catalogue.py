@@ -4,9 +4,7 @@ The space validates against it, the graft writes rows from it, and `gamsearch.te
 module's arguments in a YAML row are its channels, then its options in the order given here.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
+from gamsearch.attention.entries import channel, gam
 from gamsearch.attention.spec import AttentionSpec
 from gamsearch.errors import SpaceError
 from gamsearch.plugins.registry import Registry
@@ -29,56 +27,5 @@ def spec_named(name: str) -> AttentionSpec:
     return CATALOGUE.named(name)
 
 
-def _refuse_gam(channels: int, options: Mapping[str, Any]) -> str | None:
-    """Legality of GAM: 1 <= rate < channels, rate <= 64, and groups that divide both widths of the spatial branch.
-
-    A rate equal to the channels is refused: a row `[c, c]` could not be distinguished from a copied (in, out) pair.
-    """
-    rate, groups = options["rate"], options["groups"]
-    if rate < 1 or groups < 1:
-        return f"rate and groups must be at least 1, not {rate} and {groups}"
-    if rate > MAX_RATE:
-        return f"rate {rate} is above {MAX_RATE}; numbers that large are channel counts in copied rows"
-    if rate > channels:
-        return f"rate {rate} is larger than the {channels} channels; use a rate of at most {channels}"
-    if rate == channels:
-        return f"rate {rate} equals the channels and would leave one hidden channel; use a rate below {channels}"
-    hidden = channels // rate
-    if channels % groups or hidden % groups:
-        return f"groups {groups} must divide the {channels} channels and the {hidden} hidden ones; use groups 1"
-    return None
-
-
-MAX_RATE = 64
-
-CATALOGUE.add(
-    "GAM",
-    AttentionSpec(
-        name="GAM",
-        title="Global Attention Mechanism",
-        paper="arXiv 2112.05561",
-        code="gamsearch.attention.gam:GAM",
-        strength="rate",
-        options={
-            "rate": 4,
-            "groups": 1,
-            "shuffle": False,
-            "padding": "replicate",
-            "channel_gate": "none",
-            "init": "identity",
-        },
-        choices={
-            "padding": ("replicate", "zeros"),
-            "channel_gate": ("none", "sigmoid"),
-            "init": ("identity", "reference"),
-        },
-        presets={
-            "authors": {},
-            "grouped_ports": {"groups": 4, "shuffle": True, "padding": "zeros"},
-            "sigmoid_ports": {"channel_gate": "sigmoid", "padding": "zeros"},
-        },
-        aliases=("GAM_Attention", "GAMAttention"),
-        refuse=_refuse_gam,
-    ),
-    "gamsearch.attention.gam:GAM",
-)
+for _spec in (*gam.SPECS, *channel.SPECS):
+    CATALOGUE.add(_spec.name, _spec, _spec.code)

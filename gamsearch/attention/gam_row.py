@@ -1,6 +1,6 @@
 """Read the arguments of a GAM row, or reject them: copied rows mean different modules in different repositories."""
 
-from gamsearch.attention.catalogue import MAX_RATE
+from gamsearch.attention.entries.gam import MAX_RATE
 
 
 class GAMError(ValueError):

@@ -25,6 +25,11 @@ class AttentionSpec:
         stronger_is_smaller: Whether a smaller value of `strength` is a stronger module.
         choices: The values that an option is restricted to.
         presets: Named sets of options.
+        kind: What its gate distinguishes: `channel`, `spatial` or `both`.
+        start: How it becomes the exact identity: `paper` (its own parameters do it), `gain` (they do it up to a
+            constant power of two, the attribute `gain` of the module), or `blend` (x + gamma * (f(x) - x) with gamma at zero).
+        lr_factor: Factor of the learning rate of its parameters.
+        row: What YAML rows call it, where another class already has its name; by default its name.
         aliases: Names that copied community rows give the module; they are registered beside its own.
         cls: The class itself where a decorator has seen it; else `code` is imported when it is needed.
     """
@@ -39,8 +44,17 @@ class AttentionSpec:
     stronger_is_smaller: bool = True
     choices: Mapping[str, tuple[Option, ...]] = field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Option]] = field(default_factory=dict)
+    kind: str = "both"
+    start: str = "paper"
+    lr_factor: float = 3.0
+    row: str = ""
     aliases: tuple[str, ...] = ()
     cls: type | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def row_name(self) -> str:
+        """What YAML rows call the module."""
+        return self.row or self.name
 
     def complete(self, options: Mapping[str, Option]) -> dict[str, Option]:
         """Fill in defaults.

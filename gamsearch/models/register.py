@@ -49,7 +49,7 @@ def _register_class(tasks: Any, spec: AttentionSpec) -> None:
     from gamsearch.attention.registry import class_of
 
     cls = class_of(spec)
-    for name in (spec.name, *spec.aliases):
+    for name in (spec.row_name, *spec.aliases):
         setattr(tasks, name, cls)
     torch.serialization.add_safe_globals([cls])
 

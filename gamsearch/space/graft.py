@@ -61,7 +61,8 @@ def graft(detector: Detector, architecture: Architecture, explicit_widths: bool 
 def attention_row(detector: Detector, placement: Placement, explicit_width: bool = False) -> list[Any]:
     """The YAML row of one placement: `[-1, 1, NAME, ["c2" or the width, *options]]`."""
     width = detector.rows[placement.site].channels if explicit_width else "c2"
-    return [-1, 1, placement.module, [width, *spec_named(placement.module).row_arguments(dict(placement.options))]]
+    spec = spec_named(placement.module)
+    return [-1, 1, spec.row_name, [width, *spec.row_arguments(dict(placement.options))]]
 
 
 def _rewired(

@@ -1,0 +1,1 @@
+"""The catalogue entries of the modules that gamsearch ships. No torch."""
