@@ -27,7 +27,7 @@ class AttentionSpec:
         presets: Named sets of options.
         kind: What its gate distinguishes: `channel`, `spatial` or `both`.
         start: How it becomes the exact identity: `paper` (its own parameters do it), `gain` (they do it up to a
-            constant power of two, the attribute `gain` of the module), or `blend` (x + gamma * (f(x) - x) with gamma at zero).
+            constant power of two, the attribute `gain` of the module), or `blend` (x + gamma * (f(x) - x), gamma 0).
         lr_factor: Factor of the learning rate of its parameters.
         row: What YAML rows call it, where another class already has its name; by default its name.
         aliases: Names that copied community rows give the module; they are registered beside its own.

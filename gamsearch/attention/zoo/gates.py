@@ -28,7 +28,7 @@ def blended(x: Tensor, attended: Tensor, gamma: Tensor) -> Tensor:
     Args:
         x: `B x C x H x W`.
         attended: The same shape; finite.
-        gamma: `C` values; one dimension, since optimizers such as Muon treat parameters with more dimensions as matrices.
+        gamma: `C` values in one dimension, since optimizers such as Muon treat those with more as matrices.
 
     Returns:
         The map between the two, in the type of `x`; it saturates in float16.
