@@ -1,11 +1,17 @@
 """Time, memory and bytes that gamsearch takes where a study has thousands of trials.
 
     python benchmarks/load.py report --trials 2187
+    python benchmarks/load.py trials --trials 10000 --workers 4 --storage postgresql
 
-It records a study made up in seconds; nothing is trained.
+Both record a study made up in seconds; nothing is trained.
 
 `report` runs the commands that read a study, each in a process of its own, and opens the study as a resumed search
 does. The exit code is 1 if one of them takes more than 10 seconds, or if report.html has more than 2 MB beside plotly.
+
+`trials` continues a study with several workers and prints what gamsearch does around each training, in milliseconds:
+sampling, claim, history, records, stopping, heartbeats. A training is a pause, which is left out. Four workers and a
+database keep two cores busy, so the time by the clock grows where trainings are short; `--seconds` sets their length.
+The exit code is 1 if the median is above 50 ms.
 """
 
 import argparse
@@ -14,12 +20,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from multiprocessing import get_context
 from pathlib import Path
 
 from large_study import make
 from made_up import SPACE, command
+from own_work import measure
 from plotly.offline import get_plotlyjs
+from postgres import postgres
 
 from gamsearch.errors import GamsearchError
 from gamsearch.space.search_space import SearchSpace
@@ -27,6 +36,7 @@ from gamsearch.space.search_space import SearchSpace
 SITES = (2, 4, 6, 9, 12, 15, 18, 8, 21)
 LONGEST_S = 10.0
 LARGEST_MB = 2.0
+LARGEST_MS = 50.0
 OPEN = "import sys; from pathlib import Path; from gamsearch.study import store; store.load(Path(sys.argv[1]))"
 
 
@@ -56,6 +66,26 @@ def report(options: argparse.Namespace) -> int:
             print(f"| {name} | {wall:.1f} | {cpu:.1f} | {peak:.0f} | {f'{size:.2f}' if size else ''} |", flush=True)
             over |= wall > LONGEST_S or size > LARGEST_MB
     print(f"\nlimits: {LONGEST_S:.0f} s, {LARGEST_MB:.0f} MB: {'MISSED' if over else 'met'}")
+    return int(over)
+
+
+def trials(options: argparse.Namespace) -> int:
+    """Print the table of what gamsearch does around a training; returns 1 if the median is over the limit."""
+    with tempfile.TemporaryDirectory() as here, ExitStack() as around:
+        url = {"journal": "", "sqlite": f"sqlite:///{here}/study.db"}.get(options.storage)
+        if url is None:
+            url = around.enter_context(postgres()).url
+        folder, each = Path(here) / "large", options.each
+        table = measure(folder, options.trials, options.workers, each, options.seconds, options.sampler, url)
+    new = table[~table["repeat"]]
+    print(f"{options.trials} trials, {options.workers} workers, {options.storage}, sampler {options.sampler}")
+    print(f"{len(new)} trials timed, {len(table) - len(new)} repeats left out\n")
+    print("| ms a trial | median | p95 | mean |\n|---|--:|--:|--:|")
+    for clock in ("wall", "cpu"):
+        ms = new[clock]
+        print(f"| {clock} | {ms.median():.0f} | {ms.quantile(0.95):.0f} | {ms.mean():.0f} |")
+    over = new["wall"].median() > LARGEST_MS
+    print(f"\nlimit of the median: {LARGEST_MS:.0f} ms: {'MISSED' if over else 'met'}")
     return int(over)
 
 
@@ -100,6 +130,14 @@ def main() -> int:
     read.add_argument("--trials", type=int, default=2187)
     read.add_argument("--epochs", type=int, default=5, help="length of a learning curve")
     read.set_defaults(command=report)
+    run = commands.add_parser("trials")
+    run.add_argument("--trials", type=int, default=10000, help="trials that the study has at the start")
+    run.add_argument("--workers", type=int, default=4)
+    run.add_argument("--storage", choices=("postgresql", "sqlite", "journal"), default="postgresql")
+    run.add_argument("--sampler", default="random")
+    run.add_argument("--each", type=int, default=30, help="trials of each worker")
+    run.add_argument("--seconds", type=float, default=1.5, help="length of a training")
+    run.set_defaults(command=trials)
     options = parser.parse_args()
     try:
         return int(options.command(options))
