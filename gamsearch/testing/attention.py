@@ -30,6 +30,8 @@ def keeps_shape_and_type_and_leaves_its_input_alone(case: Case) -> None:
 
 
 def starts_as_the_exact_identity(case: Case) -> None:
+    if case.for_comparison:
+        return
     for mode in ("train", "eval", "fused"):
         module = case.fresh().train(mode == "train")
         if mode == "fused" and hasattr(module, "fuse"):
@@ -42,7 +44,11 @@ def starts_as_the_exact_identity(case: Case) -> None:
 
 
 def is_the_identity_in_half_precision(case: Case) -> None:
-    x = (torch.rand(2, case.channels, 6, 6, generator=torch.Generator().manual_seed(1)) * 60000).half()
+    if case.for_comparison:
+        return
+    generator = torch.Generator().manual_seed(1)
+    large = torch.rand(1, case.channels, 6, 6, generator=generator) * 60000
+    x = torch.cat((large, large * 1e-9)).half()  # the second image's numbers are subnormal
     module = case.fresh()
     with torch.no_grad():
         with torch.autocast("cpu", torch.float16):
@@ -52,7 +58,7 @@ def is_the_identity_in_half_precision(case: Case) -> None:
 
 def can_be_made_the_identity_again(case: Case) -> None:
     module = case.fresh()
-    if not hasattr(module, "identity_"):
+    if case.for_comparison or not hasattr(module, "identity_"):
         return
     module.load_state_dict(case.trained().state_dict())
     module.eval().identity_()

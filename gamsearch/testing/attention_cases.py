@@ -25,6 +25,11 @@ class Case:
     options: Mapping[str, Option]
     channels: int
 
+    @property
+    def for_comparison(self) -> bool:
+        """Whether the variant starts as the reference does, and so not as the identity."""
+        return self.options.get("init") == "reference"
+
     def fresh(self) -> Any:
         """A new module, as it is grafted."""
         torch.manual_seed(0)

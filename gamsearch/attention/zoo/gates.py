@@ -7,19 +7,33 @@ LARGEST = 65504.0
 """The largest finite number of float16."""
 
 
-def gated(x: Tensor, gate: Tensor) -> Tensor:
-    """Multiply a map by a gate; in float16, where the product can overflow, it saturates.
+def gated(x: Tensor, *gates: Tensor) -> Tensor:
+    """Multiply a map by gates; in float16, where products overflow and lose small numbers, in float32 and saturated.
 
     Args:
         x: `B x C x H x W`.
-        gate: A tensor that broadcasts to it.
+        gates: Tensors that broadcast to it.
 
     Returns:
         The product in the shape and type of `x`.
     """
-    if x.dtype == torch.float16:
-        return (x.float() * gate.float()).clamp(-LARGEST, LARGEST).half()
-    return (x * gate).to(x.dtype)
+    half = x.dtype == torch.float16
+    out = x.float() if half else x
+    for gate in gates:
+        out = out * (gate.float() if half else gate)
+    return out.clamp(-LARGEST, LARGEST).half() if half else out.to(x.dtype)
+
+
+def saturated(x: Tensor) -> Tensor:
+    """Keep a float16 tensor finite, so that a layer behind it cannot compute inf - inf.
+
+    Args:
+        x: Any tensor.
+
+    Returns:
+        The tensor, clamped to the range of float16 if it is float16.
+    """
+    return x.clamp(-LARGEST, LARGEST) if x.dtype == torch.float16 else x
 
 
 def blended(x: Tensor, attended: Tensor, gamma: Tensor) -> Tensor:

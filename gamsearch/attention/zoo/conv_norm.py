@@ -1,0 +1,73 @@
+"""A convolution with a batch norm behind it, and the two as one for deployment. Needs torch only."""
+
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from gamsearch.attention.zoo.gates import saturated
+
+
+def pooled_conv(kernel: int, norm: bool = True) -> nn.Sequential:
+    """Build the gate of CBAM and of triplet attention: a convolution of two maps to one, then a batch norm.
+
+    Args:
+        kernel: The side of the kernel.
+        norm: Whether there is a batch norm.
+
+    Returns:
+        The layers, named `conv` and `bn` as in both references.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    layers["conv"] = nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False)
+    if norm:
+        layers["bn"] = nn.BatchNorm2d(1, momentum=0.01)
+    return nn.Sequential(layers)
+
+
+def pooled_gate(layers: Any, x: Tensor, over: int, scale: float = 1.0) -> Tensor:
+    """Gate a map by its maximum and mean over one of its axes.
+
+    Args:
+        layers: What `pooled_conv` builds.
+        x: `B x C x H x W`.
+        over: The axis.
+        scale: Factor of both, before the convolution.
+
+    Returns:
+        A map `B x 1` by the other two axes with values between 0 and 1.
+    """
+    out = scale * torch.stack((x.amax(over), x.mean(over)), 1)
+    for layer in layers:
+        out = layer(saturated(out))
+    return torch.sigmoid(out)
+
+
+def zero_last_(layers: Any) -> None:
+    """Set the last layer of what `pooled_conv` builds to zero, so that the gate is 1/2.
+
+    Args:
+        layers: The layers.
+    """
+    nn.init.zeros_(layers[-1].weight)
+    if layers[-1].bias is not None:
+        nn.init.zeros_(layers[-1].bias)
+
+
+def fold(conv: nn.Conv2d, norm: Any) -> nn.Identity:
+    """Fold the inference form of a batch norm, with its current eps, into the convolution before it.
+
+    Args:
+        conv: The convolution, which is changed.
+        norm: The batch norm, or the identity if it is folded already.
+
+    Returns:
+        What takes the place of the batch norm.
+    """
+    if not isinstance(norm, nn.Identity):
+        conv.weight, conv.bias = fuse_conv_bn_weights(
+            conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+        )
+    return nn.Identity()
