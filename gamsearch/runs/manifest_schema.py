@@ -96,10 +96,11 @@ def checked_settings(path: Path, written: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _fits(value: Any, default: Any) -> bool:
-    """Return whether a value has the type of the default, and is neither huge nor nested."""
+    """Return whether a value has the type of the default, and is neither huge, nested nor, in a mapping, empty."""
     if isinstance(default, dict):
-        items = value.items() if isinstance(value, dict) else [(None, None)]
-        return all(isinstance(name, str) and item != "" and _is_plain(item) for name, item in items)
+        if not isinstance(value, dict):
+            return False
+        return all(isinstance(name, str) and item != "" and _is_plain(item) for name, item in value.items())
     if isinstance(default, tuple):
         return isinstance(value, list) and all(isinstance(v, str) and _is_plain(v) for v in value)
     return type(value) is type(default) and _is_plain(value)

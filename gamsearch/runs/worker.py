@@ -29,8 +29,9 @@ from gamsearch.study import store
 from gamsearch.study.artifacts import Artifacts, trusted_place
 from gamsearch.study.lost_record import explained
 from gamsearch.study.outage import StorageUnreachable
+from gamsearch.study.single_worker import POLL_S
 from gamsearch.study.storages import Address
-from gamsearch.study.workers import POLL_S, WorkerRegistry
+from gamsearch.study.workers import WorkerRegistry
 
 
 @dataclass(frozen=True)

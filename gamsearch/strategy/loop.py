@@ -19,7 +19,7 @@ from gamsearch.strategy.search_context import SearchContext, open_context
 from gamsearch.strategy.sharing import await_turn, has_ended
 from gamsearch.strategy.trial import run_trial
 from gamsearch.study import recovery, store
-from gamsearch.study.workers import SingleWorker
+from gamsearch.study.single_worker import SingleWorker
 
 REPEATS_BEFORE_MUTATION = 3
 ASKS_PER_TRIAL = 30

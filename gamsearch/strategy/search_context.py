@@ -17,7 +17,7 @@ from gamsearch.strategy.surrogate import Surrogates
 from gamsearch.study import store
 from gamsearch.study.claims import TrialClaims
 from gamsearch.study.history import History
-from gamsearch.study.workers import SingleWorker
+from gamsearch.study.single_worker import SingleWorker
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from gamsearch.study import recovery, store
+from gamsearch.study.single_worker import SingleWorker
 from gamsearch.study.worker_entries import owner
-from gamsearch.study.workers import SingleWorker
 
 SWEEP_S = 5.0
 """Seconds between two looks for dead workers."""

@@ -7,8 +7,9 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from gamsearch.study.history import LOST, interrupted, is_lost
+from gamsearch.study.single_worker import SingleWorker
 from gamsearch.study.worker_entries import owner
-from gamsearch.study.workers import SingleWorker, WorkerRegistry
+from gamsearch.study.workers import WorkerRegistry
 
 LOSSES = 10
 """Times in a row that a candidate's worker may vanish before it is recorded as failed: it may be what kills them."""

@@ -53,9 +53,9 @@ def lock_held(folder: Path, worker: str) -> bool | None:
 
 
 def delete_free_locks(folder: Path, names: Iterable[str]) -> None:
-    """Delete the lock files that killed workers have left behind.
+    """Delete the lock files that nobody holds.
 
-    Without its file, a worker is known to be dead by its heartbeat only, which takes longer: nobody may be waiting.
+    The last worker calls it: without the file of a dead worker, others would have to wait for its missed heartbeats.
 
     Args:
         folder: Folder of the lock files.

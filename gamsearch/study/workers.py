@@ -18,64 +18,13 @@ from typing import Any
 
 import optuna
 
-from gamsearch.signals import stop_request
+from gamsearch.study.single_worker import SingleWorker
 from gamsearch.study.worker_entries import FOLDER, PREFIX, delete_free_locks, describe, lock_held, lock_of, workers
 
 BEAT_S = 15.0
 """Seconds between two heartbeats."""
 MISSED = 4
 """Looks without a new heartbeat after which a worker is considered dead."""
-POLL_S = 0.3
-"""Seconds that an idle worker sleeps between two looks."""
-
-
-class SingleWorker:
-    """The worker registry of a search without other workers.
-
-    Attributes:
-        id: ID of this worker; empty if it is the only one.
-        leads: Whether this worker opens the study for the others.
-        leaving: Whether this worker is to stop after its epoch.
-    """
-
-    id = ""
-    leads = True
-    leaving = False
-
-    def alive(self, worker: str) -> bool:
-        """Check whether a worker may still be alive.
-
-        Args:
-            worker: ID of the worker.
-
-        Returns:
-            Whether it may be alive; an unknown worker is not.
-        """
-        return False
-
-    def others(self) -> list[str]:
-        """Return the IDs of the other workers that may still be alive."""
-        return []
-
-    def tasks(self) -> set[str]:
-        """Return the tasks besides trials that the others are working on."""
-        return set()
-
-    @contextmanager
-    def working_on(self, task: str) -> Iterator[None]:
-        """Publish a task besides trials while the context lasts.
-
-        Args:
-            task: Name of the task.
-
-        Yields:
-            None.
-        """
-        yield
-
-    def wait(self) -> None:
-        """Sleep for a moment while the others are working; end with `KeyboardInterrupt` if a signal asks for it."""
-        stop_request.sleep(POLL_S)
 
 
 class WorkerRegistry(SingleWorker):
@@ -128,12 +77,13 @@ class WorkerRegistry(SingleWorker):
     def __exit__(self, *_: object) -> None:
         self._left.set()
         self._heart.join(timeout=5)
-        gone = [self.id]
+        ended = [self.id]
         with suppress(Exception):  # the storage may be what ended the work
             self._publish(left=True)
-            gone += [] if self.others() else self._others()
+            if not self.others():
+                ended += self._others()
         self._lock.release()
-        delete_free_locks(self.folder, gone)
+        delete_free_locks(self.folder, ended)
 
     def _beat(self) -> None:
         """Publish heartbeats and watch the parent process; runs in a thread."""
@@ -173,7 +123,8 @@ class WorkerRegistry(SingleWorker):
     def _alive(self, worker: str, entry: Mapping[str, Any]) -> bool:
         if entry.get("left"):
             return False
-        locked = lock_held(self.folder, worker) if entry.get("host") == platform.node() else None
+        here = entry.get("host") == platform.node()
+        locked = lock_held(self.folder, worker) if here else None
         return locked if locked is not None else self.beating(worker, entry.get("beat"))
 
     def beating(self, name: str, beat: Any) -> bool:
@@ -201,7 +152,8 @@ class WorkerRegistry(SingleWorker):
 
     def leaders(self) -> list[str]:
         """Return the IDs of the other workers that lead the study and may still be alive, normally at most one."""
-        return [worker for worker in self.others() if self._others()[worker].get("leads")]
+        others = self._others().items()
+        return [worker for worker, entry in others if entry.get("leads") and self._alive(worker, entry)]
 
     def beats(self) -> dict[str, Any]:
         """Return the heartbeats of the other workers by their IDs."""

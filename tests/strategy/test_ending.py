@@ -9,7 +9,7 @@ from gamsearch.strategy.ending import ERRORS_BEFORE_STOP, reason_to_stop
 from gamsearch.strategy.plan import Plan
 from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.strategy.search_context import SearchContext, open_context
-from gamsearch.study.workers import SingleWorker
+from gamsearch.study.single_worker import SingleWorker
 
 
 def context_of(study, evaluator, trials: int) -> SearchContext:

@@ -9,7 +9,7 @@ from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.strategy.search_context import open_context
 from gamsearch.strategy.sharing import await_turn, claim, has_ended
 from gamsearch.strategy.trial import run_trial
-from gamsearch.study.workers import SingleWorker
+from gamsearch.study.single_worker import SingleWorker
 
 
 class OneOfTwo(SingleWorker):
