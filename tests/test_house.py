@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import tomllib
 from support.paths import ROOT
 
 PACKAGE = ROOT / "gamsearch"
@@ -46,6 +47,12 @@ def test_the_import_contracts_hold():
     """Layers, no torch above the models, no optuna in values, models and statistics: see pyproject.toml."""
     done = subprocess.run(["lint-imports"], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_folder_of_the_package_is_packaged():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {".".join(path.relative_to(ROOT).parent.parts) for path in PACKAGE.rglob("__init__.py")}
+    assert folders == set(listed["packages"]) - listed["package-dir"].keys()
 
 
 @pytest.mark.parametrize("module", ["space.search_space", "space.graft", "analysis.pareto", "study.schema"])
