@@ -8,11 +8,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from gamsearch.architecture import Architecture
+from gamsearch.attention.catalogue import spec_named
 from gamsearch.errors import CandidateFailed, ModelError
 from gamsearch.models.build import Model, build, width_by_name
 from gamsearch.models.identity import check_identity, set_to_identity, starts_as_identity
 from gamsearch.models.inherit import Audit, inherit
 from gamsearch.models.latency.result import Latency
+from gamsearch.models.register import check_published
 from gamsearch.space.detector import Detector
 from gamsearch.space.graft import Graft, graft
 
@@ -77,7 +79,10 @@ def build_candidate(
     Raises:
         CandidateFailed: The model cannot be built, a tensor is not inherited, or attention with the identity
             initialisation is not the exact identity.
+        ModelError: Somebody else's class has the name of a module.
     """
+    for placement in architecture.placements:
+        check_published(spec_named(placement.module))
     grafted = graft(detector, architecture, explicit_widths=not width_by_name())
     try:
         with torch.random.fork_rng(devices=[]):

@@ -15,10 +15,14 @@ import wrapt
 
 from gamsearch.attention.catalogue import CATALOGUE
 from gamsearch.attention.spec import AttentionSpec
+from gamsearch.errors import ModelError
 
 TASKS = "ultralytics.nn.tasks"
 MARK = "_gamsearch_fuses"
 """Attribute of a `BaseModel.fuse` that is already wrapped."""
+
+_published: dict[str, type] = {}
+"""Names that this file has given to the parser. Any other name there belongs to Ultralytics or to the user."""
 
 INTEGRATIONS = ("sync", "clearml", "comet", "dvc", "hub", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
 DEFAULTS = {"YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "1", "YOLO_VERBOSE": "false"}
@@ -31,6 +35,8 @@ def register_on_import() -> None:
 
 def register(tasks: Any) -> None:
     """Add every attention class, including those of plug-ins imported later, to the parser's module; idempotent.
+
+    A name that stands for another class there is left alone.
 
     Args:
         tasks: The imported module `ultralytics.nn.tasks`.
@@ -50,8 +56,29 @@ def _register_class(tasks: Any, spec: AttentionSpec) -> None:
 
     cls = class_of(spec)
     for name in (spec.row_name, *spec.aliases):
-        setattr(tasks, name, cls)
+        if getattr(tasks, name, None) is _published.get(name):
+            setattr(tasks, name, cls)
+            _published[name] = cls
     torch.serialization.add_safe_globals([cls])
+
+
+def check_published(spec: AttentionSpec) -> None:
+    """Check that rows of a module mean that module, and not a class that somebody else has given its name.
+
+    Args:
+        spec: Its catalogue entry.
+
+    Raises:
+        ModelError: They mean another class.
+    """
+    from gamsearch.attention.registry import class_of
+
+    found, name = getattr(tasks_module(), spec.row_name, None), spec.row_name
+    if found not in (None, class_of(spec)):
+        raise ModelError(
+            f"Ultralytics here has another class named {name} ({getattr(found, '__module__', found)}), which gamsearch "
+            f"does not replace, so rows of {name} would not mean {spec.title}: rename that class"
+        )
 
 
 def _fusing(stock: Callable[..., Any]) -> Callable[..., Any]:

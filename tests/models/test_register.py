@@ -10,9 +10,14 @@ from support.gam_detectors import ROWS, gams, rows, run_python, save_checkpoint,
 from support.paths import ROOT
 from torch import nn
 
+from gamsearch.architecture import Architecture, Placement
 from gamsearch.attention.gam import GAM
+from gamsearch.errors import ModelError
 from gamsearch.models.build import build
+from gamsearch.models.candidate import build_candidate
 from gamsearch.models.register import register
+from gamsearch.space.detector import Detector
+from gamsearch.training.baseline import start_model
 
 
 def test_importing_gamsearch_loads_neither_torch_nor_ultralytics(tmp_path):
@@ -110,6 +115,20 @@ def test_registering_again_changes_nothing():
     register(tasks)
     assert tasks.BaseModel.fuse is before
     assert tasks.GAM is tasks.GAM_Attention is tasks.GAMAttention is GAM
+
+
+def test_a_class_of_somebody_else_keeps_its_name_and_placing_ours_says_so(monkeypatch):
+    from ultralytics.nn import tasks
+
+    monkeypatch.setattr(tasks, "SE", nn.Identity)
+    register(tasks)
+    assert tasks.SE is nn.Identity
+    detector = Detector.load("yolov8n")
+    architecture = Architecture.of(detector.name, [Placement(4, "SE", {"rate": 16})])
+    with pytest.raises(
+        ModelError, match=r"another class named SE \(torch.*gamsearch does not replace, .*: rename that class"
+    ):
+        build_candidate(detector, architecture, start_model(detector, None, {0: "object"}, seed=0), imgsz=64)
 
 
 def test_the_lowest_supported_version_is_the_one_in_the_project_file():
