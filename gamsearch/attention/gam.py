@@ -19,6 +19,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from gamsearch.attention.fast_conv import FastWeights, convolve
+from gamsearch.attention.folding import fold
 from gamsearch.attention.gam_row import GAMError, read_row
 
 Padding = Literal["replicate", "zeros"]
@@ -178,9 +179,8 @@ class GAM(nn.Module):
             return self
         with torch.inference_mode(False):  # inference tensors have no version counter
             self.linear1, self.linear2 = _pointwise(self.linear1), _pointwise(self.linear2)  # type: ignore[assignment]
-            _fold(self.conv1, self.norm1)
-            _fold(self.conv2, self.norm2)
-        self.norm1, self.norm2 = nn.Identity(), nn.Identity()  # type: ignore[assignment]
+        self.norm1 = fold(self.conv1, self.norm1)  # type: ignore[assignment]
+        self.norm2 = fold(self.conv2, self.norm2)  # type: ignore[assignment]
         self.fused = True
         return self
 
@@ -213,18 +213,6 @@ def _pointwise(linear: nn.Linear) -> nn.Conv2d:
     conv.weight = nn.Parameter(linear.weight.data[:, :, None, None], requires_grad=False)
     conv.bias = nn.Parameter(linear.bias.data, requires_grad=False)
     return conv
-
-
-def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    """Fold the inference form of `norm`, with its current eps, into `conv`."""
-    state = {**conv.state_dict(prefix="conv."), **norm.state_dict(prefix="norm.")}
-    names = ("conv.weight", "conv.bias", "norm.running_mean", "norm.running_var", "norm.weight", "norm.bias")
-    weight, bias, mean, variance, gamma, beta = (state[name].cpu().double() for name in names)
-    factor = gamma / torch.sqrt(variance + norm.eps)
-    folded, shift = weight * factor[:, None, None, None], (bias - mean) * factor + beta
-    folded, shift = folded.to(conv.weight), shift.to(conv.weight)
-    conv.weight = nn.Parameter(folded, requires_grad=False)
-    conv.bias = nn.Parameter(shift, requires_grad=False)
 
 
 def _plain_inference(x: Tensor) -> bool:

@@ -1,9 +1,10 @@
 """Read the arguments of a GAM row, or reject them: copied rows mean different modules in different repositories."""
 
 from gamsearch.attention.entries.gam import MAX_RATE
+from gamsearch.attention.legality import RowError
 
 
-class GAMError(ValueError):
+class GAMError(RowError):
     """A GAM row of a model YAML is illegal or ambiguous."""
 
 

@@ -1,9 +1,14 @@
-"""Where attention modules can be built, by channels and options; the same functions check rows of a YAML. No torch."""
+"""What rows of attention modules may say; the rules of space files and constructors are made of these. No torch."""
 
 from collections.abc import Callable, Mapping
-from math import gcd
 
 Options = Mapping[str, bool | int | float | str]
+
+STARTS = ("identity", "reference")
+"""The values of `init`: the exact identity, or the start of the reference implementation."""
+
+LARGEST_RATE = 64
+"""Larger rates are channel counts of copied rows."""
 
 
 class RowError(ValueError):
@@ -45,7 +50,7 @@ def check_width(name: str, channels: int, found: int) -> None:
     if channels != found:
         raise RowError(
             f"a row of {name} says {channels} channels but the map it receives has {found} (widths are scaled with the "
-            f"model): write c2 instead of the number, as in [-1, 1, {name}, [c2]]"
+            f"model): write {found}, or c2 where the row reads the one before it, as in [-1, 1, {name}, [c2]]"
         )
 
 
@@ -93,66 +98,8 @@ def odd(options: Options, name: str) -> str | None:
     return f"{name} must be an odd number such as 3, 5 or 7, not {value!r}"
 
 
-def cbam_legality(channels: int, options: Options) -> str | None:
-    """Legality of CBAM: a rate that leaves a channel; 3 and 7 are the kernel in rows of Ultralytics' CBAM."""
-    if options["rate"] in (3, 7):
-        side = options["rate"]
-        return f"rate {side} is the kernel in rows of Ultralytics' own CBAM: write [c2, 16, {side}] for that kernel"
-    return (
-        is_no_width(channels, options, "rate", 16)
-        or rate_leaves_a_channel(channels, options)
-        or odd(options, "kernel")
-        or flag(options, "norm")
-        or flag(options, "bias")
-    )
-
-
-def coordatt_legality(channels: int, options: Options) -> str | None:
-    """Legality of CoordAtt: any rate, since at least 8 hidden channels are kept."""
-    return is_no_width(channels, options, "rate", 32) or one_of(options, "init", STARTS)
-
-
-def triplet_legality(channels: int, options: Options) -> str | None:
-    """Legality of Triplet: an odd kernel."""
-    return odd(options, "kernel") or one_of(options, "init", STARTS)
-
-
-def shuffle_legality(channels: int, options: Options) -> str | None:
-    """Legality of ShuffleAttention: each group splits into two halves; a permuted output is no identity."""
-    if reason := is_no_width(channels, options, "groups", 8):
-        return reason
-    groups = int(options["groups"])
-    if channels % (2 * groups):
-        return _must_divide("2 x groups", 2 * groups, channels, "groups", gcd(channels, 2 * groups) // 2)
-    if type(options["shuffle"]) is not bool:
-        return (
-            f"shuffle must be True or False, not {options['shuffle']!r}: "
-            "a row (channels, reduction, groups) of other repositories is written [c2, groups] here"
-        )
-    if options["shuffle"] and options["init"] == "identity":
-        return "shuffle permutes the channels, so that no start is the identity: write shuffle with init reference"
-    return one_of(options, "init", STARTS)
-
-
-def ema_legality(channels: int, options: Options) -> str | None:
-    """Legality of EMA: at least two groups, which divide the channels."""
-    if reason := is_no_width(channels, options, "factor", 8) or whole_number(options, "factor", 2):
-        return reason
-    factor = int(options["factor"])
-    if channels % factor:
-        return _must_divide("factor", factor, channels, "factor", gcd(channels, factor))
-    return one_of(options, "init", STARTS)
-
-
-def lska_legality(channels: int, options: Options) -> str | None:
-    """Legality of LSKA: one of the kernels that the paper decomposes."""
-    if options["kernel"] not in LSKA_KERNELS:
-        sides = ", ".join(map(str, LSKA_KERNELS))
-        return f"kernel must be one of {sides}, not {options['kernel']!r}: write [c2], or [c2, kernel] such as [c2, 7]"
-    return one_of(options, "init", STARTS)
-
-
-def _must_divide(what: str, value: int, channels: int, name: str, possible: int) -> str:
+def must_divide(what: str, value: int, channels: int, name: str, possible: int) -> str:
+    """Say that a value does not divide the channels, and which value of option `name` would."""
     hint = f"; use {name} {possible}" if possible > 1 else ""
     return f"{what} ({value}) must divide the {channels} channels{hint}"
 
@@ -162,13 +109,3 @@ def one_of(options: Options, name: str, values: tuple[str, ...]) -> str | None:
     if options[name] in values:
         return None
     return f"{name} must be {' or '.join(values)}, not {options[name]!r}"
-
-
-STARTS = ("identity", "reference")
-"""The values of `init`: the exact identity, or the start of the reference implementation."""
-
-LARGEST_RATE = 64
-"""Larger rates are channel counts of copied rows."""
-
-LSKA_KERNELS = {7: (3, 3, 2), 11: (3, 5, 2), 23: (5, 7, 3), 35: (5, 11, 3), 41: (5, 13, 3), 53: (5, 17, 3)}
-"""The kernels of LSKA: the side of the local kernel, that of the dilated one, and its dilation."""

@@ -30,7 +30,7 @@ def keeps_shape_and_type_and_leaves_its_input_alone(case: Case) -> None:
 
 
 def starts_as_the_exact_identity(case: Case) -> None:
-    if case.for_comparison:
+    if case.starts_as_reference:
         return
     for mode in ("train", "eval", "fused"):
         module = case.fresh().train(mode == "train")
@@ -44,7 +44,7 @@ def starts_as_the_exact_identity(case: Case) -> None:
 
 
 def is_the_identity_in_half_precision(case: Case) -> None:
-    if case.for_comparison:
+    if case.starts_as_reference:
         return
     generator = torch.Generator().manual_seed(1)
     large = torch.rand(1, case.channels, 6, 6, generator=generator) * 60000
@@ -58,7 +58,7 @@ def is_the_identity_in_half_precision(case: Case) -> None:
 
 def can_be_made_the_identity_again(case: Case) -> None:
     module = case.fresh()
-    if case.for_comparison or not hasattr(module, "identity_"):
+    if case.starts_as_reference or not hasattr(module, "identity_"):
         return
     module.load_state_dict(case.trained().state_dict())
     module.eval().identity_()

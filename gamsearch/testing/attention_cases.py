@@ -26,7 +26,7 @@ class Case:
     channels: int
 
     @property
-    def for_comparison(self) -> bool:
+    def starts_as_reference(self) -> bool:
         """Whether the variant starts as the reference does, and so not as the identity."""
         return self.options.get("init") == "reference"
 
@@ -78,10 +78,11 @@ def cases(name: str) -> dict[str, Case]:
     for option, values in spec.choices.items():
         if option != "init":
             variants |= {f"{option}={value}": {option: value} for value in values if value != spec.options[option]}
-    found = {}
+    found: dict[str, Case] = {}
     for label, options in variants.items():
         width = next((w for w in WIDTHS if spec.refuse(w, spec.complete(options)) is None), None)
-        if width is not None:
+        known = [spec.complete(case.options) for case in found.values()]
+        if width is not None and spec.complete(options) not in known:
             found[label] = Case(spec, options, width)
     return found
 

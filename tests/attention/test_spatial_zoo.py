@@ -6,8 +6,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from gamsearch.attention.catalogue import CATALOGUE
-from gamsearch.attention.legality import LSKA_KERNELS, RowError
+from gamsearch.attention.legality import RowError
 from gamsearch.attention.registry import attention_class
+from gamsearch.attention.spatial_legality import LSKA_KERNELS
 
 NAMES = ("CBAM", "CoordAtt", "Triplet", "ShuffleAttention", "EMA", "LSKA")
 
@@ -140,14 +141,15 @@ def test_every_kernel_of_lska_keeps_the_map_and_sees_the_side_of_its_name(kernel
 
 
 def test_every_default_is_legal_at_every_width_of_the_detectors():
-    for name in NAMES:
-        spec = CATALOGUE[name]
+    for name, spec in CATALOGUE.items():
         assert not [c for c in range(16, 1025, 16) if spec.refuse(c, spec.options)], name
 
 
 @pytest.mark.parametrize(
     ("name", "row", "says"),
     [
+        ("SE", (), "starts with the width of its map"),
+        ("SE", (512, 512), r"rate 512 looks like a channel count.*write \[c2\], or \[c2, rate\] such as \[c2, 16\]"),
         ("CBAM", (), "starts with the width of its map"),
         ("CBAM", (64, 7), r"kernel in rows of Ultralytics' own CBAM: write \[c2, 16, 7\]"),
         ("CBAM", (512, 512), "rate 512 looks like a channel count"),
@@ -178,7 +180,7 @@ def test_a_copied_row_that_means_something_else_is_refused_in_one_sentence(name,
 
 
 def test_a_copied_width_of_another_scale_is_refused_at_the_first_map():
-    for name in NAMES:
+    for name in CATALOGUE:
         with pytest.raises(RowError, match="says 512 channels but the map it receives has 128"):
             attention_class(name)(512)(torch.zeros(1, 128, 4, 4))
 

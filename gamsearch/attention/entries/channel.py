@@ -1,6 +1,7 @@
 """The catalogue entries of modules whose gate has one value per channel. No torch."""
 
-from gamsearch.attention.legality import STARTS, rate_leaves_a_channel
+from gamsearch.attention.channel_legality import se_legality
+from gamsearch.attention.legality import STARTS
 from gamsearch.attention.spec import AttentionSpec
 
 SPECS = (
@@ -15,6 +16,6 @@ SPECS = (
         options={"rate": 16, "init": "identity"},
         choices={"init": STARTS},
         aliases=("SEAttention", "SELayer"),
-        refuse=rate_leaves_a_channel,
+        refuse=se_legality,
     ),
 )

@@ -1,6 +1,6 @@
 """The catalogue entries of modules whose gate distinguishes pixels. No torch."""
 
-from gamsearch.attention import legality
+from gamsearch.attention import spatial_legality as legality
 from gamsearch.attention.legality import STARTS
 from gamsearch.attention.spec import AttentionSpec
 
@@ -15,7 +15,7 @@ SPECS = (
         strength="rate",
         options={"rate": 16, "kernel": 7, "norm": True, "bias": True, "init": "identity"},
         choices={"init": STARTS},
-        presets={"paper": {}, "ports": {"norm": False, "bias": False}},
+        presets={"ports": {"norm": False, "bias": False}},
         row="CBAMPaper",
         aliases=("CBAMBlock",),
         refuse=legality.cbam_legality,
@@ -55,7 +55,10 @@ SPECS = (
         strength="groups",
         options={"groups": 8, "shuffle": False, "init": "identity"},
         choices={"init": STARTS},
-        presets={"unpermuted": {"groups": 64}, "paper": {"groups": 64, "shuffle": True, "init": "reference"}},
+        presets={
+            "paper_without_shuffle": {"groups": 64},
+            "paper": {"groups": 64, "shuffle": True, "init": "reference"},
+        },
         refuse=legality.shuffle_legality,
     ),
     AttentionSpec(

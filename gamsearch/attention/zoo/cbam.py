@@ -13,12 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gamsearch.attention.legality import cbam_legality, check_row, check_width
-from gamsearch.attention.zoo.conv_norm import fold, pooled_conv, pooled_gate, zero_last_
+from gamsearch.attention.folding import fold
+from gamsearch.attention.legality import check_row
+from gamsearch.attention.spatial_legality import cbam_legality
+from gamsearch.attention.zoo.base import Attention
+from gamsearch.attention.zoo.conv_norm import pooled_conv, pooled_gate, zero_last_
 from gamsearch.attention.zoo.gates import gated
 
 
-class CBAMPaper(nn.Module):
+class CBAMPaper(Attention):
     """A gate per channel, then a gate per pixel; returns the shape of its input `B x C x H x W`.
 
     With `init="identity"` the last layers of both gates start at zero and each gate is doubled (`gain` = 4 in all), so
@@ -33,7 +36,7 @@ class CBAMPaper(nn.Module):
         init: `identity` or `reference` (PyTorch's defaults, no factor).
 
     Raises:
-        RowError: The row cannot be built, or, at the first forward, the map has another width.
+        RowError: The row cannot be built.
     """
 
     def __init__(
@@ -56,16 +59,7 @@ class CBAMPaper(nn.Module):
         if init == "identity":
             self.identity_()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend to a map.
-
-        Args:
-            x: `B x C x H x W`.
-
-        Returns:
-            The attended map, in the shape and type of `x`.
-        """
-        check_width("CBAMPaper", self.channels, x.shape[1])
+    def attend(self, x: Tensor) -> Tensor:
         mlp = self.ChannelGate["mlp"]
         factor = self.gain**0.5
         gate = factor * torch.sigmoid(mlp(x.mean((2, 3))) + mlp(x.amax((2, 3))))

@@ -1,11 +1,10 @@
-"""A convolution with a batch norm behind it, and the two as one for deployment. Needs torch only."""
+"""The gate of a maximum and a mean that CBAM and triplet attention share. Needs torch only."""
 
 from collections import OrderedDict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from gamsearch.attention.zoo.gates import saturated
 
@@ -54,20 +53,3 @@ def zero_last_(layers: Any) -> None:
     nn.init.zeros_(layers[-1].weight)
     if layers[-1].bias is not None:
         nn.init.zeros_(layers[-1].bias)
-
-
-def fold(conv: nn.Conv2d, norm: Any) -> nn.Identity:
-    """Fold the inference form of a batch norm, with its current eps, into the convolution before it.
-
-    Args:
-        conv: The convolution, which is changed.
-        norm: The batch norm, or the identity if it is folded already.
-
-    Returns:
-        What takes the place of the batch norm.
-    """
-    if not isinstance(norm, nn.Identity):
-        conv.weight, conv.bias = fuse_conv_bn_weights(
-            conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
-        )
-    return nn.Identity()

@@ -10,12 +10,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from gamsearch.attention.legality import check_row, check_width, coordatt_legality
-from gamsearch.attention.zoo.conv_norm import fold
+from gamsearch.attention.folding import fold
+from gamsearch.attention.legality import check_row
+from gamsearch.attention.spatial_legality import coordatt_legality
+from gamsearch.attention.zoo.base import Attention
 from gamsearch.attention.zoo.gates import gated, saturated
 
 
-class CoordAtt(nn.Module):
+class CoordAtt(Attention):
     """A gate per channel and row times a gate per channel and column; returns the shape of its input `B x C x H x W`.
 
     With `init="identity"` the last layers of both gates start at zero and one gate is multiplied by 4 (`gain`), so that
@@ -27,7 +29,7 @@ class CoordAtt(nn.Module):
         init: `identity` or `reference` (PyTorch's defaults, no factor).
 
     Raises:
-        RowError: The row cannot be built, or, at the first forward, the map has another width.
+        RowError: The row cannot be built.
     """
 
     def __init__(self, channels: int = 0, rate: int = 32, init: str = "identity"):
@@ -43,16 +45,7 @@ class CoordAtt(nn.Module):
         if init == "identity":
             self.identity_()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend to a map.
-
-        Args:
-            x: `B x C x H x W`.
-
-        Returns:
-            The attended map, in the shape and type of `x`.
-        """
-        check_width("CoordAtt", self.channels, x.shape[1])
+    def attend(self, x: Tensor) -> Tensor:
         height = x.shape[2]
         means = torch.cat((x.mean(3, keepdim=True), x.mean(2).unsqueeze(3)), 2)
         hidden = saturated(F.hardswish(saturated(self.bn1(saturated(self.conv1(means))))))

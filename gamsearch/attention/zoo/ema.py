@@ -13,11 +13,13 @@ reference's. Its factor is 32; most YOLO ports have 8, which also divides 16 cha
 import torch
 from torch import Tensor, nn
 
-from gamsearch.attention.legality import check_row, check_width, ema_legality
+from gamsearch.attention.legality import check_row
+from gamsearch.attention.spatial_legality import ema_legality
+from gamsearch.attention.zoo.base import Attention
 from gamsearch.attention.zoo.gates import gated, saturated
 
 
-class EMA(nn.Module):
+class EMA(Attention):
     """A gate per group of channels and pixel; returns the shape of its input `B x C x H x W`.
 
     With `init="identity"` the 3x3 convolution and the norm start at zero and the gate is doubled (`gain`), so that it
@@ -29,7 +31,7 @@ class EMA(nn.Module):
         init: `identity` or `reference` (PyTorch's defaults, no factor).
 
     Raises:
-        RowError: The row cannot be built, or, at the first forward, the map has another width.
+        RowError: The row cannot be built.
     """
 
     def __init__(self, channels: int = 0, factor: int = 8, init: str = "identity"):
@@ -44,16 +46,7 @@ class EMA(nn.Module):
         if init == "identity":
             self.identity_()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend to a map.
-
-        Args:
-            x: `B x C x H x W`.
-
-        Returns:
-            The attended map, in the shape and type of `x`.
-        """
-        check_width("EMA", self.channels, x.shape[1])
+    def attend(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
         group = x.reshape(b * self.factor, -1, h, w)
         means = torch.cat((group.mean(3, keepdim=True), group.mean(2).unsqueeze(3)), 2)

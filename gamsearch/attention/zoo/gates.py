@@ -34,20 +34,3 @@ def saturated(x: Tensor) -> Tensor:
         The tensor, clamped to the range of float16 if it is float16.
     """
     return x.clamp(-LARGEST, LARGEST) if x.dtype == torch.float16 else x
-
-
-def blended(x: Tensor, attended: Tensor, gamma: Tensor) -> Tensor:
-    """Move from a map to what a module makes of it: x + gamma * (attended - x), exactly x where gamma is zero.
-
-    Args:
-        x: `B x C x H x W`.
-        attended: The same shape; finite.
-        gamma: `C` values in one dimension, since optimizers such as Muon treat those with more as matrices.
-
-    Returns:
-        The map between the two, in the type of `x`; it saturates in float16.
-    """
-    kind = torch.float32 if x.dtype == torch.float16 else x.dtype
-    source = x.to(kind)
-    out = source + gamma.to(kind)[:, None, None] * (attended.to(kind) - source)
-    return (out.clamp(-LARGEST, LARGEST) if x.dtype == torch.float16 else out).to(x.dtype)

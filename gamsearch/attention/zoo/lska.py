@@ -8,11 +8,13 @@ sigmoid, so the gate is unbounded. Parameter names are the reference's.
 
 from torch import Tensor, nn
 
-from gamsearch.attention.legality import LSKA_KERNELS, check_row, check_width, lska_legality
+from gamsearch.attention.legality import check_row
+from gamsearch.attention.spatial_legality import LSKA_KERNELS, lska_legality
+from gamsearch.attention.zoo.base import Attention
 from gamsearch.attention.zoo.gates import gated, saturated
 
 
-class LSKA(nn.Module):
+class LSKA(Attention):
     """A gate per channel and pixel from a large neighbourhood; returns the shape of its input `B x C x H x W`.
 
     With `init="identity"` conv1 starts with weight 0 and bias 1, so that the gate is 1.
@@ -23,7 +25,7 @@ class LSKA(nn.Module):
         init: `identity` or `reference` (PyTorch's defaults).
 
     Raises:
-        RowError: The row cannot be built, or, at the first forward, the map has another width.
+        RowError: The row cannot be built.
     """
 
     def __init__(self, channels: int = 0, kernel: int = 7, init: str = "identity"):
@@ -44,16 +46,7 @@ class LSKA(nn.Module):
         if init == "identity":
             self.identity_()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend to a map.
-
-        Args:
-            x: `B x C x H x W`.
-
-        Returns:
-            The attended map, in the shape and type of `x`.
-        """
-        check_width("LSKA", self.channels, x.shape[1])
+    def attend(self, x: Tensor) -> Tensor:
         gate = x
         for layer in (self.conv0h, self.conv0v, self.conv_spatial_h, self.conv_spatial_v, self.conv1):
             gate = saturated(layer(gate))

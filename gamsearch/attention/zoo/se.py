@@ -8,11 +8,13 @@ The mean is over the pixels; W1 reduces the channels by `rate`, W2 restores them
 import torch
 from torch import Tensor, nn
 
-from gamsearch.attention.legality import check_row, check_width, rate_leaves_a_channel
+from gamsearch.attention.channel_legality import se_legality
+from gamsearch.attention.legality import check_row
+from gamsearch.attention.zoo.base import Attention
 from gamsearch.attention.zoo.gates import gated
 
 
-class SE(nn.Module):
+class SE(Attention):
     """A gate per channel from the mean of each channel; returns the shape of its input `B x C x H x W`.
 
     With `init="identity"` W2 starts at zero and the gate is doubled (`gain`), so that it starts as 2 sigmoid(0) = 1.
@@ -23,12 +25,12 @@ class SE(nn.Module):
         init: `identity` or `reference` (PyTorch's defaults, no factor).
 
     Raises:
-        RowError: The row cannot be built, or, at the first forward, the map has another width.
+        RowError: The row cannot be built.
     """
 
     def __init__(self, channels: int = 0, rate: int = 16, init: str = "identity"):
         super().__init__()
-        check_row("SE", channels, {"rate": rate, "init": init}, rate_leaves_a_channel)
+        check_row("SE", channels, {"rate": rate, "init": init}, se_legality)
         self.channels, self.rate = channels, rate
         self.gain = 2.0 if init == "identity" else 1.0
         self.fc1 = nn.Linear(channels, channels // rate, bias=False)
@@ -36,16 +38,7 @@ class SE(nn.Module):
         if init == "identity":
             self.identity_()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend to a map.
-
-        Args:
-            x: `B x C x H x W`.
-
-        Returns:
-            The attended map, in the shape and type of `x`.
-        """
-        check_width("SE", self.channels, x.shape[1])
+    def attend(self, x: Tensor) -> Tensor:
         hidden = torch.relu(self.fc1(x.mean((2, 3))))
         gate = self.gain * torch.sigmoid(self.fc2(hidden))
         return gated(x, gate[:, :, None, None])

@@ -14,11 +14,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from gamsearch.attention.legality import check_row, check_width, shuffle_legality
+from gamsearch.attention.legality import check_row
+from gamsearch.attention.spatial_legality import shuffle_legality
+from gamsearch.attention.zoo.base import Attention
 from gamsearch.attention.zoo.gates import gated
 
 
-class ShuffleAttention(nn.Module):
+class ShuffleAttention(Attention):
     """A gate per channel for one half, per pixel for the other; returns the shape of its input `B x C x H x W`.
 
     With `init="identity"` all gates start as 2 sigmoid(0) = 1: their weights and biases are zero, and they are doubled
@@ -31,7 +33,7 @@ class ShuffleAttention(nn.Module):
         init: `identity` or `reference` (no factor).
 
     Raises:
-        RowError: The row cannot be built, or, at the first forward, the map has another width.
+        RowError: The row cannot be built.
     """
 
     def __init__(self, channels: int = 0, groups: int = 8, shuffle: bool = False, init: str = "identity"):
@@ -47,16 +49,7 @@ class ShuffleAttention(nn.Module):
         if init == "identity":
             self.identity_()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend to a map.
-
-        Args:
-            x: `B x C x H x W`.
-
-        Returns:
-            The attended map, in the shape and type of `x`.
-        """
-        check_width("ShuffleAttention", self.channels, x.shape[1])
+    def attend(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
         first, second = x.reshape(b * self.groups, -1, h, w).chunk(2, 1)
         channel = self.cweight[:, None, None] * first.mean((2, 3), keepdim=True) + self.cbias[:, None, None]

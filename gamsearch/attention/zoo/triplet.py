@@ -11,12 +11,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from gamsearch.attention.legality import check_row, check_width, triplet_legality
-from gamsearch.attention.zoo.conv_norm import fold, pooled_conv, pooled_gate, zero_last_
+from gamsearch.attention.folding import fold
+from gamsearch.attention.legality import check_row
+from gamsearch.attention.spatial_legality import triplet_legality
+from gamsearch.attention.zoo.base import Attention
+from gamsearch.attention.zoo.conv_norm import pooled_conv, pooled_gate, zero_last_
 from gamsearch.attention.zoo.gates import gated
 
 
-class Triplet(nn.Module):
+class Triplet(Attention):
     """The mean of three gates, each over two axes; returns the shape of its input `B x C x H x W`.
 
     With `init="identity"` the batch norms start at zero and the gates are doubled (`gain`): each is 2/3 sigmoid(0) =
@@ -28,7 +31,7 @@ class Triplet(nn.Module):
         init: `identity` or `reference` (PyTorch's defaults, no factor).
 
     Raises:
-        RowError: The row cannot be built, or, at the first forward, the map has another width.
+        RowError: The row cannot be built.
     """
 
     def __init__(self, channels: int = 0, kernel: int = 7, init: str = "identity"):
@@ -42,16 +45,7 @@ class Triplet(nn.Module):
         if init == "identity":
             self.identity_()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend to a map.
-
-        Args:
-            x: `B x C x H x W`.
-
-        Returns:
-            The attended map, in the shape and type of `x`.
-        """
-        check_width("Triplet", self.channels, x.shape[1])
+    def attend(self, x: Tensor) -> Tensor:
         third = self.gain / 3.0
         cw = third * pooled_gate(self.cw["conv"], x, 2).transpose(1, 2)
         hc = third * pooled_gate(self.hc["conv"], x.transpose(1, 2), 3).permute(0, 3, 2, 1)
