@@ -4,19 +4,18 @@ A training is replaced by a pause of known length, which is subtracted, as is th
 the others; everything else counts: sampling, claim, history, records, stopping, heartbeats.
 """
 
-import cProfile
 import json
 import os
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 
 import optuna
 import pandas as pd
 from large_study import DETECTOR, make
-from overhead import Enough, SyntheticEvaluator
+from overhead import Enough, Stopwatch, SyntheticEvaluator
 
 from gamsearch.architecture import Architecture
 from gamsearch.evaluation import EpochReport, Measurement, TrialBudget
@@ -68,27 +67,18 @@ class TimedRegistry(WorkerRegistry):
         self.evaluator.paused += time.perf_counter() - begun
 
 
-class Stopwatch:
-    """A progress observer that takes the time at the end of every trial, and ends the search after `trials`."""
+class PausedStopwatch(Stopwatch):
+    """A stopwatch that stands still while its worker pauses or waits."""
 
-    def __init__(self, evaluator: PausingEvaluator, trials: int):
-        self.evaluator, self.trials = evaluator, trials
-        self.rows: list[tuple[float, float, bool]] = []
-
-    def started(self, number: int, label: str, used: float, search_budget: SearchBudget) -> None: ...
-
-    def epoch(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None: ...
+    def __init__(self, trials: int, evaluator: PausingEvaluator):
+        super().__init__(trials)
+        self.evaluator = evaluator
 
     def ended(self, number: int, outcome: str, gain: float | None) -> None:
-        wall = time.perf_counter() - self.evaluator.paused
-        self.rows.append((wall, time.process_time(), outcome.startswith("repeats")))
-        if len(self.rows) > self.trials:
-            raise Enough
-
-    def per_trial(self) -> pd.DataFrame:
-        """Milliseconds of each trial by the clock (`wall`) and of this process (`cpu`); whether it was a `repeat`."""
-        table = pd.DataFrame(self.rows, columns=["wall", "cpu", "repeat"])
-        return table.assign(**(table[["wall", "cpu"]].diff() * 1000)).iloc[1:]
+        try:
+            super().ended(number, outcome, gain)
+        finally:
+            self.wall[-1] -= self.evaluator.paused
 
 
 def measure(
@@ -145,14 +135,8 @@ def work(folder: Path, number: int, each: int, seconds: float, sampler: str, url
     study, space = store.load(folder), _space()
     plan = Plan(space, TrialBudget(EPOCHS), SearchBudget(ENDLESS), sampler, 2, stopping_named("default"))
     evaluator = PausingEvaluator(seconds)
-    stopwatch, profile = Stopwatch(evaluator, each), cProfile.Profile()
-    with ExitStack() as around:
-        registry = around.enter_context(TimedRegistry(study, folder, number == 0, evaluator))
-        if os.environ.get("PROFILE") and number == 0:
-            around.enter_context(profile)
-        with suppress(Enough):
-            search(study, plan, evaluator, stopwatch, registry)
-    if os.environ.get("PROFILE") and number == 0:
-        profile.dump_stats(os.environ["PROFILE"])
+    stopwatch = PausedStopwatch(each + 1, evaluator)
+    with TimedRegistry(study, folder, number == 0, evaluator) as registry, suppress(Enough):
+        search(study, plan, evaluator, stopwatch, registry)
     content = stopwatch.per_trial().to_dict("split", index=False)
     (folder / f"{number}.json").write_text(json.dumps(content))
