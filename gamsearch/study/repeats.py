@@ -54,7 +54,7 @@ def noise(baseline_seeds: Trainings, candidates: Sequence[BySeed]) -> Noise | No
     """
     baseline = by_seed(baseline_seeds)
     found = pooled_noise([baseline, *candidates]) or unpaired_noise(list(baseline.values()))
-    return found if found and found.half_width() < 1 - max(baseline.values()) else None
+    return found if found and found.half_width() < 1 - max(baseline.values(), default=0.0) else None
 
 
 def searched(

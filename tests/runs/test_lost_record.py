@@ -20,10 +20,16 @@ def _empty(folder: Path) -> None:
     (folder / store.JOURNAL).write_bytes(b"")
 
 
+def _delete(folder: Path) -> None:
+    """Delete a folder in which the run deletes files at the same time."""
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 WAYS = {
     "moved": (lambda folder: folder.rename(folder.parent / "b"), "is no longer there"),
-    "deleted": (shutil.rmtree, "is no longer there"),
-    "replaced by an empty folder": (lambda folder: (shutil.rmtree(folder), folder.mkdir()), "is no longer there"),
+    "deleted": (_delete, "is no longer there"),
+    "replaced by an empty folder": (lambda folder: (_delete(folder), folder.mkdir()), "is no longer there"),
     "damaged": (_damage, "is damaged in line"),
     "emptied": (_empty, "is not a readable gamsearch record"),
 }

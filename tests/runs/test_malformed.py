@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gamsearch.cli.main import main
@@ -537,6 +537,7 @@ def reported(folder: Path) -> None:
 
 @FUZZ
 @given(name=st.sampled_from(NAMES), value=JSON)
+@example(name="baseline_seeds", value=[])
 def test_any_value_of_an_attribute_of_the_study_is_read_or_refused(here, finished, name, value):
     folder = here / "results" / "odd"
     folder.mkdir(parents=True, exist_ok=True)
