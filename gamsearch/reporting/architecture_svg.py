@@ -17,6 +17,8 @@ from gamsearch.space.layers import Row
 
 WIDTH, HEIGHT, PITCH, GAP, LEFT, TOP, TIP = 150, 30, 46, 62, 78, 44, 3
 FLOW, EDGE = "#8b95a0", "#8b95a0"
+LONGEST_BOLD = 11
+"""Most letters of an attention box that do not reach its channels."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,14 @@ def _row(row: Row, box: Box, stock_row: int | None, placement: Placement | None)
     plain = row.module.removeprefix("nn.")
     if placement:
         words = placement.label.replace(f"@{placement.site}", "", 1)
-        name, fill, edge, radius, kind = _short(words, 13), theme.ATTENTION, theme.INK, HEIGHT / 2, "attention"
+        words = words if len(words) <= LONGEST_BOLD else placement.module  # the options stand above the drawing
+        name, fill, edge, radius, kind = (
+            _short(words, LONGEST_BOLD),
+            theme.ATTENTION,
+            theme.INK,
+            HEIGHT / 2,
+            "attention",
+        )
     else:
         name, fill, edge, radius, kind = _short(plain, 12), theme.PAPER, EDGE, 5, "module"
     number = f"@{placement.site}" if placement else f"{stock_row}"

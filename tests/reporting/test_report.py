@@ -382,6 +382,20 @@ def test_a_drawing_has_a_box_for_every_row_an_arrow_for_every_source_and_no_boxe
     assert attended == ["GAM r4", "GAM r4"]
 
 
+@pytest.mark.parametrize(
+    ("module", "options", "shown"),
+    [
+        ("GAM", {"rate": 16, "groups": 4}, "GAM r16 g4"),
+        ("LSKA", {"kernel": 11}, "LSKA"),
+        ("ShuffleAttention", {}, "ShuffleAtt…"),
+    ],
+)
+def test_the_text_of_an_attention_box_leaves_room_for_its_channels(module: str, options: dict, shown: str):
+    placement = Placement(4, module, tuple(options.items()))
+    svg = ElementTree.fromstring(drawing(STOCK, Architecture.of("yolov8n", [placement])))
+    assert [t.text for t in svg.iter("text") if t.get("class") == "attention"] == [shown]
+
+
 def test_every_arrow_from_an_attention_row_is_coloured():
     svg = ElementTree.fromstring(drawing(STOCK, gam((9, 16))))  # rows 10 and 20 read SPPF
     assert len([p for p in svg.iter("path") if p.get("marker-end") == "url(#attended)"]) == 2
