@@ -66,8 +66,9 @@ def training_line(record: Record, checkpoint: Path) -> str:
     """
     settings = record.settings
     given = {name: settings[name] for name in ("imgsz", "batch") if name in settings}
+    train = {k: v for k, v in (settings.get("train") or {}).items() if k != "attention_lr"}  # not Ultralytics' own
     data = masked(str(settings.get("data", "")))
-    arguments = {"model": checkpoint, "data": data, "epochs": FULL_EPOCHS, **given, **(settings.get("train") or {})}
+    arguments = {"model": checkpoint, "data": data, "epochs": FULL_EPOCHS, **given, **train}
     return " ".join(["yolo train", *(shlex.quote(one_line(f"{name}={value}")) for name, value in arguments.items())])
 
 

@@ -161,6 +161,7 @@ VERIFICATION = {
         "train": {...: argument},
         "hardware": text,
         "latency": text,
+        "attention_lr": text,
         "data_fingerprint": text,
         "versions": {...: text},
     },

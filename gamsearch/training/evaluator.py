@@ -18,7 +18,7 @@ from gamsearch.models.inherit import audit_against
 from gamsearch.space.detector import Detector
 from gamsearch.training.costs import Costs
 from gamsearch.training.files import TrainingFiles
-from gamsearch.training.recipe import arguments
+from gamsearch.training.recipe import ATTENTION_LR, arguments
 from gamsearch.training.resume import State
 from gamsearch.training.setup import CostSettings, Folders, Recipe
 from gamsearch.training.trainer import LeanTrainer
@@ -210,7 +210,7 @@ class TrainingEvaluator:
             candidate.model,
             arguments(recipe, fitting, self.data, self.device, self.folders.scratch, user),
             on_epoch,
-            dict.fromkeys(fresh_parameters(candidate), self.recipe.fresh_lr_factor),
+            fresh_parameters(candidate, self.recipe.user.get(ATTENTION_LR)),
             self._setup_check(candidate),
             resumable=True,
             paused=paused,
