@@ -43,15 +43,16 @@ LEAST_GAIN = 1e-3
 class Features:
     """Placements as numbers: nested, so that what a module gains at one site says something about it at another.
 
-    Per site whether there is attention; per site and module the values of its options that vary in the space, from -1/2
-    to 1/2. Where the space has several modules, also how often each occurs anywhere, the sums of its values, and per
-    site whether it is there. A module without options has no values. All have the same prior variance.
+    Per site whether there is attention; per site and module a level for each option that varies there: 0 for the first
+    (for a strength the weakest) to 1. Where the space has several modules, also how often each occurs anywhere, the
+    sums of its levels, and per site whether it is there; levels are then centred (-1/2 to 1/2), so that a module
+    without a strength is no weaker than others. All have the same prior variance.
     """
 
     def __init__(self, space: SearchSpace):
         placements = [placement for offered in space.choices.values() for placement in offered]
         self._several = len({placement.module for placement in placements}) > 1
-        self._levels = _levels(placements)
+        self._levels = _levels(placements, 0.5 if self._several else 0.0)
         names = dict.fromkeys(name for placement in placements for name, _ in self._parts(placement))
         self._columns = {name: column for column, name in enumerate(names)}
         self._known: dict[str, Vector] = {}
@@ -79,8 +80,8 @@ class Features:
             yield (module,), 1.0
             yield (site, module), 1.0
         for option, value in _options(placement).items():
-            if (module, option) in self._levels:
-                level = self._levels[module, option][value]
+            if (site, module, option) in self._levels:
+                level = self._levels[site, module, option][value]
                 yield (site, module, option), level
                 if self._several:
                     yield (module, option), level
@@ -91,20 +92,16 @@ def _options(placement: Placement) -> dict[str, Option]:
     return spec_named(placement.module).complete(dict(placement.options))
 
 
-def _levels(placements: Sequence[Placement]) -> dict[tuple[str, str], dict[Option, float]]:
-    """Per module and option that has several values among `placements`: the values in order, from -1/2 to 1/2."""
-    found: dict[tuple[str, str], dict[Option, float]] = {}
+def _levels(placements: Sequence[Placement], centre: float) -> dict[tuple[int, str, str], dict[Option, float]]:
+    """The levels of the values of each option that varies at a site, minus `centre`, in the order of `placements`."""
+    found: dict[tuple[int, str, str], dict[Option, None]] = {}
     for placement in placements:
         for option, value in _options(placement).items():
-            found.setdefault((placement.module, option), {})[value] = 0.0
-    varied = {name: list(values) for name, values in found.items() if len(values) > 1}
-    ordered = {
-        name: values if any(isinstance(value, str) for value in values) else sorted(values, key=float)
-        for name, values in varied.items()
-    }
+            found.setdefault((placement.site, placement.module, option), {})[value] = None
     return {
-        name: {value: position / (len(values) - 1) - 0.5 for position, value in enumerate(values)}
-        for name, values in ordered.items()
+        name: {value: position / (len(values) - 1) - centre for position, value in enumerate(values)}
+        for name, values in found.items()
+        if len(values) > 1
     }
 
 

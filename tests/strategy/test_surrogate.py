@@ -87,9 +87,12 @@ def test_the_strength_of_one_module_says_nothing_about_that_of_another_nor_about
     assert strength @ one["GAM@9 r4"] > 0  # it does about the same module elsewhere
 
 
-def test_with_one_module_there_is_nothing_to_share_between_modules():
-    sites, values = len(SPACE.sites), len(SPACE.modules[0].strengths) > 1
-    assert len(Features(SPACE).of(SPACE.baseline)) == sites * (1 + values) + 1
+def test_with_one_module_the_features_are_sites_and_levels_alone():
+    """Those of earlier versions, so that the replay of an earlier search takes the same course."""
+    weak, strong = (next(a for a in SPACE.enumerate() if a.label == f"GAM@4 r{rate}") for rate in (16, 4))
+    features = Features(SPACE)
+    assert sorted(features.of(weak)) == [0.0] * (2 * len(SPACE.sites)) + [1.0]
+    assert sorted(features.of(strong)) == [0.0] * (2 * len(SPACE.sites) - 1) + [1.0, 1.0]
 
 
 def test_no_two_architectures_of_several_modules_share_their_features(mixed: SearchSpace):
