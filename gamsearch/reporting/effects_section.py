@@ -1,8 +1,10 @@
 """The section of the page on which modules, kinds, sites and strengths help, as figures and tables."""
 
 import re
+from collections.abc import Sequence
 from html import escape
 
+from gamsearch.attention.catalogue import CATALOGUE
 from gamsearch.reporting import architecture_svg, effects_breakdown, figures, formatting, theme
 from gamsearch.reporting.architecture_section import stock_detector
 from gamsearch.reporting.effects_breakdown import Breakdown
@@ -27,8 +29,15 @@ def section(record: Record) -> str:
         "multiple comparisons; each figure is a linear model of its own over all completed trials. Hollow dots are "
         "plain differences of means, shown where there are too few trials for an interval. The number of trials is in "
         "parentheses; those that no trial tells apart share one dot. Interactions are not "
-        f'modelled.</p><div class="split">{"".join(_block(one, span) for one in named)}</div>'
+        f'modelled.</p><div class="split">{"".join(_block(one, span) for one in named)}</div>{_modules(found)}'
     )
+
+
+def _modules(found: Sequence[Breakdown]) -> str:
+    """What the modules are, where there are several."""
+    names = [level for one in found if one.title == "Module" for effect in one.effects for level in effect.levels]
+    items = "".join(f"<li>{escape(f'{name}: {CATALOGUE[name].origin}')}</li>" for name in names if name in CATALOGUE)
+    return f"<details><summary>The modules and their papers</summary><ul>{items}</ul></details>" if items else ""
 
 
 def _block(one: Breakdown, span: tuple[float, float]) -> str:

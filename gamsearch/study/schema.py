@@ -114,6 +114,7 @@ MEASUREMENT = {
     "curve": CURVE,
     "provenance": {
         "audit": NUMBERS,
+        "starts": {...: text},
         "seconds": number,
         "latency": mapping,
         "device": text,

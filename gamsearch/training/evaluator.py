@@ -14,6 +14,7 @@ from gamsearch.evaluation import EpochReport, Measurement, Paused, TrialBudget
 from gamsearch.metrics import METRICS, metrics_of
 from gamsearch.models import device as devices
 from gamsearch.models.candidate import Candidate, build_candidate, fresh_parameters
+from gamsearch.models.identity import starts_of
 from gamsearch.models.inherit import audit_against
 from gamsearch.space.detector import Detector
 from gamsearch.training.costs import Costs
@@ -100,6 +101,7 @@ class TrainingEvaluator:
             curve=curve,
             provenance={
                 "audit": candidate.audit.to_dict(),
+                "starts": starts_of(architecture),
                 "latency": known["latency"],
                 "seconds": round(time.monotonic() - started, 2),
                 "device": devices.describe(self.device),

@@ -43,6 +43,12 @@ def test_a_module_that_is_not_installed_is_named_and_escaped():
     assert "<script>alert" not in effects_section.section(made)
 
 
+def test_the_page_names_paper_and_kind_of_each_module():
+    page = effects_section.section(several())
+    assert "SE: Squeeze-and-Excitation (arXiv 1709.01507), channel<" in page
+    assert "GAM: Global Attention Mechanism (arXiv 2112.05561), channel and spatial<" in page
+
+
 def test_the_terminal_names_the_best_levels_with_their_intervals():
     text = plain_table(several(), width=200)
     assert "Module: SE +0.0" in text and "Triplet -0.0" in text and "Kind: channel +0.0" in text

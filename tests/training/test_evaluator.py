@@ -68,6 +68,7 @@ def test_a_training_reports_costs_before_and_accuracy_after_each_epoch(baseline,
     assert [e["epoch"] for e in measured.curve] == [1, 2]
     assert measured.metrics["map50_95"] == measured.curve[-1]["map50_95"]
     assert measured.provenance["audit"]["tensors_inherited"] == 355
+    assert measured.provenance["starts"] == {"GAM@4 r4": "paper"}
     assert (folder / "weights" / f"{GAM4.key}-seed0.pt").is_file()
 
 
