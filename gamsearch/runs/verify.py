@@ -133,8 +133,14 @@ def _state_of(study: optuna.Study, inputs: Inputs) -> State:
     return state
 
 
+def arguments_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The training arguments of a verification; one of an earlier version continues with the factor 1 that it had."""
+    before = {} if "attention_lr" in settings else {"attention_lr": 1.0}
+    return {**before, **settings["train"]}
+
+
 def _record_factors(state: State) -> None:
-    """Record the learning-rate factors; a verification of an earlier version, which had none, continues with 1."""
+    """Record the learning-rate factors, unless the verification began without them."""
     from gamsearch.training.recipe import ATTENTION_LR, factors_of
 
     settings = state["settings"]
@@ -161,8 +167,7 @@ def _train_all(study: optuna.Study, inputs: Inputs, state: State, say: Say, on_e
         if unknown:
             say(text)
 
-    before = {} if "attention_lr" in state["settings"] else {"attention_lr": 1.0}  # without factors
-    arguments = {**before, **state["settings"]["train"]}
+    arguments = arguments_of(state["settings"])
     for seed in seeds:
         for arm in arms:
             done = state["trainings"].setdefault(arm.key, [])
