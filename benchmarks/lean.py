@@ -57,7 +57,7 @@ from gamsearch.training.evaluator import TrainingEvaluator
 from gamsearch.training.recipe import SHORT_TRAINING, arguments
 from gamsearch.training.setup import Folders
 from gamsearch.training.streams import start_streams
-from gamsearch.training.trainer import FRESH_LR_FACTOR, LeanTrainer
+from gamsearch.training.trainer import LeanTrainer
 
 TARGETS = {96: 0.5, 160: 0.7}
 GROWTH = 0.05
@@ -120,7 +120,7 @@ def searched(setting: Setting) -> list[float]:
     """A trial with the features that the stock path lacks: re-estimated statistics, a learning rate for attention."""
     candidate = setting.candidate()
     short = replace(setting, recipe=searched_recipe(setting.budget.batch))
-    return _trained(short, candidate, fresh=dict.fromkeys(fresh_parameters(candidate), FRESH_LR_FACTOR))
+    return _trained(short, candidate, fresh=fresh_parameters(candidate))
 
 
 def _trained(

@@ -76,7 +76,7 @@ def record(options: argparse.Namespace) -> None:
         data.yaml.resolve(),
         device,
         Folders(options.out / f"scratch-{'-'.join(map(str, options.seeds))}"),
-        Recipe(user=user, fresh_lr_factor=options.fresh_lr_factor),
+        Recipe(user={**user, "attention_lr": options.fresh_lr_factor}),
     )
     for architecture in _in_order(space):
         for seed in options.seeds:

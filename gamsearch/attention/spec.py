@@ -10,6 +10,17 @@ Refusal = Callable[[int, Mapping[str, Option]], str | None]
 """`(channels, options)` to one sentence that says why the module cannot be built so, or None."""
 
 
+REFERENCE = "reference"
+"""The start of a module whose option `init` asks for the paper's own initialisation."""
+KINDS = {"channel": "channel", "spatial": "spatial", "both": "channel and spatial"}
+START_WORDS = {
+    "paper": "starts as the identity by its own parameters",
+    "gain": "starts as the identity by its own parameters and a constant factor",
+    "blend": "starts as the identity by a blend x + gamma (f(x) - x) with gamma 0",
+    REFERENCE: "starts with the paper's initialisation, not as the identity",
+}
+
+
 @dataclass(frozen=True)
 class AttentionSpec:
     """The torch-free half of an attention module.
@@ -55,6 +66,23 @@ class AttentionSpec:
     def row_name(self) -> str:
         """What YAML rows call the module."""
         return self.row or self.name
+
+    @property
+    def origin(self) -> str:
+        """Full name, paper and kind in words, e.g. `Global Attention Mechanism (arXiv 2112.05561), channel and ...`."""
+        paper = f" ({self.paper})" if self.paper else ""
+        return f"{self.title}{paper}, {KINDS.get(self.kind, self.kind)}"
+
+    def start_of(self, options: Mapping[str, Option]) -> str:
+        """Name the form in which a module starts.
+
+        Args:
+            options: Some of the module's options.
+
+        Returns:
+            A key of `START_WORDS`: `start`, or `reference` where the option `init` asks for it.
+        """
+        return REFERENCE if self.complete(options).get("init", "identity") != "identity" else self.start
 
     def complete(self, options: Mapping[str, Option]) -> dict[str, Option]:
         """Fill in defaults.

@@ -18,7 +18,8 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
-    """Print sites, options, rules and size of a space, and an architecture sampled from it."""
+    """Print modules, sites, options, rules and size of a space, and an architecture sampled from it."""
+    from gamsearch.attention.spec import START_WORDS
     from gamsearch.space.detector import Detector
     from gamsearch.space.search_space import SearchSpace
 
@@ -35,6 +36,9 @@ def _show(options: argparse.Namespace) -> None:
         out.print(f"rule: {rule.name} {rule.value}", soft_wrap=True)
     for limit in space.limits:
         out.print(f"limit: {limit.metric} {limit.text}", soft_wrap=True)
+    for module in space.modules:
+        start = START_WORDS[module.spec.start_of({name: values[0] for name, values in module.options})]
+        out.print(f"{module.name}: {module.spec.origin}; {start}", soft_wrap=True)
     out.print(table(("site", "row", "channels", "stride", "part", "placements"), rows))
     out.print(f"tried first: {'; '.join(a.label for a in space.anchors()) or 'nothing'}", soft_wrap=True)
     out.print(f"sampled: {space.sample_random(random.Random(options.seed)).label}", soft_wrap=True)
@@ -42,12 +46,20 @@ def _show(options: argparse.Namespace) -> None:
 
 def _list_attention() -> Table:
     from gamsearch.attention.catalogue import CATALOGUE
+    from gamsearch.attention.spec import KINDS
 
     rows = [
-        (s.name, s.title, s.paper, ", ".join(f"{k} {v}" for k, v in s.options.items()), ", ".join(s.presets))
+        (
+            s.name,
+            s.title,
+            s.paper,
+            KINDS.get(s.kind, s.kind),
+            ", ".join(f"{k} {v}" for k, v in s.options.items()),
+            ", ".join(s.presets),
+        )
         for s in CATALOGUE.values()
     ]
-    return table(("name", "title", "paper", "options and defaults", "presets"), rows)
+    return table(("name", "title", "paper", "kind", "options and defaults", "presets"), rows)
 
 
 def _list_detectors() -> Table:

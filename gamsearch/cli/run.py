@@ -23,6 +23,11 @@ RUN_NAME = (
     "NAME-control (default: data-model-space, or demo)"
 )
 
+TRAIN = (
+    "any Ultralytics training argument, or attention_lr: learning rate of attention relative to the others (default: "
+    "the module's factor)"
+)
+
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data and model")
@@ -51,7 +56,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     training.add_argument("--imgsz", type=int, help="image size in px, a multiple of 32 (default: 640)")
     training.add_argument("--batch", type=int, help="images per batch (default: 16; below 1000 training images 8)")
-    training.add_argument("--train", action="append", metavar="KEY=VALUE", help="any Ultralytics training argument")
+    training.add_argument("--train", action="append", metavar="KEY=VALUE", help=TRAIN)
 
     machine = parser.add_argument_group("device and workers")
     machine.add_argument(

@@ -102,14 +102,19 @@ def build_candidate(
     return Candidate(architecture, grafted, model, audit, imgsz)
 
 
-def fresh_parameters(candidate: Candidate) -> set[int]:
+def fresh_parameters(candidate: Candidate, factor: float | None = None) -> dict[int, float]:
     """Collect the parameters that no stock row owns: those of the attention modules.
 
     Args:
         candidate: The candidate.
+        factor: Replaces the learning-rate factors of the catalogue.
 
     Returns:
-        Their identities (`id`).
+        Their identities (`id`), each with the factor of its learning rate.
     """
-    rows = set(candidate.graft.placed.values())
-    return {id(p) for row in rows for p in candidate.model.model[row].parameters()}
+    found: dict[int, float] = {}
+    for placement in candidate.architecture.placements:
+        own = spec_named(placement.module).lr_factor if factor is None else factor
+        row = candidate.model.model[candidate.graft.placed[placement.site]]
+        found |= {id(p): float(own) for p in row.parameters()}
+    return found

@@ -7,16 +7,26 @@ import torch
 
 from gamsearch.architecture import Architecture
 from gamsearch.attention.catalogue import spec_named
+from gamsearch.attention.spec import REFERENCE
 from gamsearch.errors import CandidateFailed, one_line
 from gamsearch.models.build import Model
 
 
 def starts_as_identity(architecture: Architecture) -> bool:
     """Whether every placement uses the identity initialisation."""
-    return all(
-        spec_named(p.module).complete(dict(p.options)).get("init", "identity") == "identity"
-        for p in architecture.placements
-    )
+    return REFERENCE not in starts_of(architecture).values()
+
+
+def starts_of(architecture: Architecture) -> dict[str, str]:
+    """Name the form in which each placement starts.
+
+    Args:
+        architecture: The architecture.
+
+    Returns:
+        By the placement's label, a key of `START_WORDS`: `paper`, `gain`, `blend` or `reference`.
+    """
+    return {p.label: spec_named(p.module).start_of(dict(p.options)) for p in architecture.placements}
 
 
 def set_to_identity(model: Model, placed: Mapping[int, int], architecture: Architecture) -> None:

@@ -10,6 +10,8 @@ from html import escape
 from math import log2
 
 from gamsearch.architecture import Architecture, Placement
+from gamsearch.attention.catalogue import CATALOGUE
+from gamsearch.attention.spec import START_WORDS
 from gamsearch.reporting import theme
 from gamsearch.space.detector import Detector
 from gamsearch.space.graft import graft
@@ -70,8 +72,14 @@ def descriptions(stock: Detector, architecture: Architecture) -> list[str]:
         options = ", ".join(f"{name} {value}" for name, value in p.options) or "defaults"
         readers = f"; read only by rows {', '.join(map(str, p.consumers))}" if p.consumers else ""
         where = f"{row.module}, {row.part}, {level(row.stride)}, {row.channels} channels"
-        lines.append(f"{p.module} after row {p.site} ({where}): {options}{readers}")
+        lines.append(f"{p.module} after row {p.site} ({where}): {options}{readers}{_module_of(p)}")
     return lines
+
+
+def _module_of(placement: Placement) -> str:
+    """What the module is and how it starts; empty if it is not installed."""
+    spec = CATALOGUE.get(placement.module)
+    return f". {spec.origin}; {START_WORDS[spec.start_of(dict(placement.options))]}" if spec else ""
 
 
 def level(stride: int) -> str:

@@ -1,7 +1,8 @@
-"""Which sites and rates help: means with and without them, and a linear model over the trials.
+"""Which sites, modules, kinds and strengths help: means with and without them, and a linear model over the trials.
 
-The model is an ordinary least squares fit of the paired gain on an intercept and one column per site (or per rate: its
-number of placements); levels that no trial tells apart share a column. The baseline is one observation with gain 0.
+The model is an ordinary least squares fit of the paired gain on an intercept and one column per site (or per module,
+kind or strength: its number of placements); levels that no trial tells apart share a column. Each of the four is a
+model of its own. The baseline is one observation with gain 0.
 It has no interactions. A coefficient that the trials do not identify has no value, and with fewer than three residual
 degrees of freedom there is no interval.
 """
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from gamsearch.architecture import Placement
 from gamsearch.attention.catalogue import CATALOGUE
 from gamsearch.study.record import Record
 
@@ -22,11 +24,11 @@ MIN_DEGREES_OF_FREEDOM = 3
 
 @dataclass(frozen=True)
 class Effect:
-    """The effect of one site or rate on map50_95, or of several that only occur together.
+    """The effect of one site, module, kind or strength on map50_95, or of several that only occur together.
 
     Attributes:
-        levels: The site's number, or the module and its rate; several where the same trials have all of them, so that
-            no trial tells them apart.
+        levels: The site's number, the module, its kind, or module and strength; several where the same trials have all
+            of them, so that no trial tells them apart.
         count: Number of trials with them; `count_without` those without it.
         mean_with: Mean paired gain of these trials; `mean_without` that of the others.
         effect: Coefficient of the linear model; None if the trials do not identify it.
@@ -52,21 +54,43 @@ def site_effects(record: Record) -> list[Effect]:
     return _effects(record, lambda placement: placement["site"])
 
 
-def rate_effects(record: Record) -> list[Effect]:
-    """The effect per placement of each module at each rate that was tried, e.g. `GAM r8`, largest rate last."""
+def module_effects(record: Record) -> list[Effect]:
+    """The effect per placement of each module."""
+    return _effects(record, lambda placement: placement["module"])
+
+
+def kind_effects(record: Record) -> list[Effect]:
+    """The effect per placement of each kind of attention; a module that is not installed has the kind `unknown`."""
+    return _effects(record, _kind)
+
+
+def strength_effects(record: Record) -> list[Effect]:
+    """The effect per placement of each module at each strength that was tried, e.g. GAM at rate 8, largest last."""
     return _effects(record, _strength)
 
 
-def rate_name(level: tuple[str, Any]) -> str:
-    """`GAM r8` for the level `("GAM", 8)`."""
+def strength_option(module: str) -> str:
+    """The option that is a module's strength; empty if it has none or is not installed."""
+    spec = CATALOGUE.get(module)
+    return spec.strength if spec else ""
+
+
+def strength_name(level: tuple[str, Any]) -> str:
+    """`GAM r8` for the level `("GAM", 8)`; a strength that is not a rate is named as its option is."""
     module, strength = level
-    return module if strength is None else f"{module} r{strength}"
+    if strength is None:
+        return module
+    return Placement(0, module, ((strength_option(module), strength),)).label.replace("@0", "", 1)
+
+
+def _kind(placement: dict[str, Any]) -> str:
+    spec = CATALOGUE.get(placement["module"])
+    return spec.kind if spec else "unknown"
 
 
 def _strength(placement: dict[str, Any]) -> tuple[str, Any]:
-    """The module and the value of its ordinal option."""
-    spec = CATALOGUE.get(placement["module"])
-    return placement["module"], placement["options"].get(spec.strength if spec else "rate")
+    """The module and the value of its ordinal option, None if it has none."""
+    return placement["module"], placement["options"].get(strength_option(placement["module"]))
 
 
 def _effects(record: Record, level_of: Callable[[dict[str, Any]], Any]) -> list[Effect]:
@@ -100,7 +124,11 @@ def _groups(counts: NDArray[np.float64]) -> list[list[int]]:
 
 
 def _order(level: Any) -> Any:
-    return level if not isinstance(level, tuple) else (level[0], level[1] is None, level[1] or 0)
+    if not isinstance(level, tuple):
+        return level
+    module, strength = level
+    number = strength if isinstance(strength, (int, float)) else 0
+    return module, strength is None, number, str(strength)
 
 
 def _effect(
@@ -130,10 +158,3 @@ def _fit(counts: NDArray[np.float64], gains: NDArray[np.float64]) -> Sequence[tu
         (float(c) if known else None, float(w) if known and np.isfinite(w) else None)
         for c, w, known in zip(coefficients[1:], widths[1:], determined[1:], strict=True)
     ]
-
-
-def span(effects: Sequence[Effect]) -> tuple[float, float]:
-    """Axis range `(low, high)` of zero and all effects with their intervals, with a margin."""
-    ends = [0.0, *(e.estimate + sign * (e.half_width or 0.0) for e in effects for sign in (-1, 1))]
-    margin = 0.06 * (max(ends) - min(ends)) or 0.001
-    return min(ends) - margin, max(ends) + margin

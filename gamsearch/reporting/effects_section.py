@@ -1,50 +1,64 @@
-"""The section of the page on which sites and which rates help, as figures and tables."""
+"""The section of the page on which modules, kinds, sites and strengths help, as figures and tables."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import re
+from collections.abc import Sequence
+from html import escape
 
-from gamsearch.reporting import architecture_svg, effects, figures, formatting, theme
+from gamsearch.attention.catalogue import CATALOGUE
+from gamsearch.reporting import architecture_svg, effects_breakdown, figures, formatting, theme
 from gamsearch.reporting.architecture_section import stock_detector
-from gamsearch.reporting.effects import Effect
+from gamsearch.reporting.effects_breakdown import Breakdown
 from gamsearch.reporting.tables import Column, html_table
 from gamsearch.space.detector import Detector
 from gamsearch.study.record import Record
 
 
 def section(record: Record) -> str:
-    """The effect of each site and each rate; empty if no candidate was evaluated."""
-    sites, rates = effects.site_effects(record), effects.rate_effects(record)
-    if not sites:
+    """The effects by module, kind, site and strength; empty where no two trials differ in them."""
+    detector, found = stock_detector(record), effects_breakdown.breakdowns(record)
+    if not found:
         return ""
-    detector, span = stock_detector(record), effects.span([*sites, *rates])
+    named = [
+        Breakdown(one.title, one.effects, lambda site: _site_name(site, detector)) if one.title == "Site" else one
+        for one in found
+    ]
+    span = effects_breakdown.span(found)
     return (
         "<h2>Where attention helps</h2>"
-        '<p class="note">Effect of a placement on mAP50-95 in a linear model of all completed trials, with 95&nbsp;% '
-        "intervals that are not corrected for multiple comparisons. Hollow dots are plain differences of means, shown "
-        "where there are too few trials for an interval. The number of trials is in parentheses; those that "
-        "no trial tells apart share one dot. Interactions are not "
-        'modelled.</p><div class="split">'
-        f"{_block('Site', sites, span, lambda site: _site_name(site, detector))}"
-        f"{_block('Rate', rates, span, effects.rate_name)}</div>"
+        '<p class="note">Effect of a placement on mAP50-95 with 95&nbsp;% intervals that are not corrected for '
+        "multiple comparisons; each figure is a linear model of its own over all completed trials. Hollow dots are "
+        "plain differences of means, shown where there are too few trials for an interval. The number of trials is in "
+        "parentheses; those that no trial tells apart share one dot. Interactions are not "
+        f'modelled.</p><div class="split">{"".join(_block(one, span) for one in named)}</div>{_modules(found)}'
     )
 
 
-def _block(title: str, found: Sequence[Effect], span: tuple[float, float], name: Callable[[Any], str]) -> str:
-    """The figure of the effects by site or by rate, and its table, folded."""
+def _modules(found: Sequence[Breakdown]) -> str:
+    """What the modules are, where there are several."""
+    names = [level for one in found if one.title == "Module" for effect in one.effects for level in effect.levels]
+    items = "".join(f"<li>{escape(f'{name}: {CATALOGUE[name].origin}')}</li>" for name in names if name in CATALOGUE)
+    return f"<details><summary>The modules and their papers</summary><ul>{items}</ul></details>" if items else ""
+
+
+def _block(one: Breakdown, span: tuple[float, float]) -> str:
+    """The figure of the effects of one factor, and its table, folded."""
+    factor = one.title[0].lower() + one.title[1:]
     columns = [
-        Column(title.lower(), lambda e: " + ".join(map(name, e.levels)), numeric=False),
+        Column(factor, one.text, numeric=False),
         Column("n", lambda e: f"{e.count}"),
         Column("mean with", lambda e: formatting.signed(e.mean_with)),
         Column("mean without", lambda e: formatting.signed(e.mean_without)),
         Column("effect", lambda e: formatting.signed(e.effect)),
         Column("±", lambda e: formatting.plain(e.half_width, 4)),
     ]
-    caption = f"Gain in mAP50-95 by {title.lower()}; n is the number of trials with this {title.lower()}"
+    caption = f"Gain in mAP50-95 by {factor}; n is the number of trials with it"
     plot = theme.chart(
-        figures.effects_figure(found, name, span), f"figure-{title.lower()}", f"Effect of each {title.lower()}"
+        figures.effects_figure(one.effects, one.name, span),
+        f"figure-{re.sub('[^a-z0-9]+', '-', factor.lower())}",
+        f"Effect of each {factor}",
     )
-    table = html_table(columns, found, caption)
-    return f"<div><h3>{title}</h3>{plot}<details><summary>Numbers</summary>{table}</details></div>"
+    table = html_table(columns, one.effects, caption)
+    return f"<div><h3>{escape(one.title)}</h3>{plot}<details><summary>Numbers</summary>{table}</details></div>"
 
 
 def _site_name(site: int, detector: Detector | None) -> str:

@@ -1,4 +1,4 @@
-"""The report in the terminal: the verdict, the verified finalists, the best trials."""
+"""The report in the terminal: the verdict, the verified finalists, the best trials, what helps."""
 
 from collections.abc import Iterable
 from io import StringIO
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gamsearch.errors import plural
-from gamsearch.reporting import formatting, verification_rows
+from gamsearch.reporting import effects_breakdown, formatting, verification_rows
 from gamsearch.reporting.tables import Column, rows_of, trial_columns
 from gamsearch.study import summaries
 from gamsearch.study.record import Record
@@ -51,7 +51,8 @@ def terminal_table(record: Record, limit: int = 15) -> Group:
     if len(shown):
         parts.append(table)
     hidden = len(record.trainings) - len(shown)
-    return Group(*parts, *([Text(f"... and {hidden} more in trials.csv")] if hidden else []))
+    parts += [Text(f"... and {hidden} more in trials.csv")] if hidden else []
+    return Group(*parts, *(Text(line) for line in effects_breakdown.lines(record)))
 
 
 def _verdicts(record: Record) -> list[Any]:

@@ -152,7 +152,6 @@ def train_arm(inputs: Inputs, arm: Arm, seed: int, arguments: Mapping[str, Any],
     recipe = Recipe(
         arguments=FROM_SCRATCH if arm.weights is None else FINE_TUNE,
         user=arguments,
-        fresh_lr_factor=1.0,
         trainer=DetailedTrainer,
         halve_batch=False,
     )

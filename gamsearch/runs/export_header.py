@@ -2,12 +2,17 @@
 
 import shlex
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from gamsearch.analysis.answer import UNTRAINED
 from gamsearch.analysis.finalist import Compared
 from gamsearch.analysis.significance import UNKNOWN
 from gamsearch.analysis.verification_verdict import basis, spread
+from gamsearch.architecture import Architecture
+from gamsearch.attention.catalogue import spec_named
+from gamsearch.attention.spec import START_WORDS
 from gamsearch.errors import one_line
 from gamsearch.runs.export_choice import Choice, Weights
 from gamsearch.study.record import Record
@@ -36,12 +41,19 @@ def header(record: Record, choice: Choice, weights: Weights, files: tuple[Path, 
         f"Run {record.name}, trial {int(row['number'])}: {choice.reason}.",
         f"Weights of {weights.origin}, {settings.get('imgsz')} px: {figures}.",
         *([] if choice.is_baseline else [_own_result(record, choice, weights)]),
+        *_modules(row["architecture"]),
         _answer(record, choice),
         f"Data: {settings.get('data_summary', '')} (fingerprint {settings.get('data_fingerprint', '')}).",
         f"Hardware: {settings.get('hardware', '')}. Versions: {versions}.",
     ]
     wrapped = [part for line in lines for part in textwrap.wrap(one_line(line), 116)]
     return wrapped + [one_line(line) for line in _use(record, choice, weights, *files)]
+
+
+def _modules(architecture: Mapping[str, Any]) -> list[str]:
+    """What each module is and how it starts when it is built from the YAML without weights."""
+    specs = {p.module: (spec_named(p.module), dict(p.options)) for p in Architecture.from_dict(architecture).placements}
+    return [f"{name}: {spec.origin}; {START_WORDS[spec.start_of(options)]}." for name, (spec, options) in specs.items()]
 
 
 def _scale(record: Record) -> str:
@@ -66,8 +78,9 @@ def training_line(record: Record, checkpoint: Path) -> str:
     """
     settings = record.settings
     given = {name: settings[name] for name in ("imgsz", "batch") if name in settings}
+    train = {k: v for k, v in (settings.get("train") or {}).items() if k != "attention_lr"}  # not Ultralytics' own
     data = masked(str(settings.get("data", "")))
-    arguments = {"model": checkpoint, "data": data, "epochs": FULL_EPOCHS, **given, **(settings.get("train") or {})}
+    arguments = {"model": checkpoint, "data": data, "epochs": FULL_EPOCHS, **given, **train}
     return " ".join(["yolo train", *(shlex.quote(one_line(f"{name}={value}")) for name, value in arguments.items())])
 
 

@@ -73,8 +73,7 @@ def prepare_training(
     from gamsearch.models import device as devices
     from gamsearch.models.latency.backends import resolved
     from gamsearch.training.baseline import read_model
-    from gamsearch.training.recipe import SHORT_TRAINING
-    from gamsearch.training.trainer import FRESH_LR_FACTOR
+    from gamsearch.training.recipe import SHORT_TRAINING, factors_of
 
     device = devices.select(settings.device)
     backend, hardware = resolved(settings.latency, device), devices.describe(device)
@@ -87,7 +86,8 @@ def prepare_training(
     progress.say(f"{space.detector.name}, space '{space.name}': {plural(space.size, 'architecture')} on {hardware}")
     worker = context.worker if context else ""
     inputs = _Inputs(settings, data, device, backend, space, weights, progress, worker)
-    recipe = ", ".join(f"{key} {value}" for key, value in {**SHORT_TRAINING, "attention": FRESH_LR_FACTOR}.items())
+    factors = factors_of((m.name for m in space.modules), settings.train)
+    recipe = ", ".join(f"{key} {value}" for key, value in {**SHORT_TRAINING, "attention": factors}.items())
     fingerprints = {"data": data.fingerprint, "device": hardware, "recipe": recipe}
     return PreparedRun(
         space,

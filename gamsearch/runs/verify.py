@@ -63,6 +63,7 @@ def verify(folder: Path, options: VerifyOptions, say: Say, on_epoch: OnEpoch) ->
         state = _state_of(study, inputs)
         known = {one["key"] for one in state["finalists"]}
         state["finalists"] += [_described(row) for row in finalists if row["key"] not in known]
+        _record_factors(state)
         with explained(folder):
             _train_all(study, inputs, state, say, on_epoch)
         device = options.device or settings.device
@@ -112,7 +113,8 @@ def _state_of(study: optuna.Study, inputs: Inputs) -> State:
         "hardware": inputs.hardware,
         "data_fingerprint": inputs.data.fingerprint,
     }
-    state: State = study.user_attrs.get(ATTRIBUTE) or {"settings": requested, "finalists": []}
+    begun = {"settings": {**requested, "attention_lr": ""}, "finalists": []}
+    state: State = study.user_attrs.get(ATTRIBUTE) or begun
     for name, value in requested.items():
         if state["settings"].get(name) != value:
             raise RunError(
@@ -129,6 +131,22 @@ def _state_of(study: optuna.Study, inputs: Inputs) -> State:
     for name in ("trainings", "bootstrap"):
         state.setdefault(name, {})
     return state
+
+
+def arguments_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The training arguments of a verification; one of an earlier version continues with the factor 1 that it had."""
+    before = {} if "attention_lr" in settings else {"attention_lr": 1.0}
+    return {**before, **settings["train"]}
+
+
+def _record_factors(state: State) -> None:
+    """Record the learning-rate factors, unless the verification began without them."""
+    from gamsearch.training.recipe import ATTENTION_LR, factors_of
+
+    settings = state["settings"]
+    if ATTENTION_LR in settings:
+        placed = [p["module"] for one in state["finalists"] for p in one["architecture"]["placements"]]
+        settings[ATTENTION_LR] = factors_of(placed, settings["train"])
 
 
 def _train_all(study: optuna.Study, inputs: Inputs, state: State, say: Say, on_epoch: OnEpoch) -> None:
@@ -149,6 +167,7 @@ def _train_all(study: optuna.Study, inputs: Inputs, state: State, say: Say, on_e
         if unknown:
             say(text)
 
+    arguments = arguments_of(state["settings"])
     for seed in seeds:
         for arm in arms:
             done = state["trainings"].setdefault(arm.key, [])
@@ -157,7 +176,7 @@ def _train_all(study: optuna.Study, inputs: Inputs, state: State, say: Say, on_e
                 say(
                     f"verify: {arm.label}, seed {seed}, {plural(options.epochs, 'epoch')}{f' ({left})' if left else ''}"
                 )
-                trained = train_arm(inputs, arm, seed, state["settings"]["train"], after_epoch)
+                trained = train_arm(inputs, arm, seed, arguments, after_epoch)
                 with stop_request.deferred():
                     done.append(trained)
                     study.set_user_attr(ATTRIBUTE, state)

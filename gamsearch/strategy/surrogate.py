@@ -8,7 +8,8 @@ all unknown and normally distributed. All but the noise are correlated over epoc
 epochs e and f. This is freeze-thaw Bayesian optimisation (Swersky, Snoek and Adams, arXiv 1406.3896) with a kernel over
 placements instead of one over hyperparameters:
 
-- a linear kernel for the effects, which generalises from single placements to combinations;
+- a linear kernel for the effects, which generalises from single placements to combinations, and from a module at some
+  sites to the same module at others;
 - the cosine kernel for the similarity (Rasmussen and Williams, 4.2), of the same variance for one module as for three:
   effects overlap, and where it alone has to explain a combination, the single placements in it may be worth as much;
 - a constant for the mean of all architectures with attention (ordinary kriging): an untried site is expected to gain
@@ -18,14 +19,15 @@ placements instead of one over hyperparameters:
 Gains grow with the epochs but their noise does not, so a small early gain can promise a large one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, optimize
 
-from gamsearch.architecture import Architecture
+from gamsearch.architecture import Architecture, Option, Placement
+from gamsearch.attention.catalogue import spec_named
 from gamsearch.space.search_space import SearchSpace
 
 Vector = NDArray[np.float64]
@@ -39,32 +41,68 @@ LEAST_GAIN = 1e-3
 
 
 class Features:
-    """Placements as numbers: per site and module, whether it is there, its strength and its other options (0..1)."""
+    """Placements as numbers: nested, so that what a module gains at one site says something about it at another.
+
+    Per site whether there is attention; per site and module a level for each option that varies there: 0 for the first
+    (for a strength the weakest) to 1. Where the space has several modules, also how often each occurs anywhere, the
+    sums of its levels, and per site whether it is there; levels are then centred (-1/2 to 1/2), so that a module
+    without a strength is no weaker than others. All have the same prior variance.
+    """
 
     def __init__(self, space: SearchSpace):
-        self.space = space
+        placements = [placement for offered in space.choices.values() for placement in offered]
+        self._several = len({placement.module for placement in placements}) > 1
+        self._levels = _levels(placements, 0.5 if self._several else 0.0)
+        names = dict.fromkeys(name for placement in placements for name, _ in self._parts(placement))
+        self._columns = {name: column for column, name in enumerate(names)}
         self._known: dict[str, Vector] = {}
 
     def of(self, architecture: Architecture) -> Vector:
-        """The features of one architecture; all zero for the baseline."""
+        """The features of one architecture, its number of pairs of modules last; all zero for the baseline."""
         if architecture.key not in self._known:
-            self._known[architecture.key] = self._computed(self.space.encode(architecture))
+            self._known[architecture.key] = self._computed(architecture)
         return self._known[architecture.key]
 
-    def _computed(self, answers: Mapping[str, int]) -> Vector:
-        values: list[float] = []
-        modules = 0
-        for name, (_, high) in self.space.parameters.items():
-            site, _, option = name.partition(".")
-            here = answers[f"{site}.strength"] > 0
-            if option == "strength":
-                modules += here
-                values += [1.0 * here, here * (answers[name] - 1) / max(high - 1, 1)]
-            elif option == "module":
-                values += [1.0 * (here and answers[name] == module) for module in range(high + 1)]
-            else:
-                values.append(here * answers[name] / high)
-        return np.array([*values, 0.5 * modules * (modules - 1)], dtype=float)
+    def _computed(self, architecture: Architecture) -> Vector:
+        values = np.zeros(len(self._columns) + 1)
+        for placement in architecture.placements:
+            for name, value in self._parts(placement):
+                values[self._columns[name]] += value
+        modules = len(architecture.placements)
+        values[-1] = 0.5 * modules * (modules - 1)
+        return values
+
+    def _parts(self, placement: Placement) -> Iterator[tuple[tuple[object, ...], float]]:
+        """The names of a placement's features, and what it adds to them."""
+        site, module = placement.site, placement.module
+        yield (site,), 1.0
+        if self._several:
+            yield (module,), 1.0
+            yield (site, module), 1.0
+        for option, value in _options(placement).items():
+            if (site, module, option) in self._levels:
+                level = self._levels[site, module, option][value]
+                yield (site, module, option), level
+                if self._several:
+                    yield (module, option), level
+
+
+def _options(placement: Placement) -> dict[str, Option]:
+    """All options of a placement, defaults included."""
+    return spec_named(placement.module).complete(dict(placement.options))
+
+
+def _levels(placements: Sequence[Placement], centre: float) -> dict[tuple[int, str, str], dict[Option, float]]:
+    """The levels of the values of each option that varies at a site, minus `centre`, in the order of `placements`."""
+    found: dict[tuple[int, str, str], dict[Option, None]] = {}
+    for placement in placements:
+        for option, value in _options(placement).items():
+            found.setdefault((placement.site, placement.module, option), {})[value] = None
+    return {
+        name: {value: position / (len(values) - 1) - centre for position, value in enumerate(values)}
+        for name, values in found.items()
+        if len(values) > 1
+    }
 
 
 @dataclass(frozen=True)

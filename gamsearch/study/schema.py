@@ -114,6 +114,7 @@ MEASUREMENT = {
     "curve": CURVE,
     "provenance": {
         "audit": NUMBERS,
+        "starts": {...: text},
         "seconds": number,
         "latency": mapping,
         "device": text,
@@ -161,6 +162,7 @@ VERIFICATION = {
         "train": {...: argument},
         "hardware": text,
         "latency": text,
+        "attention_lr": text,
         "data_fingerprint": text,
         "versions": {...: text},
     },

@@ -14,11 +14,12 @@ from gamsearch.evaluation import EpochReport, Measurement, Paused, TrialBudget
 from gamsearch.metrics import METRICS, metrics_of
 from gamsearch.models import device as devices
 from gamsearch.models.candidate import Candidate, build_candidate, fresh_parameters
+from gamsearch.models.identity import starts_of
 from gamsearch.models.inherit import audit_against
 from gamsearch.space.detector import Detector
 from gamsearch.training.costs import Costs
 from gamsearch.training.files import TrainingFiles
-from gamsearch.training.recipe import arguments
+from gamsearch.training.recipe import ATTENTION_LR, arguments
 from gamsearch.training.resume import State
 from gamsearch.training.setup import CostSettings, Folders, Recipe
 from gamsearch.training.trainer import LeanTrainer
@@ -100,6 +101,7 @@ class TrainingEvaluator:
             curve=curve,
             provenance={
                 "audit": candidate.audit.to_dict(),
+                "starts": starts_of(architecture),
                 "latency": known["latency"],
                 "seconds": round(time.monotonic() - started, 2),
                 "device": devices.describe(self.device),
@@ -210,7 +212,7 @@ class TrainingEvaluator:
             candidate.model,
             arguments(recipe, fitting, self.data, self.device, self.folders.scratch, user),
             on_epoch,
-            dict.fromkeys(fresh_parameters(candidate), self.recipe.fresh_lr_factor),
+            fresh_parameters(candidate, self.recipe.user.get(ATTENTION_LR)),
             self._setup_check(candidate),
             resumable=True,
             paused=paused,

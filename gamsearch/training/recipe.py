@@ -5,11 +5,13 @@ and a learning rate that does not decay after a fork. The measurements are in th
 """
 
 import ast
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from gamsearch.attention.catalogue import spec_named
 from gamsearch.errors import OptionError, nearest
 from gamsearch.evaluation import TrialBudget
 from gamsearch.models import device as devices
@@ -29,6 +31,9 @@ LEAN = {
 }
 FROM_SCRATCH = {"optimizer": "AdamW", "lr0": 0.003, "momentum": 0.9, "warmup_epochs": 0.5, "warmup_bias_lr": 0.0}
 FINE_TUNE = {"optimizer": "AdamW", "lr0": 0.001, "momentum": 0.9, "warmup_epochs": 0.5, "warmup_bias_lr": 0.0}
+ATTENTION_LR = "attention_lr"
+"""The one training argument that is not Ultralytics' own: it replaces the learning-rate factors of the catalogue."""
+LARGEST_FACTOR = 1000
 SHORT_TRAINING = {**FINE_TUNE, "lrf": 1.0, "warmup_epochs": 0.0}
 """After a fork. The learning rate does not decay, so the epochs of a short training equal those of a longer one."""
 
@@ -64,7 +69,7 @@ def arguments(
         **LEAN,
         "nbs": budget.batch,
         **recipe,
-        **user,
+        **{key: value for key, value in user.items() if key != ATTENTION_LR},
         "data": str(data),
         "epochs": budget.epochs,
         "imgsz": budget.imgsz,
@@ -109,13 +114,14 @@ def check_overrides(chosen: dict[str, Any]) -> None:
     quiet_ultralytics()
     from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg
 
+    _check_factor(chosen.get(ATTENTION_LR, 1))
+    chosen = {key: value for key, value in chosen.items() if key != ATTENTION_LR}
     for key in chosen:
         if key in RESERVED:
             raise OptionError(f"--train {key}=... is not accepted: {RESERVED[key]}")
         if key not in DEFAULT_CFG_DICT:
-            raise OptionError(
-                f"--train '{key}' is not an Ultralytics training argument{nearest(key, DEFAULT_CFG_DICT)}"
-            )
+            close = nearest(key, [*DEFAULT_CFG_DICT, ATTENTION_LR])
+            raise OptionError(f"--train '{key}' is not an Ultralytics training argument{close}")
     if chosen.get("cache") not in (None, True, False, "ram"):
         raise OptionError("--train cache=... must be True, ram or False; on disk it would write beside your images")
     random_share([], chosen.get("fraction", 1.0))  # raises for an invalid share
@@ -124,6 +130,28 @@ def check_overrides(chosen: dict[str, Any]) -> None:
     except (TypeError, ValueError, SyntaxError, AssertionError, AttributeError) as error:
         given = " ".join(f"{key}={value}" for key, value in chosen.items())
         raise OptionError(f"--train {given}: {str(error).splitlines()[0]}") from error
+
+
+def _check_factor(factor: Any) -> None:
+    if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 < factor <= LARGEST_FACTOR:
+        raise OptionError(
+            f"--train {ATTENTION_LR}=... must be a factor above 0, at most {LARGEST_FACTOR}, not {factor}"
+        )
+
+
+def factors_of(modules: Iterable[str], user: Mapping[str, Any]) -> str:
+    """Name the learning-rate factors of attention.
+
+    Args:
+        modules: Names of the modules of a space.
+        user: The training arguments that the user gave.
+
+    Returns:
+        E.g. `3.0`, or `GAM 3.0 SimAM 10.0` where modules differ.
+    """
+    found = {name: float(user.get(ATTENTION_LR, spec_named(name).lr_factor)) for name in modules}
+    same = set(found.values())
+    return str(same.pop()) if len(same) == 1 else " ".join(f"{name} {factor}" for name, factor in found.items())
 
 
 def _typed(text: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from gamsearch.architecture import Architecture
 from gamsearch.study.artifacts import Artifacts
 from gamsearch.training.recipe import SHORT_TRAINING
-from gamsearch.training.trainer import FRESH_LR_FACTOR, LeanTrainer
+from gamsearch.training.trainer import LeanTrainer
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,7 @@ class Recipe:
 
     Attributes:
         arguments: Ultralytics training arguments.
-        user: The user's own, which come last.
-        fresh_lr_factor: Learning rate of the attention modules relative to that of the inherited layers.
+        user: The user's own, which come last; `attention_lr` replaces the catalogue's learning-rate factors.
         trainer: The trainer; it may add details to the provenance.
         halve_batch: Whether a candidate that runs out of memory is tried again with half the batch. The baseline, with
             which all others are compared, never is.
@@ -43,7 +42,6 @@ class Recipe:
 
     arguments: Mapping[str, Any] = field(default_factory=lambda: SHORT_TRAINING)
     user: Mapping[str, Any] = field(default_factory=dict)
-    fresh_lr_factor: float = FRESH_LR_FACTOR
     trainer: type[LeanTrainer] = LeanTrainer
     halve_batch: bool = True
 

@@ -39,9 +39,6 @@ from gamsearch.training.read_only import read_only_data
 from gamsearch.training.resume import State, restore
 from gamsearch.training.streams import forget_buffer, start_streams
 
-FRESH_LR_FACTOR = 3.0
-"""Learning rate of the attention modules relative to the inherited layers."""
-
 OnEpoch = Callable[[int, dict[str, float]], None]
 
 _DATASETS: dict[tuple, Any] = {}
@@ -120,6 +117,7 @@ class LeanTrainer(DetectionTrainer):
     def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """Ultralytics' optimiser with the fresh parameters in groups of their own, at their own learning rates.
 
+        A group that is called `bias` would start its warm-up at `warmup_bias_lr`; those of attention rise from zero.
         On a CPU the many small parameters (biases, norms) are stepped in one call, which gives the same numbers.
         """
         optimizer = super().build_optimizer(model, *args, **kwargs)
@@ -129,7 +127,8 @@ class LeanTrainer(DetectionTrainer):
                 group["params"] = [p for p in group["params"] if id(p) not in self.fresh]
                 for factor in dict.fromkeys(self.fresh[id(p)] for p in fresh):
                     own = [p for p in fresh if self.fresh[id(p)] == factor]
-                    optimizer.add_param_group({**group, "params": own, "lr": group["lr"] * factor})
+                    named = {"param_group": "attention"} if "param_group" in group else {}
+                    optimizer.add_param_group({**group, **named, "params": own, "lr": group["lr"] * factor})
         if self.device.type == "cpu":
             for group in optimizer.param_groups:
                 if "foreach" in group and all(p.ndim < 2 for p in group["params"]):

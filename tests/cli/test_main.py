@@ -221,6 +221,7 @@ def test_show_describes_every_shipped_space_without_torch(capsys, space):
     assert main(["show", space]) == 0
     shown = capsys.readouterr().out
     assert "architectures" in shown and "sampled: GAM@" in shown
+    assert "GAM: Global Attention Mechanism (arXiv 2112.05561), channel and spatial; starts as the identity" in shown
 
 
 def test_show_for_another_scale(capsys):

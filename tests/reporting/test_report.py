@@ -201,7 +201,7 @@ def test_too_few_trials_give_no_interval():
 
 
 def test_rates_are_distinguished_by_module_and_value(rich: Record):
-    assert [effects.rate_name(e.levels[0]) for e in effects.rate_effects(rich)] == [
+    assert [effects.strength_name(e.levels[0]) for e in effects.strength_effects(rich)] == [
         "GAM r4",
         "GAM r8",
         "GAM r16",

@@ -14,7 +14,7 @@ from gamsearch.analysis.verification import Verification
 from gamsearch.errors import OptionError, RunError
 from gamsearch.runs import export
 from gamsearch.runs.export_choice import advice, chosen, weights_of
-from gamsearch.runs.export_header import header
+from gamsearch.runs.export_header import header, training_line
 from gamsearch.space.detector import Detector
 from gamsearch.study import store
 from gamsearch.study.record import Record
@@ -113,6 +113,7 @@ def test_the_header_of_an_unverified_trial_says_so_and_holds_no_other_trials_res
         f"NOT VERIFIED: trial {other}" in text and f"It recommends trial {held.answer().trial}, not this one." in text
     )
     assert f"yolo train model={tmp_path / 'trial.pt'} data=" in text and "epochs=100" in text
+    assert "GAM: Global Attention Mechanism (arXiv 2112.05561), channel and spatial; starts as the identity" in text
     assert held.verdict() not in " ".join(text.split()) and "Verified:" not in text
 
 
@@ -125,6 +126,13 @@ def test_the_header_of_a_verified_trial_holds_its_own_result(tmp_path):
         text = " ".join(comments(held, finalist.number, folder).split())
         assert f"Verified: map50_95 {finalist.gain.mean:+.4f}" in text and f"against the baseline, {claim}" in text
         assert "NOT VERIFIED" not in text and "seed 0: the only seed" in text
+
+
+def test_the_training_command_has_no_argument_that_ultralytics_does_not_know(tmp_path):
+    held = complete()
+    held = replace(held, settings={**held.settings, "train": {"attention_lr": 1, "lr0": 0.002}})
+    line = training_line(held, tmp_path / "trial.pt")
+    assert "lr0=0.002" in line and "attention_lr" not in line
 
 
 def test_the_header_says_that_the_baseline_is_not_trained_enough(tmp_path):

@@ -10,6 +10,7 @@ import torch
 from gamsearch.analysis.image_bootstrap import Detections, paired_bootstrap
 from gamsearch.cli.main import main
 from gamsearch.runs.predictions import keep_predictions
+from gamsearch.runs.verify import arguments_of
 from gamsearch.space.detector import Detector
 from gamsearch.study import store
 from gamsearch.study.table import read_record
@@ -79,6 +80,12 @@ def test_finalist_baseline_and_the_next_scale_are_trained_at_the_same_seeds(veri
     assert state["scale_up"]["name"] == "yolov8s"
     assert all(one["latency_ratio"] > 1.2 for one in state["trainings"]["scale-up"])
     assert state["settings"]["latency"] == "torch"  # what `auto` is on a CPU
+    assert state["settings"]["attention_lr"] == "3.0"
+
+
+def test_a_verification_that_began_without_learning_rate_factors_continues_without_them():
+    assert arguments_of({"train": {"lr0": 0.1}}) == {"lr0": 0.1, "attention_lr": 1.0}
+    assert arguments_of({"train": {"lr0": 0.1}, "attention_lr": "3.0"}) == {"lr0": 0.1}
 
 
 def test_the_record_says_when_the_verification_was_to_end_and_that_the_baseline_is_not_trained(verified):

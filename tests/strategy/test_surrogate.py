@@ -1,12 +1,28 @@
 """The Gaussian process over placements and epochs."""
 
 import random
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 from support.curves import EPOCHS, SPACE, final_gain
 
+from gamsearch.architecture import Architecture
+from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.surrogate import Features, Observation, Surrogate
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> SearchSpace:
+    """Four modules at three sites; LSKA has one kernel, Triplet no strength at all."""
+    file = tmp_path / "mixed.yaml"
+    file.write_text(
+        "detector: yolov8n.yaml\nsites: [4, 6, 9]\n"
+        "attention: {GAM: {rate: [4, 16]}, SE: {rate: [4, 16]}, LSKA: {kernel: [7]}, Triplet: {}}\n"
+    )
+    return SearchSpace.load(file)
 
 
 def test_the_surrogate_predicts_pairs_from_single_placements_and_is_uncertain_about_what_was_not_observed():
@@ -42,6 +58,47 @@ def test_left_out_residuals_are_those_of_a_surrogate_without_the_observation():
     solved = np.linalg.solve(joint[1:, 1:], np.column_stack([gains[1:], joint[1:, 0]]))
     mean, variance = joint[0, 1:] @ solved[:, 0], joint[0, 0] - joint[0, 1:] @ solved[:, 1]
     assert whole.left_out()[0] == pytest.approx((gains[0] - mean) / np.sqrt(variance), rel=1e-6)
+
+
+def rank_correlation(surrogate: Surrogate, unseen: list[Architecture], truth: Callable[[Architecture], float]) -> float:
+    return float(spearmanr(surrogate.predict(unseen, EPOCHS)[0], [truth(a) for a in unseen]).statistic)
+
+
+def test_what_a_module_gains_at_some_sites_is_expected_of_it_at_the_others(mixed: SearchSpace):
+    """The module decides, and every pair of site and module in the test is new."""
+    singles = [a for a in mixed.enumerate() if len(a.placements) == 1]
+    truth = {"GAM": 0.03, "SE": 0.0, "LSKA": 0.01, "Triplet": -0.02}
+
+    def gain(architecture: Architecture) -> float:
+        return sum(truth[p.module] for p in architecture.placements)
+
+    seen = [a for a in singles if a.placements[0].site in (4, 6)]
+    surrogate = Surrogate(Features(mixed), [Observation(a, EPOCHS, gain(a)) for a in seen])
+    unseen = [a for a in singles if a.placements[0].site == 9]
+    assert rank_correlation(surrogate, unseen, gain) > 0.9
+
+
+def test_the_strength_of_one_module_says_nothing_about_that_of_another_nor_about_one_without(mixed: SearchSpace):
+    features = Features(mixed)
+    one = {a.placements[0].label: features.of(a) for a in mixed.enumerate() if len(a.placements) == 1}
+    strength = one["GAM@4 r4"] - one["GAM@4 r16"]
+    assert np.any(strength != 0)
+    assert not any(strength @ one[label] for label in ("SE@4 r4", "SE@4 r16", "Triplet@4", "LSKA@4 kernel=7"))
+    assert strength @ one["GAM@9 r4"] > 0  # it does about the same module elsewhere
+
+
+def test_with_one_module_the_features_are_sites_and_levels_alone():
+    """Those of earlier versions, so that the replay of an earlier search takes the same course."""
+    weak, strong = (next(a for a in SPACE.enumerate() if a.label == f"GAM@4 r{rate}") for rate in (16, 4))
+    features = Features(SPACE)
+    assert sorted(features.of(weak)) == [0.0] * (2 * len(SPACE.sites)) + [1.0]
+    assert sorted(features.of(strong)) == [0.0] * (2 * len(SPACE.sites) - 1) + [1.0, 1.0]
+
+
+def test_no_two_architectures_of_several_modules_share_their_features(mixed: SearchSpace):
+    features = Features(mixed)
+    rows = [tuple(features.of(a)) for a in mixed.enumerate()]
+    assert not any(rows[0]) and len(set(rows)) == len(rows)
 
 
 def test_the_features_of_the_baseline_are_zero_and_no_two_architectures_share_theirs():

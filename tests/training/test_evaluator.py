@@ -15,6 +15,7 @@ from torch import nn
 
 import gamsearch
 from gamsearch.architecture import Architecture, Placement
+from gamsearch.attention.catalogue import spec_named
 from gamsearch.errors import CandidateFailed
 from gamsearch.evaluation import Paused, TrialBudget
 from gamsearch.models.candidate import build_candidate, fresh_parameters
@@ -23,7 +24,7 @@ from gamsearch.training import evaluator as evaluator_module
 from gamsearch.training.baseline import read_baseline, start_model, train_baseline
 from gamsearch.training.dataset import DataSet
 from gamsearch.training.recipe import SHORT_TRAINING, arguments
-from gamsearch.training.trainer import FRESH_LR_FACTOR, LeanTrainer
+from gamsearch.training.trainer import LeanTrainer
 
 YOLOV8N = Detector.load("yolov8n")
 STOCK = Architecture.of("yolov8n")
@@ -53,9 +54,7 @@ def evaluator(baseline: nn.Module, data: Path, folder: Path, **options):
 def trainer(baseline, data, folder, architecture=GAM4, budget=BUDGET, **options) -> LeanTrainer:
     candidate = build_candidate(YOLOV8N, architecture, baseline, budget.imgsz)
     given = arguments(SHORT_TRAINING, budget, data, DEVICE, folder / "scratch", {})
-    return LeanTrainer(
-        candidate.model, given, silent, dict.fromkeys(fresh_parameters(candidate), FRESH_LR_FACTOR), **options
-    )
+    return LeanTrainer(candidate.model, given, silent, fresh_parameters(candidate), **options)
 
 
 def test_a_training_reports_costs_before_and_accuracy_after_each_epoch(baseline, tiny_data, folder):
@@ -69,6 +68,7 @@ def test_a_training_reports_costs_before_and_accuracy_after_each_epoch(baseline,
     assert [e["epoch"] for e in measured.curve] == [1, 2]
     assert measured.metrics["map50_95"] == measured.curve[-1]["map50_95"]
     assert measured.provenance["audit"]["tensors_inherited"] == 355
+    assert measured.provenance["starts"] == {"GAM@4 r4": "paper"}
     assert (folder / "weights" / f"{GAM4.key}-seed0.pt").is_file()
 
 
@@ -128,9 +128,41 @@ def test_attention_gets_its_own_learning_rate_and_no_parameter_is_lost(baseline,
     ids = [id(p) for g in groups for p in g["params"]]
     assert sorted(ids) == sorted(id(p) for p in run.model.parameters())
     for group in groups:
-        expected = SHORT_TRAINING["lr0"] * (FRESH_LR_FACTOR if id(group["params"][0]) in run.fresh else 1)
+        expected = SHORT_TRAINING["lr0"] * (run.fresh.get(id(group["params"][0]), 1))
         assert group["initial_lr"] == pytest.approx(expected)
         assert len({id(p) in run.fresh for p in group["params"]}) == 1
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "NAdam", "RMSProp", "MuSGD", "auto"])
+def test_every_optimiser_keeps_decay_and_momentum_and_multiplies_the_rate_of_attention_alone(
+    baseline, tiny_data, folder, name
+):
+    run = trainer(baseline, tiny_data, folder)
+    run.data, run.fresh = {"nc": 3}, dict.fromkeys(run.fresh, 7.0)
+    own, stock = (
+        {
+            id(p): group
+            for group in build(run.model, name, 0.01, 0.9, 1e-4, 20_000).param_groups
+            for p in group["params"]
+        }
+        for build in (run.build_optimizer, super(LeanTrainer, run).build_optimizer)
+    )
+    assert own.keys() == stock.keys() and run.fresh.keys() <= own.keys()
+    for parameter, group in own.items():
+        factor = run.fresh.get(parameter, 1.0)
+        assert group["lr"] == pytest.approx(factor * stock[parameter]["lr"])
+        assert group["weight_decay"] == stock[parameter]["weight_decay"]
+        assert (group.get("param_group") == "bias") <= (parameter not in run.fresh)  # no hot start of its biases
+
+
+def test_the_factor_is_the_modules_own_unless_attention_lr_replaces_it(baseline, tiny_data, folder):
+    mixed = Architecture.of("yolov8n", [Placement(4, "GAM", (("rate", 4),)), Placement(6, "SE", (("rate", 16),))])
+    candidate = build_candidate(YOLOV8N, mixed, baseline, 64)
+    rows = [candidate.model.model[candidate.graft.placed[site]] for site in (4, 6)]
+    for given, expected in ((None, [spec_named(m).lr_factor for m in ("GAM", "SE")]), (1, [1.0, 1.0])):
+        factors = fresh_parameters(candidate, given)
+        assert [{factors[id(p)] for p in row.parameters()} for row in rows] == [{one} for one in expected]
+    assert len(factors) == sum(1 for row in rows for _ in row.parameters())
 
 
 def test_the_learning_rate_of_a_short_training_does_not_decay(baseline, tiny_data, folder):
@@ -138,9 +170,8 @@ def test_the_learning_rate_of_a_short_training_does_not_decay(baseline, tiny_dat
     run, rates = trainer(baseline, tiny_data, folder, budget=TrialBudget(3, 64, 4)), []
     run.add_callback("on_train_batch_end", lambda t: rates.append({g["lr"] for g in t.optimizer.param_groups}))
     run.train()
-    assert len(rates) == 9 and all(
-        each == {SHORT_TRAINING["lr0"], FRESH_LR_FACTOR * SHORT_TRAINING["lr0"]} for each in rates
-    )
+    factor = spec_named("GAM").lr_factor
+    assert len(rates) == 9 and all(each == {SHORT_TRAINING["lr0"], factor * SHORT_TRAINING["lr0"]} for each in rates)
 
 
 def test_validation_uses_reestimated_statistics_and_training_keeps_its_own(baseline, tiny_data, folder):
