@@ -12,7 +12,10 @@ ERRORS_BEFORE_STOP = 3
 
 
 def reason_to_stop(context: SearchContext, busy: Sequence[FrozenTrial] = ()) -> str | None:
-    """Why the search ends now, or None if it continues; `busy` trials count as if they were trained to the end."""
+    """Why the search ends now, or None if it continues; `busy` trials count as if they were trained to the end.
+
+    The history is read as it is: update it before.
+    """
     streaks, plan = context.streaks, context.plan
     if streaks.errors >= ERRORS_BEFORE_STOP:
         raise RunError(f"{streaks.errors} candidates in a row failed, the last one with {streaks.last_error}")
@@ -23,7 +26,10 @@ def reason_to_stop(context: SearchContext, busy: Sequence[FrozenTrial] = ()) -> 
         begun = [known for known in candidates if known.curve or known.state == TrialState.FAIL]
         spent = plural(context.history.spent, "epoch")
         return f"the budget of {plan.search_budget} is used up: {plural(len(begun), 'candidate')}, {spent}"
+    others = len({t.user_attrs.get("key") for t in busy}) + 1
+    if len(candidates) + others < plan.space.size:
+        return None
     settled = [known for known in candidates if known.settled and not known.reason.startswith("rule")]
-    if len(settled) + len({t.user_attrs.get("key") for t in busy}) + 1 >= plan.space.size:
+    if len(settled) + others >= plan.space.size:
         return f"all {plural(plan.space.size, 'architecture')} of the space are known"
     return None

@@ -63,7 +63,7 @@ class FreezeThaw:
 
     def pause(self, history: History, known: ArchitectureHistory) -> StopDecision | None:
         """Pause the training of `known` at a rung if another architecture is now the better choice."""
-        history.architectures[known.architecture.key] = known
+        history.keep(known.architecture.key, known)
         other = self.choose(history, known.architecture.key)
         if other is None or other == known.architecture:
             return None

@@ -93,6 +93,7 @@ def _search_until_done(context: SearchContext) -> str:
         stop_request.check()
         again = not exhausted or bool(store.trials(context.study, TrialState.WAITING))
         if await_turn(context) and again and _optimize(context, n_trials, partial(_after_trial, context)):
+            context.history.update()
             exhausted = reason_to_stop(context) is None
         if context.registry.leaving:
             raise KeyboardInterrupt
@@ -134,8 +135,7 @@ def _optimize(context: SearchContext, n_trials: int, after_trial: AfterTrial | N
 
 def _after_trial(context: SearchContext, study: optuna.Study, trial: FrozenTrial) -> None:
     """Report the trial, enqueue what the sampler would not propose, and end the search if there is reason to."""
-    baseline = context.history.update().baseline
-    gain = gain_of(trial, baseline, context.plan.trial_budget.epochs)
+    gain = gain_of(trial, context.history.baseline, context.plan.trial_budget.epochs)
     context.progress.ended(trial.number, outcome_of(trial), gain)
     context.streaks.count(trial)
     stop_request.check()

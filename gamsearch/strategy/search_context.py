@@ -52,8 +52,8 @@ class SearchContext:
 
     @property
     def used(self) -> float:
-        """How much of the search budget is used up; a failed candidate counts as a full training."""
-        history, each = self.history.update(), self.plan.trial_budget.epochs
+        """How much of the search budget is used up; a failed candidate counts as a full training. Does not update."""
+        history, each = self.history, self.plan.trial_budget.epochs
         return self.plan.search_budget.used(history.charged(each), each, history.seconds)
 
     def report_start(self, number: int, label: str) -> None:
@@ -79,7 +79,7 @@ def open_context(
         evaluator,
         progress,
         registry,
-        TrialClaims(study, registry),
+        TrialClaims(history, registry),
         objectives,
         history,
         StoppingPolicy(plan.stopping, objectives, surrogates),

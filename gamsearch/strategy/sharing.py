@@ -11,9 +11,9 @@ def await_turn(context: SearchContext) -> bool:
     """Wait while the trials of other workers may use up the rest; return whether there is something left to try."""
     while not context.registry.leaving:
         context.claims.sweep()
+        busy = context.claims.busy()
         if reason_to_stop(context) is not None:
             return False
-        busy = context.claims.busy()
         if not busy or reason_to_stop(context, busy) is None:
             return True
         context.registry.wait()
@@ -34,8 +34,8 @@ def _one_too_many(context: SearchContext, trial: optuna.Trial) -> int | None:
     Two workers can see room for one more trial at the same time. The later trial gives way, unless it was enqueued:
     the queue must lose nothing.
     """
-    earlier = [t for t in context.claims.busy() if t.number < trial.number]
-    enqueued = "fixed_params" in store.trials(context.study)[trial.number].system_attrs
+    earlier = [t for t in context.claims.others if t.number < trial.number]
+    enqueued = "fixed_params" in context.history.trials[trial.number].system_attrs
     if not earlier or enqueued or reason_to_stop(context, earlier) is None:
         return None
     return earlier[-1].number
@@ -43,4 +43,4 @@ def _one_too_many(context: SearchContext, trial: optuna.Trial) -> int | None:
 
 def has_ended(study: optuna.Study, number: int) -> bool:
     """Whether a trial is finished; other workers end the trials of a worker that they consider dead."""
-    return store.trials(study)[number].state.is_finished()
+    return store.trial(study, number).state.is_finished()

@@ -18,7 +18,6 @@ from gamsearch.strategy.refusals import refuse_by_rules
 from gamsearch.strategy.search_context import SearchContext
 from gamsearch.strategy.sharing import claim
 from gamsearch.strategy.trial_reporter import TrialContext, TrialReporter
-from gamsearch.study import store
 from gamsearch.study.history import INTERRUPTED
 
 
@@ -28,10 +27,10 @@ def run_trial(context: SearchContext, trial: optuna.Trial) -> tuple[float, ...]:
     _describe(context, trial, architecture)
     twin = claim(context, trial, architecture.key)
     if twin is not None:
-        return _recall(trial, store.trials(context.study)[twin])
-    known = context.history.update().architectures.get(architecture.key)
+        return _recall(trial, context.history.update().trials[twin])
+    known = context.history.architectures.get(architecture.key)
     if known is not None and known.settled:
-        return _recall(trial, store.trials(context.study)[known.number])
+        return _recall(trial, context.history.trials[known.number])
     refuse_by_rules(trial, context.plan.space, architecture)
     if known is not None:
         trial.set_user_attr("resumes", known.number)

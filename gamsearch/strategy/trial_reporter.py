@@ -101,6 +101,7 @@ class TrialReporter:
 
     def _after_rung(self) -> StopDecision | None:
         search = self.search
+        search.history.update()
         stop = search.policy.after_rung(search.history, self.now, self.budget.epochs)
         if stop is None and search.freeze_thaw is not None:
             return search.freeze_thaw.pause(search.history, self.now)

@@ -5,7 +5,8 @@ import time
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from gamsearch.study import recovery, store
+from gamsearch.study import recovery
+from gamsearch.study.history import History
 from gamsearch.study.single_worker import SingleWorker
 from gamsearch.study.worker_entries import owner
 
@@ -16,26 +17,34 @@ POLL_S = 0.01
 
 
 class TrialClaims:
-    """What the worker of `registry` needs to share the trials of `study` with the others."""
+    """What the worker of `registry` needs to share the trials of a study with the others."""
 
-    def __init__(self, study: optuna.Study, registry: SingleWorker):
-        self.study, self.registry, self._swept = study, registry, time.monotonic()
+    def __init__(self, history: History, registry: SingleWorker):
+        self.history, self.registry, self._swept = history, registry, time.monotonic()
 
     def busy(self) -> list[FrozenTrial]:
-        """Return the running trials of other workers, including dead ones that nobody has noticed yet."""
-        return [t for t in store.trials(self.study, TrialState.RUNNING) if owner(t) != self.registry.id]
+        """Update the history and return the running trials of other workers, unnoticed dead ones included."""
+        self.history.update()
+        return self.others
+
+    @property
+    def others(self) -> list[FrozenTrial]:
+        """The trials that other workers were running at the last update of the history."""
+        running = (t for t in self.history.unfinished if t.state == TrialState.RUNNING)
+        return [t for t in running if owner(t) != self.registry.id]
 
     def sweep(self) -> None:
         """Enqueue the trials of dead workers again, at most every `SWEEP_S` seconds."""
         if self.registry.id and time.monotonic() - self._swept > SWEEP_S:
-            recovery.release_interrupted(self.study, self.registry)
+            recovery.release_interrupted(self.history.study, self.registry)
             self._swept = time.monotonic()
 
     def claim(self, trial: optuna.Trial, key: str) -> int | None:
         """Claim an architecture; of two trials that claim it at the same time, the earlier one gets it.
 
         Both have written their key before they look, so at least one sees the other. The later one gives way. The
-        earlier one waits until the later one has given way or, if that looked first, has claimed it.
+        earlier one waits until the later one has given way or, if that looked first, has claimed it. The history is
+        updated.
 
         Args:
             trial: The trial, whose key is already recorded.
@@ -44,7 +53,7 @@ class TrialClaims:
         Returns:
             None if the claim succeeded, or the number of the trial that has the architecture.
         """
-        repeated = store.trials(self.study)[trial.number].user_attrs.get("retry_of")
+        repeated = trial.user_attrs.get("retry_of")
         while True:
             exempt = (trial.number, repeated)  # a retry does not give way to the dead trial that it repeats
             rivals = [t for t in self.busy() if t.number not in exempt and t.user_attrs.get("key") == key]

@@ -88,6 +88,7 @@ class History:
     """The history of all architectures of `study`; call `update` before reading it.
 
     Attributes:
+        trials: All trials as they were at the last update.
         architectures: The history of each architecture by key, in order of first appearance.
         baseline: The history of the baseline, or None while it is not complete.
         spent: Epochs for which candidates were trained, without interrupted trials.
@@ -96,25 +97,25 @@ class History:
 
     def __init__(self, study: optuna.Study):
         self.study = study
+        self.trials: list[FrozenTrial] = []
         self.architectures: dict[str, ArchitectureHistory] = {}
         self.baseline: ArchitectureHistory | None = None
         self.spent = 0
         self.seconds = 0.0
-        self._unfinished: set[int] = set()
-        self._read = 0
+        self._candidates: dict[str, ArchitectureHistory] = {}
+        self._failed: dict[str, ArchitectureHistory] = {}
+        self._unfinished: list[int] = []
 
     def update(self) -> "History":
         """Read the trials that have finished since the last call; return this history."""
-        trials = self.study.get_trials(deepcopy=False)
-        waiting = sorted(self._unfinished)
-        self._unfinished = set()
-        for trial in (*(trials[n] for n in waiting), *trials[self._read :]):
+        before, waiting = len(self.trials), self._unfinished
+        self.trials, self._unfinished = self.study.get_trials(deepcopy=False), []
+        for trial in (*(self.trials[n] for n in waiting), *self.trials[before:]):
             if not trial.state.is_finished():
-                self._unfinished.add(trial.number)
+                self._unfinished.append(trial.number)
                 continue
             if "key" in trial.user_attrs and "recalled_from" not in trial.user_attrs and not interrupted(trial):
                 self._add(trial)
-        self._read = len(trials)
         return self
 
     def _add(self, trial: FrozenTrial) -> None:
@@ -141,7 +142,19 @@ class History:
         self.spent += int(attributes.get("epochs_trained", 0))
         self.seconds += _seconds(trial)
         if before is None or not before.beyond(history):
-            self.architectures[key] = history
+            self.keep(key, history)
+
+    def keep(self, key: str, history: ArchitectureHistory) -> None:
+        """Set what is known about a candidate.
+
+        Args:
+            key: Its recorded key.
+            history: Its history, which replaces the one before.
+        """
+        self.architectures[key] = self._candidates[key] = history
+        self._failed.pop(key, None)
+        if history.state == TrialState.FAIL:
+            self._failed[key] = history
 
     def charged(self, each: int) -> int:
         """Count the epochs that are charged to the search budget: a failed training counts as a whole one.
@@ -152,19 +165,22 @@ class History:
         Returns:
             Number of epochs.
         """
-        failed = (history for history in self.candidates if history.state == TrialState.FAIL)
-        return self.spent + sum(each - history.epochs for history in failed)
+        return self.spent + sum(each - history.epochs for history in self._failed.values())
 
     @property
     def candidates(self) -> list[ArchitectureHistory]:
         """All architectures but the baseline, in order of first appearance."""
-        return [history for history in self.architectures.values() if not history.architecture.is_baseline]
+        return list(self._candidates.values())
+
+    @property
+    def unfinished(self) -> list[FrozenTrial]:
+        """The trials that were waiting or running at the last update."""
+        return [self.trials[number] for number in self._unfinished]
 
     @property
     def running(self) -> set[str]:
-        """Keys of the architectures whose trials had not finished at the last update."""
-        trials = self.study.get_trials(deepcopy=False)
-        return {str(trials[n].user_attrs.get("key", "")) for n in self._unfinished if n < len(trials)} - {""}
+        """Keys of the architectures whose trials were running at the last update."""
+        return {str(trial.user_attrs.get("key", "")) for trial in self.unfinished} - {""}
 
     def gain(self, history: ArchitectureHistory, epoch: int, metric: str = "map50_95") -> float | None:
         """Return the paired difference of an architecture to the baseline.

@@ -1,6 +1,7 @@
 """Two workers that claim one architecture at the same time."""
 
 from gamsearch.study.claims import TrialClaims
+from gamsearch.study.history import History
 from gamsearch.study.workers import WorkerRegistry
 
 
@@ -13,5 +14,5 @@ def test_the_retry_of_a_lost_trial_does_not_give_way_to_it(tmp_path, study):
         dead.set_user_attr("key", "0123456789ab")
         study.enqueue_trial(dead.params, user_attrs={"retry_of": dead.number})
         retry, other = study.ask(), study.ask()
-        assert TrialClaims(study, registry).claim(retry, "0123456789ab") is None
-        assert TrialClaims(study, registry).claim(other, "0123456789ab") == dead.number
+        assert TrialClaims(History(study), registry).claim(retry, "0123456789ab") is None
+        assert TrialClaims(History(study), registry).claim(other, "0123456789ab") == dead.number
