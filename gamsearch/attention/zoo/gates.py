@@ -34,3 +34,21 @@ def saturated(x: Tensor) -> Tensor:
         The tensor, clamped to the range of float16 if it is float16.
     """
     return x.clamp(-LARGEST, LARGEST) if x.dtype == torch.float16 else x
+
+
+def blended(x: Tensor, f: Tensor, gamma: Tensor) -> Tensor:
+    """Blend a map with what a module makes of it, x + gamma * (f - x); in half precision in float32 and saturated.
+
+    Args:
+        x: `B x C x H x W`.
+        f: The module's output in the same shape.
+        gamma: `C` numbers. Optimizers such as Muon would treat a parameter with more axes as a matrix.
+
+    Returns:
+        The blend in the shape and type of `x`; with gamma 0 it is exactly `x`, with gamma 1 it is `f`.
+    """
+    start, end = x.float(), f.float()
+    if x.dtype == torch.float16:
+        end = end.clamp(-LARGEST, LARGEST)  # gamma 0 times infinity is not 0
+    out = start + gamma.float()[:, None, None] * (end - start)
+    return out.clamp(-LARGEST, LARGEST).half() if x.dtype == torch.float16 else out.to(x.dtype)
