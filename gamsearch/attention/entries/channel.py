@@ -1,6 +1,6 @@
-"""The catalogue entries of modules whose gate has one value per channel. No torch."""
+"""The catalogue entries of modules whose gate follows from pooled channels. No torch."""
 
-from gamsearch.attention.channel_legality import se_legality
+from gamsearch.attention import channel_legality as legality
 from gamsearch.attention.legality import STARTS
 from gamsearch.attention.spec import AttentionSpec
 
@@ -16,6 +16,19 @@ SPECS = (
         options={"rate": 16, "init": "identity"},
         choices={"init": STARTS},
         aliases=("SEAttention", "SELayer"),
-        refuse=se_legality,
+        refuse=legality.se_legality,
+    ),
+    AttentionSpec(
+        name="ECA",
+        title="Efficient Channel Attention",
+        paper="arXiv 1910.03151",
+        code="gamsearch.attention.zoo.eca:ECA",
+        kind="channel",
+        start="gain",
+        options={"kernel": 0, "init": "identity"},
+        choices={"init": STARTS},
+        presets={"ports": {"kernel": 3}},
+        aliases=("ECAAttention",),
+        refuse=legality.eca_legality,
     ),
 )
