@@ -36,6 +36,21 @@ def saturated(x: Tensor) -> Tensor:
     return x.clamp(-LARGEST, LARGEST) if x.dtype == torch.float16 else x
 
 
+def added(x: Tensor, branch: Tensor) -> Tensor:
+    """Add a branch to a map; in float16, where sums overflow, in float32 and saturated.
+
+    Args:
+        x: `B x C x H x W`.
+        branch: A finite tensor that broadcasts to it.
+
+    Returns:
+        The sum in the shape and type of `x`.
+    """
+    if x.dtype == torch.float16:
+        return (x.float() + branch.float()).clamp(-LARGEST, LARGEST).half()
+    return x + branch.to(x.dtype)
+
+
 def blended(x: Tensor, f: Tensor, gamma: Tensor) -> Tensor:
     """Blend a map with what a module makes of it, x + gamma * (f - x); in half precision in float32 and saturated.
 

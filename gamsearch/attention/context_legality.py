@@ -1,0 +1,18 @@
+"""Where the modules of `entries.context` can be built; their constructors apply the same rules to rows. No torch."""
+
+from gamsearch.attention.legality import STARTS, Options, is_no_width, one_of, rate_leaves_a_channel
+
+
+def aggregation_legality(channels: int, options: Options) -> str | None:
+    """Legality of ContextAggregation: a rate that leaves a channel and is no width."""
+    return is_no_width(channels, options, "rate", 1) or rate_leaves_a_channel(channels, options)
+
+
+def double_legality(channels: int, options: Options) -> str | None:
+    """Legality of DoubleAttention: a rate that leaves a channel; ports write (channels, c_m, c_n)."""
+    if reason := one_of(options, "init", STARTS):
+        return (
+            f"{reason}: a row (channels, c_m, c_n) of other repositories is written [c2, rate] here, "
+            "where c_m and c_n are channels // rate"
+        )
+    return is_no_width(channels, options, "rate", 4) or rate_leaves_a_channel(channels, options)

@@ -1,0 +1,31 @@
+"""The catalogue entries of modules whose output at a pixel depends on the whole map. No torch."""
+
+from gamsearch.attention import context_legality as legality
+from gamsearch.attention.legality import STARTS
+from gamsearch.attention.spec import AttentionSpec
+
+SPECS = (
+    AttentionSpec(
+        name="ContextAggregation",
+        title="Context Aggregation Block of CATNet",
+        paper="arXiv 2111.11057",
+        code="gamsearch.attention.zoo.context_aggregation:ContextAggregation",
+        kind="both",
+        start="paper",
+        strength="rate",
+        options={"rate": 1},
+        refuse=legality.aggregation_legality,
+    ),
+    AttentionSpec(
+        name="DoubleAttention",
+        title="Double Attention of A2-Nets",
+        paper="arXiv 1810.11579",
+        code="gamsearch.attention.zoo.double_attention:DoubleAttention",
+        kind="both",
+        start="paper",
+        strength="rate",
+        options={"rate": 4, "init": "identity"},
+        choices={"init": STARTS},
+        refuse=legality.double_legality,
+    ),
+)

@@ -1,0 +1,72 @@
+"""Modules that carry features from everywhere in the map: the formulas of their papers, and copied rows."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from gamsearch.attention.legality import RowError
+from gamsearch.attention.registry import attention_class
+
+
+def built(name: str, channels: int = 32, **options):
+    """A module in eval mode at random parameters."""
+    torch.manual_seed(0)
+    module = attention_class(name)(channels, **options).eval()
+    for key, value in module.state_dict().items():
+        if value.is_floating_point():
+            value.copy_(torch.rand_like(value) + 0.1 if "var" in key else 0.4 * torch.randn_like(value))
+    return module
+
+
+def context_aggregation(x: Tensor, module) -> Tensor:
+    weights = module.key(x).flatten(2).softmax(2)
+    context = (module.value(x).flatten(2) * weights).sum(2)[:, :, None, None]
+    return x + module.gate(x).sigmoid() * module.merge(context)
+
+
+def double_attention(x: Tensor, module) -> Tensor:
+    maps = module.convB(x).flatten(2).softmax(2)
+    vectors = module.convV(x).flatten(2).softmax(1)
+    descriptors = torch.einsum("bmp,bnp->bmn", module.convA(x).flatten(2), maps)
+    mixed = torch.einsum("bmn,bnp->bmp", descriptors, vectors).unflatten(2, x.shape[2:])
+    return x + module.conv_reconstruct(mixed)
+
+
+@pytest.mark.parametrize(
+    ("name", "formula", "options"),
+    [
+        ("ContextAggregation", context_aggregation, {}),
+        ("ContextAggregation", context_aggregation, {"rate": 4}),
+        ("DoubleAttention", double_attention, {"rate": 2}),
+    ],
+)
+def test_a_module_computes_the_formula_of_its_paper(name, formula, options):
+    module, x = built(name, **options), torch.randn(2, 32, 9, 13)
+    with torch.no_grad():
+        torch.testing.assert_close(module(x), formula(x, module), rtol=1e-4, atol=1e-4)
+
+
+def test_double_attention_has_the_parameters_of_the_ports():
+    state = built("DoubleAttention", 256, rate=2).state_dict()
+    assert {key: tuple(value.shape[:2]) for key, value in state.items() if key.endswith("weight")} == {
+        "convA.weight": (128, 256),
+        "convB.weight": (128, 256),
+        "convV.weight": (128, 256),
+        "conv_reconstruct.weight": (256, 128),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "says"),
+    [
+        ("ContextAggregation", (), "starts with the width of its map"),
+        ("ContextAggregation", (512, 512), r"rate 512 looks like a channel count.*\[c2, rate\] such as \[c2, 1\]"),
+        ("DoubleAttention", (512, 512), "rate 512 looks like a channel count"),
+        ("DoubleAttention", (512, 128, 128), r"\(channels, c_m, c_n\) of other repositories is written \[c2, rate\]"),
+        ("DoubleAttention", (512, 128, 128, 8), r"at most \[c2, rate, init\], not \[512, 128, 128, 8\]"),
+    ],
+)
+def test_a_copied_row_that_means_something_else_is_refused_in_one_sentence(name, row, says):
+    with pytest.raises(RowError, match=says) as raised:
+        attention_class(name)(*row)
+    assert "\n" not in str(raised.value)
