@@ -15,3 +15,31 @@ def eca_legality(channels: int, options: Options) -> str | None:
     if options["kernel"] == 0 and type(options["kernel"]) is int:
         return one_of(options, "init", STARTS)
     return is_no_width(channels, options, "kernel", 3) or odd(options, "kernel") or one_of(options, "init", STARTS)
+
+
+def mlca_legality(channels: int, options: Options) -> str | None:
+    """Legality of MLCA: a number of cells that is no width, and gates of both kinds."""
+    if reason := is_no_width(channels, options, "local", 5):
+        return reason
+    weight = options["weight"]
+    if type(weight) is not float or not 0 < weight < 1:
+        return (
+            f"weight must be a number between 0 and 1, such as 0.5, not {weight!r}: "
+            "a row (channels, local, gamma, b, weight) of other repositories is written [c2, local, weight]"
+        )
+    return one_of(options, "init", STARTS)
+
+
+def simam_legality(channels: int, options: Options) -> str | None:
+    """Legality of SimAM: a small positive e_lambda."""
+    small = options["e_lambda"]
+    if type(small) is not float or not 0 < small <= 1:
+        return f"e_lambda must be a small number above 0, such as 0.0001, not {small!r}: write [c2], or [c2, 0.0001]"
+    return one_of(options, "init", STARTS)
+
+
+def nam_legality(channels: int, options: Options) -> str | None:
+    """Legality of NAM: any width; a second number is a width of copied rows."""
+    if type(options["init"]) is int:
+        return f"{options['init']} looks like a channel count, as in rows (in, out) of other repositories: write [c2]"
+    return one_of(options, "init", STARTS)

@@ -1,4 +1,4 @@
-"""ECA: the formula of its paper, and copied rows."""
+"""ECA, MLCA, SimAM, SENetV2 and NAM: the formulas of their papers, and copied rows."""
 
 import pytest
 import torch
@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gamsearch.attention.legality import RowError
 from gamsearch.attention.registry import attention_class
+from gamsearch.attention.zoo.gates import blended
 
 
 def built(name: str, channels: int = 32, **options):
@@ -26,11 +27,45 @@ def eca(x: Tensor, module) -> Tensor:
     return x * score.sigmoid()[:, :, None, None]
 
 
+def mlca(x: Tensor, module) -> Tensor:
+    side, (b, c, h, w) = module.local, x.shape
+    cells = F.adaptive_avg_pool2d(x, side)
+    everywhere = module.conv(F.adaptive_avg_pool2d(cells, 1).view(b, 1, c)).view(b, c, 1, 1).sigmoid()
+    sequence = cells.flatten(2).permute(0, 2, 1).reshape(b, 1, -1)
+    locally = module.conv_local(sequence).view(b, -1, c).permute(0, 2, 1).view_as(cells).sigmoid()
+    gates = (1 - module.weight) * everywhere + module.weight * locally
+    return x * F.adaptive_avg_pool2d(gates, (h, w))
+
+
+def simam(x: Tensor, module) -> Tensor:
+    variance = x.var((2, 3), keepdim=True)
+    distance = (x - x.mean((2, 3), keepdim=True)) ** 2
+    return x * (distance / (4 * (variance + module.e_lambda)) + 0.5).sigmoid()
+
+
+def senetv2(x: Tensor, module) -> Tensor:
+    means = F.adaptive_avg_pool2d(x, 1).flatten(1)
+    branches = zip(module.branches.weight.chunk(4), module.branches.bias.chunk(4), strict=True)
+    hidden = torch.cat([F.linear(means, weight, bias).relu() for weight, bias in branches], 1)
+    return x * module.fc(hidden).sigmoid()[:, :, None, None]
+
+
+def nam(x: Tensor, module) -> Tensor:
+    size = module.norm.weight.abs()
+    return x * (module.norm(x).permute(0, 2, 3, 1) * (size / size.sum())).permute(0, 3, 1, 2).sigmoid()
+
+
 @pytest.mark.parametrize(
     ("name", "formula", "options"),
     [
         ("ECA", eca, {}),
         ("ECA", eca, {"kernel": 7}),
+        ("MLCA", mlca, {}),
+        ("MLCA", mlca, {"local": 3, "weight": 0.3}),
+        ("SimAM", simam, {}),
+        ("SimAM", simam, {"e_lambda": 0.1}),
+        ("SENetV2", senetv2, {"rate": 4}),
+        ("NAM", nam, {}),
     ],
 )
 def test_a_module_computes_the_formula_of_its_paper(name, formula, options):
@@ -46,6 +81,46 @@ def test_the_kernel_of_eca_follows_from_the_width():
     assert [attention_class("ECA")(c).conv.kernel_size for c in widths] == [(3,)] * 3 + [(5,)] * 4
 
 
+@pytest.mark.parametrize("name", ["SimAM", "NAM"])
+def test_a_module_without_an_exact_start_blends_each_channel_towards_its_paper(name):
+    reference, x = built(name), torch.randn(2, 32, 9, 13)
+    module = attention_class(name)(32).eval()
+    module.load_state_dict({**reference.state_dict(), "gamma": torch.linspace(0, 1, 32)})
+    with torch.no_grad():
+        expected = torch.lerp(x, reference(x), torch.linspace(0, 1, 32)[:, None, None])
+        torch.testing.assert_close(module(x), expected)
+
+
+def test_a_blend_is_exact_and_finite_in_float16_where_the_module_overflows():
+    x, overflow = torch.full((1, 2, 1, 1), 6e4).half(), torch.full((1, 2, 1, 1), torch.inf).half()
+    out = blended(x, overflow, torch.tensor([0.0, 1.0]))
+    assert out.dtype == torch.float16
+    assert out.flatten().tolist() == [x.flatten()[0], 65504]
+
+
+def test_mlca_starts_as_the_identity_on_maps_with_fewer_pixels_than_cells():
+    for side in range(1, 8):
+        x = torch.randn(2, 16, side, 8 - side)
+        assert torch.equal(attention_class("MLCA")(16, weight=0.3)(x), x), side
+
+
+def test_senetv2_without_biases_is_se_with_a_quarter_of_the_rate():
+    module, x = built("SENetV2", rate=16), torch.randn(2, 32, 9, 13)
+    se = attention_class("SE")(32, 4, init="reference")
+    with torch.no_grad():
+        for layer in (module.branches, module.fc):
+            layer.bias.zero_()
+        se.load_state_dict({"fc1.weight": module.branches.weight, "fc2.weight": module.fc.weight})
+        assert torch.equal(module(x), se(x))
+
+
+def test_nam_without_a_scale_left_is_finite():
+    module = built("NAM")
+    torch.nn.init.zeros_(module.norm.weight)
+    assert torch.isfinite(module(torch.randn(2, 32, 5, 5))).all()
+    assert torch.isfinite(module.fuse()(torch.randn(2, 32, 5, 5))).all()
+
+
 @pytest.mark.parametrize(
     ("name", "row", "says"),
     [
@@ -59,6 +134,18 @@ def test_the_kernel_of_eca_follows_from_the_width():
         ("ECA", (64, 4), "kernel must be an odd number"),
         ("ECA", (64, False), "kernel must be"),
         ("ECA", (64, 3, 2), "init must be identity or reference"),
+        ("MLCA", (), "starts with the width of its map"),
+        ("MLCA", (512, 512), "local 512 looks like a channel count"),
+        ("MLCA", (512, 5, 2), r"weight must be a number between 0 and 1.*is written \[c2, local, weight\]"),
+        ("SimAM", (), "starts with the width of its map"),
+        ("SimAM", (1e-4,), r"starts with the width of its map, not 0.0001: write \[-1, 1, SimAM, \[c2\]\]"),
+        ("SimAM", (512, 512), r"e_lambda must be a small number above 0.*write \[c2\], or \[c2, 0.0001\]"),
+        ("SimAM", (64, 0.0), "e_lambda must be a small number above 0"),
+        ("SENetV2", (), "starts with the width of its map"),
+        ("SENetV2", (512, 512), "rate 512 looks like a channel count"),
+        ("SENetV2", (32, 64), "rate 64 is larger than the 32 channels"),
+        ("NAM", (), "starts with the width of its map"),
+        ("NAM", (512, 512), r"512 looks like a channel count.*write \[c2\]"),
     ],
 )
 def test_a_copied_row_that_means_something_else_is_refused_in_one_sentence(name, row, says):

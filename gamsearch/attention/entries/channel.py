@@ -1,4 +1,4 @@
-"""The catalogue entries of modules whose gate follows from pooled channels. No torch."""
+"""The catalogue entries of modules whose gate follows from means and variances of the channels. No torch."""
 
 from gamsearch.attention import channel_legality as legality
 from gamsearch.attention.legality import STARTS
@@ -30,5 +30,56 @@ SPECS = (
         presets={"ports": {"kernel": 3}},
         aliases=("ECAAttention",),
         refuse=legality.eca_legality,
+    ),
+    AttentionSpec(
+        name="MLCA",
+        title="Mixed Local Channel Attention",
+        paper="EAAI 123 (2023) 106442",
+        code="gamsearch.attention.zoo.mlca:MLCA",
+        kind="both",
+        start="gain",
+        strength="local",
+        stronger_is_smaller=False,
+        options={"local": 5, "weight": 0.5, "init": "identity"},
+        choices={"init": STARTS},
+        refuse=legality.mlca_legality,
+    ),
+    AttentionSpec(
+        name="SimAM",
+        title="Simple, Parameter-Free Attention Module",
+        paper="ICML 2021, PMLR 139",
+        code="gamsearch.attention.zoo.simam:SimAM",
+        kind="both",
+        start="blend",
+        lr_factor=10.0,
+        options={"e_lambda": 1e-4, "init": "identity"},
+        choices={"init": STARTS},
+        refuse=legality.simam_legality,
+    ),
+    AttentionSpec(
+        name="SENetV2",
+        title="Aggregated Squeeze-and-Excitation of SENetV2 (without biases it is SE with a quarter of the rate)",
+        paper="arXiv 2311.10807",
+        code="gamsearch.attention.zoo.senetv2:SENetV2",
+        kind="channel",
+        start="gain",
+        strength="rate",
+        options={"rate": 16, "init": "identity"},
+        choices={"init": STARTS},
+        aliases=("SELayerV2",),
+        refuse=legality.se_legality,
+    ),
+    AttentionSpec(
+        name="NAM",
+        title="Normalization-based Attention Module",
+        paper="arXiv 2111.12419",
+        code="gamsearch.attention.zoo.nam:NAM",
+        kind="both",
+        start="blend",
+        lr_factor=10.0,
+        options={"init": "identity"},
+        choices={"init": STARTS},
+        aliases=("NAMAttention",),
+        refuse=legality.nam_legality,
     ),
 )

@@ -1,0 +1,86 @@
+"""MLCA, mixed local channel attention of Wan et al. (Engineering Applications of Artificial Intelligence 123, 2023).
+
+    p     = means over `local` x `local` cells
+    gates = (1 - weight) sigmoid(conv(mean(p))) + weight sigmoid(conv_local(p))          one per channel and cell
+    out   = x * gates, averaged over the cells that each pixel belongs to
+
+Both convolutions run along the channels, as in ECA; `conv_local` runs through all cells, one after the other. Cells are
+those of adaptive average pooling, here as products with matrices: these exist for every size of the map and are
+exported as such, where exporters freeze adaptive pooling at one size. Parameter names are the reference's.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from gamsearch.attention.channel_legality import mlca_legality
+from gamsearch.attention.legality import check_row
+from gamsearch.attention.zoo.base import Attention
+from gamsearch.attention.zoo.channel_conv import channel_conv
+from gamsearch.attention.zoo.gates import gated, saturated
+
+
+class MLCA(Attention):
+    """A gate per channel and cell of the map; returns the shape of its input `B x C x H x W`.
+
+    With `init="identity"` both convolutions start at zero and the gates are doubled (`gain`), so that they start as
+    2 sigmoid(0) = 1. Cells are averaged as differences from 1, so that this is exact at every size.
+
+    Args:
+        channels: C, the width of the map.
+        local: Cells per side.
+        weight: Share of the local gates, between 0 and 1.
+        init: `identity` or `reference` (PyTorch's defaults, no factor).
+
+    Raises:
+        RowError: The row cannot be built.
+    """
+
+    def __init__(self, channels: int = 0, local: int = 5, weight: float = 0.5, init: str = "identity"):
+        super().__init__()
+        check_row("MLCA", channels, {"local": local, "weight": weight, "init": init}, mlca_legality)
+        self.channels, self.local, self.weight = channels, local, weight
+        self.gain = 2.0 if init == "identity" else 1.0
+        self.conv = channel_conv(channels)
+        self.conv_local = channel_conv(channels)
+        if init == "identity":
+            self.identity_()
+
+    def attend(self, x: Tensor) -> Tensor:
+        rows, columns = overlaps(x, 2, self.local), overlaps(x, 3, self.local)
+        strips = saturated(x @ (columns / columns.sum(0)).to(x))
+        pooled = saturated(strips.transpose(2, 3) @ (rows / rows.sum(0)).to(x)).transpose(2, 3)
+        cells = pooled.flatten(2).transpose(1, 2)
+        everywhere = torch.sigmoid(self.conv(cells.mean(1, keepdim=True)))
+        locally = torch.sigmoid(self.conv_local(cells.flatten(1).unsqueeze(1))).view_as(cells)
+        excess = self.gain * (everywhere + self.weight * (locally - everywhere)) - 1
+        spread = excess.transpose(1, 2).view_as(pooled).transpose(2, 3).to(x)
+        spread = spread @ (rows / rows.sum(1, keepdim=True)).t().to(x)
+        return gated(x, 1 + spread.transpose(2, 3) @ (columns / columns.sum(1, keepdim=True)).t().to(x))
+
+    def identity_(self) -> "MLCA":
+        """Make a module with the factor 2 the exact identity through its convolutions."""
+        nn.init.zeros_(self.conv.weight)
+        nn.init.zeros_(self.conv_local.weight)
+        return self
+
+    def extra_repr(self) -> str:
+        """The arguments that the layers do not show."""
+        return f"{self.channels}, local={self.local}, weight={self.weight:g}, gain={self.gain:g}"
+
+
+def overlaps(x: Tensor, axis: int, cells: int) -> Tensor:
+    """Which cells of adaptive average pooling the pixels along an axis belong to.
+
+    Args:
+        x: `B x C x H x W`.
+        axis: The axis.
+        cells: The number of cells; there may be fewer pixels.
+
+    Returns:
+        Ones and zeros, one row for each pixel and one column for each cell.
+    """
+    pixel = torch.arange(x.shape[axis], device=x.device).unsqueeze(1)
+    cell = torch.arange(cells, device=x.device)
+    starts_before = pixel * cells < (cell + 1) * x.shape[axis]
+    ends_behind = (pixel + 1) * cells > cell * x.shape[axis]
+    return (starts_before & ends_behind).float()
