@@ -69,7 +69,7 @@ def _read_preset(spec: AttentionSpec, given: dict[str, Any]) -> dict[str, Option
 
 def _read_values(spec: AttentionSpec, name: str, written: Any) -> tuple[Option, ...]:
     """Read the value or list of values of one option, each once and of the right type."""
-    values = written if isinstance(written, list) else [written]
+    values = [_number(spec, name, value) for value in (written if isinstance(written, list) else [written])]
     if not values:
         raise SpaceError("must list at least one value; omit the key to use the default")
     for i, value in enumerate(values):
@@ -77,6 +77,16 @@ def _read_values(spec: AttentionSpec, name: str, written: Any) -> tuple[Option, 
         if value in values[:i]:
             raise SpaceError(f"{value} is given twice; give it once")
     return tuple(values)
+
+
+def _number(spec: AttentionSpec, name: str, value: Any) -> Any:
+    """Read 1 and 1e-4, which is text in YAML 1.1, as floats where the option is a float."""
+    if type(spec.options.get(name)) is not float or type(value) not in (int, str):
+        return value
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return value
 
 
 def _check_strengths(

@@ -137,6 +137,7 @@ def test_nam_without_a_scale_left_is_finite():
         ("MLCA", (), "starts with the width of its map"),
         ("MLCA", (512, 512), "local 512 looks like a channel count"),
         ("MLCA", (512, 5, 2), r"weight must be a number between 0 and 1.*is written \[c2, local, weight\]"),
+        ("MLCA", (512, 5, 2, 1, 0.5), r"a row of MLCA is at most \[c2, local, weight, init\]"),
         ("SimAM", (), "starts with the width of its map"),
         ("SimAM", (1e-4,), r"starts with the width of its map, not 0.0001: write \[-1, 1, SimAM, \[c2\]\]"),
         ("SimAM", (512, 512), r"e_lambda must be a small number above 0.*write \[c2\], or \[c2, 0.0001\]"),
