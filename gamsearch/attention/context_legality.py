@@ -2,6 +2,9 @@
 
 from gamsearch.attention.legality import STARTS, Options, is_no_width, one_of, rate_leaves_a_channel
 
+SEA_HEADS = 4
+"""Heads of Sea_Attention."""
+
 
 def aggregation_legality(channels: int, options: Options) -> str | None:
     """Legality of ContextAggregation: a rate that leaves a channel and is no width."""
@@ -16,3 +19,20 @@ def double_legality(channels: int, options: Options) -> str | None:
             "where c_m and c_n are channels // rate"
         )
     return is_no_width(channels, options, "rate", 4) or rate_leaves_a_channel(channels, options)
+
+
+def sea_legality(channels: int, options: Options) -> str | None:
+    """Legality of Sea_Attention: a rate that leaves each head a channel; the reference has (dim, key_dim, heads)."""
+    if reason := one_of(options, "init", STARTS):
+        return (
+            f"{reason}: a row (channels, key_dim, num_heads) of other repositories is written [c2, rate] here, "
+            f"where there are {SEA_HEADS} heads with key_dim = channels // ({SEA_HEADS} x rate)"
+        )
+    if reason := is_no_width(channels, options, "rate", 4):
+        return reason
+    if int(options["rate"]) * SEA_HEADS > channels:
+        return (
+            f"rate {options['rate']} leaves less than one of the {channels} channels for each of {SEA_HEADS} heads; "
+            f"use a rate of at most {channels // SEA_HEADS}"
+        )
+    return None

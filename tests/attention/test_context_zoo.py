@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from gamsearch.attention.legality import RowError
@@ -32,16 +33,35 @@ def double_attention(x: Tensor, module) -> Tensor:
     return x + module.conv_reconstruct(mixed)
 
 
+def sea_attention(x: Tensor, module) -> Tensor:
+    b, _, h, w = x.shape
+    q, k, v = module.to_q(x), module.to_k(x), module.to_v(x)
+    detail = module.pwconv(F.relu6(module.dwconv(torch.cat((q, k, v), 1))))
+    axes = []
+    for axis, length in (("row", h), ("column", w)):
+        over = 3 if axis == "row" else 2
+        tensors = [t.mean(over) for t in (q, k, v)]
+        for i, which in enumerate("qk"):
+            positions = getattr(module, f"pos_emb_{axis}{which}").pos_embed
+            tensors[i] = tensors[i] + F.interpolate(positions, size=length, mode="linear", align_corners=False)
+        heads = [t.view(b, 4, -1, length).transpose(2, 3) for t in tensors]
+        out = F.scaled_dot_product_attention(*heads).transpose(2, 3).reshape(b, -1, length)
+        axes.append(getattr(module, f"proj_encode_{axis}")(out.unsqueeze(over)))
+    gate = module.proj(v + axes[0] + axes[1])
+    return x + F.relu6(gate + 3) / 6 * detail
+
+
 @pytest.mark.parametrize(
     ("name", "formula", "options"),
     [
         ("ContextAggregation", context_aggregation, {}),
         ("ContextAggregation", context_aggregation, {"rate": 4}),
         ("DoubleAttention", double_attention, {"rate": 2}),
+        ("Sea_Attention", sea_attention, {"rate": 2}),
     ],
 )
 def test_a_module_computes_the_formula_of_its_paper(name, formula, options):
-    module, x = built(name, **options), torch.randn(2, 32, 9, 13)
+    module, x = built(name, **options), torch.randn(2, 32, 9, 21)
     with torch.no_grad():
         torch.testing.assert_close(module(x), formula(x, module), rtol=1e-4, atol=1e-4)
 
@@ -56,6 +76,15 @@ def test_double_attention_has_the_parameters_of_the_ports():
     }
 
 
+def test_sea_attention_has_the_parameters_of_the_reference():
+    state = {key: tuple(value.shape) for key, value in built("Sea_Attention", 128, rate=2).state_dict().items()}
+    assert len(state) == 52
+    assert state["to_q.c.weight"] == (64, 128, 1, 1) and state["to_v.bn.weight"] == (128,)
+    assert state["pos_emb_rowq.pos_embed"] == state["pos_emb_columnk.pos_embed"] == (1, 64, 16)
+    assert state["proj_encode_column.1.c.weight"] == (128, 128, 1, 1) and state["proj.1.bn.running_var"] == (128,)
+    assert state["dwconv.c.weight"] == (256, 1, 3, 3) and state["pwconv.c.weight"] == (128, 256, 1, 1)
+
+
 @pytest.mark.parametrize(
     ("name", "row", "says"),
     [
@@ -64,6 +93,9 @@ def test_double_attention_has_the_parameters_of_the_ports():
         ("DoubleAttention", (512, 512), "rate 512 looks like a channel count"),
         ("DoubleAttention", (512, 128, 128), r"\(channels, c_m, c_n\) of other repositories is written \[c2, rate\]"),
         ("DoubleAttention", (512, 128, 128, 8), r"at most \[c2, rate, init\], not \[512, 128, 128, 8\]"),
+        ("Sea_Attention", (512, 512), "rate 512 looks like a channel count"),
+        ("Sea_Attention", (512, 16, 8), r"\(channels, key_dim, num_heads\) of other repositories is written"),
+        ("Sea_Attention", (32, 16), "use a rate of at most 8"),
     ],
 )
 def test_a_copied_row_that_means_something_else_is_refused_in_one_sentence(name, row, says):

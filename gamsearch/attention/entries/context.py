@@ -28,4 +28,16 @@ SPECS = (
         choices={"init": STARTS},
         refuse=legality.double_legality,
     ),
+    AttentionSpec(
+        name="Sea_Attention",
+        title="Squeeze-enhanced Axial Attention of SeaFormer",
+        paper="arXiv 2301.13156",
+        code="gamsearch.attention.zoo.sea_attention:Sea_Attention",
+        kind="both",
+        start="paper",
+        strength="rate",
+        options={"rate": 4, "init": "identity"},
+        choices={"init": STARTS},
+        refuse=legality.sea_legality,
+    ),
 )
