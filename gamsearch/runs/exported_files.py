@@ -1,4 +1,4 @@
-"""Write a trained model as checkpoint, ONNX, TorchScript and stand-alone modules, and compare each with the model."""
+"""Write a trained model as checkpoint, ONNX, TorchScript and attention modules, and compare each with the model."""
 
 import io
 import warnings
@@ -45,7 +45,7 @@ class Exported:
 
 
 def write_weights_files(stem: Path, model: Model, architecture: Architecture, imgsz: int) -> list[Exported]:
-    """Write checkpoint, ONNX, TorchScript and stand-alone modules; run the first three and compare them with `model`.
+    """Write checkpoint, ONNX, TorchScript and attention modules; run the first three and compare them with `model`.
 
     Args:
         stem: Path of the files without extension.
@@ -65,8 +65,21 @@ def write_weights_files(stem: Path, model: Model, architecture: Architecture, im
     files = [Exported(checkpoint, compare(model, reloaded, (imgsz,), checkpoint), "reloaded")]
     files.append(_onnx(checkpoint, model, imgsz))
     files.append(_torchscript(stem.with_suffix(".torchscript"), model, imgsz))
-    files += [_standalone(stem.parent, name) for name in sorted({p.module for p in architecture.placements})]
+    if architecture.placements:
+        files.append(_standalone(modules_file(stem), sorted({p.module for p in architecture.placements})))
     return files
+
+
+def modules_file(stem: Path) -> Path:
+    """Name the file of an export that holds its attention modules, so that Python can import it.
+
+    Args:
+        stem: Path of the export's files without extension.
+
+    Returns:
+        E.g. `best_modules.py`, `trial_17_modules.py`.
+    """
+    return stem.with_name(f"{stem.name.replace('-', '_')}_modules.py")
 
 
 def _onnx(checkpoint: Path, model: Model, imgsz: int) -> Exported:
@@ -103,11 +116,10 @@ def _torchscript(path: Path, model: Model, imgsz: int) -> Exported:
     return Exported(path, difference, "traced, needs neither gamsearch nor Ultralytics")
 
 
-def _standalone(folder: Path, name: str) -> Exported:
-    """Write the module's source as one file that registers it, for use without gamsearch."""
-    path = folder / f"{name.lower()}_standalone.py"
-    path.write_text(standalone_source(name), encoding="utf-8")
-    return Exported(path, None, "import it instead of gamsearch to use or train the .pt and the YAML")
+def _standalone(path: Path, names: Sequence[str]) -> Exported:
+    """Write the source of the modules as one file that registers them, for use without gamsearch."""
+    path.write_text(standalone_source(names), encoding="utf-8")
+    return Exported(path, None, f"{', '.join(names)}: import it to use or train the .pt and the YAML without gamsearch")
 
 
 def _image(side: int) -> torch.Tensor:

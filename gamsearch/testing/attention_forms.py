@@ -9,6 +9,7 @@ from torch import nn
 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import CandidateFailed
+from gamsearch.models.register import tasks_module
 from gamsearch.testing.attention_cases import Case, difference, quiet
 
 CLOSE = 1e-5
@@ -59,6 +60,17 @@ def copies_and_pickles_compute_the_same(case: Case) -> None:
                 for parameter in list(other.parameters())[:1]:
                     parameter.data.zero_()
             assert torch.equal(module(x), expected), f"{form}: a copy shares its parameters"
+
+
+def is_named_by_checkpoints_that_load_under_safe_loading(case: Case) -> None:
+    tasks_module()  # registers
+    for form, module in case.forms():
+        checkpoint = io.BytesIO()
+        torch.save(module, checkpoint)
+        checkpoint.seek(0)
+        unknown = torch.serialization.get_unsafe_globals_in_checkpoint(checkpoint)
+        foreign = [name for name in unknown if not name.startswith(("torch.nn.", "ultralytics."))]
+        assert not foreign, f"{form}: safe loading refuses {', '.join(foreign)}: define it beside the module"
 
 
 def exports_to_onnx_at_any_image_size(case: Case) -> None:
@@ -127,6 +139,7 @@ CHECKS = (
     deploys_to_a_form_that_computes_the_same,
     fuses_twice_without_a_change_and_without_random_numbers,
     copies_and_pickles_compute_the_same,
+    is_named_by_checkpoints_that_load_under_safe_loading,
     exports_to_onnx_at_any_image_size,
     exports_to_torchscript,
     builds_in_a_detector_that_inherits_everything_and_starts_unchanged,
