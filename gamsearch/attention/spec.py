@@ -42,6 +42,8 @@ class AttentionSpec:
         lr_factor: Factor of the learning rate of its parameters.
         row: What YAML rows call it, where another class already has its name; by default its name.
         aliases: Names that copied community rows give the module; they are registered beside its own.
+        equals: `options` (all of them) to another module and its options that compute the same, or to None; equal
+            architectures then have one key.
         cls: The class itself where a decorator has seen it; else `code` is imported when it is needed.
     """
 
@@ -60,6 +62,7 @@ class AttentionSpec:
     lr_factor: float = 3.0
     row: str = ""
     aliases: tuple[str, ...] = ()
+    equals: Callable[[Mapping[str, Option]], tuple[str, Mapping[str, Option]] | None] | None = None
     cls: type | None = field(default=None, compare=False, repr=False)
 
     @property
