@@ -1,6 +1,6 @@
 """Where the modules of `entries.context` can be built; their constructors apply the same rules to rows. No torch."""
 
-from gamsearch.attention.legality import STARTS, Options, is_no_width, one_of, rate_leaves_a_channel
+from gamsearch.attention.legality import STARTS, Options, is_no_width, one_of, rate_leaves_a_channel, whole_number
 
 SEA_HEADS = 4
 """Heads of Sea_Attention."""
@@ -36,3 +36,20 @@ def sea_legality(channels: int, options: Options) -> str | None:
             f"use a rate of at most {channels // SEA_HEADS}"
         )
     return None
+
+
+def dynamic_legality(channels: int, options: Options) -> str | None:
+    """Legality of DRConv: a rate that is no kernel as in rows of the convolution, kernel 1 or 3, 2 to 8 regions."""
+    if options["rate"] in (1, 3) or options["kernel"] not in (1, 3):
+        value = f"kernel must be 1 or 3, not {options['kernel']!r}"
+        if options["kernel"] in (1, 3):
+            value = f"rate {options['rate']} looks like a kernel"
+        return (
+            f"{value}: a row (channels, kernel, regions) of the convolution is written [c2, rate, kernel, regions] "
+            "here, where it becomes a residual row"
+        )
+    if reason := is_no_width(channels, options, "rate", 4) or rate_leaves_a_channel(channels, options):
+        return reason
+    if reason := whole_number(options, "regions", 2):
+        return reason
+    return f"regions must be at most 8, not {options['regions']}" if int(options["regions"]) > 8 else None

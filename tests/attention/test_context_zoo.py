@@ -51,6 +51,18 @@ def sea_attention(x: Tensor, module) -> Tensor:
     return x + F.relu6(gate + 3) / 6 * detail
 
 
+def dr_conv(x: Tensor, module) -> Tensor:
+    small = module.down(x)
+    region = module.guide(small).argmax(1)
+    filters = module.filters(module.codes(F.adaptive_avg_pool2d(small, module.kernel)).sigmoid())
+    out = torch.zeros_like(small)
+    for image, (own, where) in enumerate(zip(filters, region, strict=True)):
+        for r, filter in enumerate(own.unflatten(0, (-1, small.shape[1], small.shape[1]))):
+            whole = F.conv2d(small[image : image + 1], filter, padding=module.kernel // 2)
+            out[image] = torch.where(where == r, whole[0], out[image])
+    return x + module.gamma.view(1, -1, 1, 1) * module.up(out)
+
+
 @pytest.mark.parametrize(
     ("name", "formula", "options"),
     [
@@ -58,6 +70,8 @@ def sea_attention(x: Tensor, module) -> Tensor:
         ("ContextAggregation", context_aggregation, {"rate": 4}),
         ("DoubleAttention", double_attention, {"rate": 2}),
         ("Sea_Attention", sea_attention, {"rate": 2}),
+        ("DRConv", dr_conv, {}),
+        ("DRConv", dr_conv, {"kernel": 1, "regions": 8, "rate": 2}),
     ],
 )
 def test_a_module_computes_the_formula_of_its_paper(name, formula, options):
@@ -85,6 +99,15 @@ def test_sea_attention_has_the_parameters_of_the_reference():
     assert state["dwconv.c.weight"] == (256, 1, 3, 3) and state["pwconv.c.weight"] == (128, 256, 1, 1)
 
 
+def test_training_chooses_the_same_regions_as_evaluation_and_teaches_the_guide():
+    module, x = built("DRConv"), torch.randn(2, 32, 6, 7)
+    evaluated = module(x).detach()
+    trained = module.train()(x)
+    torch.testing.assert_close(trained, evaluated, rtol=1e-4, atol=1e-5)
+    trained.square().sum().backward()
+    assert module.guide.weight.grad.abs().max() > 0
+
+
 @pytest.mark.parametrize(
     ("name", "row", "says"),
     [
@@ -96,6 +119,10 @@ def test_sea_attention_has_the_parameters_of_the_reference():
         ("Sea_Attention", (512, 512), "rate 512 looks like a channel count"),
         ("Sea_Attention", (512, 16, 8), r"\(channels, key_dim, num_heads\) of other repositories is written"),
         ("Sea_Attention", (32, 16), "use a rate of at most 8"),
+        ("DRConv", (512, 512, 3), "rate 512 looks like a channel count"),
+        ("DRConv", (512, 3, 8), r"\(channels, kernel, regions\) of the convolution is written \[c2, rate, kernel"),
+        ("DRConv", (512, 3), "rate 3 looks like a kernel"),
+        ("DRConv", (512, 4, 3, 9), "regions must be at most 8, not 9"),
     ],
 )
 def test_a_copied_row_that_means_something_else_is_refused_in_one_sentence(name, row, says):

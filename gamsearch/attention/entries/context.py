@@ -40,4 +40,17 @@ SPECS = (
         choices={"init": STARTS},
         refuse=legality.sea_legality,
     ),
+    AttentionSpec(
+        name="DRConv",
+        title="Dynamic Region-Aware Convolution as a residual row (experimental)",
+        paper="arXiv 2003.12243",
+        code="gamsearch.attention.zoo.dr_conv:DRConv",
+        kind="both",
+        start="blend",
+        lr_factor=1.0,
+        strength="rate",
+        options={"rate": 4, "kernel": 3, "regions": 4, "init": "identity"},
+        choices={"kernel": (1, 3), "init": STARTS},
+        refuse=legality.dynamic_legality,
+    ),
 )

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from gamsearch.attention.channel_legality import mlca_legality
 from gamsearch.attention.legality import check_row
 from gamsearch.attention.zoo.base import Attention
+from gamsearch.attention.zoo.cells import cell_means, overlaps
 from gamsearch.attention.zoo.channel_conv import channel_conv
-from gamsearch.attention.zoo.gates import gated, saturated
+from gamsearch.attention.zoo.gates import gated
 
 
 class MLCA(Attention):
@@ -47,8 +48,7 @@ class MLCA(Attention):
 
     def attend(self, x: Tensor) -> Tensor:
         rows, columns = overlaps(x, 2, self.local), overlaps(x, 3, self.local)
-        strips = saturated(x @ (columns / columns.sum(0)).to(x))
-        pooled = saturated(strips.transpose(2, 3) @ (rows / rows.sum(0)).to(x)).transpose(2, 3)
+        pooled = cell_means(x, rows, columns)
         cells = pooled.flatten(2).transpose(1, 2)
         everywhere = torch.sigmoid(self.conv(cells.mean(1, keepdim=True)))
         locally = torch.sigmoid(self.conv_local(cells.flatten(1).unsqueeze(1))).view_as(cells)
@@ -66,21 +66,3 @@ class MLCA(Attention):
     def extra_repr(self) -> str:
         """The arguments that the layers do not show."""
         return f"{self.channels}, local={self.local}, weight={self.weight:g}, gain={self.gain:g}"
-
-
-def overlaps(x: Tensor, axis: int, cells: int) -> Tensor:
-    """Which cells of adaptive average pooling the pixels along an axis belong to.
-
-    Args:
-        x: `B x C x H x W`.
-        axis: The axis.
-        cells: The number of cells; there may be fewer pixels.
-
-    Returns:
-        Ones and zeros, one row for each pixel and one column for each cell.
-    """
-    pixel = torch.arange(x.shape[axis], device=x.device).unsqueeze(1)
-    cell = torch.arange(cells, device=x.device)
-    starts_before = pixel * cells < (cell + 1) * x.shape[axis]
-    ends_behind = (pixel + 1) * cells > cell * x.shape[axis]
-    return (starts_before & ends_behind).float()
