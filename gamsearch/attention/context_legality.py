@@ -53,3 +53,8 @@ def dynamic_legality(channels: int, options: Options) -> str | None:
     if reason := whole_number(options, "regions", 2):
         return reason
     return f"regions must be at most 8, not {options['regions']}" if int(options["regions"]) > 8 else None
+
+
+def shipped_legality(channels: int, options: Options) -> str | None:
+    """Legality of the rows made of Ultralytics' blocks: any width, a number of blocks that is no width."""
+    return is_no_width(channels, options, "blocks", 1) or one_of(options, "init", STARTS)

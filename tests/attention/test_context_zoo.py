@@ -1,5 +1,7 @@
 """Modules that carry features from everywhere in the map: the formulas of their papers, and copied rows."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -108,6 +110,23 @@ def test_training_chooses_the_same_regions_as_evaluation_and_teaches_the_guide()
     assert module.guide.weight.grad.abs().max() > 0
 
 
+@pytest.mark.parametrize("name", ["C2PSAResidual", "A2C2fResidual"])
+def test_a_block_of_ultralytics_fits_every_width_and_is_fused_with_the_model(name):
+    from ultralytics.nn import tasks
+
+    for channels in (16, 40, 272, 400):
+        module, x = attention_class(name)(channels, 2, "reference").eval(), torch.randn(1, channels, 5, 6)
+        assert type(module.block) is getattr(tasks, name.removesuffix("Residual"))
+        model = tasks.BaseModel()
+        model.model = copy.deepcopy(module)
+        model.fuse(verbose=False)
+        assert not [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+        with torch.no_grad():
+            assert (module(x) - x).abs().max() > 0
+            torch.testing.assert_close(module(x), x + module.block(x))
+            torch.testing.assert_close(model.model(x), module(x), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("name", "row", "says"),
     [
@@ -123,6 +142,8 @@ def test_training_chooses_the_same_regions_as_evaluation_and_teaches_the_guide()
         ("DRConv", (512, 3, 8), r"\(channels, kernel, regions\) of the convolution is written \[c2, rate, kernel"),
         ("DRConv", (512, 3), "rate 3 looks like a kernel"),
         ("DRConv", (512, 4, 3, 9), "regions must be at most 8, not 9"),
+        ("C2PSAResidual", (1024, 1024), "blocks 1024 looks like a channel count"),
+        ("A2C2fResidual", (1024, 2, True), "init must be identity or reference, not True"),
     ],
 )
 def test_a_copied_row_that_means_something_else_is_refused_in_one_sentence(name, row, says):
