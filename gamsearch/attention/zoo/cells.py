@@ -22,7 +22,22 @@ def cell_means(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         `B x C x cells x cells`, in the type of the product of `x` with a matrix.
     """
     strips = saturated(x @ (columns / columns.sum(0)).to(x))
-    return saturated(strips.transpose(2, 3) @ (rows / rows.sum(0)).to(x)).transpose(2, 3)
+    return _turned(saturated(_turned(strips) @ (rows / rows.sum(0)).to(x)))
+
+
+def spread_cells(cells: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Give each pixel the mean of the cells that it belongs to.
+
+    Args:
+        cells: `B x C x cells x cells`.
+        rows: What `overlaps` returns for the map's rows.
+        columns: What `overlaps` returns for the map's columns.
+
+    Returns:
+        `B x C x H x W`, in the type of the product of `cells` with a matrix.
+    """
+    strips = _turned(cells) @ (rows / rows.sum(1, keepdim=True)).t().to(cells)
+    return _turned(strips) @ (columns / columns.sum(1, keepdim=True)).t().to(cells)
 
 
 def overlaps(x: Tensor, axis: int, cells: int) -> Tensor:
@@ -41,3 +56,8 @@ def overlaps(x: Tensor, axis: int, cells: int) -> Tensor:
     starts_before = pixel * cells < (cell + 1) * x.shape[axis]
     ends_behind = (pixel + 1) * cells > cell * x.shape[axis]
     return (starts_before & ends_behind).float()
+
+
+def _turned(x: Tensor) -> Tensor:
+    """Swap rows and columns; a contiguous map is multiplied by a matrix at once, any other one in many small steps."""
+    return x.transpose(2, 3).contiguous()

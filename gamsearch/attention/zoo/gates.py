@@ -65,5 +65,5 @@ def blended(x: Tensor, f: Tensor, gamma: Tensor) -> Tensor:
     start, end = x.float(), f.float()
     if x.dtype == torch.float16:
         end = end.clamp(-LARGEST, LARGEST)  # gamma 0 times infinity is not 0
-    out = start + gamma.float()[:, None, None] * (end - start)
+    out = torch.lerp(start, end, gamma.float()[:, None, None])
     return out.clamp(-LARGEST, LARGEST).half() if x.dtype == torch.float16 else out.to(x.dtype)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gamsearch.attention.channel_legality import mlca_legality
 from gamsearch.attention.legality import check_row
 from gamsearch.attention.zoo.base import Attention
-from gamsearch.attention.zoo.cells import cell_means, overlaps
+from gamsearch.attention.zoo.cells import cell_means, overlaps, spread_cells
 from gamsearch.attention.zoo.channel_conv import channel_conv
 from gamsearch.attention.zoo.gates import gated
 
@@ -53,9 +53,8 @@ class MLCA(Attention):
         everywhere = torch.sigmoid(self.conv(cells.mean(1, keepdim=True)))
         locally = torch.sigmoid(self.conv_local(cells.flatten(1).unsqueeze(1))).view_as(cells)
         excess = self.gain * (everywhere + self.weight * (locally - everywhere)) - 1
-        spread = excess.transpose(1, 2).view_as(pooled).transpose(2, 3).to(x)
-        spread = spread @ (rows / rows.sum(1, keepdim=True)).t().to(x)
-        return gated(x, 1 + spread.transpose(2, 3) @ (columns / columns.sum(1, keepdim=True)).t().to(x))
+        spread = spread_cells(excess.transpose(1, 2).view_as(pooled).to(x), rows, columns)
+        return gated(x, 1 + spread)
 
     def identity_(self) -> "MLCA":
         """Make a module with the factor 2 the exact identity through its convolutions."""

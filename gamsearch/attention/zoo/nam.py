@@ -9,6 +9,8 @@ The authors' code has this part only, and takes w without its gradient; here w h
 the paper's. Its gates are near 1/2, since w is near 1/C.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -36,15 +38,18 @@ class NAM(Attention):
         super().__init__()
         check_row("NAM", channels, {"init": init}, nam_legality)
         self.channels = channels
-        self.norm: nn.Module = nn.BatchNorm2d(channels)
+        self.norm: Any = nn.BatchNorm2d(channels)
+        self.scale: nn.Parameter | None = None
+        self.shift: nn.Parameter | None = None
         self.gamma = nn.Parameter(torch.ones(channels))
         if init == "identity":
             self.identity_()
 
     def attend(self, x: Tensor) -> Tensor:
-        score = saturated(self.norm(x))
-        if isinstance(self.norm, nn.BatchNorm2d):
-            score = score * shares(self.norm.weight)[:, None, None]
+        if self.scale is None or self.shift is None:
+            score = saturated(self.norm(x)) * shares(self.norm.weight)[:, None, None]
+        else:
+            score = x * self.scale[:, None, None] + self.shift[:, None, None]
         return blended(x, gated(x, torch.sigmoid(score)), self.gamma)
 
     def identity_(self) -> "NAM":
@@ -56,13 +61,12 @@ class NAM(Attention):
         """Replace the batch norm and w by one factor and one constant per channel, in place."""
         if isinstance(self.norm, nn.BatchNorm2d):
             weight = self.norm.weight.detach()
-            affine = nn.utils.skip_init(nn.Conv2d, self.channels, self.channels, 1, groups=self.channels, bias=False)
-            affine = affine.to(weight).requires_grad_(False)
-            nn.init.ones_(affine.weight)
-            fold(affine, self.norm)
-            affine.weight.mul_(shares(weight)[:, None, None, None])
-            affine.bias.mul_(shares(weight))
-            self.norm = affine
+            ones = nn.utils.skip_init(nn.Conv2d, self.channels, self.channels, 1, groups=self.channels, bias=False)
+            nn.init.ones_(ones.weight)
+            ones.to(weight)
+            self.norm = fold(ones, self.norm)
+            self.scale = nn.Parameter(shares(weight) * ones.weight.flatten(), requires_grad=False)
+            self.shift = nn.Parameter(shares(weight) * ones.bias, requires_grad=False)
         return self
 
     def extra_repr(self) -> str:
