@@ -1,6 +1,17 @@
 """Where the modules of `entries.channel` can be built; their constructors apply the same rules to rows. No torch."""
 
-from gamsearch.attention.legality import STARTS, Options, is_no_width, odd, one_of, rate_leaves_a_channel
+from math import gcd
+
+from gamsearch.attention.legality import (
+    STARTS,
+    Options,
+    flag,
+    is_no_width,
+    must_divide,
+    odd,
+    one_of,
+    rate_leaves_a_channel,
+)
 
 
 def se_legality(channels: int, options: Options) -> str | None:
@@ -15,6 +26,16 @@ def eca_legality(channels: int, options: Options) -> str | None:
     if options["kernel"] == 0 and type(options["kernel"]) is int:
         return one_of(options, "init", STARTS)
     return is_no_width(channels, options, "kernel", 3) or odd(options, "kernel") or one_of(options, "init", STARTS)
+
+
+def senetv2_legality(channels: int, options: Options) -> str | None:
+    """Legality of SENetV2: that of SE; as in the ports, which have no biases, the rate then divides the channels."""
+    if reason := se_legality(channels, options) or flag(options, "bias"):
+        return reason
+    rate = int(options["rate"])
+    if not options["bias"] and channels % rate:
+        return must_divide("rate", rate, channels, "rate", gcd(channels, rate))
+    return None
 
 
 def mlca_legality(channels: int, options: Options) -> str | None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from gamsearch.attention.legality import RowError
 from gamsearch.attention.registry import attention_class
 from gamsearch.attention.zoo.gates import blended
+from gamsearch.space.encoding import canonical_module
 
 
 def built(name: str, channels: int = 32, **options):
@@ -105,13 +106,15 @@ def test_mlca_starts_as_the_identity_on_maps_with_fewer_pixels_than_cells():
 
 
 def test_senetv2_without_biases_is_se_with_a_quarter_of_the_rate():
-    module, x = built("SENetV2", rate=16), torch.randn(2, 32, 9, 13)
-    se = attention_class("SE")(32, 4, init="reference")
+    module, x = built("SENetV2", rate=16, bias=False), torch.randn(2, 32, 9, 13)
+    name, options = canonical_module("SENetV2", 32, {"rate": 16, "bias": False, "init": "reference"})
+    assert (name, options) == ("SE", (("init", "reference"), ("rate", 4)))
+    se = attention_class(name)(32, **dict(options))
     with torch.no_grad():
-        for layer in (module.branches, module.fc):
-            layer.bias.zero_()
         se.load_state_dict({"fc1.weight": module.branches.weight, "fc2.weight": module.fc.weight})
         assert torch.equal(module(x), se(x))
+    assert canonical_module("SENetV2", 32, {"rate": 16}) == ("SENetV2", (("rate", 16),))
+    assert canonical_module("SENetV2", 36, {"rate": 6, "bias": False})[0] == "SENetV2"
 
 
 def test_nam_without_a_scale_left_is_finite():
@@ -144,6 +147,8 @@ def test_nam_without_a_scale_left_is_finite():
         ("SimAM", (64, 0.0), "e_lambda must be a small number above 0"),
         ("SENetV2", (), "starts with the width of its map"),
         ("SENetV2", (512, 512), "rate 512 looks like a channel count"),
+        ("SENetV2", (48, 32, False), "rate .32. must divide the 48 channels; use rate 16"),
+        ("SENetV2", (64, 16, 4), "bias must be True or False"),
         ("SENetV2", (32, 64), "rate 64 is larger than the 32 channels"),
         ("NAM", (), "starts with the width of its map"),
         ("NAM", (512, 512), r"512 looks like a channel count.*write \[c2\]"),

@@ -1,8 +1,18 @@
 """The catalogue entries of modules whose gate follows from means and variances of the channels. No torch."""
 
+from collections.abc import Mapping
+
+from gamsearch.architecture import Option
 from gamsearch.attention import channel_legality as legality
 from gamsearch.attention.legality import STARTS
 from gamsearch.attention.spec import AttentionSpec
+
+
+def _se_of_senetv2(options: Mapping[str, Option]) -> tuple[str, Mapping[str, Option]] | None:
+    """Without biases, SENetV2 is SE with a quarter of the rate."""
+    rate = int(options["rate"])
+    return None if options["bias"] or rate % 4 else ("SE", {"rate": rate // 4, "init": options["init"]})
+
 
 SPECS = (
     AttentionSpec(
@@ -58,16 +68,18 @@ SPECS = (
     ),
     AttentionSpec(
         name="SENetV2",
-        title="Aggregated Squeeze-and-Excitation of SENetV2 (without biases it is SE with a quarter of the rate)",
+        title="Aggregated Squeeze-and-Excitation of SENetV2",
         paper="arXiv 2311.10807",
         code="gamsearch.attention.zoo.senetv2:SENetV2",
         kind="channel",
         start="gain",
         strength="rate",
-        options={"rate": 16, "init": "identity"},
+        options={"rate": 16, "bias": True, "init": "identity"},
         choices={"init": STARTS},
+        presets={"ports": {"bias": False}},
         aliases=("SELayerV2",),
-        refuse=legality.se_legality,
+        equals=_se_of_senetv2,
+        refuse=legality.senetv2_legality,
     ),
     AttentionSpec(
         name="NAM",

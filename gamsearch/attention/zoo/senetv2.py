@@ -3,14 +3,14 @@
     out = x * sigmoid(W2 [relu(W1 mean(x)), ..., relu(W4 mean(x))] + b)         four branches, each with a bias
 
 The mean is over the pixels; each branch reduces the channels by `rate`, W2 restores them. Four layers on one input are
-one layer of four times the width, and are built as such. Most ports have no biases: that is exactly SE with a quarter
-of the rate, and is to be placed as SE. The x that the authors add is the residual of the block around it.
+one layer of four times the width, and are built as such. Most ports have no biases, which makes it exactly SE with a
+quarter of the rate. The x that the authors' code adds is the residual of the block around it, which a row leaves out.
 """
 
 import torch
 from torch import Tensor, nn
 
-from gamsearch.attention.channel_legality import se_legality
+from gamsearch.attention.channel_legality import senetv2_legality
 from gamsearch.attention.legality import check_row
 from gamsearch.attention.zoo.base import Attention
 from gamsearch.attention.zoo.gates import gated, saturated
@@ -27,19 +27,20 @@ class SENetV2(Attention):
     Args:
         channels: C, the width of the map.
         rate: Reduction; each of the four branches has C // rate channels.
+        bias: Whether the layers have biases.
         init: `identity` or `reference` (PyTorch's defaults, no factor).
 
     Raises:
         RowError: The row cannot be built.
     """
 
-    def __init__(self, channels: int = 0, rate: int = 16, init: str = "identity"):
+    def __init__(self, channels: int = 0, rate: int = 16, bias: bool = True, init: str = "identity"):
         super().__init__()
-        check_row("SENetV2", channels, {"rate": rate, "init": init}, se_legality)
+        check_row("SENetV2", channels, {"rate": rate, "bias": bias, "init": init}, senetv2_legality)
         self.channels, self.rate = channels, rate
         self.gain = 2.0 if init == "identity" else 1.0
-        self.branches = nn.Linear(channels, BRANCHES * (channels // rate))
-        self.fc = nn.Linear(BRANCHES * (channels // rate), channels)
+        self.branches = nn.Linear(channels, BRANCHES * (channels // rate), bias)
+        self.fc = nn.Linear(BRANCHES * (channels // rate), channels, bias)
         if init == "identity":
             self.identity_()
 
@@ -50,8 +51,8 @@ class SENetV2(Attention):
 
     def identity_(self) -> "SENetV2":
         """Make a module with the factor 2 the exact identity through its last layer."""
-        nn.init.zeros_(self.fc.weight)
-        nn.init.zeros_(self.fc.bias)
+        for parameter in self.fc.parameters():
+            nn.init.zeros_(parameter)
         return self
 
     def extra_repr(self) -> str:
