@@ -16,6 +16,7 @@ from gamsearch.attention.standalone import standalone_source
 from gamsearch.errors import ModelError
 from gamsearch.models.build import Model
 from gamsearch.models.checkpoint import load_checkpoint
+from gamsearch.models.gains import fold_gains
 from gamsearch.models.identity import predictions
 from gamsearch.training.baseline import write_checkpoint
 
@@ -89,7 +90,9 @@ def _onnx(checkpoint: Path, model: Model, imgsz: int) -> Exported:
 
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # the tracer warns about constant folding
-        written = YOLO(str(checkpoint)).export(format="onnx", imgsz=imgsz, dynamic=True, simplify=False, device="cpu")
+        yolo = YOLO(str(checkpoint))
+        factors = _deploy(yolo.model)
+        written = yolo.export(format="onnx", imgsz=imgsz, dynamic=True, simplify=False, device="cpu")
     path, options = Path(written), onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -98,12 +101,13 @@ def _onnx(checkpoint: Path, model: Model, imgsz: int) -> Exported:
         return torch.from_numpy(session.run(None, {session.get_inputs()[0].name: image.numpy()})[0])
 
     sides = (imgsz, imgsz + int(max(model.stride)))
-    return Exported(path, compare(model, run, sides, path), f"run at {sides[0]} and {sides[1]} px")
+    return Exported(path, compare(model, run, sides, path), f"run at {sides[0]} and {sides[1]} px{factors}")
 
 
 def _torchscript(path: Path, model: Model, imgsz: int) -> Exported:
     """Trace the model into a file that needs torch, but neither gamsearch nor Ultralytics."""
-    traceable = deepcopy(model).eval()
+    traceable = deepcopy(model)
+    factors = _deploy(traceable)
     traceable.model[-1].export, traceable.model[-1].format = True, "torchscript"
     for parameter in traceable.parameters():
         parameter.requires_grad_(False)
@@ -113,7 +117,14 @@ def _torchscript(path: Path, model: Model, imgsz: int) -> Exported:
         warnings.simplefilter("ignore")  # TorchScript is deprecated, but the only format that needs torch alone
         torch.jit.trace(traceable, image, strict=False, check_trace=False).save(str(path))
         difference = compare(model, torch.jit.load(str(path)), (imgsz,), path)
-    return Exported(path, difference, "traced, needs neither gamsearch nor Ultralytics")
+    return Exported(path, difference, f"traced, needs neither gamsearch nor Ultralytics{factors}")
+
+
+def _deploy(model: Model) -> str:
+    """Fuse a model and fold the constant factors of its gates, in place; say what became of the factors."""
+    folded, kept = fold_gains(model.eval().fuse(verbose=False))
+    parts = [f"the constant factor of {', '.join(folded)} is in the next layers"] if folded else []
+    return "".join(f"; {part}" for part in (*parts, *kept))
 
 
 def _standalone(path: Path, names: Sequence[str]) -> Exported:

@@ -35,6 +35,20 @@ def deploys_to_a_form_that_computes_the_same(case: Case) -> None:
                 assert difference(fused(x), expected) < CLOSE, "fuse() changes the output in inference mode"
 
 
+def has_a_constant_factor_that_other_layers_can_take(case: Case) -> None:
+    if case.spec.start != "gain" or case.starts_as_reference:
+        return
+    module, x = case.fresh().eval(), case.image(2, 20, 20)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter += 0.2 * torch.randn_like(parameter)
+        gain, expected = module.gain, module(x)
+        module.gain = 1.0
+        found = gain * module(x)
+    assert gain in (2.0, 4.0), f"gain is {gain}, not a power of two above 1"
+    assert difference(found, expected) < CLOSE, f"without its gain the module does not compute the {gain:g}th part"
+
+
 def fuses_twice_without_a_change_and_without_random_numbers(case: Case) -> None:
     module = case.trained()
     if not hasattr(module, "fuse"):
@@ -137,6 +151,7 @@ def builds_in_a_detector_that_inherits_everything_and_starts_unchanged(case: Cas
 
 CHECKS = (
     deploys_to_a_form_that_computes_the_same,
+    has_a_constant_factor_that_other_layers_can_take,
     fuses_twice_without_a_change_and_without_random_numbers,
     copies_and_pickles_compute_the_same,
     is_named_by_checkpoints_that_load_under_safe_loading,

@@ -14,7 +14,7 @@ from gamsearch.attention.channel_legality import eca_legality
 from gamsearch.attention.legality import check_row
 from gamsearch.attention.zoo.base import Attention
 from gamsearch.attention.zoo.channel_conv import channel_conv
-from gamsearch.attention.zoo.gates import gated
+from gamsearch.attention.zoo.gates import gated, scaled
 
 
 class ECA(Attention):
@@ -42,7 +42,7 @@ class ECA(Attention):
             self.identity_()
 
     def attend(self, x: Tensor) -> Tensor:
-        gate = self.gain * torch.sigmoid(self.conv(x.mean((2, 3)).unsqueeze(1)).squeeze(1))
+        gate = scaled(torch.sigmoid(self.conv(x.mean((2, 3)).unsqueeze(1)).squeeze(1)), self.gain)
         return gated(x, gate[:, :, None, None])
 
     def identity_(self) -> "ECA":

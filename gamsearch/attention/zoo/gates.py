@@ -24,6 +24,19 @@ def gated(x: Tensor, *gates: Tensor) -> Tensor:
     return out.clamp(-LARGEST, LARGEST).half() if half else out.to(x.dtype)
 
 
+def scaled(gate: Tensor, factor: float) -> Tensor:
+    """Multiply a gate by its constant factor, which is 1 once it is folded into other layers.
+
+    Args:
+        gate: The gate.
+        factor: The factor.
+
+    Returns:
+        The product; the gate itself if the factor is 1, so that an exported graph has no multiplication.
+    """
+    return gate if factor == 1.0 else factor * gate
+
+
 def saturated(x: Tensor) -> Tensor:
     """Keep a float16 tensor finite, so that a layer behind it cannot compute inf - inf.
 

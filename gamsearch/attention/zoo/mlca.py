@@ -17,7 +17,7 @@ from gamsearch.attention.legality import check_row
 from gamsearch.attention.zoo.base import Attention
 from gamsearch.attention.zoo.cells import cell_means, overlaps, spread_cells
 from gamsearch.attention.zoo.channel_conv import channel_conv
-from gamsearch.attention.zoo.gates import gated
+from gamsearch.attention.zoo.gates import gated, scaled
 
 
 class MLCA(Attention):
@@ -52,7 +52,7 @@ class MLCA(Attention):
         cells = pooled.flatten(2).transpose(1, 2)
         everywhere = torch.sigmoid(self.conv(cells.mean(1, keepdim=True)))
         locally = torch.sigmoid(self.conv_local(cells.flatten(1).unsqueeze(1))).view_as(cells)
-        excess = self.gain * (everywhere + self.weight * (locally - everywhere)) - 1
+        excess = scaled(everywhere + self.weight * (locally - everywhere), self.gain) - 1
         spread = spread_cells(excess.transpose(1, 2).view_as(pooled).to(x), rows, columns)
         return gated(x, 1 + spread)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gamsearch.attention.channel_legality import senetv2_legality
 from gamsearch.attention.legality import check_row
 from gamsearch.attention.zoo.base import Attention
-from gamsearch.attention.zoo.gates import gated, saturated
+from gamsearch.attention.zoo.gates import gated, saturated, scaled
 
 BRANCHES = 4
 
@@ -46,7 +46,7 @@ class SENetV2(Attention):
 
     def attend(self, x: Tensor) -> Tensor:
         hidden = saturated(torch.relu(self.branches(x.mean((2, 3)))))
-        gate = self.gain * torch.sigmoid(self.fc(hidden))
+        gate = scaled(torch.sigmoid(self.fc(hidden)), self.gain)
         return gated(x, gate[:, :, None, None])
 
     def identity_(self) -> "SENetV2":
