@@ -1,6 +1,6 @@
 """Where the modules of `entries.channel` can be built; their constructors apply the same rules to rows. No torch."""
 
-from math import gcd
+from math import gcd, log2
 
 from gamsearch.attention.legality import (
     STARTS,
@@ -17,6 +17,12 @@ from gamsearch.attention.legality import (
 def se_legality(channels: int, options: Options) -> str | None:
     """Legality of SE: a rate that leaves a channel and is no width."""
     return is_no_width(channels, options, "rate", 16) or rate_leaves_a_channel(channels, options)
+
+
+def eca_kernel(channels: int) -> int:
+    """The kernel that the paper of ECA derives from the width: (log2 C + 1) / 2, an even one made odd by adding 1."""
+    whole = int((log2(channels) + 1) / 2)
+    return whole + (whole + 1) % 2
 
 
 def eca_legality(channels: int, options: Options) -> str | None:

@@ -155,7 +155,7 @@ def canonical_module(
 ) -> tuple[str, tuple[tuple[str, Option], ...]]:
     """The name and canonical options of the module, or of an equal one of another name that the channels allow."""
     spec = spec_named(name)
-    equal = spec.equals(spec.complete(options)) if spec.equals else None
+    equal = spec.equals(channels, spec.complete(options)) if spec.equals else None
     if equal is not None:
         other = spec_named(equal[0])
         if other.refuse(channels, other.complete(equal[1])) is None:

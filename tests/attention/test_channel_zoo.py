@@ -80,6 +80,8 @@ def test_a_module_computes_the_formula_of_its_paper(name, formula, options):
 def test_the_kernel_of_eca_follows_from_the_width():
     widths = (16, 32, 64, 128, 256, 512, 1024)
     assert [attention_class("ECA")(c).conv.kernel_size for c in widths] == [(3,)] * 3 + [(5,)] * 4
+    assert canonical_module("ECA", 64, {"kernel": 3}) == canonical_module("ECA", 64, {}) == ("ECA", ())
+    assert canonical_module("ECA", 128, {"kernel": 3}) == ("ECA", (("kernel", 3),))
 
 
 @pytest.mark.parametrize("name", ["SimAM", "NAM"])

@@ -55,7 +55,14 @@ def rivals() -> Iterator[dict[str, object]]:
     wide = AttentionSpec("WIDE", "", "", "", {"rate": 4, "groups": 1}, lambda c, o: None, strength="rate")
     bare = AttentionSpec("BARE", "", "", "", {}, lambda c, o: None)
     twin = AttentionSpec(
-        "TWIN", "", "", "", {"rate": 4}, lambda c, o: None, "rate", equals=lambda o: ("WIDE", {"rate": 2 * o["rate"]})
+        "TWIN",
+        "",
+        "",
+        "",
+        {"rate": 4},
+        lambda c, o: None,
+        "rate",
+        equals=lambda c, o: ("WIDE", {"rate": 2 * o["rate"]}),
     )
     with (
         CATALOGUE.temporarily("WIDE", wide),

@@ -8,7 +8,12 @@ from gamsearch.attention.legality import STARTS
 from gamsearch.attention.spec import AttentionSpec
 
 
-def _se_of_senetv2(options: Mapping[str, Option]) -> tuple[str, Mapping[str, Option]] | None:
+def _derived_kernel(channels: int, options: Mapping[str, Option]) -> tuple[str, Mapping[str, Option]] | None:
+    """The kernel that ECA derives from the width is recorded as 0."""
+    return ("ECA", {**options, "kernel": 0}) if options["kernel"] == legality.eca_kernel(channels) else None
+
+
+def _se_of_senetv2(channels: int, options: Mapping[str, Option]) -> tuple[str, Mapping[str, Option]] | None:
     """Without biases, SENetV2 is SE with a quarter of the rate."""
     rate = int(options["rate"])
     return None if options["bias"] or rate % 4 else ("SE", {"rate": rate // 4, "init": options["init"]})
@@ -39,6 +44,7 @@ SPECS = (
         choices={"init": STARTS},
         presets={"ports": {"kernel": 3}},
         aliases=("ECAAttention",),
+        equals=_derived_kernel,
         refuse=legality.eca_legality,
     ),
     AttentionSpec(
