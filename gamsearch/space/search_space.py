@@ -221,7 +221,7 @@ class SearchSpace:
         """Twelve hexadecimal digits that identify the space, whatever its name."""
         resolved = {  # the keys are those of the first recorded runs
             "name": "",
-            "detector": [self.detector.name, [asdict(row) for row in self.detector.rows]],
+            "detector": [self.detector.name, [row.recorded for row in self.detector.rows]],
             "sites": self.sites,
             "semantics": self.semantics,
             "offers": [

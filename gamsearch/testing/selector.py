@@ -19,7 +19,7 @@ class Case:
 
 def cases(name: str) -> dict[str, Case]:
     """The selector on each detector that is installed."""
-    from gamsearch.space.detector import stock_detectors
+    from gamsearch.space.stock import stock_detectors
 
     find, known = SELECTORS.named(name), stock_detectors()
     return {d: Case(name, find, Detector.load(d)) for d in DETECTORS if d in known or d == "yolov8n"}

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from gamsearch.architecture import Architecture
 from gamsearch.errors import GamsearchError, SpaceError
-from gamsearch.space.detector import Detector, stock_detectors
+from gamsearch.space.detector import Detector
 from gamsearch.space.graft import graft
 from gamsearch.space.neighbours import random_neighbour
 from gamsearch.space.rules import RULES, RuleSpec
 from gamsearch.space.search_space import SearchSpace, shipped_spaces
 from gamsearch.space.selectors import SELECTORS
+from gamsearch.space.stock import stock_detectors
 
 PORTABLE = ["gam", "gam-backbone", "gam-neck"]
 
