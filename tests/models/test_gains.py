@@ -56,9 +56,9 @@ def test_factors_fold_at_every_stage_into_blocks_concatenations_upsampling_and_t
     assert all(getattr(row, "gain", 1.0) == 1.0 for row in model.model)
 
 
-@pytest.mark.parametrize("name", GAINED)
-def test_the_factor_of_one_module_folds_exactly(name):
-    model = trained("yolov8n", [Placement(15, name, {})])  # read by a convolution and by the head
+@pytest.mark.parametrize(("name", "options"), [*((name, {}) for name in GAINED), ("GAM", {"channel_gate": "sigmoid"})])
+def test_the_factor_of_one_module_folds_exactly(name, options):
+    model = trained("yolov8n", [Placement(15, name, options)])  # read by a convolution and by the head
     difference, folded, _ = folding(model)
     assert folded == [f"row 16 ({CATALOGUE[name].row_name})"]
     assert difference <= (1e-6 if name == "MLCA" else 0.0)
