@@ -4,7 +4,7 @@ The space validates against it, the graft writes rows from it, and `gamsearch.te
 module's arguments in a YAML row are its channels, then its options in the order given here.
 """
 
-from gamsearch.attention.entries import channel, gam, spatial
+from gamsearch.attention.entries import channel, context, gam, spatial
 from gamsearch.attention.spec import AttentionSpec
 from gamsearch.errors import SpaceError
 from gamsearch.plugins.registry import Registry
@@ -27,5 +27,5 @@ def spec_named(name: str) -> AttentionSpec:
     return CATALOGUE.named(name)
 
 
-for _spec in (*gam.SPECS, *channel.SPECS, *spatial.SPECS):
+for _spec in (*gam.SPECS, *channel.SPECS, *spatial.SPECS, *context.SPECS):
     CATALOGUE.add(_spec.name, _spec, _spec.code)

@@ -1,7 +1,6 @@
 """Read the arguments of a GAM row, or reject them: copied rows mean different modules in different repositories."""
 
-from gamsearch.attention.entries.gam import MAX_RATE
-from gamsearch.attention.legality import RowError
+from gamsearch.attention.legality import LARGEST_RATE, RowError
 
 
 class GAMError(RowError):
@@ -20,16 +19,16 @@ def read_row(
     row = [channels, rate, groups]
     if channels < 1:
         raise GAMError("a GAM row needs the width of its map: write [c2], or [c2, rate] such as [c2, 4]")
-    if rate == channels > MAX_RATE and 1 < groups <= MAX_RATE:
+    if rate == channels > LARGEST_RATE and 1 < groups <= LARGEST_RATE:
         rate, groups = groups, 1
     if rate == channels:
         raise GAMError(
             f"a GAM row that starts with {channels}, {channels} means different modules in different repositories: "
             "write [c2, rate] such as [c2, 4], or [c2, 4, 4, True, zeros] for the grouped ports"
         )
-    if not 1 <= rate <= MAX_RATE:
+    if not 1 <= rate <= LARGEST_RATE:
         raise GAMError(
-            f"the second argument of a GAM row is its rate, from 1 to {MAX_RATE}, not {rate}, which looks like a "
+            f"the second argument of a GAM row is its rate, from 1 to {LARGEST_RATE}, not {rate}, which looks like a "
             "channel count: write [c2, rate] such as [c2, 4]"
         )
     if rate > channels:

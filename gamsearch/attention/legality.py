@@ -69,7 +69,7 @@ def rate_leaves_a_channel(channels: int, options: Options) -> str | None:
         return reason
     if int(rate) > channels:
         return f"rate {rate} is larger than the {channels} channels; use a rate of at most {channels}"
-    return one_of(options, "init", STARTS)
+    return one_of(options, "init", STARTS) if "init" in options else None
 
 
 def is_no_width(channels: int, options: Options, name: str, default: int) -> str | None:

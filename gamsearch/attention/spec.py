@@ -9,6 +9,8 @@ from gamsearch.errors import SpaceError, nearest
 Refusal = Callable[[int, Mapping[str, Option]], str | None]
 """`(channels, options)` to one sentence that says why the module cannot be built so, or None."""
 
+Equal = Callable[[int, Mapping[str, Option]], tuple[str, Mapping[str, Option]] | None]
+"""`(channels, options)` to the name and options of another module that computes the same, or None."""
 
 REFERENCE = "reference"
 """The start of a module whose option `init` asks for the paper's own initialisation."""
@@ -42,6 +44,8 @@ class AttentionSpec:
         lr_factor: Factor of the learning rate of its parameters.
         row: What YAML rows call it, where another class already has its name; by default its name.
         aliases: Names that copied community rows give the module; they are registered beside its own.
+        equals: `(channels, options)`, with all options, to the name and options of the form in which an equal module
+            is recorded, or None if these are it; equal architectures then have one key.
         cls: The class itself where a decorator has seen it; else `code` is imported when it is needed.
     """
 
@@ -60,6 +64,7 @@ class AttentionSpec:
     lr_factor: float = 3.0
     row: str = ""
     aliases: tuple[str, ...] = ()
+    equals: Equal | None = None
     cls: type | None = field(default=None, compare=False, repr=False)
 
     @property

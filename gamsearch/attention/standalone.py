@@ -1,83 +1,116 @@
-"""An attention module as a single file that works where gamsearch is not installed."""
+"""The attention modules of an export as one file that works where gamsearch is not installed.
 
-import ast
-from importlib import import_module
-from pathlib import Path
-
-from gamsearch.attention.registry import attention_class
-
-LITERAL = (bool, int, float, str)
-
-FOOTER = """
-
-# ── without gamsearch ──────────────────────────────────────────────────────────────────────────────────────────────
-# `import {file}` before `YOLO("best.pt")` or `YOLO("best.yaml")`: Ultralytics then knows the module, and checkpoints
-# that name gamsearch find it here. If gamsearch is installed, this file only imports it.
-def _register() -> None:
-    import sys
-    import types
-
-    from ultralytics.nn import tasks
-
-    try:
-        import gamsearch  # noqa: F401
-
-        return
-    except ModuleNotFoundError:
-        pass
-    for package in {packages!r}:
-        sys.modules.setdefault(package, types.ModuleType(package))
-    sys.modules["{module}"] = sys.modules[__name__]
-    {cls}.__module__ = "{module}"
-    tasks.{cls} = {cls}
-
-
-_register()
+The file holds the source of each module, and of what it imports from its own package and from gamsearch, under their
+own names: checkpoints name these, and equal names in different modules do not meet.
 """
 
+import ast
+import textwrap
+from collections.abc import Sequence
+from importlib.util import find_spec, resolve_name
+from pathlib import Path
 
-def standalone_source(name: str) -> str:
-    """Write an attention module as one file that registers it with Ultralytics when it is imported.
+from gamsearch.attention import embedded
+from gamsearch.attention.catalogue import spec_named
+from gamsearch.attention.registry import class_of
+from gamsearch.errors import SpaceError
+
+PACKAGE = "gamsearch"
+
+STUB = '''"""Stands for gamsearch, of which an export holds the attention modules only."""
+
+
+class _Register:
+    def __getattr__(self, name):
+        return lambda cls=None, **stated: cls or (lambda found: found)
+
+
+register = _Register()
+
+
+def __getattr__(name):
+    raise AttributeError(f"there is no gamsearch.{name} here: of gamsearch only exported attention modules are present")
+'''
+
+HEAD = '''"""Attention modules for Ultralytics, exported by gamsearch; needs torch and Ultralytics, but not gamsearch.
+
+{modules}
+
+Import this file, under any name, before `YOLO("best.pt")` or `YOLO("best.yaml")`. If gamsearch is installed, its own
+modules are used instead of those in this file.
+"""
+
+'''
+
+RULE = f"# {'─' * 115}\n"
+
+
+def standalone_source(names: Sequence[str]) -> str:
+    """Write attention modules as one file that registers them with Ultralytics when it is imported.
 
     Args:
-        name: Its name in the catalogue.
+        names: Their names in the catalogue.
 
     Returns:
         Python source that needs torch and Ultralytics, but not gamsearch.
 
     Raises:
-        SpaceError: There is no such module.
+        SpaceError: There is no such module, or a class is not defined in a file.
     """
-    cls = attention_class(name)
-    module = cls.__module__
-    packages = [module.rsplit(".", n)[0] for n in range(module.count("."), 0, -1)]
-    footer = FOOTER.format(file=f"{name.lower()}_standalone", packages=packages, module=module, cls=cls.__name__)
-    return single_file(module) + footer
+    specs = [spec_named(name) for name in names]
+    classes = {spec.row_name: class_of(spec) for spec in specs}
+    listed = "\n".join(textwrap.fill(f"    {s.row_name}: {s.origin}", 116, subsequent_indent=" " * 8) for s in specs)
+    sources = {PACKAGE: STUB}
+    for cls in classes.values():
+        _collect(cls.__module__, {PACKAGE, cls.__module__.split(".")[0]}, sources)
+    parts = [
+        HEAD.format(modules=listed),
+        _source_of(embedded.__name__).split('"""\n', 1)[1].lstrip(),
+        "\n\nSOURCES = {}",
+    ]
+    parts += [f"\n\n{RULE}SOURCES[{name!r}] = {_literal(source)}" for name, source in sources.items()]
+    codes = {name: f"{cls.__module__}:{cls.__qualname__}" for name, cls in classes.items()}
+    return "".join([*parts, f"\n\n{RULE}globals().update(publish(__file__, SOURCES, {codes!r}))\n"])
 
 
-def single_file(module: str, included: set[str] | None = None) -> str:
-    """The source of a module in which each import from gamsearch is replaced by what it imports.
+def _collect(module: str, packages: set[str], sources: dict[str, str]) -> None:
+    """Add the source of a module, and of everything that it imports from `packages`, to `sources`."""
+    if module in sources:
+        return
+    source = sources[module] = _source_of(module)
+    spec = find_spec(module)
+    home = module if spec and spec.submodule_search_locations is not None else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(source)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = resolve_name("." * node.level + (node.module or ""), home)
+            names = [_module_in(base, alias.name) for alias in node.names] if base.split(".")[0] in packages else []
+        for name in names:
+            if name.split(".")[0] in packages:
+                _collect(name, packages, sources)
 
-    `included` collects the modules whose source is already in the file.
-    """
-    included = set() if included is None else included
-    included.add(module)
-    source = Path(import_module(module).__file__ or "").read_text(encoding="utf-8")
-    lines, parts, position = source.splitlines(keepends=True), [], 0
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gamsearch."):
-            parts += lines[position : node.lineno - 1]
-            parts.append(_imported(str(node.module), [alias.name for alias in node.names], included))
-            position = node.end_lineno or node.lineno
-    return "".join([*parts, *lines[position:]])
+
+def _module_in(base: str, name: str) -> str:
+    """The module that `from base import name` reads: a submodule, or `base` itself."""
+    spec = find_spec(base)
+    is_package = spec is not None and spec.submodule_search_locations is not None
+    return f"{base}.{name}" if is_package and find_spec(f"{base}.{name}") else base
 
 
-def _imported(module: str, names: list[str], included: set[str]) -> str:
-    """The definitions of `names`: constants as literals, anything else as the source of the whole module."""
-    values = {name: getattr(import_module(module), name) for name in names}
-    if all(type(value) in LITERAL for value in values.values()):
-        return "".join(f"{name} = {value!r}\n" for name, value in values.items())
-    if module in included:
-        return ""
-    rule = "─" * 115
-    return f"\n\n# {rule}\n# {module}\n{single_file(module, included)}\n\n# {rule}\n"
+def _source_of(module: str) -> str:
+    """Read the file of a module."""
+    try:
+        spec = find_spec(module)
+    except ValueError:  # __main__ has no spec
+        spec = None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        raise SpaceError(f"{module} is no Python file, so its modules cannot be exported: define them in a file")
+    return Path(spec.origin).read_text(encoding="utf-8")
+
+
+def _literal(source: str) -> str:
+    """A string literal that shows the source as it is, where that is possible."""
+    plain = "'''" not in source and source.endswith("\n")
+    return f"r'''{source}'''\n" if plain else f"{source!r}\n"

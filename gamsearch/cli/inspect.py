@@ -63,10 +63,14 @@ def _list_attention() -> Table:
 
 
 def _list_detectors() -> Table:
-    from gamsearch.space.detector import Detector, stock_detectors
+    from gamsearch.space.stock import read_mapping, stock_files, stock_models
 
-    found = [Detector.load(name) for name in stock_detectors()]
-    return table(("name", "rows", "sites"), [(d.name, len(d.rows), len(d.stage_sites or d.sites)) for d in found])
+    rows = []
+    for stem, (scales, reason) in stock_models().items():
+        yaml = read_mapping(stock_files()[stem])
+        number, searched = len([*yaml["backbone"], *yaml["head"]]), f"no: it {reason}" if reason else "yes"
+        rows.append((stem, " ".join(scales) if len(scales) > 1 else "", number, searched))
+    return table(("name", "scales", "rows", "searched"), sorted(rows, key=lambda row: row[3] != "yes"))
 
 
 def _list_metrics() -> Table:

@@ -46,9 +46,9 @@ def build(yaml: dict[str, Any], nc: int, ch: int = 3, strides: Sequence[float] |
     import torch
 
     tasks = tasks_module()
-    _check(tasks, yaml, nc)
+    check_rows(tasks, yaml, nc)
     try:
-        with _activation_kept(tasks), _strides_known(tasks, strides), torch.no_grad():
+        with activation_kept(tasks), _strides_known(tasks, strides), torch.no_grad():
             model: Model = tasks.DetectionModel({**deepcopy(yaml), "nc": nc}, ch=ch, nc=nc, verbose=False)
     except KeyError as error:
         raise ModelError(f"the model YAML names {error}, which Ultralytics does not know: correct the row") from error
@@ -76,7 +76,7 @@ def width_by_name() -> bool:
     rows = [[-1, 1, "Conv", [64, 3, 2]], [-1, 1, "GAM", ["c2", 8]], [-1, 1, "Conv", [64, 3, 1]]]
     probe = {"nc": 1, "scales": {"n": [1.0, 0.25, 1024]}, "scale": "n", "backbone": rows, "head": []}
     try:
-        with _activation_kept(tasks):
+        with activation_kept(tasks):
             layers, _ = tasks.parse_model(probe, ch=3, verbose=False)
     except (KeyError, ValueError, TypeError):
         return False
@@ -103,8 +103,12 @@ def _strides_known(tasks: Any, strides: Sequence[float] | None) -> Iterator[None
 
 
 @contextmanager
-def _activation_kept(tasks: Any) -> Iterator[None]:
-    """Restore the process-wide default activation, which a YAML may change and a failed build leaves changed."""
+def activation_kept(tasks: Any) -> Iterator[None]:
+    """Restore the process-wide default activation, which a YAML may change and a failed build leaves changed.
+
+    Args:
+        tasks: What `tasks_module` returns.
+    """
     before = tasks.Conv.default_act
     try:
         yield
@@ -118,8 +122,17 @@ def _first_line(error: BaseException) -> str:
 
 
 # checks before it ----------------------------------------------------------------------------------------------------
-def _check(tasks: Any, yaml: Mapping[str, Any], nc: int) -> None:
-    """Raise `ModelError` for what the parser would execute or download, and for sizes that would exhaust memory."""
+def check_rows(tasks: Any, yaml: Mapping[str, Any], nc: int) -> None:
+    """Check that it is safe to let Ultralytics' parser build a model YAML.
+
+    Args:
+        tasks: What `tasks_module` returns.
+        yaml: The model YAML.
+        nc: Number of classes.
+
+    Raises:
+        ModelError: The parser would execute or download something, or a size would exhaust memory.
+    """
     activation, rows = yaml.get("activation"), [*yaml.get("backbone", ()), *yaml.get("head", ())]
     if not is_activation(activation):
         raise ModelError(
@@ -159,7 +172,7 @@ def _problem(tasks: Any, row: Any) -> str | None:
         return f"must have from 1 to {MAX_REPEATS} repeats"
     if any(not abs(value) <= LARGEST for value in _numbers(arguments)):
         return f"has an argument beyond {LARGEST}"
-    module = _module_named(tasks, name)
+    module = module_named(tasks, name)
     if module is None:
         return "names a module that Ultralytics does not know"
     if not (isinstance(module, type) and issubclass(module, torch.nn.Module)) or issubclass(module, tasks.BaseModel):
@@ -192,8 +205,16 @@ def _numbers(values: Any) -> Iterator[float]:
             yield float(value)
 
 
-def _module_named(tasks: Any, name: Any) -> Any:
-    """What Ultralytics' parser resolves a row's module name to, or None."""
+def module_named(tasks: Any, name: Any) -> Any:
+    """Find what Ultralytics' parser makes of a row's module name.
+
+    Args:
+        tasks: What `tasks_module` returns.
+        name: The name in the row.
+
+    Returns:
+        The class, or None.
+    """
     if not isinstance(name, str):
         return None
     for prefix, package in (("nn.", "torch.nn"), ("torchvision.ops.", "torchvision.ops")):

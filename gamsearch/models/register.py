@@ -6,6 +6,7 @@ registering a class means adding it there. This happens when that module is impo
 
 import logging
 import os
+import sys
 from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
@@ -59,7 +60,20 @@ def _register_class(tasks: Any, spec: AttentionSpec) -> None:
         if getattr(tasks, name, None) is _published.get(name):
             setattr(tasks, name, cls)
             _published[name] = cls
-    torch.serialization.add_safe_globals([cls])
+    torch.serialization.add_safe_globals(classes_with(cls))
+
+
+def classes_with(cls: type) -> list[Any]:
+    """List the classes that a checkpoint of a module can name.
+
+    Args:
+        cls: The module's class.
+
+    Returns:
+        All classes of its file, and those that the file imports from its own package.
+    """
+    package, found = cls.__module__.split(".")[0], vars(sys.modules[cls.__module__]).values()
+    return [cls, *(v for v in found if isinstance(v, type) and v.__module__.split(".")[0] == package and v is not cls)]
 
 
 def check_published(spec: AttentionSpec) -> None:

@@ -14,7 +14,7 @@ from gamsearch.attention.catalogue import CATALOGUE
 from gamsearch.attention.spec import START_WORDS
 from gamsearch.reporting import theme
 from gamsearch.space.detector import Detector
-from gamsearch.space.graft import graft
+from gamsearch.space.graft import graft, grafted_rows
 from gamsearch.space.layers import Row
 
 WIDTH, HEIGHT, PITCH, GAP, LEFT, TOP, TIP = 150, 30, 46, 62, 78, 44, 3
@@ -48,7 +48,7 @@ class Box:
 def drawing(stock: Detector, architecture: Architecture) -> str:
     """The grafted detector as one `<svg>`; attention rows are coloured, bold and rounded."""
     grafted = graft(stock, architecture)
-    rows = Detector.from_yaml(stock.name, grafted.yaml).rows
+    rows = grafted_rows(stock, grafted)
     boxes, bands = _layout(rows)
     shown = {grafted.placed[p.site]: p for p in architecture.placements}
     numbers = {copy: site for site, copy in grafted.row_map.items()}

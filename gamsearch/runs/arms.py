@@ -1,5 +1,6 @@
 """The arms of a verification: the baseline, each finalist, and a larger detector; how each is trained at a seed."""
 
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +14,13 @@ from gamsearch.evaluation import TrialBudget
 from gamsearch.models.register import quiet_ultralytics
 from gamsearch.runs.settings import Settings
 from gamsearch.signals import stop_request
-from gamsearch.space.detector import SCALE_IN_NAME, Detector
+from gamsearch.space.detector import Detector
+from gamsearch.space.stock import searched_names
 from gamsearch.training.data_listing import LISTING, changes
 from gamsearch.training.dataset import DataSet
 
-SCALES = "nsmlx"
+SCALES = "tnsmbclex"
+"""Letters of all scales, from the smallest."""
 RECORDED_METRICS = ("map50_95", "map50", "params_m", "gflops", "latency_ms")
 
 OnEpoch = Callable[[int, int, Mapping[str, float]], None]
@@ -204,8 +207,9 @@ def _ratio_to_baseline(inputs: Inputs, larger: Any) -> tuple[float, list[float]]
 def next_scale(model: str) -> str:
     """The next larger scale of a stock detector, e.g. `yolov8s.yaml` for `yolov8n.yaml`; `OptionError` if unknown."""
     name = Path(model).name
-    found = SCALE_IN_NAME.search(name)
-    if found is None or found.group(1) == SCALES[-1]:
-        raise OptionError(f"the next scale after {model} is not known; name it, e.g. --scale-up yolov8s.yaml")
-    larger = SCALES[SCALES.index(found.group(1)) + 1]
-    return f"{name[: found.start(1)]}{larger}{name[found.end(1) :]}"
+    found = re.match(r"(yolov?\d+)([a-z])", name)
+    family, own = found.groups() if found else ("", "")
+    for scale in SCALES.partition(own)[2] if own else "":
+        if f"{family}{scale}" in searched_names():
+            return f"{family}{scale}{name[len(family) + 1 :]}"
+    raise OptionError(f"the next scale after {model} is not known; name it, e.g. --scale-up yolov8s.yaml")

@@ -22,8 +22,9 @@ from gamsearch.runs.export_header import header, not_verified, training_line
 from gamsearch.runs.exported_files import Exported, compare, write_weights_files
 from gamsearch.runs.prepare_training import BASELINE_FILE
 from gamsearch.runs.settings import NAME
-from gamsearch.space.detector import Detector, scale_in
+from gamsearch.space.detector import Detector
 from gamsearch.space.graft import graft
+from gamsearch.space.stock import scale_in
 from gamsearch.study import store
 from gamsearch.study.record import Record
 from gamsearch.study.table import read_record

@@ -15,6 +15,7 @@ from gamsearch.attention.catalogue import spec_named
 from gamsearch.attention.spec import START_WORDS
 from gamsearch.errors import one_line
 from gamsearch.runs.export_choice import Choice, Weights
+from gamsearch.runs.exported_files import modules_file
 from gamsearch.study.record import Record
 from gamsearch.study.urls import masked
 
@@ -119,7 +120,7 @@ def _use(record: Record, choice: Choice, weights: Weights, yaml: Path, checkpoin
     else:
         lines += [
             f'Use in Python: import gamsearch; from ultralytics import YOLO; YOLO("{yaml.name}").',
-            "Without gamsearch, import the *_standalone.py beside this file instead.",
+            f"Without gamsearch, import {modules_file(checkpoint.with_suffix('')).name} beside this file instead.",
             f"The stock command `yolo train model={yaml.name}` does not know these modules and ends in a KeyError:",
             "run `gamsearch install-hook` once in that environment, or train the .pt, which needs no hook.",
         ]

@@ -1,4 +1,4 @@
-"""Write a trained model as checkpoint, ONNX, TorchScript and stand-alone modules, and compare each with the model."""
+"""Write a trained model as checkpoint, ONNX, TorchScript and attention modules, and compare each with the model."""
 
 import io
 import warnings
@@ -16,6 +16,7 @@ from gamsearch.attention.standalone import standalone_source
 from gamsearch.errors import ModelError
 from gamsearch.models.build import Model
 from gamsearch.models.checkpoint import load_checkpoint
+from gamsearch.models.gains import fold_gains
 from gamsearch.models.identity import predictions
 from gamsearch.training.baseline import write_checkpoint
 
@@ -45,7 +46,7 @@ class Exported:
 
 
 def write_weights_files(stem: Path, model: Model, architecture: Architecture, imgsz: int) -> list[Exported]:
-    """Write checkpoint, ONNX, TorchScript and stand-alone modules; run the first three and compare them with `model`.
+    """Write checkpoint, ONNX, TorchScript and attention modules; run the first three and compare them with `model`.
 
     Args:
         stem: Path of the files without extension.
@@ -65,8 +66,21 @@ def write_weights_files(stem: Path, model: Model, architecture: Architecture, im
     files = [Exported(checkpoint, compare(model, reloaded, (imgsz,), checkpoint), "reloaded")]
     files.append(_onnx(checkpoint, model, imgsz))
     files.append(_torchscript(stem.with_suffix(".torchscript"), model, imgsz))
-    files += [_standalone(stem.parent, name) for name in sorted({p.module for p in architecture.placements})]
+    if architecture.placements:
+        files.append(_standalone(modules_file(stem), sorted({p.module for p in architecture.placements})))
     return files
+
+
+def modules_file(stem: Path) -> Path:
+    """Name the file of an export that holds its attention modules, so that Python can import it.
+
+    Args:
+        stem: Path of the export's files without extension.
+
+    Returns:
+        E.g. `best_modules.py`, `trial_17_modules.py`.
+    """
+    return stem.with_name(f"{stem.name.replace('-', '_')}_modules.py")
 
 
 def _onnx(checkpoint: Path, model: Model, imgsz: int) -> Exported:
@@ -76,7 +90,9 @@ def _onnx(checkpoint: Path, model: Model, imgsz: int) -> Exported:
 
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # the tracer warns about constant folding
-        written = YOLO(str(checkpoint)).export(format="onnx", imgsz=imgsz, dynamic=True, simplify=False, device="cpu")
+        yolo = YOLO(str(checkpoint))
+        factors = _deploy(yolo.model)
+        written = yolo.export(format="onnx", imgsz=imgsz, dynamic=True, simplify=False, device="cpu")
     path, options = Path(written), onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -85,12 +101,13 @@ def _onnx(checkpoint: Path, model: Model, imgsz: int) -> Exported:
         return torch.from_numpy(session.run(None, {session.get_inputs()[0].name: image.numpy()})[0])
 
     sides = (imgsz, imgsz + int(max(model.stride)))
-    return Exported(path, compare(model, run, sides, path), f"run at {sides[0]} and {sides[1]} px")
+    return Exported(path, compare(model, run, sides, path), f"run at {sides[0]} and {sides[1]} px{factors}")
 
 
 def _torchscript(path: Path, model: Model, imgsz: int) -> Exported:
     """Trace the model into a file that needs torch, but neither gamsearch nor Ultralytics."""
-    traceable = deepcopy(model).eval()
+    traceable = deepcopy(model)
+    factors = _deploy(traceable)
     traceable.model[-1].export, traceable.model[-1].format = True, "torchscript"
     for parameter in traceable.parameters():
         parameter.requires_grad_(False)
@@ -100,14 +117,20 @@ def _torchscript(path: Path, model: Model, imgsz: int) -> Exported:
         warnings.simplefilter("ignore")  # TorchScript is deprecated, but the only format that needs torch alone
         torch.jit.trace(traceable, image, strict=False, check_trace=False).save(str(path))
         difference = compare(model, torch.jit.load(str(path)), (imgsz,), path)
-    return Exported(path, difference, "traced, needs neither gamsearch nor Ultralytics")
+    return Exported(path, difference, f"traced, needs neither gamsearch nor Ultralytics{factors}")
 
 
-def _standalone(folder: Path, name: str) -> Exported:
-    """Write the module's source as one file that registers it, for use without gamsearch."""
-    path = folder / f"{name.lower()}_standalone.py"
-    path.write_text(standalone_source(name), encoding="utf-8")
-    return Exported(path, None, "import it instead of gamsearch to use or train the .pt and the YAML")
+def _deploy(model: Model) -> str:
+    """Fuse a model and fold the constant factors of its gates, in place; say what became of the factors."""
+    folded, kept = fold_gains(model.eval().fuse(verbose=False))
+    parts = [f"the constant factor of {', '.join(folded)} is in the next layers"] if folded else []
+    return "".join(f"; {part}" for part in (*parts, *kept))
+
+
+def _standalone(path: Path, names: Sequence[str]) -> Exported:
+    """Write the source of the modules as one file that registers them, for use without gamsearch."""
+    path.write_text(standalone_source(names), encoding="utf-8")
+    return Exported(path, None, f"{', '.join(names)}: import it to use or train the .pt and the YAML without gamsearch")
 
 
 def _image(side: int) -> torch.Tensor:

@@ -19,8 +19,8 @@ from gamsearch.files import UnreadableError, read_yaml
 from gamsearch.runs.manifest_schema import KEYS, check_keys, check_names, checked_settings
 from gamsearch.runs.provenance import commit, machine, versions
 from gamsearch.runs.settings import Settings
+from gamsearch.runs.space_content import plain, space_content
 from gamsearch.space.search_space import SearchSpace
-from gamsearch.study.urls import masked
 
 FILE = "manifest.yaml"
 FORM = 1
@@ -115,7 +115,7 @@ def facts(
     }
     for section in ("data", "machine"):
         known[section] = {key: value for key, value in known[section].items() if value is not None}
-    return _plain({key: value for key, value in known.items() if value is not None})
+    return plain({key: value for key, value in known.items() if value is not None})
 
 
 def _length(stage: Mapping[str, Any]) -> dict[str, int] | None:
@@ -177,47 +177,9 @@ def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
     )
 
 
-def space_content(space: SearchSpace) -> dict[str, Any]:
-    """Return a search space as the content of a space file.
-
-    Args:
-        space: The resolved search space.
-
-    Returns:
-        The content, which names the detector's YAML as a file beside it.
-    """
-    modules = {
-        m.name: {**({m.spec.strength: m.strengths} if m.spec.strength else {}), **dict(m.options)}
-        for m in space.modules
-    }
-    content: dict[str, Any] = _plain(
-        {
-            "detector": f"{space.detector.name}.yaml",
-            "sites": space.sites,
-            "semantics": space.semantics,
-            "attention": modules,
-            "illegal": "skip",
-            "rules": {rule.name: rule.value for rule in space.rules},
-            "limits": {limit.metric: limit.text for limit in space.limits},
-            "objectives": space.objectives,
-            **({"plugins": space.plugins} if space.plugins else {}),
-        }
-    )
-    return content
-
-
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
-
-
-def _plain(value: Any) -> Any:
-    """Return the value with lists instead of tuples and masked passwords."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return masked(value) if isinstance(value, str) else value
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from gamsearch.errors import GamsearchError, RunError, one_line
 from gamsearch.runs.manifest import FILE, Manifest, write_yaml
 from gamsearch.runs.settings import NAME, Settings, resolve
+from gamsearch.runs.space_content import recorded_content
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.study import store
@@ -188,7 +189,7 @@ def _restored(origin: Manifest, folder: Path) -> tuple[dict[str, str], list[str]
         lines.append(f"the search space {settings['space']} is lost or has changed; taken from the manifest instead")
     if restored:
         write_yaml(into / beside, detector["yaml"])
-        write_yaml(into / f"{space['name']}.yaml", {**space["content"], "detector": beside})
+        write_yaml(into / f"{space['name']}.yaml", {**recorded_content(space["content"]), "detector": beside})
     return restored, lines
 
 

@@ -26,6 +26,7 @@ from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.provenance import recorded_versions
 from gamsearch.runs.same_inputs import check_fingerprints, check_space, record_data_path
 from gamsearch.runs.settings import Settings
+from gamsearch.runs.space_content import space_content
 from gamsearch.strategy.loop import search
 from gamsearch.strategy.plan import Plan
 from gamsearch.strategy.samplers import sampler_named
@@ -200,11 +201,7 @@ def _create(settings: Settings, prepared: PreparedRun, command: str, origin: Man
     recorded = {**settings.to_dict(), "command": masked(command), "versions": recorded_versions(), **prepared.recorded}
     facts = {
         "settings": recorded,
-        "space": {
-            "name": space.name,
-            "fingerprint": space.fingerprint,
-            "content": manifest.space_content(space),
-        },
+        "space": {"name": space.name, "fingerprint": space.fingerprint, "content": space_content(space)},
         "detector": {"name": space.detector.name, "yaml": space.detector.yaml},
         "fingerprints": {},
         STAGE: {} if origin is None else dict(origin.content.get("baseline", {})),

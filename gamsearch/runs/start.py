@@ -10,11 +10,12 @@ from typing import Any
 from gamsearch.errors import OptionError, nearest
 from gamsearch.runs import demonstration
 from gamsearch.runs.failed_start import NewFiles
-from gamsearch.runs.manifest import Manifest, space_content, write_yaml
+from gamsearch.runs.manifest import Manifest, write_yaml
 from gamsearch.runs.processes import Slot, slots
 from gamsearch.runs.repeat import GIVEN, folder_of, repeated
 from gamsearch.runs.run import RunContext, recorded_settings
 from gamsearch.runs.settings import SMALL_BATCH, SMALL_DATA, Settings, resolve
+from gamsearch.runs.space_content import recorded_content, space_content
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.study.artifacts import check_place
 from gamsearch.study.storages import configure_storage
@@ -151,7 +152,7 @@ def _space_name(space: Any, folder: Path) -> str | None:
     into = folder / "space"
     beside = f"detectors/{space.detector.name}.yaml"
     write_yaml(into / beside, space.detector.yaml)
-    write_yaml(into / f"{space.name}.yaml", {**space_content(space), "detector": beside})
+    write_yaml(into / f"{space.name}.yaml", {**recorded_content(space_content(space)), "detector": beside})
     return str(into / f"{space.name}.yaml")
 
 

@@ -21,6 +21,7 @@ from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.provenance import versions
 from gamsearch.runs.run import plan_of
 from gamsearch.runs.settings import NAME, Settings, check
+from gamsearch.runs.space_content import recorded_content
 from gamsearch.signals import stop_request
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
@@ -132,7 +133,7 @@ def recorded_space(attributes: Mapping[str, Any], not_below: Path | None = None)
         raise RunError("this study's search space has an invalid name; the record is damaged")
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"{known['name']}.yaml"
-        write_yaml(path, {k: v for k, v in known["content"].items() if k != "detector"})
+        write_yaml(path, {k: v for k, v in recorded_content(known["content"]).items() if k != "detector"})
         space = SearchSpace.load(path, Detector.from_yaml(detector["name"], detector["yaml"]), not_below)
     if space.fingerprint != known["fingerprint"]:
         raise RunError("this study's search space does not match its recorded fingerprint; start a new run")

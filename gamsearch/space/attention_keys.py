@@ -11,6 +11,7 @@ from gamsearch.errors import SpaceError, nearest
 from gamsearch.space.detector import Detector
 from gamsearch.space.file_errors import at
 from gamsearch.space.options import PRESENT, ModuleOptions
+from gamsearch.space.selectors import select
 
 ILLEGAL = ("refuse", "skip")
 
@@ -27,14 +28,27 @@ def read_modules(
             raise SpaceError(f"must map module names to their options, e.g. GAM: {{rate: [4, 8]}}, not {written!r}")
         for name in written:
             spec_named(name)
-    modules = tuple(_read_module(source, name, options) for name, options in written.items())
+    modules = tuple(_read_module(source, name, options, sites, detector) for name, options in written.items())
     for module in modules:
-        _check_strengths(source, module, illegal, sites, detector)
-        _check_options(source, module, sites, detector)
+        own = sites if module.sites is None else module.sites
+        _check_strengths(source, module, illegal, _allowed(module, modules, illegal, own, detector), detector)
+        _check_options(source, module, own, detector)
+    with at(source, "attention"):
+        for site in sites:
+            if not any(module.strengths_at(site, detector) for module in modules):
+                raise SpaceError(f"none of the modules may be at site {site} of {detector.name}; leave the site out")
     return modules
 
 
-def _read_module(source: str, name: str, written: Any) -> ModuleOptions:
+def _allowed(
+    module: ModuleOptions, modules: Sequence[ModuleOptions], illegal: str, sites: Sequence[int], detector: Detector
+) -> Sequence[int]:
+    """The sites where a module must be legal: with `illegal: skip`, one of several may be missing at some."""
+    legal = [site for site in sites if module.strengths_at(site, detector)]
+    return legal if illegal == "skip" and len(modules) > 1 and legal else sites
+
+
+def _read_module(source: str, name: str, written: Any, available: Sequence[int], detector: Detector) -> ModuleOptions:
     spec, key = spec_named(name), f"attention.{name}"
     with at(source, key):
         if not isinstance(written, dict | None):
@@ -43,14 +57,26 @@ def _read_module(source: str, name: str, written: Any) -> ModuleOptions:
     given = dict(written or {})
     with at(source, f"{key}.preset"):
         preset = _read_preset(spec, given)
+    with at(source, f"{key}.sites"):
+        sites = _read_own_sites(given, available, detector)
     options: dict[str, tuple[Option, ...]] = {option: (value,) for option, value in preset.items()}
     for option, values in given.items():
         with at(source, f"{key}.{option}"):
             options[option] = _read_values(spec, option, values)
     if not spec.strength:
-        return ModuleOptions(name, (PRESENT,), tuple(options.items()))
+        return ModuleOptions(name, (PRESENT,), tuple(options.items()), sites)
     strengths = sorted(options.pop(spec.strength, (spec.options[spec.strength],)), reverse=spec.stronger_is_smaller)
-    return ModuleOptions(name, tuple(strengths), tuple(options.items()))
+    return ModuleOptions(name, tuple(strengths), tuple(options.items()), sites)
+
+
+def _read_own_sites(given: dict[str, Any], available: Sequence[int], detector: Detector) -> tuple[int, ...] | None:
+    """Remove `sites:` from the given options and return those of the space's sites that it means."""
+    if "sites" not in given:
+        return None
+    found = tuple(site for site in select(detector, given.pop("sites")) if site in available)
+    if not found:
+        raise SpaceError(f"none of these is among the sites of the space, {', '.join(map(str, available))}")
+    return found
 
 
 def _read_preset(spec: AttentionSpec, given: dict[str, Any]) -> dict[str, Option]:
@@ -69,7 +95,7 @@ def _read_preset(spec: AttentionSpec, given: dict[str, Any]) -> dict[str, Option
 
 def _read_values(spec: AttentionSpec, name: str, written: Any) -> tuple[Option, ...]:
     """Read the value or list of values of one option, each once and of the right type."""
-    values = written if isinstance(written, list) else [written]
+    values = [_number(spec, name, value) for value in (written if isinstance(written, list) else [written])]
     if not values:
         raise SpaceError("must list at least one value; omit the key to use the default")
     for i, value in enumerate(values):
@@ -77,6 +103,16 @@ def _read_values(spec: AttentionSpec, name: str, written: Any) -> tuple[Option, 
         if value in values[:i]:
             raise SpaceError(f"{value} is given twice; give it once")
     return tuple(values)
+
+
+def _number(spec: AttentionSpec, name: str, value: Any) -> Any:
+    """Read 1 and 1e-4, which is text in YAML 1.1, as floats where the option is a float."""
+    if type(spec.options.get(name)) is not float or type(value) not in (int, str):
+        return value
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return value
 
 
 def _check_strengths(

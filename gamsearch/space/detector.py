@@ -1,24 +1,23 @@
-"""Detectors as values: the rows of a model YAML with their sources, scaled widths and strides. Nothing is built.
+"""Detectors as values: the rows of a model YAML with their sources, channels and strides. No torch at import.
 
-Widths and sources follow Ultralytics' YAML parser (`parse_model`), strides follow the modules' arithmetic. The stock
-YAMLs are read as files of the installed package.
+The stock YAMLs are read as files of the installed package. What their rows give out is read from Ultralytics
+(`models.shapes`), once per YAML and scale.
 """
 
 import copy
-import importlib.util
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gamsearch.errors import ModelError, SpaceError, nearest
-from gamsearch.files import UnreadableError, read_yaml
-from gamsearch.space.layers import LIST_OR_TEXT, STAGES, Row, read_rows
+from gamsearch.errors import ModelError, SpaceError
+from gamsearch.space.heads import plain_name, why_not_searched
+from gamsearch.space.layers import Row, read_rows
+from gamsearch.space.stock import locate, read_mapping, scale_in, searched_names, stock_files, with_scale
 
-SCALE_IN_NAME = re.compile(r"yolo(?:e-)?v?\d+([nslmx])")
-DETECTION_HEADS = ("Detect", "v10Detect")
+SHALLOWEST_BLOCK, SHALLOWEST_STAGE = 2, 8
+"""Fewest convolutions of a block that keeps its input's stride, and of one that does not; a stem has up to 5."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +50,13 @@ class Detector:
         Raises:
             ModelError: There is no such detector, or the YAML is not one of a detector.
         """
-        path, stem = _locate(str(name_or_path))
-        mapping = _read(path)
-        scale = scale_in(stem) or str(mapping.get("scale") or "")
+        path, stem, scale = locate(str(name_or_path))
+        mapping = read_mapping(path)
+        scale = scale or str(mapping.get("scale") or "")
         detector = cls.from_yaml(stem, {**mapping, "scale": scale})
-        if path not in _stock_files().values() or scale or len(mapping.get("scales") or {}) < 2:
+        if path not in stock_files().values() or scale or len(mapping.get("scales") or {}) < 2:
             return detector
-        return cls(_with_scale(stem, detector.scale), detector.scale, detector.yaml, detector.rows)
+        return cls(with_scale(stem, detector.scale), detector.scale, detector.yaml, detector.rows)
 
     @classmethod
     def from_yaml(cls, name: str, mapping: Mapping[str, Any]) -> "Detector":
@@ -76,10 +75,8 @@ class Detector:
         _check_shape(name, mapping)
         yaml = copy.deepcopy(dict(mapping))
         yaml["scale"] = _choose_scale(name, mapping)
-        rows = read_rows(name, yaml)
-        if "detect" not in rows[-1].module.lower():
-            raise ModelError(f"{name} ends in {rows[-1].module}; the last row must be a detection head such as Detect")
-        return cls(name, yaml["scale"], yaml, rows)
+        _check_head(name, mapping)
+        return cls(name, yaml["scale"], yaml, read_rows(name, yaml))
 
     @cached_property
     def sites(self) -> tuple[int, ...]:
@@ -89,7 +86,13 @@ class Detector:
     @cached_property
     def stage_sites(self) -> tuple[int, ...]:
         """The block rows of backbone and neck, where attention is usually placed: 2, 4, 6, 8, 9, ... for yolov8n."""
-        return tuple(i for i in self.sites if self.rows[i].module in STAGES or self.rows[i].repeats > 1)
+        return tuple(i for i in self.sites if self._is_block(self.rows[i]))
+
+    def _is_block(self, row: Row) -> bool:
+        """Whether a row is more than one layer: a block that is no stem and no downsampling."""
+        before = self.rows[row.sources[0]].stride if row.sources[0] >= 0 else 1
+        fewest = SHALLOWEST_BLOCK if row.stride == before else SHALLOWEST_STAGE
+        return row.convolutions >= fewest
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -121,7 +124,7 @@ class Detector:
         row = self.rows[site]
         if site == len(self.rows) - 1:
             return f"site {site} is {row.module}, which nothing can follow"
-        if row.module in LIST_OR_TEXT:
+        if not row.is_map:
             return f"site {site} is {row.module}, whose output is not a single feature map"
         if row.module == "nn.Identity" and row.sources == (-1,):
             return f"site {site} is {row.module}, which passes the image through"
@@ -141,36 +144,11 @@ class Detector:
             raise SpaceError(f"{reason}; {self.name} offers {', '.join(map(str, self.stage_sites or self.sites))}")
 
 
-def stock_detectors() -> list[str]:
-    """Names of the stock detectors that can be searched, each at its first scale."""
-    names = []
-    for stem, path in _stock_files().items():
-        mapping = _read(path)
-        if mapping["head"][-1][2] in DETECTION_HEADS and "yoloe" not in stem:
-            scales = list(mapping.get("scales") or {})
-            names.append(_with_scale(stem, scales[0]) if len(scales) > 1 else stem)
-    return names
-
-
-def scale_in(name: str) -> str:
-    """Read the scale letter in a name as Ultralytics infers it.
-
-    Args:
-        name: Name of a detector, such as `yolov8s-p2`.
-
-    Returns:
-        The letter (`s`), or an empty string.
-    """
-    found = SCALE_IN_NAME.search(name)
-    return found.group(1) if found else ""
-
-
-def _without_scale(stem: str) -> str:
-    return re.sub(r"(\d+)[nslmx](?=\D|$)", r"\1", stem, count=1)
-
-
-def _with_scale(stem: str, scale: str) -> str:
-    return re.sub(r"(\d+)", rf"\g<1>{scale}", stem, count=1)
+def _check_head(name: str, mapping: Mapping[str, Any]) -> None:
+    """Refuse a YAML that cannot be searched, with its reason and the stock detector that can be."""
+    reason, plain = why_not_searched(mapping), plain_name(name)
+    if reason:
+        raise ModelError(f"{name} {reason}{f'; {plain} can be searched' if plain in searched_names() else ''}")
 
 
 def _check_shape(name: str, mapping: Mapping[str, Any]) -> None:
@@ -193,42 +171,3 @@ def _choose_scale(name: str, mapping: Mapping[str, Any]) -> str:
     if scales and scale not in scales:
         raise ModelError(f"{name} has no scale '{scale}'; its 'scales:' are {', '.join(map(str, scales))}")
     return scale
-
-
-@lru_cache(maxsize=1)
-def _stock_files() -> dict[str, Path]:
-    """The model YAMLs of the installed Ultralytics by stem, found without importing it."""
-    spec = importlib.util.find_spec("ultralytics")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModelError("Ultralytics must be installed to read its stock detectors; run pip install ultralytics")
-    folder = Path(next(iter(spec.submodule_search_locations))) / "cfg" / "models"
-    return {path.stem: path for path in sorted(folder.rglob("*.yaml"))}
-
-
-def _locate(name: str) -> tuple[Path, str]:
-    """Return the YAML file that `name` refers to (with or without its scale letter) and the given stem."""
-    path = Path(name)
-    is_yaml = path.suffix in (".yaml", ".yml")
-    stem = path.stem if is_yaml else path.name
-    if path.is_file() or (is_yaml and path.with_stem(_without_scale(stem)).is_file()):
-        return (path if path.is_file() else path.with_stem(_without_scale(stem))), path.stem
-    stock = _stock_files()
-    for candidate in (stem, _without_scale(stem)):
-        if candidate in stock and path.parent == Path("."):
-            return stock[candidate], stem
-    hint = nearest(stem, [*stock_detectors(), *(_with_scale(_without_scale(n), s) for n in stock for s in "nsmlx")])
-    raise ModelError(
-        f"there is no detector '{name}'{hint}; give a stock name (see `python -m gamsearch list detectors`) "
-        "or the path of a model YAML"
-    )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Read a model YAML file as a mapping; `ModelError` if that fails."""
-    try:
-        mapping = read_yaml(path)
-    except (OSError, UnreadableError) as error:
-        raise ModelError(f"{path} cannot be read as YAML ({error})") from error
-    if not isinstance(mapping, dict):
-        raise ModelError(f"{path} must hold a mapping with 'backbone:' and 'head:', not {type(mapping).__name__}")
-    return mapping

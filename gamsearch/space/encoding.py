@@ -1,9 +1,11 @@
 """The static encoding of architectures as ordinal parameters. No torch, no Optuna.
 
-Every parameter always has a value: per site an ordinal `site4.strength` (0: no module, then weak to strong), one
-ordinal per further option with several values (`site4.groups`), and `site4.module` if there are several modules.
-Strengths that a site's channels do not allow are left out there. If the value of another option cannot be built, the
-first that can replaces it, so several encodings may decode to one architecture; architectures are canonical.
+Every parameter always has a value: per site an ordinal `site4.strength` (0: no module, then weak to strong) and one
+ordinal per further option with several values (`site4.groups`). If there are several modules, `site4.module` chooses
+one, the levels of `site4.strength` are spread over the strengths that it has, and options are named with their module
+(`site4.CBAM.kernel`). Modules and strengths that a site does not allow are left out there. If the value of another
+option cannot be built, the first that can replaces it, so several encodings may decode to one architecture;
+architectures are canonical.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +14,7 @@ from functools import cached_property
 from itertools import product
 
 from gamsearch.architecture import Architecture, Option, Placement
+from gamsearch.attention.catalogue import spec_named
 from gamsearch.errors import SpaceError
 from gamsearch.space.detector import Detector
 from gamsearch.space.options import ModuleOptions
@@ -40,18 +43,29 @@ class Encoding:
         return {site: self._highest_at(site) for site in self.sites}
 
     def _highest_at(self, site: int) -> dict[str, int]:
-        highest = {"strength": max(len(self.strengths(site, module)) for module in self.modules)}
-        if len(self.modules) > 1:
-            highest["module"] = len(self.modules) - 1
-        for module in self.modules:
-            for name, values in module.options:
-                if len(values) > 1:
-                    highest[name] = max(highest.get(name, 0), len(values) - 1)
+        here = self.modules_at(site)
+        highest = {"strength": max(len(self.strengths(site, module)) for module in here)}
+        if len(here) > 1:
+            highest["module"] = len(here) - 1
+        for module in here:
+            highest |= {self._parameter(module, name): len(v) - 1 for name, v in module.options if len(v) > 1}
         return highest
 
+    def _parameter(self, module: ModuleOptions, option: str) -> str:
+        """The name of an option's parameter at a site."""
+        return f"{module.name}.{option}" if len(self.modules) > 1 else option
+
+    def modules_at(self, site: int) -> tuple[ModuleOptions, ...]:
+        """The modules that may be at a site, at least one."""
+        return self._modules[site]
+
+    @cached_property
+    def _modules(self) -> dict[int, tuple[ModuleOptions, ...]]:
+        return {site: tuple(m for m in self.modules if self.strengths(site, m)) for site in self.sites}
+
     def strengths(self, site: int, module: ModuleOptions) -> tuple[Option, ...]:
-        """The strengths that the channels of a site allow, weak to strong."""
-        return module.strengths_on(self.detector.rows[site].channels)
+        """The strengths of a module that a site allows, weak to strong; none where the module may not be."""
+        return module.strengths_at(site, self.detector)
 
     def decode(self, values: Mapping[str, int]) -> Architecture:
         """The canonical architecture that the parameter values encode."""
@@ -63,17 +77,19 @@ class Encoding:
         return Architecture.of(self.detector.name, placements)
 
     def _decode_site(self, site: int, chosen: Mapping[str, int]) -> Placement:
-        module = self.modules[chosen.get("module", 0)]
-        strength = _clamped(self.strengths(site, module), chosen["strength"] - 1)
-        preferred = {name: _clamped(offered, chosen.get(name, 0)) for name, offered in module.options}
+        module = self.modules_at(site)[chosen.get("module", 0)]
+        strengths = self.strengths(site, module)
+        strength = strengths[(chosen["strength"] - 1) * len(strengths) // self._highest[site]["strength"]]
+        preferred = {name: offered[chosen.get(self._parameter(module, name), 0)] for name, offered in module.options}
         return self.place(site, module, next(module.legal(self.detector.rows[site].channels, strength, preferred)))
 
     def place(self, site: int, module: ModuleOptions, options: Mapping[str, Option]) -> Placement:
         """The canonical placement; where the head is the only reader of a site, `branch` is `inline`."""
-        canonical, head = module.spec.canonical(options), len(self.detector.rows) - 1
+        name, canonical = canonical_module(module.name, self.detector.rows[site].channels, options)
+        head = len(self.detector.rows) - 1
         if self.semantics == "inline" or self.detector.readers(site) == (head,):
-            return Placement(site, module.name, canonical)
-        return Placement(site, module.name, canonical, "branch", (head,))
+            return Placement(site, name, canonical)
+        return Placement(site, name, canonical, "branch", (head,))
 
     def encode(self, architecture: Architecture) -> dict[str, int]:
         """The first parameter values that decode to the architecture; `SpaceError` if there are none."""
@@ -92,11 +108,20 @@ class Encoding:
         """For every placement of the space, the first parameter values that decode to it."""
         found: dict[Placement, dict[str, int]] = {}
         for site, highest in self._highest.items():
-            for combination in product(*(range(high + 1) for high in highest.values())):
-                chosen = dict(zip(highest, combination, strict=True))
-                if chosen["strength"]:
+            for strength, number in product(range(1, highest["strength"] + 1), range(len(self.modules_at(site)))):
+                for options in self._option_values(site, number):
+                    chosen = {**dict.fromkeys(highest, 0), "strength": strength, **options}
+                    if "module" in highest:
+                        chosen["module"] = number
                     found.setdefault(self._decode_site(site, chosen), chosen)
         return found
+
+    def _option_values(self, site: int, number: int) -> Iterator[dict[str, int]]:
+        """All values of the parameters that a module at a site has besides its strength."""
+        module = self.modules_at(site)[number]
+        names = [self._parameter(module, name) for name, values in module.options if len(values) > 1]
+        for values in product(*(range(self._highest[site][name] + 1) for name in names)):
+            yield dict(zip(names, values, strict=True))
 
     @cached_property
     def placements(self) -> dict[int, tuple[Placement, ...]]:
@@ -105,19 +130,34 @@ class Encoding:
 
     def _placements_at(self, site: int) -> Iterator[Placement]:
         channels = self.detector.rows[site].channels
-        for module in self.modules:
+        for module in self.modules_at(site):
             for strength in self.strengths(site, module):
                 for options in module.legal(channels, strength):
                     yield self.place(site, module, options)
 
     def usual(self, site: int, module: ModuleOptions) -> Placement:
-        """The module with the legal strength nearest to its default and the first other options legal with it."""
-        strengths = self.strengths(site, module)
-        default = module.spec.options.get(module.spec.strength, strengths[-1])
-        strength = min(strengths, key=lambda s: abs(float(s) - float(default)))
-        return self.place(site, module, next(module.legal(self.detector.rows[site].channels, strength)))
+        """The module with the legal strength nearest to its default, and its other options as near as the space has."""
+        strengths, defaults = self.strengths(site, module), module.spec.options
+        default = defaults.get(module.spec.strength, strengths[-1])
+        strength = _nearest(strengths, default)
+        return self.place(site, module, next(module.legal(self.detector.rows[site].channels, strength, defaults)))
 
 
-def _clamped(values: Sequence[Option], index: int) -> Option:
-    """The value at `index`, or the last one if another module has more values than this one."""
-    return values[min(index, len(values) - 1)]
+def _nearest(values: Sequence[Option], default: Option) -> Option:
+    """The value nearest to the default; the default itself or the first one where they are words."""
+    if isinstance(default, str):
+        return default if default in values else values[0]
+    return min(values, key=lambda value: abs(float(value) - float(default)))
+
+
+def canonical_module(
+    name: str, channels: int, options: Mapping[str, Option]
+) -> tuple[str, tuple[tuple[str, Option], ...]]:
+    """The name and canonical options of the module, or of an equal one of another name that the channels allow."""
+    spec = spec_named(name)
+    equal = spec.equals(channels, spec.complete(options)) if spec.equals else None
+    if equal is not None:
+        other = spec_named(equal[0])
+        if other.refuse(channels, other.complete(equal[1])) is None:
+            return other.name, other.canonical(equal[1])
+    return name, spec.canonical(options)

@@ -6,13 +6,14 @@ next row with its -1 included, still read the raw map.
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gamsearch.architecture import SEMANTICS, Architecture, Placement
 from gamsearch.attention.catalogue import spec_named
 from gamsearch.errors import SpaceError
 from gamsearch.space.detector import Detector
+from gamsearch.space.layers import Row, absolute_sources
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,25 @@ def graft(detector: Detector, architecture: Architecture, explicit_widths: bool 
         if i in placements:
             part.append(attention_row(detector, placements[i], explicit_widths))
     return Graft({**yaml, **grafted}, row_map, placed)
+
+
+def grafted_rows(detector: Detector, grafted: Graft) -> tuple[Row, ...]:
+    """List the rows of a grafted YAML; nothing is built, as attention keeps the shape of its input.
+
+    Args:
+        detector: The stock detector.
+        grafted: What `graft` made of it.
+
+    Returns:
+        The stock rows and those of attention, in the numbering of the grafted YAML.
+    """
+    stock = {new: detector.rows[old] for old, new in grafted.row_map.items()}
+    stock |= {new: replace(detector.rows[site], convolutions=0) for site, new in grafted.placed.items()}
+    written = [*grafted.yaml["backbone"], *grafted.yaml["head"]]
+    return tuple(
+        replace(stock[i], index=i, sources=absolute_sources(i, source), repeats=repeats, module=module)
+        for i, (source, repeats, module, _) in enumerate(written)
+    )
 
 
 def attention_row(detector: Detector, placement: Placement, explicit_width: bool = False) -> list[Any]:

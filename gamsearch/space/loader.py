@@ -14,7 +14,7 @@ from gamsearch.plugins.loading import import_plugins
 from gamsearch.space.detector import Detector
 from gamsearch.space.file_errors import at, check_mapping
 from gamsearch.space.rules import Rule
-from gamsearch.space.selectors import select
+from gamsearch.space.selectors import is_selector, select
 
 KEYS = ("detector", "sites", "semantics", "attention", "illegal", "rules", "limits", "objectives", "plugins")
 DEFAULT_OBJECTIVES = ("map50_95", "latency_ms")
@@ -128,14 +128,27 @@ def read_sites(source: str, written: Any, semantics: Any, detector: Detector) ->
     return sites
 
 
-def read_rules(source: str, written: Any, sites: Sequence[int]) -> tuple[Rule, ...]:
-    """Read `rules:`, a mapping from rule names to their values."""
+def read_rules(source: str, written: Any, sites: Sequence[int], detector: Detector) -> tuple[Rule, ...]:
+    """Read `rules:`, a mapping from rule names to their values; selectors in lists stand for their sites."""
     check_mapping(source, "rules", written, "max_modules: 4")
     rules = []
     for name, value in (written or {}).items():
         with at(source, f"rules.{name}"):
-            rules.append(Rule.read(name, value, sites))
+            rules.append(Rule.read(name, _with_sites(value, sites, detector), sites))
     return tuple(rules)
+
+
+def _with_sites(value: Any, sites: Sequence[int], detector: Detector) -> Any:
+    """The value of a rule with those sites of the space in place of selectors in lists."""
+    if not isinstance(value, list):
+        return value
+    found: list[Any] = []
+    for one in value:
+        if is_selector(one):
+            found += [site for site in select(detector, one) if site in sites and site not in found]
+        else:
+            found.append(_with_sites(one, sites, detector))
+    return found
 
 
 def read_limits(source: str, written: Any) -> tuple[Limit, ...]:

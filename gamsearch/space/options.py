@@ -6,6 +6,7 @@ from itertools import product
 
 from gamsearch.architecture import Option
 from gamsearch.attention.catalogue import AttentionSpec, spec_named
+from gamsearch.space.detector import Detector
 
 PRESENT: Option = True
 """The level of a module that has no option for its strength."""
@@ -15,12 +16,13 @@ PRESENT: Option = True
 class ModuleOptions:
     """One attention module and its candidate values: `strengths` from weak to strong, `options` for the rest.
 
-    A module without a strength has the one level `PRESENT`.
+    A module without a strength has the one level `PRESENT`. `sites` are those where it may be; None: all of the space.
     """
 
     name: str
     strengths: tuple[Option, ...]
     options: tuple[tuple[str, tuple[Option, ...]], ...] = ()
+    sites: tuple[int, ...] | None = None
 
     @property
     def spec(self) -> AttentionSpec:
@@ -46,6 +48,12 @@ class ModuleOptions:
     def strengths_on(self, channels: int) -> tuple[Option, ...]:
         """The strengths that can be built on `channels` with some other options, weak to strong."""
         return tuple(s for s in self.strengths if next(self.legal(channels, s), None) is not None)
+
+    def strengths_at(self, site: int, detector: Detector) -> tuple[Option, ...]:
+        """The strengths that can be built after a row; none where the module may not be."""
+        if self.sites is not None and site not in self.sites:
+            return ()
+        return self.strengths_on(detector.rows[site].channels)
 
 
 def _first(preferred: Option | None, offered: tuple[Option, ...]) -> list[Option]:

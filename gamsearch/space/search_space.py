@@ -13,6 +13,7 @@ from pathlib import Path
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import SpaceError
 from gamsearch.space import loader
+from gamsearch.space.anchors import published
 from gamsearch.space.attention_keys import read_modules
 from gamsearch.space.detector import Detector
 from gamsearch.space.encoding import Choose, Encoding
@@ -78,7 +79,7 @@ class SearchSpace:
         sites = loader.read_sites(source, written.get("sites", "stages"), semantics, detector)
         illegal = written.get("illegal", "refuse")
         modules = read_modules(source, written.get("attention"), illegal, sites, detector)
-        rules = loader.read_rules(source, written.get("rules"), sites)
+        rules = loader.read_rules(source, written.get("rules"), sites, detector)
         limits = loader.read_limits(source, written.get("limits"))
         with at(source, "objectives"):
             objectives = loader.read_objectives(written.get("objectives", DEFAULT_OBJECTIVES))
@@ -212,26 +213,26 @@ class SearchSpace:
         return count_admissible({site: len(placements) for site, placements in self.choices.items()}, self.rules)
 
     def anchors(self) -> list[Architecture]:
-        """Published placements that this space contains: each backbone stage alone, all neck blocks (YOLOv8-AM)."""
-        stages = [s for s in self.detector.stage_sites if self.detector.rows[s].part == "backbone"]
-        neck = [s for s in self.detector.stage_sites if self.detector.rows[s].part == "neck"]
-        anchors = []
-        for module in self.modules:
-            for sites in (*([s] for s in stages), neck):
-                if sites and set(sites) <= set(self.sites) and first_refusal(sites, self.rules) is None:
-                    placements = [self.encoding.usual(site, module) for site in sites]
-                    anchors.append(Architecture.of(self.detector.name, placements))
-        return anchors
+        """List the published placements that the space contains, with its modules in turn."""
+        return published(self.encoding, lambda architecture: self.refusal(architecture) is None)
 
     @cached_property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that identify the space, whatever its name."""
         resolved = {  # the keys are those of the first recorded runs
             "name": "",
-            "detector": [self.detector.name, [asdict(row) for row in self.detector.rows]],
+            "detector": [self.detector.name, [row.recorded for row in self.detector.rows]],
             "sites": self.sites,
             "semantics": self.semantics,
-            "offers": [{"module": m.name, "strengths": m.strengths, "dials": m.options} for m in self.modules],
+            "offers": [
+                {
+                    "module": m.name,
+                    "strengths": m.strengths,
+                    "dials": m.options,
+                    **({"sites": m.sites} if m.sites else {}),
+                }
+                for m in self.modules
+            ],
             "rules": [asdict(rule) for rule in self.rules],
             "limits": [asdict(limit) for limit in self.limits],
             "objectives": self.objectives,

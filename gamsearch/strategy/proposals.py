@@ -23,7 +23,8 @@ def enqueue_anchors(study: optuna.Study, plan: Plan) -> None:
     """Once per study: the published placements; random ones too if the sampler learns from whole trainings."""
     if study.user_attrs.get("anchors_enqueued"):
         return
-    space, anchors = plan.space, [] if plan.sampler == "brute" else plan.space.anchors()
+    space = plan.space
+    anchors = [] if plan.sampler == "brute" else space.anchors()[: plan.trials // 2]  # the sampler proposes the rest
     for architecture in anchors:
         study.enqueue_trial(space.encode(architecture), user_attrs={"anchor": True})
     if sampler_named(plan.sampler, plan.space).needs_start:

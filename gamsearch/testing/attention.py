@@ -94,7 +94,9 @@ def is_finite_and_close_in_mixed_precision(case: Case) -> None:
             with torch.no_grad(), torch.autocast("cpu", kind):
                 out = module(x.to(kind))
             assert out.dtype == kind, f"{form}: {kind} became {out.dtype}"
-            assert difference(out, expected) < 0.05 * expected.abs().max(), f"{form}: {kind} is far from float32"
+            far = (out.float() - expected).abs().amax(1) >= 0.05 * expected.abs().max()
+            fall_the_other_way = 0.02 if getattr(module, "chooses", False) else 0.0
+            assert far.float().mean() <= fall_the_other_way, f"{form}: {kind} is far from float32"
 
 
 def is_finite_on_large_activations_in_float16(case: Case) -> None:

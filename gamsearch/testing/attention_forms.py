@@ -9,6 +9,7 @@ from torch import nn
 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import CandidateFailed
+from gamsearch.models.register import tasks_module
 from gamsearch.testing.attention_cases import Case, difference, quiet
 
 CLOSE = 1e-5
@@ -32,6 +33,20 @@ def deploys_to_a_form_that_computes_the_same(case: Case) -> None:
                 assert difference(fused(x), expected) < CLOSE, f"fuse() changes the output at {height} x {width} px"
             with torch.inference_mode():
                 assert difference(fused(x), expected) < CLOSE, "fuse() changes the output in inference mode"
+
+
+def has_a_constant_factor_that_other_layers_can_take(case: Case) -> None:
+    if case.spec.start != "gain" or case.starts_as_reference:
+        return
+    module, x = case.fresh().eval(), case.image(2, 20, 20)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter += 0.2 * torch.randn_like(parameter)
+        gain, expected = module.gain, module(x)
+        module.gain = 1.0
+        found = gain * module(x)
+    assert gain in (2.0, 4.0), f"gain is {gain}, not a power of two above 1"
+    assert difference(found, expected) < CLOSE, f"without its gain the module does not compute the {gain:g}th part"
 
 
 def fuses_twice_without_a_change_and_without_random_numbers(case: Case) -> None:
@@ -59,6 +74,17 @@ def copies_and_pickles_compute_the_same(case: Case) -> None:
                 for parameter in list(other.parameters())[:1]:
                     parameter.data.zero_()
             assert torch.equal(module(x), expected), f"{form}: a copy shares its parameters"
+
+
+def is_named_by_checkpoints_that_load_under_safe_loading(case: Case) -> None:
+    tasks_module()  # registers
+    for form, module in case.forms():
+        checkpoint = io.BytesIO()
+        torch.save(module, checkpoint)
+        checkpoint.seek(0)
+        unknown = torch.serialization.get_unsafe_globals_in_checkpoint(checkpoint)
+        foreign = [name for name in unknown if not name.startswith(("torch.nn.", "ultralytics."))]
+        assert not foreign, f"{form}: safe loading refuses {', '.join(foreign)}: define it beside the module"
 
 
 def exports_to_onnx_at_any_image_size(case: Case) -> None:
@@ -125,8 +151,10 @@ def builds_in_a_detector_that_inherits_everything_and_starts_unchanged(case: Cas
 
 CHECKS = (
     deploys_to_a_form_that_computes_the_same,
+    has_a_constant_factor_that_other_layers_can_take,
     fuses_twice_without_a_change_and_without_random_numbers,
     copies_and_pickles_compute_the_same,
+    is_named_by_checkpoints_that_load_under_safe_loading,
     exports_to_onnx_at_any_image_size,
     exports_to_torchscript,
     builds_in_a_detector_that_inherits_everything_and_starts_unchanged,

@@ -7,6 +7,8 @@ import torch
 from support.gam_detectors import gams, rows, with_row
 from torch import nn
 
+from gamsearch.attention.catalogue import CATALOGUE
+from gamsearch.attention.registry import class_of
 from gamsearch.errors import ModelError
 from gamsearch.models.build import build, width_by_name
 
@@ -78,6 +80,19 @@ def test_the_default_activation_is_restored_after_a_build(fails):
 def test_community_names_and_short_rows_build(name, arguments, rate):
     module = gams(build(with_row([-1, 1, name, arguments]), nc=2))[0]
     assert (module.channels, module.rate) == (16, rate)
+
+
+ROW_NAMES = [name for spec in CATALOGUE.values() for name in (spec.row_name, *spec.aliases)]
+
+
+@pytest.mark.parametrize("name", ROW_NAMES)
+def test_every_name_of_a_module_builds_its_short_row_and_refuses_copied_ones_in_one_sentence(name):
+    spec = next(spec for spec in CATALOGUE.values() if name in (spec.row_name, *spec.aliases))
+    assert type(build(with_row([-1, 1, name, ["c2"]]), nc=2).model[2]) is class_of(spec)
+    for row in ([], [512], [512, 512], [512, 512, 16], ["c2", *[7] * 9]):
+        with pytest.raises(ModelError) as error:
+            build(with_row([-1, 1, name, row]), nc=2)
+        assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ def test_numbers_that_are_too_small_are_refused(small):
         ("yolov8m-p2.yaml", "yolov8l-p2.yaml"),
         ("yolo11n", "yolo11s"),
         ("yolov5nu.pt", "yolov5su.pt"),
+        ("yolov9t.yaml", "yolov9s.yaml"),
+        ("yolov9m.yaml", "yolov9c.yaml"),
+        ("yolov10m", "yolov10b"),
     ],
 )
 def test_the_next_scale_of_a_stock_detector_is_known(model, larger):

@@ -4,9 +4,17 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from support.gam_detectors import small_data
+from support.hidden import run_hidden
 
+from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import ModelError
-from gamsearch.runs.exported_files import TOLERANCE, Exported, compare
+from gamsearch.models.build import build
+from gamsearch.models.checkpoint import load_checkpoint
+from gamsearch.runs.exported_files import TOLERANCE, Exported, compare, write_weights_files
+from gamsearch.space.detector import Detector
+from gamsearch.space.graft import graft
 
 
 class Doubling(torch.nn.Module):
@@ -37,3 +45,51 @@ def test_a_difference_above_the_tolerance_or_nan_is_refused(factor):
 def test_a_file_that_cannot_be_run_is_reported_without_a_difference():
     assert Exported(Path("gam.py"), None, "import it").line == "wrote gam.py  (import it)"
     assert Exported(Path("a.pt"), 1e-6, "reloaded").line == "wrote a.pt  (reloaded: largest relative difference 1e-06)"
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> tuple[Path, list[Exported]]:
+    """The files of a detector with three modules, of which one is read by the head and one by a block that adds it."""
+    torch.manual_seed(0)
+    detector = Detector.load("yolo26n")
+    placed = [Placement(site, name, {}) for site, name in ((4, "ShuffleAttention"), (8, "SE"), (16, "CBAM"))]
+    architecture = Architecture.of(detector.name, placed)
+    form = graft(detector, architecture).yaml
+    model = build(form, nc=2).eval()
+    with torch.no_grad():
+        for row in (row for row in model.model if hasattr(row, "gain")):
+            for parameter in row.parameters():
+                parameter += 0.3 * torch.randn_like(parameter)
+    folder = tmp_path_factory.mktemp("export")
+    (folder / "best-yolo26n.yaml").write_text(yaml.safe_dump({**form, "nc": 2}))
+    return folder, write_weights_files(folder / "best", model, architecture, 64)
+
+
+def test_factors_of_gates_are_folded_in_onnx_and_torchscript_only_and_every_file_computes_the_same(exported):
+    _, (checkpoint, network, traced, modules) = exported
+    for file in (network, traced):
+        assert file.difference < 1e-5
+        assert "the constant factor of row 5 (ShuffleAttention), row 19 (CBAMPaper) is in the next layers" in file.how
+        assert "the factor 2 of row 10 (SE) stays: row 11 (SPPF) reads it by more than convolutions" in file.how
+    rows = [row for row in load_checkpoint(checkpoint.path).model if hasattr(row, "gain")]
+    assert [row.gain for row in rows] == [2.0, 2.0, 4.0] and "constant factor" not in checkpoint.how
+    assert modules.path.name == "best_modules.py" and "CBAM, SE, ShuffleAttention" in modules.how
+
+
+AS_A_USER = """
+import best_modules
+from ultralytics import YOLO
+for model in (YOLO("best-yolo26n.yaml"), YOLO("best.pt")):
+    assert {{"SE", "CBAMPaper", "ShuffleAttention"}} <= {{type(m).__name__ for m in model.model.model}}
+model.train(data={data!r}, epochs=1, imgsz=32, batch=4, device="cpu", workers=0, plots=False, project="runs")
+trained = YOLO(model.trainer.best)
+trained.predict("set/images/0.png", imgsz=32, save=False, verbose=False)
+print(trained.export(format="onnx", imgsz=32))
+"""
+
+
+def test_an_export_of_several_modules_is_trained_run_and_exported_again_without_gamsearch(exported):
+    folder, _ = exported
+    (folder / "Arial.ttf").touch()
+    printed = run_hidden(folder, AS_A_USER.format(data=str(small_data(folder))), ULTRALYTICS_SAFE_LOAD="1")
+    assert printed.splitlines()[-1].endswith("best.onnx")

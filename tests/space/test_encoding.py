@@ -1,7 +1,9 @@
 """Architectures as ordinal parameters: the order of strengths, canonical decoding, and what has no encoding."""
 
+from collections.abc import Iterator
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gamsearch.architecture import Architecture, Placement
@@ -45,6 +47,59 @@ def test_a_second_module_adds_one_parameter_per_site(write) -> None:
         space = SearchSpace.load(write(attention={"GAM": {"rate": [4, 8, 16]}, "TWIN": {"rate": [2]}}))
         assert space.parameters["site4.module"] == (0, 1) and space.parameters["site4.strength"] == (0, 3)
         assert space.size == (1 + 4) ** 2 == len({space.decode(space.encode(a)) for a in space.enumerate()})
+
+
+@pytest.fixture
+def rivals() -> Iterator[dict[str, object]]:
+    """The `attention:` of a space with options of one name, a module without a strength, and one equal to another."""
+    wide = AttentionSpec("WIDE", "", "", "", {"rate": 4, "groups": 1}, lambda c, o: None, strength="rate")
+    bare = AttentionSpec("BARE", "", "", "", {}, lambda c, o: None)
+    twin = AttentionSpec(
+        "TWIN",
+        "",
+        "",
+        "",
+        {"rate": 4},
+        lambda c, o: None,
+        "rate",
+        equals=lambda c, o: ("WIDE", {"rate": 2 * o["rate"]}),
+    )
+    with (
+        CATALOGUE.temporarily("WIDE", wide),
+        CATALOGUE.temporarily("BARE", bare),
+        CATALOGUE.temporarily("TWIN", twin),
+    ):
+        yield {
+            "GAM": {"rate": [4, 8, 16], "groups": [1, 4]},
+            "WIDE": {"rate": [8, 16], "groups": [1, 2]},
+            "BARE": {},
+            "TWIN": {"rate": [4, 16]},
+        }
+
+
+def test_options_of_several_modules_have_a_parameter_each_and_labels_show_only_their_own(write, rivals) -> None:
+    space = SearchSpace.load(write(sites=[6], attention=rivals))
+    assert list(space.parameters) == ["site6.strength", "site6.module", "site6.GAM.groups", "site6.WIDE.groups"]
+    nothing = dict.fromkeys(space.parameters, 0)  # the file lists the modules by name, so BARE is the first
+    assert [space.decode({**nothing, "site6.strength": level}).label for level in (1, 3)] == ["BARE@6", "BARE@6"]
+
+
+def test_equal_modules_of_two_names_are_one_architecture(write, rivals) -> None:
+    space = SearchSpace.load(write(sites=[6], attention=rivals))
+    labels = [p.label for p in space.choices[6]]
+    assert "WIDE@6 r8" in labels and "WIDE@6 r32" in labels and not any("TWIN" in label for label in labels)
+    assert space.size == 1 + 6 + 4 + 1 + 1 == len({a.key for a in space.enumerate()})
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_what_is_sampled_from_several_modules_can_be_encoded(data: st.DataObject, write, rivals) -> None:
+    space = SearchSpace.load(write(sites=[2, 6, 15], attention=rivals, illegal="skip"))
+    architecture = space.sample(lambda _, low, high: data.draw(st.integers(low, high)))
+    values = space.encode(architecture)
+    assert all(low <= values[p] <= high for p, (low, high) in space.parameters.items())
+    assert space.decode(values) == architecture
+    assert all(p in space.choices[p.site] for p in architecture.placements)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

@@ -124,7 +124,10 @@ def test_with_attention_after_every_row_every_yolov8n_is_the_stock_model(variant
     assert_same_as_stock(detector.name, [Placement(s, "GAM", (("rate", 4),)) for s in detector.sites])
 
 
-@pytest.mark.parametrize("name", ["yolov8s", "yolov8m", "yolov8l", "yolov8x", "yolov5n", "yolo11n", "yolov3-tiny"])
+FAMILIES = ("yolov3-tiny", "yolov5n", "yolov6n", "yolov9t", "yolov10n", "yolo11n", "yolo12n", "yolo26n")
+
+
+@pytest.mark.parametrize("name", ["yolov8s", "yolov8m", "yolov8l", "yolov8x", *FAMILIES])
 def test_other_scales_and_families_graft_at_every_second_site_with_both_semantics(name: str) -> None:
     detector = Detector.load(name)
     chosen = [Placement(s, "GAM", (("rate", 4),)) for s in detector.sites[::2]]

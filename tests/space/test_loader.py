@@ -38,6 +38,15 @@ ERRORS = [
     ({"attention": {"GAM": {"rate": [4, 4]}}}, "key 'attention.GAM.rate': 4 is given twice"),
     ({"attention": {"GAM": {"rate": ["4"]}}}, "key 'attention.GAM.rate': GAM option 'rate' must be of type int"),
     ({"attention": {"GAM": {"rate": [[4]]}}}, "key 'attention.GAM.rate': GAM option 'rate' must be of type int"),
+    (
+        {"attention": {"SimAM": {"e_lambda": ["a"]}}},
+        "key 'attention.SimAM.e_lambda': SimAM option 'e_lambda' must be of",
+    ),
+    ({"attention": {"SimAM": {"e_lambda": ["1e-4", 0.0001]}}}, "key 'attention.SimAM.e_lambda': 0.0001 is given twice"),
+    (
+        {"attention": {"SimAM": {"e_lambda": True}}},
+        "key 'attention.SimAM.e_lambda': SimAM option 'e_lambda' must be of",
+    ),
     ({"attention": {"GAM": {"rate": [4, 0]}}}, "key 'attention.GAM.rate': 0 cannot be built at site 4 of yolov8n"),
     (
         {"attention": {"GAM": {"rate": [4, 64]}}, "sites": [2, 6]},
@@ -116,6 +125,13 @@ def test_a_file_that_is_not_a_space_is_refused_in_one_sentence(tmp_path: Path, t
     with pytest.raises(SpaceError) as error:
         SearchSpace.load(path)
     assert str(error.value).startswith(str(path)) and sentence in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_number_of_a_float_option_may_be_whole_or_lack_the_point(write) -> None:
+    path = write(attention={"SimAM": {"e_lambda": ["1e-4", 1, 0.01]}})
+    assert "- 1e-4\n" in path.read_text()
+    (module,) = SearchSpace.load(path).modules
+    assert repr(module.options) == "(('e_lambda', (0.0001, 1.0, 0.01)),)"
 
 
 def test_an_unknown_space_suggests_the_nearest_shipped_one() -> None:

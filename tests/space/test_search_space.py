@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from gamsearch.architecture import Architecture
 from gamsearch.errors import GamsearchError, SpaceError
-from gamsearch.space.detector import Detector, stock_detectors
+from gamsearch.space.detector import Detector
 from gamsearch.space.graft import graft
 from gamsearch.space.neighbours import random_neighbour
 from gamsearch.space.rules import RULES, RuleSpec
 from gamsearch.space.search_space import SearchSpace, shipped_spaces
 from gamsearch.space.selectors import SELECTORS
+from gamsearch.space.stock import stock_detectors
 
 PORTABLE = ["gam", "gam-backbone", "gam-neck"]
 
@@ -75,10 +76,28 @@ def test_a_detector_beside_the_space_file_is_found(write) -> None:
 
 
 def test_selectors_and_row_numbers_mix(write) -> None:
-    assert SearchSpace.load(write(sites=["neck", 9, 1])).sites == (1, 9, 12, 15, 18, 21)
+    assert SearchSpace.load(write(sites=["neck", 9, "row 1"])).sites == (1, 9, 12, 15, 18, 21)
     assert SearchSpace.load(write(sites=9)).sites == (9,)
     assert SearchSpace.load(write(sites="all", attention={"GAM": {"rate": 4}})).sites == tuple(range(22))
-    assert set(SELECTORS) == {"backbone", "neck", "stages", "all"}
+    assert {"backbone", "neck", "stages", "all", "P3", "detect_inputs", "before_sppf"} <= set(SELECTORS)
+
+
+def test_selectors_in_one_text_intersect_and_find_the_same_role_in_every_detector(write) -> None:
+    path = write(sites=["backbone P3", "before-sppf", "backbone-end", "neck P3"])
+    expected = {"yolov8n": (4, 8, 9, 15), "yolo11n": (4, 8, 10, 16), "yolov5n": (4, 8, 9, 17)}
+    assert {name: SearchSpace.load(path, Detector.load(name)).sites for name in expected} == expected
+    assert SearchSpace.load(write(sites="detect-inputs"), Detector.load("yolo11n")).sites == (16, 19, 22)
+
+
+def test_a_number_that_is_no_block_of_the_detector_is_refused_unless_it_is_meant(write) -> None:
+    with pytest.raises(SpaceError, match="row 15 of yolo11n is Concat and not a block; write selectors such as"):
+        SearchSpace.load(write(sites=[4, 15]), Detector.load("yolo11n"))
+    assert SearchSpace.load(write(sites=[4, "row 15"]), Detector.load("yolo11n")).sites == (4, 15)
+
+
+def test_selectors_in_rules_stand_for_their_sites() -> None:
+    assert SearchSpace.load("gam-demo").rules[1].value == ((6, 9),)
+    assert SearchSpace.load("gam-demo", Detector.load("yolo11n")).rules[1].value == ((6, 10),)
 
 
 # ── size, enumeration, random architectures, anchors, fingerprint ─────────────────────────────────────────────────────
@@ -144,6 +163,7 @@ def test_a_space_in_which_nothing_is_admissible_names_the_rule_that_refused(writ
 
 def test_the_anchors_are_the_published_placements() -> None:
     assert [a.label for a in SearchSpace.load("gam").anchors()] == [
+        "GAM@15 r4 + GAM@18 r4 + GAM@21 r4",
         "GAM@2 r4",
         "GAM@4 r4",
         "GAM@6 r4",
@@ -152,6 +172,18 @@ def test_the_anchors_are_the_published_placements() -> None:
         "GAM@12 r4 + GAM@15 r4 + GAM@18 r4 + GAM@21 r4",
     ]
     assert [a.label for a in SearchSpace.load("gam-demo").anchors()] == ["GAM@4 r4", "GAM@6 r4", "GAM@9 r4"]
+
+
+def test_with_several_modules_each_place_has_one_anchor_and_the_modules_take_turns(write) -> None:
+    space = SearchSpace.load(write(sites="stages", attention={"GAM": {"rate": [4, 8]}, "SE": {"rate": [16]}}))
+    assert [a.placements[0].module for a in space.anchors()] == ["GAM", "SE", "GAM", "SE", "GAM", "SE", "GAM"]
+
+
+def test_a_module_may_have_sites_of_its_own(write) -> None:
+    attention = {"GAM": {"rate": [4]}, "SE": {"rate": [16], "sites": "neck"}}
+    space = SearchSpace.load(write(sites=[4, 15], attention=attention))
+    assert {site: [p.module for p in found] for site, found in space.choices.items()} == {4: ["GAM"], 15: ["GAM", "SE"]}
+    assert all(space.decode(space.encode(a)) == a for a in space.enumerate()) and space.size == 6
 
 
 def test_anchors_take_the_rate_nearest_to_the_default(write) -> None:

@@ -1,21 +1,43 @@
 """The search over a replayed table: what is proposed, recorded and resumed. Nothing is trained."""
 
+from contextlib import ExitStack
+
 import pytest
 from optuna.trial import TrialState
 from support.landscape import SMALL, PredictsCosts, figures, keys, new_study, run
 
+from gamsearch.attention.catalogue import CATALOGUE
+from gamsearch.attention.spec import AttentionSpec
 from gamsearch.errors import RunError
+from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.stopping import STOPPING
 from gamsearch.study import recovery, store
 from gamsearch.study.table import read_record, trial_table
+from gamsearch.testing.sampler import MadeUp
 
 
 def test_trial_0_is_the_baseline_and_hand_placements_come_next(tmp_path, evaluator):
     study = new_study(tmp_path / "run")
-    run(study, evaluator, trials=3)
+    run(study, evaluator, trials=6)
     rows = trial_table(study)
     assert rows["label"].iloc[0] == "baseline" and not rows["anchor"].iloc[0]
     assert rows[rows["anchor"]]["label"].tolist() == ["GAM@4 r4", "GAM@6 r4", "GAM@9 r4"]
+
+
+def test_a_short_run_with_ten_modules_samples_at_least_half_of_its_trials(tmp_path):
+    """One anchor per module and place would leave no trial to the sampler."""
+    names = [f"M{i}" for i in range(10)]
+    file = tmp_path / "ten.yaml"
+    file.write_text("detector: yolov8n\nattention: {" + ", ".join(f"{name}: {{}}" for name in names) + "}\n")
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(CATALOGUE.temporarily(name, AttentionSpec(name, "", "", "", {}, lambda c, o: None)))
+        study, space = new_study(tmp_path / "run"), SearchSpace.load(file)
+        run(study, MadeUp(), trials=8, space=space)
+        rows = trial_table(study)
+        trained = rows[(rows["state"] == "complete") & (rows["label"] != "baseline")]
+        assert len(trained) == 8 and len(trained[~trained["anchor"]]) >= 4
+        assert rows[rows["anchor"]]["label"].iloc[0] == "M0@15 + M0@18 + M0@21"
 
 
 def test_the_number_of_trials_counts_evaluated_candidates_without_the_baseline(tmp_path, evaluator):

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from gamsearch.attention.legality import LARGEST_RATE
 from gamsearch.attention.spec import AttentionSpec
-
-MAX_RATE = 64
 
 
 def _refuse_gam(channels: int, options: Mapping[str, Any]) -> str | None:
@@ -16,8 +15,8 @@ def _refuse_gam(channels: int, options: Mapping[str, Any]) -> str | None:
     rate, groups = options["rate"], options["groups"]
     if rate < 1 or groups < 1:
         return f"rate and groups must be at least 1, not {rate} and {groups}"
-    if rate > MAX_RATE:
-        return f"rate {rate} is above {MAX_RATE}; numbers that large are channel counts in copied rows"
+    if rate > LARGEST_RATE:
+        return f"rate {rate} is above {LARGEST_RATE}; numbers that large are channel counts in copied rows"
     if rate > channels:
         return f"rate {rate} is larger than the {channels} channels; use a rate of at most {channels}"
     if rate == channels:

@@ -18,7 +18,7 @@ from gamsearch.attention.legality import check_row
 from gamsearch.attention.spatial_legality import cbam_legality
 from gamsearch.attention.zoo.base import Attention
 from gamsearch.attention.zoo.conv_norm import pooled_conv, pooled_gate, zero_last_
-from gamsearch.attention.zoo.gates import gated
+from gamsearch.attention.zoo.gates import gated, scaled
 
 
 class CBAMPaper(Attention):
@@ -62,9 +62,9 @@ class CBAMPaper(Attention):
     def attend(self, x: Tensor) -> Tensor:
         mlp = self.ChannelGate["mlp"]
         factor = self.gain**0.5
-        gate = factor * torch.sigmoid(mlp(x.mean((2, 3))) + mlp(x.amax((2, 3))))
+        gate = scaled(torch.sigmoid(mlp(x.mean((2, 3))) + mlp(x.amax((2, 3)))), factor)
         attended = gated(x, gate[:, :, None, None])
-        return gated(attended, factor * pooled_gate(self.SpatialGate["spatial"], attended, 1, 1 / factor))
+        return gated(attended, scaled(pooled_gate(self.SpatialGate["spatial"], attended, 1, 1 / factor), factor))
 
     def identity_(self) -> "CBAMPaper":
         """Make a module with the factor 4 the exact identity through the last layer of each gate."""

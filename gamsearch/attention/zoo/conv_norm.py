@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gamsearch.attention.zoo.gates import saturated
+from gamsearch.attention.zoo.gates import saturated, scaled
 
 
 def pooled_conv(kernel: int, norm: bool = True) -> nn.Sequential:
@@ -38,7 +38,7 @@ def pooled_gate(layers: Any, x: Tensor, over: int, scale: float = 1.0) -> Tensor
     Returns:
         A map `B x 1` by the other two axes with values between 0 and 1.
     """
-    out = scale * torch.stack((x.amax(over), x.mean(over)), 1)
+    out = scaled(torch.stack((x.amax(over), x.mean(over)), 1), scale)
     for layer in layers:
         out = layer(saturated(out))
     return torch.sigmoid(out)

@@ -14,7 +14,7 @@ from gamsearch.attention.folding import fold
 from gamsearch.attention.legality import check_row
 from gamsearch.attention.spatial_legality import coordatt_legality
 from gamsearch.attention.zoo.base import Attention
-from gamsearch.attention.zoo.gates import gated, saturated
+from gamsearch.attention.zoo.gates import gated, saturated, scaled
 
 
 class CoordAtt(Attention):
@@ -51,7 +51,7 @@ class CoordAtt(Attention):
         hidden = saturated(F.hardswish(saturated(self.bn1(saturated(self.conv1(means))))))
         rows = torch.sigmoid(self.conv_h(hidden[:, :, :height]))
         columns = torch.sigmoid(self.conv_w(hidden[:, :, height:])).transpose(2, 3)
-        return gated(x, columns, self.gain * rows)
+        return gated(x, columns, scaled(rows, self.gain))
 
     def identity_(self) -> "CoordAtt":
         """Make a module with the factor 4 the exact identity through the last layer of each gate."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from gamsearch.attention.legality import check_row
 from gamsearch.attention.spatial_legality import ema_legality
 from gamsearch.attention.zoo.base import Attention
-from gamsearch.attention.zoo.gates import gated, saturated
+from gamsearch.attention.zoo.gates import gated, saturated, scaled
 
 
 class EMA(Attention):
@@ -56,7 +56,7 @@ class EMA(Attention):
         second = saturated(self.conv3x3(group))
         score = (torch.softmax(self.gn.bias, 0)[:, None, None] * second).sum(1, keepdim=True)
         score = score + (torch.softmax(second.mean((2, 3), keepdim=True), 1) * first).sum(1, keepdim=True)
-        return gated(group, self.gain * torch.sigmoid(score)).view(b, c, h, w)
+        return gated(group, scaled(torch.sigmoid(score), self.gain)).view(b, c, h, w)
 
     def identity_(self) -> "EMA":
         """Make a module with the factor 2 the exact identity through its 3x3 convolution and its norm."""

@@ -24,6 +24,19 @@ def gated(x: Tensor, *gates: Tensor) -> Tensor:
     return out.clamp(-LARGEST, LARGEST).half() if half else out.to(x.dtype)
 
 
+def scaled(gate: Tensor, factor: float) -> Tensor:
+    """Multiply a gate by its constant factor, which is 1 once it is folded into other layers.
+
+    Args:
+        gate: The gate.
+        factor: The factor.
+
+    Returns:
+        The product; the gate itself if the factor is 1, so that an exported graph has no multiplication.
+    """
+    return gate if factor == 1.0 else factor * gate
+
+
 def saturated(x: Tensor) -> Tensor:
     """Keep a float16 tensor finite, so that a layer behind it cannot compute inf - inf.
 
@@ -34,3 +47,36 @@ def saturated(x: Tensor) -> Tensor:
         The tensor, clamped to the range of float16 if it is float16.
     """
     return x.clamp(-LARGEST, LARGEST) if x.dtype == torch.float16 else x
+
+
+def added(x: Tensor, branch: Tensor) -> Tensor:
+    """Add a branch to a map; in float16, where sums overflow, in float32 and saturated.
+
+    Args:
+        x: `B x C x H x W`.
+        branch: A finite tensor that broadcasts to it.
+
+    Returns:
+        The sum in the shape and type of `x`.
+    """
+    if x.dtype == torch.float16:
+        return (x.float() + branch.float()).clamp(-LARGEST, LARGEST).half()
+    return x + branch.to(x.dtype)
+
+
+def blended(x: Tensor, f: Tensor, gamma: Tensor) -> Tensor:
+    """Blend a map with what a module makes of it, x + gamma * (f - x); in half precision in float32 and saturated.
+
+    Args:
+        x: `B x C x H x W`.
+        f: The module's output in the same shape.
+        gamma: `C` numbers. Optimizers such as Muon would treat a parameter with more axes as a matrix.
+
+    Returns:
+        The blend in the shape and type of `x`; with gamma 0 it is exactly `x`, with gamma 1 it is `f`.
+    """
+    start, end = x.float(), f.float()
+    if x.dtype == torch.float16:
+        end = end.clamp(-LARGEST, LARGEST)  # gamma 0 times infinity is not 0
+    out = torch.lerp(start, end, gamma.float()[:, None, None])
+    return out.clamp(-LARGEST, LARGEST).half() if x.dtype == torch.float16 else out.to(x.dtype)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gamsearch.attention.channel_legality import se_legality
 from gamsearch.attention.legality import check_row
 from gamsearch.attention.zoo.base import Attention
-from gamsearch.attention.zoo.gates import gated
+from gamsearch.attention.zoo.gates import gated, scaled
 
 
 class SE(Attention):
@@ -40,7 +40,7 @@ class SE(Attention):
 
     def attend(self, x: Tensor) -> Tensor:
         hidden = torch.relu(self.fc1(x.mean((2, 3))))
-        gate = self.gain * torch.sigmoid(self.fc2(hidden))
+        gate = scaled(torch.sigmoid(self.fc2(hidden)), self.gain)
         return gated(x, gate[:, :, None, None])
 
     def identity_(self) -> "SE":

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from gamsearch.attention.legality import check_row
 from gamsearch.attention.spatial_legality import shuffle_legality
 from gamsearch.attention.zoo.base import Attention
-from gamsearch.attention.zoo.gates import gated
+from gamsearch.attention.zoo.gates import gated, scaled
 
 
 class ShuffleAttention(Attention):
@@ -55,7 +55,7 @@ class ShuffleAttention(Attention):
         channel = self.cweight[:, None, None] * first.mean((2, 3), keepdim=True) + self.cbias[:, None, None]
         weight, bias = self.sweight * self.gn.weight, self.sweight * self.gn.bias + self.sbias
         spatial = F.group_norm(second, self.gn.num_groups, weight, bias, self.gn.eps)
-        gates = self.gain * torch.sigmoid(channel), self.gain * torch.sigmoid(spatial)
+        gates = scaled(torch.sigmoid(channel), self.gain), scaled(torch.sigmoid(spatial), self.gain)
         out = torch.cat((gated(first, gates[0]), gated(second, gates[1])), 1).view(b, c, h, w)
         if self.shuffle:
             out = out.view(b, 2, -1, h, w).transpose(1, 2).reshape(b, c, h, w)

@@ -1,0 +1,54 @@
+"""Shapes of rows are kept between processes, as long as they can be trusted."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gamsearch.models import shapes
+
+YAML = {
+    "backbone": [[-1, 1, "Conv", [16, 3, 2]], [-1, 1, "C2f", [16, True]]],
+    "head": [[[1], 1, "Detect", ["nc"]]],
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    shapes._shapes.cache_clear()
+    yield tmp_path / "gamsearch" / "shapes"
+    shapes._shapes.cache_clear()
+
+
+def read(yaml: dict[str, Any] = YAML) -> list[tuple[int, int, bool, int]]:
+    shapes._shapes.cache_clear()
+    return [(s.channels, s.stride, s.is_map, s.convolutions) for s in shapes.shapes_of(yaml)]
+
+
+def test_shapes_are_kept_and_a_damaged_entry_is_read_anew(folder: Path) -> None:
+    first = read()
+    assert first == [(16, 2, True, 1), (16, 2, True, 4)]
+    (entry,) = folder.glob("*.json")
+    entry.write_text(entry.read_text().replace("16", "24"))
+    assert read() == [(24, 2, True, 1), (24, 2, True, 4)]  # it is read from there
+    for damaged in ("", "[]", '[[16, 2, true, "4"]]', "{}", "[[16, 2, true, 1]]"):
+        entry.write_text(damaged)
+        assert read() == first
+
+
+def test_a_module_of_the_user_is_not_kept_as_its_code_may_change(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mine(torch.nn.Identity):
+        pass
+
+    monkeypatch.setattr("ultralytics.nn.tasks.Mine", Mine, raising=False)
+    read({**YAML, "backbone": [*YAML["backbone"], [-1, 1, "Mine", []]]})
+    assert not folder.exists()
+
+
+def test_a_folder_that_cannot_be_written_to_costs_only_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert len(read()) == 2
