@@ -49,6 +49,10 @@ def test_a_second_module_adds_one_parameter_per_site(write) -> None:
         assert space.size == (1 + 4) ** 2 == len({space.decode(space.encode(a)) for a in space.enumerate()})
 
 
+def _as_wide(channels, options):
+    return "WIDE", {"rate": 2 * options["rate"]}
+
+
 @pytest.fixture
 def rivals() -> Iterator[dict[str, object]]:
     """The `attention:` of a space with options of one name, a module without a strength, and one equal to another."""
@@ -89,6 +93,16 @@ def test_equal_modules_of_two_names_are_one_architecture(write, rivals) -> None:
     labels = [p.label for p in space.choices[6]]
     assert "WIDE@6 r8" in labels and "WIDE@6 r32" in labels and not any("TWIN" in label for label in labels)
     assert space.size == 1 + 6 + 4 + 1 + 1 == len({a.key for a in space.enumerate()})
+
+
+def test_options_that_make_one_module_at_a_width_are_one_architecture(write) -> None:
+    """CoordAtt has at least 8 hidden channels; ECA's kernel 0 is 5 at 128 channels and 3 at 64."""
+    attention = {"CoordAtt": {"rate": [4, 16, 32]}, "ECA": {"kernel": [0, 3, 5]}}
+    space = SearchSpace.load(write(sites=[4, 6], attention=attention))
+    labels = {site: [p.label for p in found] for site, found in space.choices.items()}
+    assert labels[4] == ["CoordAtt@4 r8", "CoordAtt@4 r4", "ECA@4", "ECA@4 kernel=5"]
+    assert labels[6] == ["CoordAtt@6 r16", "CoordAtt@6 r4", "ECA@6", "ECA@6 kernel=3"]
+    assert space.size == 25 == len({space.decode(space.encode(a)).key for a in space.enumerate()})
 
 
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

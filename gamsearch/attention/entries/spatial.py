@@ -1,8 +1,18 @@
 """The catalogue entries of modules whose gate distinguishes pixels. No torch."""
 
+from collections.abc import Mapping
+
+from gamsearch.architecture import Option
 from gamsearch.attention import spatial_legality as legality
 from gamsearch.attention.legality import STARTS
 from gamsearch.attention.spec import AttentionSpec
+
+
+def _floored_coordatt(channels: int, options: Mapping[str, Option]) -> tuple[str, Mapping[str, Option]] | None:
+    """All rates that leave CoordAtt its least number of hidden channels, 8, are recorded as the smallest of them."""
+    floored = channels // int(options["rate"]) <= 8
+    return ("CoordAtt", {**options, "rate": -(-channels // 8)}) if floored else None
+
 
 SPECS = (
     AttentionSpec(
@@ -32,6 +42,7 @@ SPECS = (
         choices={"init": STARTS},
         aliases=("CoordAttention",),
         refuse=legality.coordatt_legality,
+        equals=_floored_coordatt,
     ),
     AttentionSpec(
         name="Triplet",
