@@ -128,13 +128,15 @@ def read_sites(source: str, written: Any, semantics: Any, detector: Detector) ->
     return sites
 
 
-def read_rules(source: str, written: Any, sites: Sequence[int], detector: Detector) -> tuple[Rule, ...]:
+def read_rules(
+    source: str, written: Any, sites: Sequence[int], modules: Sequence[str], detector: Detector
+) -> tuple[Rule, ...]:
     """Read `rules:`, a mapping from rule names to their values; selectors in lists stand for their sites."""
     check_mapping(source, "rules", written, "max_modules: 4")
     rules = []
     for name, value in (written or {}).items():
         with at(source, f"rules.{name}"):
-            rules.append(Rule.read(name, _with_sites(value, sites, detector), sites))
+            rules.append(Rule.read(name, _with_sites(value, sites, detector), sites, modules))
     return tuple(rules)
 
 

@@ -1,10 +1,11 @@
-"""Rules: sets of sites that an architecture may not use.
+"""Rules: sets of sites, or of modules, that an architecture may not use.
 
-A rule is one function and a decorator. It looks at the sites that carry a module, may only count them and recognise
-those that its value names, and what it refuses must stay refused when a module is added: counting and enumerating a
-space rely on both.
+A rule is one function and a decorator. It looks either at the sites that carry a module, of which it may only count and
+recognise those that its value names, or at the names of the modules. What it refuses must stay refused when a module is
+added: counting and enumerating a space rely on all of this.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -13,8 +14,10 @@ from typing import Any
 from gamsearch.errors import SpaceError
 from gamsearch.plugins.registry import Registry, origin_of
 
-Refuse = Callable[[Sequence[int], Any], str | None]
-"""`(sites, value)` to one sentence that says what is wrong, or None."""
+Refuse = Callable[[Sequence[Any], Any], str | None]
+"""`(sites or modules, value)` to one sentence that says what is wrong, or None."""
+
+SITES, MODULES = "sites", "modules"
 
 
 @dataclass(frozen=True)
@@ -22,33 +25,38 @@ class RuleSpec:
     """A kind of rule.
 
     Attributes:
-        refuse: Says why modules at these sites are refused under a value, or returns None.
-        problem: Says why a value makes no sense for the sites of a space, or returns None.
+        refuse: Says why these sites or modules are refused under a value, or returns None.
+        problem: Says why a value makes no sense for the sites or modules of a space, or returns None.
+        of: What it looks at: `sites` or `modules`.
     """
 
     refuse: Refuse
     problem: Refuse
+    of: str = SITES
 
 
 RULES: Registry[RuleSpec] = Registry("rule", SpaceError)
 
 
-def rule(problem: Refuse) -> Callable[[Refuse], Refuse]:
+def rule(problem: Refuse, of: str = SITES) -> Callable[[Refuse], Refuse]:
     """Register a function as a rule of space files: `@gamsearch.register.rule(problem=...)`.
 
     Args:
         problem: `problem(sites of the space, value)` says what is wrong with a value in a space file, or returns None.
+        of: `sites`, or `modules` for a rule whose functions see names of modules instead, each as often as it occurs.
 
     Returns:
         A decorator for `refuse(sites that carry a module, value)`, which says why they are refused or returns None; the
         function's name is the rule's. What it refuses must stay refused when a module is added.
 
     Raises:
-        SpaceError: The name is taken.
+        SpaceError: The name is taken, or `of` is neither `sites` nor `modules`.
     """
+    if of not in (SITES, MODULES):
+        raise SpaceError(f"a rule sees {SITES} or {MODULES}, not {of!r}; write of={SITES!r} or of={MODULES!r}")
 
     def register(refuse: Refuse) -> Refuse:
-        RULES.add(refuse.__name__, RuleSpec(refuse, problem), origin_of(refuse))
+        RULES.add(refuse.__name__, RuleSpec(refuse, problem, of), origin_of(refuse))
         return refuse
 
     return register
@@ -88,6 +96,17 @@ def not_together(sites: Sequence[int], groups: Sequence[Sequence[int]]) -> str |
     return None
 
 
+def _not_true(available: Sequence[str], value: Any) -> str | None:
+    return None if value is True else f"must be true, not {value!r}; leave the rule out to allow several modules"
+
+
+@rule(problem=_not_true, of=MODULES)
+def same_module(modules: Sequence[str], value: bool) -> str | None:
+    """One module only, at any number of sites and with any options."""
+    kinds = list(dict.fromkeys(modules))
+    return f"{' and '.join(kinds)} may not be mixed (same_module)" if len(kinds) > 1 else None
+
+
 @dataclass(frozen=True)
 class Rule:
     """A rule with its value, e.g. `max_modules` with 4.
@@ -101,35 +120,43 @@ class Rule:
     value: Any
 
     @classmethod
-    def read(cls, name: str, value: Any, available: Sequence[int]) -> "Rule":
+    def read(cls, name: str, value: Any, sites: Sequence[int], modules: Sequence[str] = ()) -> "Rule":
         """Check a rule of a space file.
 
         Args:
             name: The rule's name.
             value: Its value as written.
-            available: The sites of the space.
+            sites: The sites of the space.
+            modules: The names of its modules.
 
         Returns:
             The rule.
 
         Raises:
-            SpaceError: There is no such rule, or the value makes no sense for these sites.
+            SpaceError: There is no such rule, or the value makes no sense for these sites or modules.
         """
-        problem = RULES.named(name).problem(available, value)
+        spec = RULES.named(name)
+        problem = spec.problem(modules if spec.of == MODULES else sites, value)
         if problem:
             raise SpaceError(f"{name} {problem}")
         return cls(name, _frozen(value))
 
-    def refusal(self, sites: Sequence[int]) -> str | None:
+    @property
+    def sees_modules(self) -> bool:
+        """Whether it looks at the names of modules instead of at sites."""
+        return RULES.named(self.name).of == MODULES
+
+    def refusal(self, sites: Sequence[int], modules: Sequence[str] = ()) -> str | None:
         """Apply the rule.
 
         Args:
             sites: The sites that carry a module.
+            modules: The names of the modules.
 
         Returns:
             One sentence that says why they are refused, or None.
         """
-        return RULES.named(self.name).refuse(sites, self.value)
+        return RULES.named(self.name).refuse(modules if self.sees_modules else sites, self.value)
 
     @property
     def named_sites(self) -> frozenset[int]:
@@ -152,18 +179,19 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
 
 
-def first_refusal(sites: Sequence[int], rules: Sequence[Rule]) -> tuple[str, str] | None:
+def first_refusal(sites: Sequence[int], modules: Sequence[str], rules: Sequence[Rule]) -> tuple[str, str] | None:
     """Apply several rules.
 
     Args:
         sites: The sites that carry a module.
+        modules: The names of the modules.
         rules: The rules in order.
 
     Returns:
         Name and sentence of the first rule that refuses them, or None.
     """
     for r in rules:
-        sentence = r.refusal(sites)
+        sentence = r.refusal(sites, modules)
         if sentence:
             return r.name, sentence
     return None
@@ -174,43 +202,42 @@ def admissible_subsets(sites: Sequence[int], rules: Sequence[Rule]) -> Iterator[
 
     Args:
         sites: The sites to choose from.
-        rules: The rules that a set must obey.
+        rules: The rules that a set must obey; those that look at modules are left out.
 
     Yields:
         Every admissible set, smaller ones first, the empty one included.
     """
     for count in range(len(sites) + 1):
-        allowed = [subset for subset in combinations(sites, count) if first_refusal(subset, rules) is None]
+        allowed = [subset for subset in combinations(sites, count) if first_refusal(subset, (), rules) is None]
         if not allowed:
             return
         yield from allowed
 
 
-def count_admissible(choices: Mapping[int, int], rules: Sequence[Rule]) -> int:
+def count_admissible(choices: Mapping[int, Mapping[str, int]], rules: Sequence[Rule]) -> int:
     """Count architectures exactly without listing them.
 
-    Sites that no rule names are interchangeable, so their choices are the coefficients of the product of
-    `(1 + choices x)`, and only subsets of the named sites are enumerated.
+    Sites that no rule names are interchangeable, and so is all that has the same modules, so it is enough to count how
+    many architectures have which named sites, how many others and which modules.
 
     Args:
-        choices: Number of placements per site, the empty one not counted.
+        choices: Per site how many placements each module has there.
         rules: The rules that an architecture must obey.
 
     Returns:
         The number of architectures, the baseline included.
     """
-    named = sorted(frozenset().union(*(r.named_sites for r in rules)) & choices.keys())
-    free = [s for s in choices if s not in named]
-    coefficients = [1]
-    for site in free:
-        shifted = [0, *(c * choices[site] for c in coefficients)]
-        coefficients = [a + b for a, b in zip([*coefficients, 0], shifted, strict=True)]
-    total = 0
-    for subset in admissible_subsets(named, rules):
-        weight = 1
-        for site in subset:
-            weight *= choices[site]
-        for count, coefficient in enumerate(coefficients):
-            if first_refusal((*subset, *free[:count]), rules) is None:
-                total += weight * coefficient
-    return total
+    named = frozenset().union(*(r.named_sites for r in rules))
+    free = [site for site in choices if site not in named]
+    told_apart = any(r.sees_modules for r in rules)
+    counts: Counter[tuple[tuple[int, ...], tuple[str, ...]]] = Counter({((), ()): 1})
+    for site, offered in choices.items():
+        numbers = offered if told_apart else {"": sum(offered.values())}
+        added: Counter[tuple[tuple[int, ...], tuple[str, ...]]] = Counter()
+        for (sites, modules), count in counts.items():
+            others = sum(one not in named for one in sites)
+            more = tuple(sorted((*sites, site if site in named else free[others])))
+            for module, number in numbers.items():
+                added[more, tuple(sorted((*modules, module)))] += count * number
+        counts += Counter({state: n for state, n in added.items() if first_refusal(*state, rules) is None})
+    return counts.total()

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from itertools import product
 from pathlib import Path
 
 from gamsearch.architecture import Architecture, Placement
@@ -39,7 +38,7 @@ class SearchSpace:
         sites: Rows of the stock YAML that attention may follow.
         semantics: `inline`: every consumer of a site reads the attended map; `branch`: only the head does.
         modules: The attention modules with the values of their options.
-        rules: Sets of sites that are refused.
+        rules: Sets of sites or modules that are refused.
         limits: Upper bounds on metrics that are known before training.
         objectives: Names of the metrics that are optimised.
         plugins: Plug-in modules that it imports.
@@ -79,7 +78,7 @@ class SearchSpace:
         sites = loader.read_sites(source, written.get("sites", "stages"), semantics, detector)
         illegal = written.get("illegal", "refuse")
         modules = read_modules(source, written.get("attention"), illegal, sites, detector)
-        rules = loader.read_rules(source, written.get("rules"), sites, detector)
+        rules = loader.read_rules(source, written.get("rules"), sites, [m.name for m in modules], detector)
         limits = loader.read_limits(source, written.get("limits"))
         with at(source, "objectives"):
             objectives = loader.read_objectives(written.get("objectives", DEFAULT_OBJECTIVES))
@@ -169,8 +168,12 @@ class SearchSpace:
         Returns:
             The message of the first rule that refuses it, or None.
         """
-        refused = first_refusal([p.site for p in architecture.placements], self.rules)
+        refused = self._refused(architecture.placements)
         return refused[1] if refused else None
+
+    def _refused(self, placements: Sequence[Placement]) -> tuple[str, str] | None:
+        """Name and message of the first rule that refuses the placements, or None."""
+        return first_refusal([p.site for p in placements], [p.module for p in placements], self.rules)
 
     def sample_random(self, rng: random.Random) -> Architecture:
         """Sample a random admissible architecture, typically with one or two modules, never the baseline.
@@ -194,7 +197,7 @@ class SearchSpace:
 
         for _ in range(TRIES):
             architecture = self.sample(choose)
-            refused = first_refusal([p.site for p in architecture.placements], self.rules)
+            refused = self._refused(architecture.placements)
             if refused is None and not architecture.is_baseline:
                 return architecture
             refusals[refused[0] if refused else "no module"] += 1
@@ -204,13 +207,23 @@ class SearchSpace:
     def enumerate(self) -> Iterator[Architecture]:
         """Every admissible architecture once: the baseline, then by number of modules."""
         for subset in admissible_subsets(self.sites, self.rules):
-            for placements in product(*(self.choices[site] for site in subset)):
+            for placements in self._filled(subset):
                 yield Architecture.of(self.detector.name, placements)
+
+    def _filled(self, sites: Sequence[int], chosen: tuple[Placement, ...] = ()) -> Iterator[tuple[Placement, ...]]:
+        """Every admissible choice of a placement at each of the sites that follow those `chosen`."""
+        if len(chosen) == len(sites):
+            yield chosen
+            return
+        for placement in self.choices[sites[len(chosen)]]:
+            if self._refused((*chosen, placement)) is None:
+                yield from self._filled(sites, (*chosen, placement))
 
     @cached_property
     def size(self) -> int:
         """The exact number of admissible architectures, the baseline included."""
-        return count_admissible({site: len(placements) for site, placements in self.choices.items()}, self.rules)
+        choices = {site: Counter(p.module for p in placements) for site, placements in self.choices.items()}
+        return count_admissible(choices, self.rules)
 
     def anchors(self) -> list[Architecture]:
         """List the published placements that the space contains, with its modules in turn."""
@@ -225,12 +238,8 @@ class SearchSpace:
             "sites": self.sites,
             "semantics": self.semantics,
             "offers": [
-                {
-                    "module": m.name,
-                    "strengths": m.strengths,
-                    "dials": m.options,
-                    **({"sites": m.sites} if m.sites else {}),
-                }
+                {"module": m.name, "strengths": m.strengths, "dials": m.options}
+                | ({"sites": m.sites} if m.sites else {})
                 for m in self.modules
             ],
             "rules": [asdict(rule) for rule in self.rules],

@@ -85,6 +85,7 @@ ERRORS = [
     ),
     ({"rules": {"not_together": [4, 6]}}, "key 'rules.not_together': not_together must be a list of lists"),
     ({"rules": {"not_together": [[4, 4]]}}, "key 'rules.not_together': not_together must be a list of lists of two"),
+    ({"rules": {"same_module": 1}}, "key 'rules.same_module': same_module must be true, not 1; leave the rule out"),
     ({"rules": [2]}, "key 'rules': must be a mapping such as {max_modules: 4}"),
     ({"limits": {"params": "+20%"}}, "key 'limits.params': there is no metric 'params' (did you mean 'params_m'?)"),
     ({"limits": {"map50": 0.5}}, "key 'limits.map50': map50 is known only after training and cannot be limited"),

@@ -107,14 +107,18 @@ def test_selectors_in_rules_stand_for_their_sites() -> None:
 @given(
     sites=st.sets(st.sampled_from([2, 4, 6, 8, 9, 12]), min_size=1, max_size=5).map(sorted),
     most=st.none() | st.integers(1, 4),
+    mixed=st.booleans(),
     data=st.data(),
 )
-def test_size_is_the_length_of_the_enumeration(tmp_path_factory, sites: list[int], most: int | None, data) -> None:
+def test_size_is_the_length_of_the_enumeration(
+    tmp_path_factory, sites: list[int], most: int | None, mixed: bool, data
+) -> None:
     pairs = st.lists(st.sampled_from(sites), min_size=2, max_size=3, unique=True)
     groups = data.draw(st.lists(pairs, max_size=2)) if len(sites) > 1 else []
     rules = {**({"max_modules": most} if most else {}), **({"not_together": groups} if groups else {})}
+    rules |= {} if mixed else {"same_module": True}
     path = tmp_path_factory.mktemp("space") / "generated.yaml"
-    attention = {"GAM": {"rate": [4, 16], "groups": [1, 4]}}
+    attention = {"GAM": {"rate": [4, 16]}, "Triplet": {}}
     path.write_text(yaml.safe_dump({"detector": "yolov8n", "sites": sites, "attention": attention, "rules": rules}))
     space = SearchSpace.load(path)
     listed = list(space.enumerate())
@@ -131,6 +135,14 @@ def test_size_counts_modules_at_named_and_other_sites_together(write) -> None:
     """One module at most: the baseline and one rate at each of the four sites."""
     rules = {"max_modules": 1, "not_together": [[4, 6]]}
     assert SearchSpace.load(write(sites=[2, 4, 6, 8], attention={"GAM": {"rate": 4}}, rules=rules)).size == 5
+
+
+def test_a_rule_may_allow_only_one_module_in_an_architecture(write) -> None:
+    attention = {"GAM": {"rate": [4, 16]}, "SE": {"rate": 16}, "Triplet": {}}
+    space = SearchSpace.load(write(sites=[4, 6, 9], attention=attention, rules={"same_module": True}))
+    assert space.size == 1 + (3**3 - 1) + 2 * (2**3 - 1)
+    mixed = Architecture.of("yolov8n", [space.choices[4][0], space.choices[6][-1]])
+    assert space.refusal(mixed) == "GAM and Triplet may not be mixed (same_module)"
 
 
 def test_the_size_of_the_largest_space_is_counted_and_not_listed(write) -> None:
