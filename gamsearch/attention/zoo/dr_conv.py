@@ -65,8 +65,7 @@ class DRConv(Attention):
         cells = cell_means(small, overlaps(small, 2, self.kernel), overlaps(small, 3, self.kernel))
         filters = saturated(self.filters(torch.sigmoid(self.codes(cells))))
         filters = filters.reshape(b, filters.shape[1] // small.shape[1], -1)
-        patches = F.unfold(small, self.kernel, padding=self.kernel // 2) if self.kernel > 1 else small.flatten(2)
-        responses = saturated(filters @ patches).view(b, self.regions, -1, h, w)
+        responses = saturated(filters @ self._patches(small)).view(b, self.regions, -1, h, w)
         chosen = (responses * self._masks(small).unsqueeze(2)).sum(1).to(small.dtype)
         branch = saturated(self.up(chosen))
         return added(x, branch if self.gamma is None else self.gamma[:, None, None] * branch)
@@ -74,11 +73,16 @@ class DRConv(Attention):
     def _masks(self, small: Tensor) -> Tensor:
         """Which region each pixel belongs to, `B x regions x H x W`; in training with the gradient of the softmax."""
         scores = saturated(self.guide(small))
-        hard = (scores.argmax(1, keepdim=True) == torch.arange(self.regions, device=small.device)[:, None, None]).to(
-            scores
-        )
-        soft = torch.softmax(scores, 1)
+        hard, soft = (scores == scores.amax(1, keepdim=True)).to(scores), torch.softmax(scores, 1)
+        hard = hard / hard.sum(1, keepdim=True)  # equal scores, which are frequent in half precision, share the pixel
         return hard + (soft - soft.detach()) if self.training else hard
+
+    def _patches(self, small: Tensor) -> Tensor:
+        """Each pixel's neighbourhood, `B x (c kernel kernel) x pixels`; faster than `unfold`."""
+        h, w = small.shape[2:]
+        padded = F.pad(small, [self.kernel // 2] * 4)
+        shifted = [padded[:, :, i : i + h, j : j + w] for i in range(self.kernel) for j in range(self.kernel)]
+        return torch.stack(shifted, 2).flatten(1, 2).flatten(2)
 
     def identity_(self) -> "DRConv":
         """Make the module the exact identity through gamma."""
