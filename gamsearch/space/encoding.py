@@ -2,10 +2,10 @@
 
 Every parameter always has a value: per site an ordinal `site4.strength` (0: no module, then weak to strong) and one
 ordinal per further option with several values (`site4.groups`). If there are several modules, `site4.module` chooses
-one, the levels of `site4.strength` are spread over the strengths that it has, and options are named with their module
-(`site4.CBAM.kernel`). Modules and strengths that a site does not allow are left out there. If the value of another
-option cannot be built, the first that can replaces it, so several encodings may decode to one architecture;
-architectures are canonical.
+one (in the order of `KINDS`, then of the file), the levels of `site4.strength` are spread over the strengths that it
+has, and options are named with their module (`site4.CBAM.kernel`). Modules and strengths that a site does not allow are
+left out there. If the value of another option cannot be built, the first that can replaces it, so several encodings may
+decode to one architecture; architectures are canonical.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +18,9 @@ from gamsearch.attention.catalogue import spec_named
 from gamsearch.errors import SpaceError
 from gamsearch.space.detector import Detector
 from gamsearch.space.options import ModuleOptions
+
+KINDS = {"channel": 0, "both": 1, "spatial": 2}
+"""The order of the values of `module`, in which neighbours have something in common."""
 
 Choose = Callable[[str, int, int], int]
 """Called with a parameter's name, its lowest and its highest value; returns an integer between them."""
@@ -61,7 +64,8 @@ class Encoding:
 
     @cached_property
     def _modules(self) -> dict[int, tuple[ModuleOptions, ...]]:
-        return {site: tuple(m for m in self.modules if self.strengths(site, m)) for site in self.sites}
+        by_kind = sorted(self.modules, key=lambda module: KINDS.get(module.spec.kind, KINDS["both"]))
+        return {site: tuple(m for m in by_kind if self.strengths(site, m)) for site in self.sites}
 
     def strengths(self, site: int, module: ModuleOptions) -> tuple[Option, ...]:
         """The strengths of a module that a site allows, weak to strong; none where the module may not be."""

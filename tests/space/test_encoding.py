@@ -100,8 +100,8 @@ def test_options_that_make_one_module_at_a_width_are_one_architecture(write) -> 
     attention = {"CoordAtt": {"rate": [4, 16, 32]}, "ECA": {"kernel": [0, 3, 5]}}
     space = SearchSpace.load(write(sites=[4, 6], attention=attention))
     labels = {site: [p.label for p in found] for site, found in space.choices.items()}
-    assert labels[4] == ["CoordAtt@4 r8", "CoordAtt@4 r4", "ECA@4", "ECA@4 kernel=5"]
-    assert labels[6] == ["CoordAtt@6 r16", "CoordAtt@6 r4", "ECA@6", "ECA@6 kernel=3"]
+    assert labels[4] == ["ECA@4", "ECA@4 kernel=5", "CoordAtt@4 r8", "CoordAtt@4 r4"]
+    assert labels[6] == ["ECA@6", "ECA@6 kernel=3", "CoordAtt@6 r16", "CoordAtt@6 r4"]
     assert space.size == 25 == len({space.decode(space.encode(a)).key for a in space.enumerate()})
 
 
