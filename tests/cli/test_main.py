@@ -221,7 +221,7 @@ def test_list_of_something_else_names_the_kinds(capsys):
 def test_show_describes_every_shipped_space_without_torch(capsys, space):
     assert main(["show", space]) == 0
     shown = capsys.readouterr().out
-    assert "architectures" in shown and "sampled: GAM@" in shown
+    assert "architectures" in shown and re.search(r"^sampled: \w+@\d+", shown, re.MULTILINE)
     for module in SearchSpace.load(space).modules:
         assert f"\n{module.name}: {module.spec.title}" in shown and "; starts as the identity" in shown
 
