@@ -53,8 +53,9 @@ def header(record: Record, choice: Choice, weights: Weights, files: tuple[Path, 
 
 def _modules(architecture: Mapping[str, Any]) -> list[str]:
     """What each module is and how it starts when it is built from the YAML without weights."""
-    specs = {p.module: (spec_named(p.module), dict(p.options)) for p in Architecture.from_dict(architecture).placements}
-    return [f"{name}: {spec.origin}; {START_WORDS[spec.start_of(options)]}." for name, (spec, options) in specs.items()]
+    options = {p.module: dict(p.options) for p in Architecture.from_dict(architecture).placements}
+    specs = [spec_named(name) for name in options]
+    return [f"{s.row_name}: {s.origin}; {START_WORDS[s.start_of(options[s.name])]}." for s in specs]
 
 
 def _scale(record: Record) -> str:

@@ -11,6 +11,7 @@ from support.paths import ROOT
 from torch import nn
 
 from gamsearch.architecture import Architecture, Placement
+from gamsearch.attention.catalogue import CATALOGUE
 from gamsearch.attention.gam import GAM
 from gamsearch.errors import ModelError
 from gamsearch.models.build import build
@@ -121,14 +122,22 @@ def test_a_class_of_somebody_else_keeps_its_name_and_placing_ours_says_so(monkey
     from ultralytics.nn import tasks
 
     monkeypatch.setattr(tasks, "SE", nn.Identity)
+    monkeypatch.setattr(tasks, "CoordAttention", nn.Identity)
     register(tasks)
-    assert tasks.SE is nn.Identity
+    assert tasks.SE is tasks.CoordAttention is nn.Identity
     detector = Detector.load("yolov8n")
     architecture = Architecture.of(detector.name, [Placement(4, "SE", {"rate": 16})])
     with pytest.raises(
         ModelError, match=r"another class named SE \(torch.*gamsearch does not replace, .*: rename that class"
     ):
         build_candidate(detector, architecture, start_model(detector, None, {0: "object"}, seed=0), imgsz=64)
+
+
+def test_no_module_has_the_name_of_a_layer_of_ultralytics():
+    from ultralytics.nn import modules
+
+    names = [name for spec in CATALOGUE.values() for name in (spec.row_name, *spec.aliases)]
+    assert not [name for name in names if hasattr(modules, name)] and len(set(names)) == len(names)
 
 
 def test_the_lowest_supported_version_is_the_one_in_the_project_file():

@@ -114,6 +114,7 @@ def test_the_header_of_an_unverified_trial_says_so_and_holds_no_other_trials_res
     )
     assert f"yolo train model={tmp_path / 'trial.pt'} data=" in text and "epochs=100" in text
     assert "GAM: Global Attention Mechanism (arXiv 2112.05561), channel and spatial; starts as the identity" in text
+    assert "Without gamsearch, import trial_modules.py beside this file instead." in text
     assert held.verdict() not in " ".join(text.split()) and "Verified:" not in text
 
 
