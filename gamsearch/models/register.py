@@ -70,10 +70,15 @@ def classes_with(cls: type) -> list[Any]:
         cls: The module's class.
 
     Returns:
-        All classes of its file, and those that the file imports from its own package.
+        All classes of its file, and those that this and further files import from the same package.
     """
-    package, found = cls.__module__.split(".")[0], vars(sys.modules[cls.__module__]).values()
-    return [cls, *(v for v in found if isinstance(v, type) and v.__module__.split(".")[0] == package and v is not cls)]
+    package, found, files = cls.__module__.split(".")[0], {cls}, [cls.__module__]
+    for file in files:  # grows
+        for value in list(getattr(sys.modules.get(file), "__dict__", {}).values()):
+            if isinstance(value, type) and value not in found and value.__module__.split(".")[0] == package:
+                found.add(value)
+                files.append(value.__module__)
+    return [*found]
 
 
 def check_published(spec: AttentionSpec) -> None:

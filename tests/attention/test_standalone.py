@@ -15,14 +15,25 @@ from gamsearch.attention.standalone import standalone_source
 from gamsearch.errors import SpaceError
 from gamsearch.models.build import build
 
+DEEP = """
+from torch import nn
+
+
+class Factor(nn.Linear):
+    pass
+"""
+
 LAYERS = """
 from torch import nn
+
+from plugged.deep import Factor
 
 
 class Scale(nn.Module):
     def __init__(self, channels):
         super().__init__()
         self.factor = nn.Parameter(nn.init.ones_(nn.Linear(1, channels).weight))
+        self.unused = Factor(1, 1)
 """
 
 PLUGGED = """
@@ -57,7 +68,7 @@ def plugged(tmp_path_factory) -> Iterator[str]:
     """A plug-in in a package of its own, which imports from a neighbour and has a helper class."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "plugged").mkdir()
-    for name, source in (("__init__", ""), ("layers", LAYERS), ("attention", PLUGGED)):
+    for name, source in (("__init__", ""), ("deep", DEEP), ("layers", LAYERS), ("attention", PLUGGED)):
         (folder / "plugged" / f"{name}.py").write_text(source)
     sys.path.insert(0, str(folder))
     try:

@@ -52,7 +52,7 @@ def test_factors_fold_at_every_stage_into_blocks_concatenations_upsampling_and_t
     placed = [Placement(site, modules[i % len(modules)], {}) for i, site in enumerate(sites)]
     model = trained(detector, placed)
     difference, folded, kept = folding(model)
-    assert not kept and len(folded) == len(sites) and difference < 2e-7
+    assert not kept and len(folded) == len(sites) and difference == 0.0
     assert all(getattr(row, "gain", 1.0) == 1.0 for row in model.model)
 
 
