@@ -85,14 +85,19 @@ class Detector:
 
     @cached_property
     def stage_sites(self) -> tuple[int, ...]:
-        """The block rows of backbone and neck, where attention is usually placed: 2, 4, 6, 8, 9, ... for yolov8n."""
-        return tuple(i for i in self.sites if self._is_block(self.rows[i]))
+        """The block rows of backbone and neck, where attention is usually placed: 2, 4, 6, 8, 9, ... for yolov8n.
+
+        A detector without blocks (yolov3-tiny) has its single convolutions that keep their input's stride.
+        """
+        blocks = tuple(i for i in self.sites if self._is_block(self.rows[i]))
+        return blocks or tuple(i for i in self.sites if self.rows[i].convolutions and self._keeps_stride(self.rows[i]))
 
     def _is_block(self, row: Row) -> bool:
         """Whether a row is more than one layer: a block that is no stem and no downsampling."""
-        before = self.rows[row.sources[0]].stride if row.sources[0] >= 0 else 1
-        fewest = SHALLOWEST_BLOCK if row.stride == before else SHALLOWEST_STAGE
-        return row.convolutions >= fewest
+        return row.convolutions >= (SHALLOWEST_BLOCK if self._keeps_stride(row) else SHALLOWEST_STAGE)
+
+    def _keeps_stride(self, row: Row) -> bool:
+        return row.stride == (self.rows[row.sources[0]].stride if row.sources[0] >= 0 else 1)
 
     @property
     def strides(self) -> tuple[int, ...]:

@@ -83,6 +83,10 @@ def test_sites_of_yolov8n_are_its_blocks() -> None:
     assert [row.part for row in detector.rows] == ["backbone"] * 10 + ["neck"] * 12 + ["head"]
 
 
+def test_a_detector_without_blocks_has_its_convolutions_as_stages() -> None:
+    assert Detector.load("yolov3-tiny").stage_sites == (0, 2, 4, 6, 8, 10, 13, 14, 15, 16, 19)
+
+
 def test_the_scale_comes_from_the_name_as_in_ultralytics() -> None:
     assert Detector.load("yolov8m-ghost-p6").scale == "m"
     assert Detector.load("yolov8s.yaml").name == "yolov8s"
@@ -123,7 +127,7 @@ def test_every_listed_detector_loads_under_its_name() -> None:
     assert {"yolov8n", "yolov8n-p2", "yolov8n-ghost-p6", "yolov5n", "yolo11n", "yolo12n", "yolo26n"} <= set(names)
     for name in names:
         detector = Detector.load(name)
-        assert detector.name == name and len(detector.strides) >= 2
+        assert detector.name == name and len(detector.strides) >= 2 and len(detector.stage_sites) >= 7
 
 
 @pytest.mark.parametrize(
