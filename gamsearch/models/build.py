@@ -49,12 +49,25 @@ def build(yaml: dict[str, Any], nc: int, ch: int = 3, strides: Sequence[float] |
     check_rows(tasks, yaml, nc)
     try:
         with activation_kept(tasks), _strides_known(tasks, strides), torch.no_grad():
-            model: Model = tasks.DetectionModel({**deepcopy(yaml), "nc": nc}, ch=ch, nc=nc, verbose=False)
+            kind = tasks.RTDETRDetectionModel if is_rtdetr(yaml) else tasks.DetectionModel
+            model: Model = kind({**deepcopy(yaml), "nc": nc}, ch=ch, nc=nc, verbose=False)
     except KeyError as error:
         raise ModelError(f"the model YAML names {error}, which Ultralytics does not know: correct the row") from error
     except Exception as error:  # a layer can raise anything
         raise ModelError(f"the model YAML cannot be built: {_first_line(error)}") from error
     return model
+
+
+def is_rtdetr(yaml: Mapping[str, Any]) -> bool:
+    """Whether a model YAML has the head of RT-DETR, which Ultralytics builds and trains by classes of its own.
+
+    Args:
+        yaml: The model YAML.
+
+    Returns:
+        Whether its last row is `RTDETRDecoder`.
+    """
+    return bool(yaml["head"][-1][2] == "RTDETRDecoder")
 
 
 def is_activation(value: Any) -> bool:

@@ -18,7 +18,7 @@ from gamsearch.models.build import build
 from gamsearch.models.inert_pickle import NeedsTrustError, StandIn, is_plain, read_inert, reason_of, tensors_of
 from gamsearch.models.register import TASKS, tasks_module
 
-DETECTORS = (f"{TASKS}.DetectionModel", f"{TASKS}.YOLOv10DetectionModel")
+DETECTORS = tuple(f"{TASKS}.{name}" for name in ("DetectionModel", "YOLOv10DetectionModel", "RTDETRDetectionModel"))
 
 
 def open_checkpoint(path: str | Path, trust: bool = False) -> nn.Module:
@@ -67,7 +67,8 @@ def load_checkpoint(path: str | Path) -> nn.Module:
         raise
     except Exception as error:  # unpickling a damaged file can raise anything
         raise ModelError(f"{file} cannot be read as an Ultralytics checkpoint: {reason_of(error)}") from error
-    if type(model) is not tasks.DetectionModel or not isinstance(model.model[-1], tasks.Detect):
+    kinds, heads = (tasks.DetectionModel, tasks.RTDETRDetectionModel), (tasks.Detect, tasks.RTDETRDecoder)
+    if type(model) not in kinds or not isinstance(model.model[-1], heads):
         raise _not_a_detector(file, type(model).__name__)
     detector: nn.Module = model
     return detector

@@ -87,9 +87,11 @@ def yaml_name(stem: str, detector: str, form: Mapping[str, Any]) -> str:
 
     Returns:
         E.g. `best-yolov8n.yaml`; without the detector where no name tells the scale, as the file holds only that one.
+        The command `yolo` knows an RT-DETR by its name.
     """
     names = (detector, Path(str(form.get("yaml_file") or "")).stem)
-    telling = [name for name in names if NAME.fullmatch(name) and scale_in(name) == (form.get("scale") or "")]
+    scale = form.get("scale") or ""
+    telling = [n for n in names if NAME.fullmatch(n) and (scale_in(n) == scale or n.startswith("rtdetr"))]
     return f"{stem}-{telling[0]}.yaml" if telling and form.get("scales") else f"{stem}.yaml"
 
 

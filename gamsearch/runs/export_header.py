@@ -14,6 +14,7 @@ from gamsearch.architecture import Architecture
 from gamsearch.attention.catalogue import spec_named
 from gamsearch.attention.spec import START_WORDS
 from gamsearch.errors import one_line
+from gamsearch.models.build import is_rtdetr
 from gamsearch.runs.export_choice import Choice, Weights
 from gamsearch.runs.exported_files import modules_file
 from gamsearch.study.record import Record
@@ -115,12 +116,12 @@ def _answer(record: Record, choice: Choice) -> str:
 
 def _use(record: Record, choice: Choice, weights: Weights, yaml: Path, checkpoint: Path) -> list[str]:
     """How to use and to train the files."""
-    lines = []
+    lines, kind = [], "RTDETR" if is_rtdetr(record.detector_yaml) else "YOLO"
     if choice.is_baseline:
         lines.append(f"Use: yolo train model={yaml.name}; the stock Ultralytics knows all of its modules.")
     else:
         lines += [
-            f'Use in Python: import gamsearch; from ultralytics import YOLO; YOLO("{yaml.name}").',
+            f'Use in Python: import gamsearch; from ultralytics import {kind}; {kind}("{yaml.name}").',
             f"Without gamsearch, import {modules_file(checkpoint.with_suffix('')).name} beside this file instead.",
             f"The stock command `yolo train model={yaml.name}` does not know these modules and ends in a KeyError:",
             "run `gamsearch install-hook` once in that environment, or train the .pt, which needs no hook.",

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-SEARCHED = frozenset({"Detect", "v10Detect"})
+SEARCHED = frozenset({"Detect", "v10Detect", "RTDETRDecoder"})
 
 TASKS = {
     "classification": ("Classify",),
@@ -22,10 +22,9 @@ REASONS = {
         ("WorldDetect", "YOLOEDetect", "YOLOESegment", "YOLOESegment26"),
         "reads the class names through a text model that must be downloaded",
     ),
-    "RTDETRDecoder": "has a trainer, a loss and a validator of its own, which are not supported",
 }
 
-OF_A_TASK = re.compile(r"-(seg|sem|pose|obb|depth|cls(-resnet\d+)?|worldv?\d?|rtdetr)(?=-|$)")
+OF_A_TASK = re.compile(r"-(seg|sem|pose|obb|depth|cls(-resnet\d+)?|worldv?\d?)(?=-|$)")
 
 
 def why_not_searched(mapping: Mapping[str, Any]) -> str | None:

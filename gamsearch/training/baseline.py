@@ -21,6 +21,7 @@ from gamsearch.space.detector import Detector
 from gamsearch.training import resume
 from gamsearch.training.baseline_trainer import BaselineTrainer, kept_in
 from gamsearch.training.recipe import FINE_TUNE, FROM_SCRATCH, arguments
+from gamsearch.training.rtdetr import trainer_for
 from gamsearch.training.trainer import OnEpoch
 
 
@@ -130,7 +131,7 @@ def _trained(model: Model, train_arguments: dict[str, Any], on_epoch: OnEpoch, b
     amp = train_arguments.get("amp", True) and str(train_arguments["device"]) not in ("cpu", "mps")
     trainer = None
     try:
-        trainer = BaselineTrainer(deepcopy(model), train_arguments, on_epoch, budget, paused=paused)
+        trainer = trainer_for(model, BaselineTrainer)(deepcopy(model), train_arguments, on_epoch, budget, paused=paused)
         trainer.train()
         return trainer.validated.cpu()
     except CandidateFailed as failure:

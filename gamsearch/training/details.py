@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.utils import ops
 
+from gamsearch.training.rtdetr import validator_for
 from gamsearch.training.trainer import LeanTrainer
 
 SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
@@ -57,7 +58,7 @@ class DetailedTrainer(LeanTrainer):
 
     def get_validator(self) -> DetailedValidator:
         super().get_validator()  # it sets the names of the losses
-        return DetailedValidator(
+        return validator_for(self.model, DetailedValidator)(
             self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks
         )
 

@@ -21,6 +21,7 @@ from gamsearch.training.costs import Costs
 from gamsearch.training.files import TrainingFiles
 from gamsearch.training.recipe import ATTENTION_LR, arguments
 from gamsearch.training.resume import State
+from gamsearch.training.rtdetr import trainer_for
 from gamsearch.training.setup import CostSettings, Folders, Recipe
 from gamsearch.training.trainer import LeanTrainer
 
@@ -208,7 +209,7 @@ class TrainingEvaluator:
         recipe = {"nbs": budget.batch, **self.recipe.arguments}
         user = dict(self.recipe.user) if known.get("amp", True) else {**self.recipe.user, "amp": False}
         fitting = replace(budget, batch=known.get("batch", budget.batch))
-        return self.recipe.trainer(
+        return trainer_for(candidate.model, self.recipe.trainer)(
             candidate.model,
             arguments(recipe, fitting, self.data, self.device, self.folders.scratch, user),
             on_epoch,

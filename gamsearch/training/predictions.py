@@ -12,6 +12,7 @@ from gamsearch.models import device as devices
 from gamsearch.training.details import DetailedValidator, Image
 from gamsearch.training.guards import no_data_downloads, no_nms_time_limit
 from gamsearch.training.read_only import read_only_data
+from gamsearch.training.rtdetr import validator_for
 
 
 class _Validator(DetailedValidator):
@@ -46,7 +47,7 @@ def predictions(
     """
     settings = {"data": str(data), "imgsz": imgsz, "batch": batch, "device": devices.ultralytics_name(device)}
     quiet = {"plots": False, "verbose": False, "workers": 0, "rect": True, "task": "detect", "mode": "val"}
-    validator = _Validator(args={**settings, **quiet, "save_dir": str(folder)}, save_dir=folder)
+    validator = validator_for(model, _Validator)(args={**settings, **quiet, "save_dir": str(folder)}, save_dir=folder)
     with no_data_downloads(), no_nms_time_limit(), redirect_stdout(io.StringIO()):
         validator(model=model)
     images: list[Image] = validator.images
