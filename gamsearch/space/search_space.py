@@ -20,12 +20,11 @@ from gamsearch.space.file_errors import at
 from gamsearch.space.loader import DEFAULT_OBJECTIVES, Limit, shipped_spaces
 from gamsearch.space.options import ModuleOptions
 from gamsearch.space.rules import Rule, admissible_subsets, count_admissible, first_refusal
+from gamsearch.space.sparse_choice import TYPICAL_MODULES, sparse
 
 __all__ = ["TYPICAL_MODULES", "Choose", "Limit", "ModuleOptions", "SearchSpace", "shipped_spaces"]
 
 TRIES = 1000
-TYPICAL_MODULES = 1.5
-"""Expected number of modules in a random architecture."""
 
 
 @dataclass(frozen=True)
@@ -187,16 +186,10 @@ class SearchSpace:
         Raises:
             SpaceError: None was found in `TRIES` attempts; the message names the rule that refused the most.
         """
-        occupied = min(0.5, TYPICAL_MODULES / len(self.sites))
         refusals: Counter[str] = Counter()
-
-        def choose(name: str, low: int, high: int) -> int:
-            if name.endswith(".strength"):
-                return rng.randint(1, high) if rng.random() < occupied else 0
-            return rng.randint(low, high)
-
+        ruled = any(rule.sees_modules for rule in self.rules)
         for _ in range(TRIES):
-            architecture = self.sample(choose)
+            architecture = self.sample(sparse(rng, self.encoding, ruled))
             refused = self._refused(architecture.placements)
             if refused is None and not architecture.is_baseline:
                 return architecture

@@ -168,6 +168,13 @@ def test_random_architectures_are_sparse_admissible_and_never_the_baseline() -> 
     assert sampled == [space.sample_random(again) for _ in range(400)]
 
 
+def test_random_architectures_of_one_module_only_have_it_at_several_sites_too() -> None:
+    space, rng = SearchSpace.load("detect-inputs"), random.Random(0)
+    sampled = [space.sample_random(rng) for _ in range(200)]
+    assert sum(len(a.placements) > 1 for a in sampled) > 40
+    assert {p.module for a in sampled for p in a.placements} == {m.name for m in space.modules}
+
+
 def test_a_space_in_which_nothing_is_admissible_names_the_rule_that_refused(write) -> None:
     space = SearchSpace.load(write(rules={"max_modules": 1}))
     strict = RuleSpec(lambda sites, most: "refused" if sites else None, RULES["max_modules"].problem)
