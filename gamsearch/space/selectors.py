@@ -42,24 +42,19 @@ def selector(find: Selector | None = None, *, name: str = "") -> Any:
 @selector
 def stages(detector: Detector) -> tuple[int, ...]:
     """After every block of backbone and neck: 2, 4, 6, 8, 9, 12, 15, 18, 21 in YOLOv8."""
-    return _blocks(detector)
-
-
-def _blocks(detector: Detector) -> tuple[int, ...]:
-    """The blocks; in a network without any, such as yolov3-tiny, the convolutions."""
-    return detector.stage_sites or tuple(i for i in detector.sites if detector.rows[i].convolutions)
+    return detector.stage_sites
 
 
 @selector
 def backbone(detector: Detector) -> tuple[int, ...]:
     """After the blocks of the backbone."""
-    return tuple(i for i in _blocks(detector) if detector.rows[i].part == "backbone")
+    return tuple(i for i in detector.stage_sites if detector.rows[i].part == "backbone")
 
 
 @selector
 def neck(detector: Detector) -> tuple[int, ...]:
     """After the blocks of the neck."""
-    return tuple(i for i in _blocks(detector) if detector.rows[i].part == "neck")
+    return tuple(i for i in detector.stage_sites if detector.rows[i].part == "neck")
 
 
 @selector(name="P2")
@@ -93,7 +88,7 @@ def p6(detector: Detector) -> tuple[int, ...]:
 
 
 def _at_stride(detector: Detector, stride: int) -> tuple[int, ...]:
-    return tuple(i for i in _blocks(detector) if detector.rows[i].stride == stride)
+    return tuple(i for i in detector.stage_sites if detector.rows[i].stride == stride)
 
 
 @selector
@@ -164,7 +159,7 @@ def _words_of(written: str) -> list[str]:
 def _sites_of(detector: Detector, written: Any) -> tuple[int, ...]:
     if type(written) is int:
         detector.check_site(written)
-        if detector.stage_sites and written not in detector.stage_sites:
+        if written not in detector.stage_sites:
             row = detector.rows[written]
             raise SpaceError(
                 f"row {written} of {detector.name} is {row.module} and not a block; write selectors such as "

@@ -59,8 +59,8 @@ def test_the_small_space_can_be_enumerated() -> None:
 @pytest.mark.parametrize("name", PORTABLE)
 def test_spaces_written_by_roles_fit_every_stock_detector(name: str) -> None:
     for detector in map(Detector.load, stock_detectors()):
-        if name in SMALL and not detector.stage_sites:
-            continue  # yolov3-tiny, whose neck has no P3
+        if name in SMALL and detector.name == "yolov3-tiny":
+            continue  # its neck has no P3
         space = SearchSpace.load(name, detector)
         assert space.size > 20 and space.baseline.detector == detector.name
         assert {p.module for found in space.choices.values() for p in found} == {m.name for m in space.modules}
