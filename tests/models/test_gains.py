@@ -45,7 +45,7 @@ def folding(model: Any) -> tuple[float, list[str], list[str]]:
     return float((before - after).abs().max() / before.abs().max()), folded, kept
 
 
-@pytest.mark.parametrize("detector", ["yolov8n", "yolo11n", "yolov9t", "yolov10n"])
+@pytest.mark.parametrize("detector", ["yolov8n", "yolo11n", "yolov9t", "yolov10n", "yolov3-tiny"])
 def test_factors_fold_at_every_stage_into_blocks_concatenations_upsampling_and_the_head(detector):
     sites = Detector.load(detector).stage_sites
     modules = [name for name in GAINED if name != "MLCA"]  # its factor is inside a sum
