@@ -4,7 +4,7 @@ import optuna
 
 from gamsearch.strategy.ending import reason_to_stop
 from gamsearch.strategy.search_context import SearchContext
-from gamsearch.study import recovery, store
+from gamsearch.study import recovery
 
 
 def await_turn(context: SearchContext) -> bool:
@@ -43,4 +43,6 @@ def _one_too_many(context: SearchContext, trial: optuna.Trial) -> int | None:
 
 def has_ended(study: optuna.Study, number: int) -> bool:
     """Whether a trial is finished; other workers end the trials of a worker that they consider dead."""
-    return store.trial(study, number).state.is_finished()
+    storage = study._storage  # a study can only list all of its trials, which takes long where there are thousands
+    trial = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+    return storage.get_trial(trial).state.is_finished()

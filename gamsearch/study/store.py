@@ -186,20 +186,6 @@ def trials(study: optuna.Study, *states: TrialState) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=states or None)
 
 
-def trial(study: optuna.Study, number: int) -> FrozenTrial:
-    """Return one trial of a study, as it is now.
-
-    Args:
-        study: A study of gamsearch.
-        number: Number of the trial.
-
-    Returns:
-        The trial; do not change it.
-    """
-    storage = study._storage  # a study can only list all of its trials, which takes long where there are thousands
-    return storage.get_trial(storage.get_trial_id_from_study_id_trial_number(study._study_id, number))
-
-
 def baseline_trial(study: optuna.Study) -> FrozenTrial | None:
     """Return the completed trial of the baseline.
 
