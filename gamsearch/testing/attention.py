@@ -1,6 +1,7 @@
 """What an attention module must do, in each of its presets and with each of its choices."""
 
 import inspect
+import os
 
 import torch
 from torch import nn
@@ -120,6 +121,25 @@ def treats_the_images_of_a_batch_separately(case: Case) -> None:
         assert difference(apart, together) < 1e-5, f"{form}: an image's output depends on the others in the batch"
 
 
+def repeats_its_gradients_bit_for_bit(case: Case) -> None:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as Ultralytics' trainers set it
+    module, x = case.trained().train().to(device), case.image(2, 9, 7).to(device)
+    before, found = torch.are_deterministic_algorithms_enabled(), []
+    torch.use_deterministic_algorithms(True)  # an operation without a deterministic form raises
+    try:
+        for _ in range(2):
+            module.zero_grad()
+            image = x.clone().requires_grad_()
+            module(image).square().sum().backward()
+            found.append([image.grad, *(p.grad for p in module.parameters())])
+    finally:
+        torch.use_deterministic_algorithms(before)
+    for one, again in zip(*found, strict=True):
+        assert torch.equal(one, again), f"two backward passes on {device} differ"
+
+
 CHECKS = (
     states_its_constructor,
     keeps_shape_and_type_and_leaves_its_input_alone,
@@ -130,5 +150,6 @@ CHECKS = (
     is_finite_and_close_in_mixed_precision,
     is_finite_on_large_activations_in_float16,
     treats_the_images_of_a_batch_separately,
+    repeats_its_gradients_bit_for_bit,
     *forms.CHECKS,
 )
