@@ -39,6 +39,18 @@ def validator_for(model: Any, validator: Any) -> Any:
     return _with(validator, RTDETRValidator) if is_rtdetr(model.yaml) else validator
 
 
+def image_form(model: Any) -> tuple[bool, int]:
+    """What the images of a training depend on besides its arguments.
+
+    Args:
+        model: The model.
+
+    Returns:
+        Whether they are stretched to squares, as RT-DETR has them, and the stride whose multiples their sides are.
+    """
+    return is_rtdetr(model.yaml), max(int(max(model.stride)), 32)
+
+
 @cache
 def _with(first: Any, second: type) -> Any:
     return type(first.__name__, (first, second), {"__doc__": first.__doc__})

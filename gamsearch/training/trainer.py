@@ -3,9 +3,7 @@
 It takes a built model, keeps data sets and augmented batches in memory, re-seeds after the set-up (so that building and
 caching do not change the data stream), re-estimates batch-norm statistics before every validation, and turns what
 Ultralytics repairs silently (NaN recovery, batch halving) into a recorded failure. A share of the data (`fraction`)
-is random and the same for every training.
-
-While it runs it shares the device: between two batches a latency measurement of another process may take place.
+is random and the same for every training. Between two batches a latency measurement of another process may take place.
 """
 
 import io
@@ -37,11 +35,12 @@ from gamsearch.training.guards import (
 from gamsearch.training.images import training_images
 from gamsearch.training.read_only import read_only_data
 from gamsearch.training.resume import State, restore
+from gamsearch.training.rtdetr import image_form
 from gamsearch.training.streams import forget_buffer, start_streams
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 
-_DATASETS: dict[tuple, Any] = {}
+_DATASETS: dict[str, Any] = {}
 
 
 class LeanTrainer(DetectionTrainer):
@@ -97,7 +96,7 @@ class LeanTrainer(DetectionTrainer):
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         """Scan and cache each split once per process; its augmentation is rebuilt for every trial."""
-        key = (str(img_path), mode, batch, self.args.imgsz, str(self.args.fraction), str(self.args.cache))
+        key = str((image_form(self.model), img_path, mode, batch, self.args.imgsz, self.args.fraction, self.args.cache))
         if key not in _DATASETS:
             images = self._share() if mode == "train" else img_path
             with redirect_stdout(io.StringIO()), whole_data(self.args), read_only_data():  # its progress bars
@@ -112,7 +111,8 @@ class LeanTrainer(DetectionTrainer):
         loader = super().get_dataloader(dataset_path, batch_size, rank, mode)
         if not (self.resumable and self.shares_batches):
             return loader
-        return SharedBatches(loader, key_of(str(dataset_path), mode, batch_size, vars(self.args)), mode == "train")
+        key = key_of(str(dataset_path), mode, batch_size, vars(self.args))
+        return SharedBatches(loader, (*image_form(self.model), *key), mode == "train")
 
     def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """Ultralytics' optimiser with the fresh parameters in groups of their own, at their own learning rates.
@@ -237,9 +237,10 @@ class LeanTrainer(DetectionTrainer):
 
     def _statistics(self) -> list[torch.Tensor]:
         """Training images as a validation would see them (`B x 3 x H x W`, bytes): not augmented, always the same."""
-        key = ("statistics", str(self.data["train"]), self.args.imgsz, str(self.args.fraction))
+        form = image_form(self.model)
+        key = str(("statistics", form, self.data["train"], self.args.imgsz, self.args.fraction))
         if key not in _DATASETS:
-            _DATASETS[key] = statistics_images(self.args, self._share(), self.data, self.stride)
+            _DATASETS[key] = statistics_images(self.args, self._share(), self.data, *form)
         return _DATASETS[key]
 
     def _statistics_batches(self) -> Iterator[torch.Tensor]:

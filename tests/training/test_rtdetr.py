@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from ultralytics.models.rtdetr.val import RTDETRValidator
+from PIL import Image
+from ultralytics.models.rtdetr.val import RTDETRDataset, RTDETRValidator
 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.evaluation import TrialBudget
+from gamsearch.models.build import build
 from gamsearch.models.candidate import build_candidate, fresh_parameters
 from gamsearch.models.checkpoint import open_checkpoint
 from gamsearch.runs.exported_files import write_weights_files
@@ -16,6 +18,7 @@ from gamsearch.training.baseline import start_model, train_baseline
 from gamsearch.training.details import DetailedTrainer
 from gamsearch.training.recipe import SHORT_TRAINING, arguments
 from gamsearch.training.rtdetr import trainer_for
+from gamsearch.training.trainer import LeanTrainer
 
 TINY = {
     "nc": 3,
@@ -56,3 +59,22 @@ def test_a_candidate_is_trained_validated_and_exported(baseline, tiny_data: Path
     assert set(trainer.details()["per_size"]) >= {"small", "medium", "large"}
     files = write_weights_files(tmp_path / "best", trainer.validated.eval(), SE_AT_2_AND_5, 64)
     assert [file.path.suffix for file in files] == [".pt", ".onnx", ".torchscript", ".py"]
+
+
+def test_images_read_for_another_detector_are_not_reused_for_rtdetr_which_stretches_them(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        (tmp_path / "images" / split).mkdir(parents=True)
+        for i in range(2):
+            Image.new("RGB", (64, 40), (90 * i, 90, 90)).save(tmp_path / "images" / split / f"{i}.png")
+    data = tmp_path / "data.yaml"
+    data.write_text(f"path: {tmp_path}\ntrain: images/train\nval: images/val\nnames: [a, b, c]\n")
+    read = []
+    for head in ([[[2, 4], 1, "Detect", ["nc"]]], TINY["head"]):
+        model = build({**TINY, "head": head}, nc=3)
+        budget = TrialBudget(1, imgsz=64, batch=2, seed=0)
+        chosen = arguments({}, budget, data, torch.device("cpu"), tmp_path / "run", {"workers": 0})
+        trainer = trainer_for(model, LeanTrainer)(model, chosen, lambda *_: None)
+        read.append((trainer.build_dataset(trainer.data["val"], "val", 2), trainer._statistics()[0]))
+    assert [isinstance(dataset, RTDETRDataset) for dataset, _ in read] == [False, True]
+    padded, stretched = (images[0] for _, images in read)
+    assert (padded[:, 0] == 114).all() and not (stretched[:, 0] == 114).any()
