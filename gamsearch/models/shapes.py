@@ -82,7 +82,7 @@ def _built(tasks: Any, yaml: dict[str, Any]) -> tuple[RowShape, ...]:
         try:
             return _read(tasks, yaml, "meta")
         except ModelError as error:
-            if "meta" not in str(error):
+            if "meta" not in str(error.__cause__):  # the message also quotes the row
                 raise
             return _read(tasks, yaml, "cpu")
 
@@ -138,7 +138,7 @@ def _shape(row: Any, output: Any, side: int) -> RowShape:
 
     convolution = torch.nn.modules.conv._ConvNd
     found = [m for m in (output if isinstance(output, (list, tuple)) else [output]) if getattr(m, "ndim", 0) == 4]
-    stride = max(round(side / found[0].shape[2]), 1) if found else 1
+    stride = max(round(side / max(found[0].shape[2], 1)), 1) if found else 1
     attention = hasattr(row, "identity_")
     convolutions = 0 if attention else sum(isinstance(module, convolution) for module in row.modules())
     return RowShape(sum(m.shape[1] for m in found), stride, torch.is_tensor(output) and bool(found), convolutions)

@@ -52,3 +52,7 @@ def test_a_folder_that_cannot_be_written_to_costs_only_time(tmp_path: Path, monk
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert len(read()) == 2
+
+
+def test_a_map_without_pixels_has_a_shape_like_any_other() -> None:
+    assert read({**YAML, "backbone": [*YAML["backbone"], [-1, 1, "nn.AdaptiveAvgPool2d", [0]]]})[-1][0] == 16
