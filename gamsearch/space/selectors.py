@@ -180,6 +180,7 @@ def _sites_of(detector: Detector, written: Any) -> tuple[int, ...]:
     found = [set(SELECTORS[word](detector)) for word in words]
     both = tuple(sorted(set.intersection(*found)))
     if not both:
-        first, last = detector.sites[0], detector.sites[-1]
-        raise SpaceError(f"'{written}' matches no row of {detector.name}; give row numbers from {first} to {last}")
+        sites = detector.sites
+        hint = f"give row numbers from {sites[0]} to {sites[-1]}" if sites else "attention can follow none of its rows"
+        raise SpaceError(f"'{written}' matches no row of {detector.name}; {hint}")
     return both
