@@ -61,18 +61,26 @@ def shapes_of(yaml: Mapping[str, Any]) -> tuple[RowShape, ...]:
 @lru_cache(maxsize=256)
 def _shapes(text: str) -> tuple[RowShape, ...]:
     yaml = {**json.loads(text), "nc": 1}
-    rows = shape_cache.kept(text)
-    if rows is not None and len(rows) == len([*yaml["backbone"], *yaml["head"]]) - 1:
-        return tuple(RowShape(*row) for row in rows)
+    rows = [*yaml["backbone"], *yaml["head"]]
+    if "ultralytics" in sys.modules and not _is_stock(yaml, rows):
+        return _built(tasks_module(), yaml)
+    kept = shape_cache.kept(text)
+    if kept is not None and len(kept) == len(rows) - 1:
+        return tuple(RowShape(*row) for row in kept)
     if "ultralytics" not in sys.modules:
         quiet_ultralytics()
-    tasks = tasks_module()
-    check_rows(tasks, yaml, 1)
-    shapes = _built(tasks, yaml)
-    owners = {module_named(tasks, row[2]).__module__.partition(".")[0] for row in [*yaml["backbone"], *yaml["head"]]}
-    if owners <= {"ultralytics", "torch"}:
+    stock = _is_stock(yaml, rows)
+    shapes = _built(tasks_module(), yaml)
+    if stock:
         shape_cache.keep(text, [[s.channels, s.stride, s.is_map, s.convolutions] for s in shapes])
     return shapes
+
+
+def _is_stock(yaml: dict[str, Any], rows: list[Any]) -> bool:
+    """Whether all modules are Ultralytics' or torch's own; a name may stand for a class of the user's."""
+    tasks = tasks_module()
+    check_rows(tasks, yaml, 1)
+    return {module_named(tasks, row[2]).__module__.partition(".")[0] for row in rows} <= {"ultralytics", "torch"}
 
 
 def _built(tasks: Any, yaml: dict[str, Any]) -> tuple[RowShape, ...]:
@@ -95,7 +103,7 @@ def _read(tasks: Any, yaml: dict[str, Any], device: str) -> tuple[RowShape, ...]
         try:
             layers = _parsed(tasks, yaml, rows)
         except Exception as error:  # a layer can raise anything
-            number, reason = _first_failure(tasks, yaml, rows) or (len(rows) - 1, error)
+            number, reason = _first_failure(tasks, yaml, rows, error)
             raise ModelError(f"row {number}, {rows[number]}, cannot be built: {one_line(reason)}") from error
         return _run(layers, rows, torch.zeros(1, channels, SIDES[device], SIDES[device]))
 
@@ -105,14 +113,17 @@ def _parsed(tasks: Any, yaml: dict[str, Any], rows: list[Any]) -> Any:
     return layers.eval()
 
 
-def _first_failure(tasks: Any, yaml: dict[str, Any], rows: list[Any]) -> tuple[int, Exception] | None:
-    """The first row that cannot be built, and why; the parser itself does not say which."""
-    for number in range(len(rows)):
+def _first_failure(tasks: Any, yaml: dict[str, Any], rows: list[Any], error: Exception) -> tuple[int, Exception]:
+    """The first row that cannot be built, and why; the parser itself does not say which. Found by bisection."""
+    first, last = 0, len(rows) - 1
+    while first < last:
+        middle = (first + last) // 2
         try:
-            _parsed(tasks, yaml, rows[: number + 1])
-        except Exception as error:
-            return number, error
-    return None
+            _parsed(tasks, yaml, rows[: middle + 1])
+            first = middle + 1
+        except Exception as reason:
+            last, error = middle, reason
+    return last, error
 
 
 def _run(layers: Any, rows: list[Any], image: Any) -> tuple[RowShape, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from gamsearch.errors import ModelError
 from gamsearch.models import shapes
 
 YAML = {
@@ -46,6 +47,24 @@ def test_a_module_of_the_user_is_not_kept_as_its_code_may_change(folder: Path, m
     monkeypatch.setattr("ultralytics.nn.tasks.Mine", Mine, raising=False)
     read({**YAML, "backbone": [*YAML["backbone"], [-1, 1, "Mine", []]]})
     assert not folder.exists()
+
+
+def test_a_class_of_the_user_in_place_of_a_stock_one_is_asked_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mine(torch.nn.Identity):
+        pass
+
+    stock = read()
+    monkeypatch.setattr("ultralytics.nn.tasks.C2f", Mine)
+    assert read() == [stock[0], (16, 2, True, 0)]
+
+
+@pytest.mark.parametrize("broken", range(4))
+def test_the_first_of_several_rows_that_cannot_be_built_is_named(broken: int) -> None:
+    rows = [[-1, 1, "Conv", [16, 3, 2]] for _ in range(4)]
+    for row in rows[broken:]:
+        row[3] = [16, "wide", 2]
+    with pytest.raises(ModelError, match=f"row {broken}, "):
+        read({**YAML, "backbone": rows})
 
 
 def test_a_folder_that_cannot_be_written_to_costs_only_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
