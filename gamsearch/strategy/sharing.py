@@ -34,7 +34,9 @@ def _one_too_many(context: SearchContext, trial: optuna.Trial) -> int | None:
     Two workers can see room for one more trial at the same time. The later trial gives way, unless it was enqueued:
     the queue must lose nothing.
     """
-    earlier = [t for t in context.claims.others if t.number < trial.number]
+    if not context.registry.id:
+        return None
+    earlier = [t for t in context.claims.busy() if t.number < trial.number]
     enqueued = "fixed_params" in context.history.trials[trial.number].system_attrs
     if not earlier or enqueued or reason_to_stop(context, earlier) is None:
         return None

@@ -10,6 +10,7 @@ from support.manifests import content, refused
 from gamsearch.cli.main import main
 from gamsearch.runs import manifest
 from gamsearch.runs.settings import Settings
+from gamsearch.runs.space_content import recorded_content
 from gamsearch.space.search_space import SearchSpace, shipped_spaces
 
 
@@ -59,7 +60,7 @@ def test_passwords_in_urls_are_masked(tmp_path: Path):
 def test_every_shipped_space_can_be_restored_from_its_content(name: str, tmp_path: Path):
     space = SearchSpace.load(name)
     manifest.write_yaml(tmp_path / f"{space.detector.name}.yaml", space.detector.yaml)
-    manifest.write_yaml(tmp_path / f"{name}.yaml", manifest.space_content(space))
+    manifest.write_yaml(tmp_path / f"{name}.yaml", recorded_content(manifest.space_content(space)))
     restored = SearchSpace.load(tmp_path / f"{name}.yaml")
     assert (restored.name, restored.fingerprint) == (space.name, space.fingerprint)
 

@@ -148,7 +148,7 @@ def test_a_rule_may_allow_only_one_module_in_an_architecture(write) -> None:
     space = SearchSpace.load(write(sites=[4, 6, 9], attention=attention, rules={"same_module": True}))
     assert space.size == 1 + (3**3 - 1) + 2 * (2**3 - 1)
     mixed = Architecture.of("yolov8n", [space.choices[4][0], space.choices[6][-1]])
-    assert space.refusal(mixed) == "GAM and Triplet may not be mixed (same_module)"
+    assert space.refusal(mixed) == "SE and Triplet may not be mixed (same_module)"
 
 
 def test_the_size_of_the_largest_space_is_counted_and_not_listed(write) -> None:
