@@ -36,7 +36,10 @@ from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.training.baseline import start_model
 
-DETECTORS = ["yolov3-tiny", "yolov5n", "yolov6n", "yolov8n", "yolov9t", "yolov10n", "yolo11n", "yolo12n", "yolo26n"]
+DETECTORS = [
+    *("yolov3-tiny", "yolov5n", "yolov6n", "yolov8n", "yolov9t", "yolov10n"),
+    *("yolo11n", "yolo12n", "yolo26n", "yolov8n-rtdetr"),
+]
 LEVELS = {8: "P3", 16: "P4", 32: "P5"}
 FOLDER = Path("results/zoo")
 HEADER = "| module | difference | inherited | parameters | GFLOPs | P3 | P4 | P5 |\n|---|--:|--:|--:|--:|--:|--:|--:|"
@@ -90,8 +93,8 @@ def _space(detector: str, sites: list[int], modules: list[str]) -> SearchSpace:
 
 def show(folder: Path) -> None:
     """Print the table of each detector."""
-    for file in sorted(folder.glob("*.json")):
-        found = json.loads(file.read_text())
+    every = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
+    for found in sorted(every, key=lambda f: (*DETECTORS, f["detector"]).index(f["detector"])):
         print(f"\n## {found['detector']}\n\n{HEADER}")
         for module, row in found["rows"].items():
             print(f"| {module} | {' | '.join(_cells(row))} |")
