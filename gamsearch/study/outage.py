@@ -85,7 +85,8 @@ class Outage:
 
     def __init__(self, patience: Patience):
         self.patience, self.attempts = patience, 0
-        self._begun, self._next_report = time.monotonic(), 0.0
+        self._begun: float | None = None
+        self._next_report = 0.0
 
     def wait(self, error: Exception) -> None:
         """Pause before the next attempt.
@@ -103,7 +104,9 @@ class Outage:
                 f"the storage {patience.location} cannot be used ({text}); everything recorded is kept, so fix that, "
                 "then run the same command again"
             ) from error
-        waited = time.monotonic() - self._begun
+        now = time.monotonic()
+        self._begun = now if self._begun is None else self._begun  # not the call's: the machine may have slept in it
+        waited = now - self._begun
         if waited > patience.retry_s or patience.exhausted:
             patience.exhausted = True
             raise StorageUnreachable(

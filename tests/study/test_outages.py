@@ -91,6 +91,17 @@ def test_an_error_that_is_its_own_cause_is_looked_at_once():
         outage.Outage(Patience("here")).wait(error)
 
 
+def test_an_outage_begins_with_its_first_error_and_not_with_a_call_during_which_the_machine_slept(monkeypatch):
+    monkeypatch.setattr(outage.stop_request, "sleep", lambda seconds: None)
+    times = iter((1000.0, 1500.0, 1601.0))
+    monkeypatch.setattr(outage.time, "monotonic", lambda: next(times))
+    call, error = outage.Outage(Patience("here")), ConnectionResetError("gone")
+    call.wait(error)
+    call.wait(error)
+    with pytest.raises(outage.StorageUnreachable):
+        call.wait(error)
+
+
 # what the others become ----------------------------------------------------------------------------------------------
 class Broken(optuna.storages.InMemoryStorage):
     """A storage that is damaged while a trial runs."""
