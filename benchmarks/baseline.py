@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from gamsearch.models.register import quiet_ultralytics
+from gamsearch.parser.register import quiet_ultralytics
 from gamsearch.runs.baseline_stage import budget_of
 from gamsearch.runs.settings import Settings
 from gamsearch.training.baseline import read_model, start_model, train_baseline, validated

@@ -34,7 +34,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     from gamsearch.models.candidate import build_candidate
     from gamsearch.models.latency.measure import measure
     from gamsearch.models.latency.measure_table import hold_out, measure_table
-    from gamsearch.models.register import quiet_ultralytics
+    from gamsearch.parser.register import quiet_ultralytics
     from gamsearch.space.search_space import SearchSpace
     from gamsearch.training.baseline import start_model
 

@@ -48,7 +48,7 @@ from gamsearch.architecture import Architecture, Placement
 from gamsearch.evaluation import TrialBudget
 from gamsearch.models.candidate import Candidate, build_candidate, fresh_parameters
 from gamsearch.models.device import select, ultralytics_name
-from gamsearch.models.register import quiet_ultralytics
+from gamsearch.parser.register import quiet_ultralytics
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.training.baseline import read_baseline, start_model, train_baseline

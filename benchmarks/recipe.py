@@ -13,7 +13,7 @@ import torch
 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.evaluation import TrialBudget
-from gamsearch.models.register import quiet_ultralytics
+from gamsearch.parser.register import quiet_ultralytics
 from gamsearch.space.detector import Detector
 from gamsearch.training.baseline import read_baseline, start_model, train_baseline
 from gamsearch.training.dataset import DataSet

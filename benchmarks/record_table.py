@@ -30,7 +30,7 @@ def record(options: argparse.Namespace) -> None:
     import planted
     import torch
 
-    from gamsearch.models.register import quiet_ultralytics
+    from gamsearch.parser.register import quiet_ultralytics
     from gamsearch.runs.demo import AUGMENTATION
     from gamsearch.training.baseline import read_baseline, start_model, train_baseline
     from gamsearch.training.dataset import DataSet

@@ -31,7 +31,7 @@ from gamsearch.errors import CandidateFailed, GamsearchError
 from gamsearch.models.candidate import build_candidate
 from gamsearch.models.identity import max_difference
 from gamsearch.models.latency.measure_table import measure_table
-from gamsearch.models.register import quiet_ultralytics
+from gamsearch.parser.register import quiet_ultralytics
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.training.baseline import start_model

@@ -16,7 +16,7 @@ if stop_request.is_command():  # before anything else is imported, which takes a
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gamsearch.models.register import register_on_import
+from gamsearch.parser.register import register_on_import
 
 if TYPE_CHECKING:
     from gamsearch import errors

@@ -64,7 +64,7 @@ def test_values_and_statistics_load_neither_torch_nor_ultralytics(module: str):
 
 def test_ultralytics_parser_is_named_in_one_file_of_the_package():
     assert [name for name, path in FILES.items() if "ultralytics.nn.tasks" in path.read_text()] == [
-        "models/register.py"
+        "parser/register.py"
     ]
 
 

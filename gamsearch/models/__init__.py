@@ -1,1 +1,1 @@
-"""A detector built, registered with Ultralytics, loaded and timed. This is where torch begins."""
+"""A detector with its weights: loaded, inherited, exported and timed. This is where torch begins."""

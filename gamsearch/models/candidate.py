@@ -10,11 +10,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from gamsearch.architecture import Architecture
 from gamsearch.attention.catalogue import spec_named
 from gamsearch.errors import CandidateFailed, ModelError
-from gamsearch.models.build import Model, build, width_by_name
 from gamsearch.models.identity import check_identity, set_to_identity, starts_as_identity
 from gamsearch.models.inherit import Audit, inherit
 from gamsearch.models.latency.result import Latency
-from gamsearch.models.register import check_published
+from gamsearch.parser.build import Model, build, width_by_name
+from gamsearch.parser.register import check_published
 from gamsearch.space.detector import Detector
 from gamsearch.space.graft import Graft, graft
 

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from gamsearch.errors import ModelError
-from gamsearch.models.build import build
 from gamsearch.models.inert_pickle import NeedsTrustError, StandIn, is_plain, read_inert, reason_of, tensors_of
-from gamsearch.models.register import TASKS, tasks_module
+from gamsearch.parser.build import build
+from gamsearch.parser.register import TASKS, tasks_module
 
 DETECTORS = tuple(f"{TASKS}.{name}" for name in ("DetectionModel", "YOLOv10DetectionModel", "RTDETRDetectionModel"))
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from gamsearch.models.build import Model
-from gamsearch.models.register import tasks_module
+from gamsearch.parser.build import Model
+from gamsearch.parser.register import tasks_module
 
 LINEAR = (nn.Upsample, nn.MaxPool2d, nn.AvgPool2d, nn.ZeroPad2d, nn.Identity, nn.Dropout)
 """Layers without weights whose output scales with their input."""

@@ -9,7 +9,7 @@ from gamsearch.architecture import Architecture
 from gamsearch.attention.catalogue import spec_named
 from gamsearch.attention.spec import REFERENCE
 from gamsearch.errors import CandidateFailed, one_line
-from gamsearch.models.build import Model
+from gamsearch.parser.build import Model
 
 
 def starts_as_identity(architecture: Architecture) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from gamsearch.models.build import Model
+from gamsearch.parser.build import Model
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from gamsearch.errors import RunError, one_line
-from gamsearch.models.build import Model
+from gamsearch.parser.build import Model
 
 
 def save(content: Any, path: Path) -> None:

@@ -11,7 +11,7 @@ from gamsearch.analysis.verification import SCALE_UP
 from gamsearch.architecture import BASELINE, Architecture
 from gamsearch.errors import CandidateFailed, OptionError, RunError
 from gamsearch.evaluation import TrialBudget
-from gamsearch.models.register import quiet_ultralytics
+from gamsearch.parser.register import quiet_ultralytics
 from gamsearch.runs.settings import Settings
 from gamsearch.signals import stop_request
 from gamsearch.space.detector import Detector

@@ -13,10 +13,10 @@ import yaml as pyyaml
 
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, RunError
-from gamsearch.models.build import Model, build
 from gamsearch.models.candidate import build_candidate
-from gamsearch.models.register import quiet_ultralytics
 from gamsearch.models.saving import read_weights
+from gamsearch.parser.build import Model, build
+from gamsearch.parser.register import quiet_ultralytics
 from gamsearch.runs.export_choice import advice, chosen, weights_of
 from gamsearch.runs.export_header import header, not_verified, training_line
 from gamsearch.runs.exported_files import Exported, compare, write_weights_files

@@ -14,7 +14,7 @@ from gamsearch.architecture import Architecture
 from gamsearch.attention.catalogue import spec_named
 from gamsearch.attention.spec import START_WORDS
 from gamsearch.errors import one_line
-from gamsearch.models.build import is_rtdetr
+from gamsearch.parser.build import is_rtdetr
 from gamsearch.runs.export_choice import Choice, Weights
 from gamsearch.runs.exported_files import modules_file
 from gamsearch.study.record import Record

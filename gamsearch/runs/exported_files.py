@@ -14,10 +14,10 @@ import torch
 from gamsearch.architecture import Architecture
 from gamsearch.attention.standalone import standalone_source
 from gamsearch.errors import ModelError
-from gamsearch.models.build import Model, is_rtdetr
 from gamsearch.models.checkpoint import load_checkpoint
 from gamsearch.models.gains import fold_gains
 from gamsearch.models.identity import predictions
+from gamsearch.parser.build import Model, is_rtdetr
 from gamsearch.training.baseline import write_checkpoint
 
 TOLERANCE = 1e-3

@@ -8,7 +8,7 @@ from typing import Any
 
 from gamsearch.architecture import Architecture
 from gamsearch.errors import OptionError, RunError, plural
-from gamsearch.models.register import quiet_ultralytics
+from gamsearch.parser.register import quiet_ultralytics
 from gamsearch.runs.baseline_stage import check_baseline, train_stage
 from gamsearch.runs.prepared import (
     PreparedRun,

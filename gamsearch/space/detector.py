@@ -1,7 +1,7 @@
 """Detectors as values: the rows of a model YAML with their sources, channels and strides. No torch at import.
 
 The stock YAMLs are read as files of the installed package. What their rows give out is read from Ultralytics
-(`models.shapes`), once per YAML and scale.
+(`parser.shapes`), once per YAML and scale.
 """
 
 import copy

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gamsearch.errors import ModelError
+from gamsearch.parser.shapes import shapes_of
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,6 @@ class Row:
 
 def read_rows(name: str, yaml: Mapping[str, Any]) -> tuple[Row, ...]:
     """Read `backbone` and `head` of a model YAML that states its `scale`; `ModelError` if a row cannot be read."""
-    from gamsearch.models.shapes import shapes_of
-
     backbone, written = len(yaml["backbone"]), [*yaml["backbone"], *yaml["head"]]
     sources = [_checked_sources(name, index, row) for index, row in enumerate(written)]
     try:

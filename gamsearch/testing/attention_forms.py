@@ -9,7 +9,7 @@ from torch import nn
 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import CandidateFailed
-from gamsearch.models.register import tasks_module
+from gamsearch.parser.register import tasks_module
 from gamsearch.testing.attention_cases import Case, difference, quiet
 
 CLOSE = 1e-5

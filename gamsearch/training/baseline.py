@@ -14,9 +14,9 @@ import torch
 
 from gamsearch.errors import CandidateFailed, ModelError, RunError, one_line
 from gamsearch.evaluation import TrialBudget
-from gamsearch.models.build import Model, build
 from gamsearch.models.checkpoint import open_checkpoint
 from gamsearch.models.saving import save
+from gamsearch.parser.build import Model, build
 from gamsearch.space.detector import Detector
 from gamsearch.training import resume
 from gamsearch.training.baseline_trainer import BaselineTrainer, kept_in

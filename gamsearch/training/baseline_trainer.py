@@ -8,7 +8,7 @@ import torch
 
 from gamsearch.analysis.learning_curve import Reading, decay_epochs, flat_after, is_read
 from gamsearch.evaluation import AutoBudget, TrialBudget
-from gamsearch.models.build import Model
+from gamsearch.parser.build import Model
 from gamsearch.training import resume
 from gamsearch.training.trainer import LeanTrainer, OnEpoch
 

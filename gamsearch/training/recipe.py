@@ -15,7 +15,7 @@ from gamsearch.attention.catalogue import spec_named
 from gamsearch.errors import OptionError, nearest
 from gamsearch.evaluation import TrialBudget
 from gamsearch.models import device as devices
-from gamsearch.models.register import quiet_ultralytics
+from gamsearch.parser.register import quiet_ultralytics
 from gamsearch.training.images import random_share
 
 LEAN = {

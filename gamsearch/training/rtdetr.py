@@ -10,7 +10,7 @@ from typing import Any
 from ultralytics.models.rtdetr.train import RTDETRTrainer
 from ultralytics.models.rtdetr.val import RTDETRValidator
 
-from gamsearch.models.build import is_rtdetr
+from gamsearch.parser.build import is_rtdetr
 
 
 def trainer_for(model: Any, trainer: Any) -> Any:

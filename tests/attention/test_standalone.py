@@ -13,7 +13,7 @@ from gamsearch.attention.catalogue import CATALOGUE
 from gamsearch.attention.spec import AttentionSpec
 from gamsearch.attention.standalone import standalone_source
 from gamsearch.errors import SpaceError
-from gamsearch.models.build import build
+from gamsearch.parser.build import build
 
 DEEP = """
 from torch import nn

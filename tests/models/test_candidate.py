@@ -10,9 +10,9 @@ from torch import nn
 from gamsearch.architecture import Placement
 from gamsearch.attention.gam import GAM
 from gamsearch.errors import CandidateFailed
-from gamsearch.models.build import build
 from gamsearch.models.candidate import build_candidate
 from gamsearch.models.identity import max_difference
+from gamsearch.parser.build import build
 from gamsearch.training.baseline import read_baseline, start_model, write_checkpoint
 
 

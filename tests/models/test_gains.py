@@ -11,8 +11,8 @@ from torch import nn
 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.attention.catalogue import CATALOGUE
-from gamsearch.models.build import build
 from gamsearch.models.gains import fold_gains
+from gamsearch.parser.build import build
 from gamsearch.space.detector import Detector
 from gamsearch.space.graft import graft
 from gamsearch.testing.attention_cases import quiet

@@ -5,10 +5,10 @@ import torch
 from support.baselines import NAMES, YOLOV8N, architecture, gam, used_baseline
 from torch import nn
 
-from gamsearch.models.build import build
 from gamsearch.models.candidate import build_candidate
 from gamsearch.models.identity import max_difference
 from gamsearch.models.inherit import audit_against
+from gamsearch.parser.build import build
 from gamsearch.training.baseline import start_model
 
 

@@ -104,7 +104,7 @@ def test_a_module_of_a_plugin_is_grafted_as_the_identity_whatever_its_constructo
     code = (
         "import my_gates, torch\n"
         "from gamsearch.architecture import Architecture, Placement\n"
-        "from gamsearch.models.build import build\n"
+        "from gamsearch.parser.build import build\n"
         "from gamsearch.models.candidate import build_candidate\n"
         "from gamsearch.space.detector import Detector\n"
         "yolo = Detector.load('yolov8n')\n"

@@ -10,8 +10,8 @@ from support.hidden import run_hidden
 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import ModelError
-from gamsearch.models.build import build
 from gamsearch.models.checkpoint import load_checkpoint
+from gamsearch.parser.build import build
 from gamsearch.runs.exported_files import TOLERANCE, Exported, compare, write_weights_files
 from gamsearch.space.detector import Detector
 from gamsearch.space.graft import graft

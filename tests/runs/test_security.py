@@ -19,8 +19,8 @@ from support.verified_records import complete
 from gamsearch.cli.main import main
 from gamsearch.errors import ModelError, OptionError, RunError
 from gamsearch.files import refuse_links
-from gamsearch.models.build import build
 from gamsearch.models.checkpoint import load_checkpoint, open_checkpoint
+from gamsearch.parser.build import build
 from gamsearch.reporting.html_page import page
 from gamsearch.reporting.tables import write_csv
 from gamsearch.runs.export_choice import chosen, weights_of

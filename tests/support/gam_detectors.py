@@ -12,7 +12,7 @@ import yaml as pyyaml
 from torch import nn
 
 from gamsearch.attention.gam import GAM
-from gamsearch.models.build import build
+from gamsearch.parser.build import build
 from support.paths import ROOT
 
 ROWS = {

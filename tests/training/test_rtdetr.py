@@ -9,9 +9,9 @@ from ultralytics.models.rtdetr.val import RTDETRDataset, RTDETRValidator
 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.evaluation import TrialBudget
-from gamsearch.models.build import build
 from gamsearch.models.candidate import build_candidate, fresh_parameters
 from gamsearch.models.checkpoint import open_checkpoint
+from gamsearch.parser.build import build
 from gamsearch.runs.exported_files import write_weights_files
 from gamsearch.space.detector import Detector
 from gamsearch.training.baseline import start_model, train_baseline

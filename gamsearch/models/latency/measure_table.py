@@ -15,7 +15,6 @@ from dataclasses import replace
 import torch
 
 from gamsearch.architecture import Architecture, Placement
-from gamsearch.models.build import Model
 from gamsearch.models.candidate import build_candidate
 from gamsearch.models.device_lock import lock_of
 from gamsearch.models.latency.backends import backend_named, resolved
@@ -25,6 +24,7 @@ from gamsearch.models.latency.measure import measure
 from gamsearch.models.latency.result import Latency
 from gamsearch.models.latency.row_timer import using_threads
 from gamsearch.models.latency.table import HeldOut, LatencyTable, conditions_of
+from gamsearch.parser.build import Model
 from gamsearch.space.search_space import SearchSpace
 
 DRAWS = 1000

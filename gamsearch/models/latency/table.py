@@ -14,8 +14,8 @@ from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import RunError, SpaceError
 from gamsearch.files import UnreadableError, read_json
 from gamsearch.models import device as devices
-from gamsearch.models.build import Model
 from gamsearch.models.latency.increments import Increment
+from gamsearch.parser.build import Model
 from gamsearch.space.search_space import SearchSpace
 
 LARGEST = 1 << 24

@@ -14,16 +14,16 @@ from gamsearch.architecture import Architecture, Placement
 from gamsearch.attention.catalogue import CATALOGUE
 from gamsearch.attention.gam import GAM
 from gamsearch.errors import ModelError
-from gamsearch.models.build import build
 from gamsearch.models.candidate import build_candidate
-from gamsearch.models.register import register
+from gamsearch.parser.build import build
+from gamsearch.parser.register import register
 from gamsearch.space.detector import Detector
 from gamsearch.training.baseline import start_model
 
 
 def test_importing_gamsearch_loads_neither_torch_nor_ultralytics(tmp_path):
     code = """
-        import sys, gamsearch.models.build, gamsearch.models.register
+        import sys, gamsearch.parser.build, gamsearch.parser.register
         print([m for m in ("torch", "ultralytics") if m in sys.modules])
     """
     assert run_python(code, tmp_path).strip() == "[]"
@@ -146,9 +146,9 @@ def test_the_lowest_supported_version_is_the_one_in_the_project_file():
 
 CORE = """
     import copy, gamsearch, torch, ultralytics
-    from gamsearch.models.build import build, width_by_name
+    from gamsearch.parser.build import build, width_by_name
     from gamsearch.models.checkpoint import load_checkpoint
-    from gamsearch.models.register import register
+    from gamsearch.parser.register import register
     assert ultralytics.__version__ == {version!r}, ultralytics.__version__
     rows = {rows!r}
     assert width_by_name()

@@ -10,7 +10,7 @@ from torch import nn
 from gamsearch.attention.catalogue import CATALOGUE
 from gamsearch.attention.registry import class_of
 from gamsearch.errors import ModelError
-from gamsearch.models.build import build, width_by_name
+from gamsearch.parser.build import build, width_by_name
 
 
 def test_the_parser_resolves_c2_to_the_scaled_width():

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gamsearch.errors import ModelError
-from gamsearch.models import shapes
+from gamsearch.parser import shapes
 
 YAML = {
     "backbone": [[-1, 1, "Conv", [16, 3, 2]], [-1, 1, "C2f", [16, True]]],

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from gamsearch.errors import ModelError
-from gamsearch.models.register import tasks_module
+from gamsearch.parser.register import tasks_module
 
 Model = Any
 """An Ultralytics `DetectionModel`: a torch module with attributes (`yaml`, `stride`, ...) that no stub declares."""

@@ -2,7 +2,7 @@
 
 They are built on torch's meta device and run once there on an image without pixels, so even the largest detector takes
 a fraction of a second and no memory. A row that cannot be built or run there (a module of the user's that looks at its
-values) is built with weights instead. The space reads this file, which imports nothing of it. No torch at import.
+values) is built with weights instead. No torch at import.
 """
 
 import json
@@ -15,9 +15,9 @@ from functools import lru_cache
 from typing import Any
 
 from gamsearch.errors import ModelError, one_line
-from gamsearch.models import shape_cache
-from gamsearch.models.build import activation_kept, check_rows, module_named
-from gamsearch.models.register import quiet_ultralytics, tasks_module
+from gamsearch.parser import shape_cache
+from gamsearch.parser.build import activation_kept, check_rows, module_named
+from gamsearch.parser.register import quiet_ultralytics, tasks_module
 
 READ = ("backbone", "head", "scale", "scales", "depth_multiple", "width_multiple", "activation", "channels", "reg_max")
 """Keys of a model YAML that shapes depend on."""
