@@ -13,8 +13,8 @@ from gamsearch.metrics import METRICS, metric_named
 from gamsearch.plugins.loading import import_plugins
 from gamsearch.space.detector import Detector
 from gamsearch.space.file_errors import at, check_mapping
-from gamsearch.space.rules import Rule
-from gamsearch.space.selectors import is_selector, select
+from gamsearch.space.rules import RULES, SITES, Rule
+from gamsearch.space.selectors import names_sites, select
 
 KEYS = ("detector", "sites", "semantics", "attention", "illegal", "rules", "limits", "objectives", "plugins")
 DEFAULT_OBJECTIVES = ("map50_95", "latency_ms")
@@ -131,12 +131,14 @@ def read_sites(source: str, written: Any, semantics: Any, detector: Detector) ->
 def read_rules(
     source: str, written: Any, sites: Sequence[int], modules: Sequence[str], detector: Detector
 ) -> tuple[Rule, ...]:
-    """Read `rules:`, a mapping from rule names to their values; selectors in lists stand for their sites."""
+    """Read `rules:`, a mapping from rule names to their values; selectors in lists of sites stand for theirs."""
     check_mapping(source, "rules", written, "max_modules: 4")
     rules = []
     for name, value in (written or {}).items():
         with at(source, f"rules.{name}"):
-            rules.append(Rule.read(name, _with_sites(value, sites, detector), sites, modules))
+            if RULES.named(name).of == SITES:
+                value = _with_sites(value, sites, detector)
+            rules.append(Rule.read(name, value, sites, modules))
     return tuple(rules)
 
 
@@ -146,7 +148,7 @@ def _with_sites(value: Any, sites: Sequence[int], detector: Detector) -> Any:
         return value
     found: list[Any] = []
     for one in value:
-        if is_selector(one):
+        if names_sites(one):
             found += [site for site in select(detector, one) if site in sites and site not in found]
         else:
             found.append(_with_sites(one, sites, detector))

@@ -139,16 +139,19 @@ def select(detector: Detector, written: Any) -> tuple[int, ...]:
     return tuple(sorted({site for word in words for site in _sites_of(detector, word)}))
 
 
-def is_selector(written: Any) -> bool:
-    """Check whether a value of a rule is made of selectors.
+def names_sites(written: Any) -> bool:
+    """Check whether a value of a rule names sites in words.
 
     Args:
         written: Any value.
 
     Returns:
-        Whether it is a text in which every word is a selector.
+        Whether it is `row 16`, or a text in which every word is a selector.
     """
-    return isinstance(written, str) and bool(_words_of(written)) and all(w in SELECTORS for w in _words_of(written))
+    if not isinstance(written, str):
+        return False
+    words = _words_of(written)
+    return ROW.fullmatch(written) is not None or (bool(words) and all(word in SELECTORS for word in words))
 
 
 def _words_of(written: str) -> list[str]:

@@ -1,6 +1,7 @@
 """The comparison of exported files with the trial's model."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -29,6 +30,19 @@ class Doubling(torch.nn.Module):
         return image * self.factor
 
 
+class Boxes(torch.nn.Module):
+    """Stands for an RT-DETR that predicts the same boxes in every image."""
+
+    yaml: ClassVar = {"head": [[[0], 1, "RTDETRDecoder", ["nc"]]]}
+
+    def __init__(self, boxes: torch.Tensor):
+        super().__init__()
+        self.boxes = boxes
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.boxes
+
+
 def test_equal_predictions_differ_by_nothing():
     assert compare(Doubling(), Doubling(), (32, 64), Path("a.onnx")) == 0
 
@@ -41,6 +55,15 @@ def test_a_small_difference_is_returned_relative_to_the_largest_prediction():
 def test_a_difference_above_the_tolerance_or_nan_is_refused(factor):
     with pytest.raises(ModelError, match=r"a\.onnx differs from the trial's model by .* do not use it"):
         compare(Doubling(), Doubling(factor), (32,), Path("a.onnx"))
+
+
+def test_a_box_of_rtdetr_may_have_another_place_but_not_be_missing():
+    boxes = torch.arange(20.0).view(1, 5, 4)
+    model, moved, missing = (Boxes(boxes[:, order]) for order in ([0, 1, 2, 3, 4], [4, 2, 3, 0, 1], [4, 2, 3, 0, 0]))
+    assert compare(model, moved, (32,), Path("a.onnx")) == 0
+    for one, other in ((model, missing), (missing, model)):
+        with pytest.raises(ModelError, match=r"a\.onnx differs from the trial's model"):
+            compare(one, other, (32,), Path("a.onnx"))
 
 
 def test_a_file_that_cannot_be_run_is_reported_without_a_difference():

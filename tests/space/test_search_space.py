@@ -14,7 +14,7 @@ from gamsearch.errors import GamsearchError, SpaceError
 from gamsearch.space.detector import Detector
 from gamsearch.space.graft import graft
 from gamsearch.space.neighbours import random_neighbour
-from gamsearch.space.rules import RULES, RuleSpec
+from gamsearch.space.rules import MODULES, RULES, RuleSpec
 from gamsearch.space.search_space import SearchSpace, shipped_spaces
 from gamsearch.space.selectors import SELECTORS
 from gamsearch.space.stock import stock_detectors
@@ -141,6 +141,22 @@ def test_size_counts_modules_at_named_and_other_sites_together(write) -> None:
     """One module at most: the baseline and one rate at each of the four sites."""
     rules = {"max_modules": 1, "not_together": [[4, 6]]}
     assert SearchSpace.load(write(sites=[2, 4, 6, 8], attention={"GAM": {"rate": 4}}, rules=rules)).size == 5
+
+
+def test_a_rule_takes_sites_in_words_and_rows_of_any_kind(write) -> None:
+    rules = {"not_together": [["backbone P4", "detect-inputs", "row 11"]]}
+    sites = ["stages", "row 11"]  # a Concat
+    space = SearchSpace.load(write(sites=sites, attention={"GAM": {"rate": 16}}, illegal="skip", rules=rules))
+    assert space.rules[0].value == ((6, 15, 18, 21, 11),)
+    forbidden = Architecture.of("yolov8n", [space.choices[6][0], space.choices[11][0]])
+    assert space.refusal(forbidden) == "sites 6 and 11 may not carry modules together (not_together)"
+
+
+def test_words_in_a_rule_of_modules_are_names_and_no_sites(write) -> None:
+    lenient = RuleSpec(lambda modules, value: None, lambda modules, value: None, MODULES)
+    with RULES.temporarily("same_module", lenient):
+        space = SearchSpace.load(write(sites=[4, 6], attention={"GAM": {"rate": 4}}, rules={"same_module": ["neck"]}))
+        assert space.rules[0].value == ("neck",)
 
 
 def test_a_rule_may_allow_only_one_module_in_an_architecture(write) -> None:
