@@ -1,8 +1,8 @@
 """Fold the constant factor of a gate (`gain`) into the layers that read the map, so that a deployed model does not pay.
 
 A module with the factor g computes g a(x). Its readers are found from the graph: convolutions take the factor into the
-weights of the channels that carry it, while concatenation, upsampling and pooling hand it on to theirs. A power of two
-is exact in floating point. For deployment only: weights folded so no longer fit the model YAML.
+weights of the channels that carry it, while concatenation, upsampling and pooling pass it to the layers behind them. A
+power of two is exact in floating point. For deployment only: weights folded so no longer fit the model YAML.
 """
 
 from collections.abc import Iterator
