@@ -14,6 +14,20 @@ BASELINE = "baseline"
 """The label of the architecture without attention."""
 
 
+def option_label(name: str, value: Option) -> str:
+    """Write an option as labels of placements do.
+
+    Args:
+        name: The option.
+        value: Its value.
+
+    Returns:
+        `r8` for the rate 8, `g4` for 4 groups, `kernel=7` for an option that is not abbreviated.
+    """
+    short = {"rate": "r", "groups": "g"}
+    return f"{short[name]}{value}" if name in short else f"{name}={value}"
+
+
 @dataclass(frozen=True)
 class Placement:
     """One attention module after one row of the stock YAML.
@@ -41,8 +55,7 @@ class Placement:
     @property
     def label(self) -> str:
         """Short text for tables and plots, e.g. `GAM@4 r8 g4`."""
-        short = {"rate": "r", "groups": "g"}
-        words = [f"{short[k]}{v}" if k in short else f"{k}={v}" for k, v in self._rate_first()]
+        words = [option_label(name, value) for name, value in self._rate_first()]
         if self.semantics != "inline":
             words.append(f"{self.semantics}→{','.join(map(str, self.consumers))}")
         return " ".join([f"{self.module}@{self.site}", *words])

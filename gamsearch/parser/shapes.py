@@ -62,14 +62,13 @@ def shapes_of(yaml: Mapping[str, Any]) -> tuple[RowShape, ...]:
 def _shapes(text: str) -> tuple[RowShape, ...]:
     yaml = {**json.loads(text), "nc": 1}
     rows = [*yaml["backbone"], *yaml["head"]]
-    if "ultralytics" in sys.modules and not _is_stock(yaml, rows):
-        return _built(tasks_module(), yaml)
-    kept = shape_cache.kept(text)
+    stock = "ultralytics" not in sys.modules or _is_stock(yaml, rows)
+    kept = shape_cache.kept(text) if stock else None
     if kept is not None and len(kept) == len(rows) - 1:
         return tuple(RowShape(*row) for row in kept)
     if "ultralytics" not in sys.modules:
         quiet_ultralytics()
-    stock = _is_stock(yaml, rows)
+        stock = _is_stock(yaml, rows)
     shapes = _built(tasks_module(), yaml)
     if stock:
         shape_cache.keep(text, [[s.channels, s.stride, s.is_map, s.convolutions] for s in shapes])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from gamsearch.architecture import Placement
+from gamsearch.architecture import option_label
 from gamsearch.attention.catalogue import CATALOGUE
 from gamsearch.study.record import Record
 
@@ -80,7 +80,7 @@ def strength_name(level: tuple[str, Any]) -> str:
     module, strength = level
     if strength is None:
         return module
-    return Placement(0, module, ((strength_option(module), strength),)).label.replace("@0", "", 1)
+    return f"{module} {option_label(strength_option(module), strength)}"
 
 
 def _kind(placement: dict[str, Any]) -> str:

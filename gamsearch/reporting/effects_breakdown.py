@@ -32,11 +32,12 @@ class Breakdown:
         return " + ".join(map(self.name, effect.levels))
 
 
-def breakdowns(record: Record) -> list[Breakdown]:
+def breakdowns(record: Record, site_name: Callable[[int], str] = str) -> list[Breakdown]:
     """The effects by module, kind, site, and strength within each module, where trials differ in them.
 
     Args:
         record: The run.
+        site_name: Names a site; by its number by default.
 
     Returns:
         Those with more than one level, modules first.
@@ -45,7 +46,7 @@ def breakdowns(record: Record) -> list[Breakdown]:
     found = [
         Breakdown("Module", modules),
         Breakdown("Kind", effects.kind_effects(record)),
-        Breakdown("Site", effects.site_effects(record)),
+        Breakdown("Site", effects.site_effects(record), site_name),
     ]
     names = sorted({level for effect in modules for level in effect.levels})
     for module in names:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from html import escape
 
 from gamsearch.attention.catalogue import CATALOGUE
@@ -15,13 +16,9 @@ from gamsearch.study.record import Record
 
 def section(record: Record) -> str:
     """The effects by module, kind, site and strength; empty where no two trials differ in them."""
-    detector, found = stock_detector(record), effects_breakdown.breakdowns(record)
+    found = effects_breakdown.breakdowns(record, partial(_site_name, detector=stock_detector(record)))
     if not found:
         return ""
-    named = [
-        Breakdown(one.title, one.effects, lambda site: _site_name(site, detector)) if one.title == "Site" else one
-        for one in found
-    ]
     span = effects_breakdown.span(found)
     return (
         "<h2>Where attention helps</h2>"
@@ -29,7 +26,7 @@ def section(record: Record) -> str:
         "multiple comparisons; each figure is a linear model of its own over all completed trials. Hollow dots are "
         "plain differences of means, shown where there are too few trials for an interval. The number of trials is in "
         "parentheses; those that no trial tells apart share one dot. Interactions are not "
-        f'modelled.</p><div class="split">{"".join(_block(one, span) for one in named)}</div>{_modules(found)}'
+        f'modelled.</p><div class="split">{"".join(_block(one, span) for one in found)}</div>{_modules(found)}'
     )
 
 

@@ -24,13 +24,7 @@ class TrialClaims:
 
     def busy(self) -> list[FrozenTrial]:
         """Update the history and return the running trials of other workers, unnoticed dead ones included."""
-        self.history.update()
-        return self.others
-
-    @property
-    def others(self) -> list[FrozenTrial]:
-        """The trials that other workers were running at the last update of the history."""
-        running = (t for t in self.history.unfinished if t.state == TrialState.RUNNING)
+        running = (t for t in self.history.update().unfinished if t.state == TrialState.RUNNING)
         return [t for t in running if owner(t) != self.registry.id]
 
     def sweep(self) -> None:
