@@ -40,3 +40,22 @@ def test_a_paused_trial_does_not_hide_an_earlier_one_that_resumed_it(study, ende
     known = History(study).update().architectures["0123456789ab"]
     assert known.number == 0 and known.epochs == (3 if ended == TrialState.COMPLETE else 2)
     assert known.settled is (ended == TrialState.COMPLETE)
+
+
+def test_a_failed_training_is_charged_as_a_whole_one_until_the_architecture_completes(study):
+    def ended(number: int, state: TrialState, epochs: int) -> None:
+        placed = {"detector": "yolov8n", "placements": [{"site": number, "module": "GAM", "options": {"rate": 4}}]}
+        curve = [{"epoch": epoch, "map50_95": 0.1, "map50": 0.2} for epoch in range(1, epochs + 1)]
+        own = {"key": f"{number:012x}", "architecture": placed, "curve": curve, "epochs_trained": epochs}
+        reason = (
+            {"reason": "out_of_memory: too large"} if state == TrialState.FAIL else {"measurement": {"metrics": {}}}
+        )
+        values = [0.3, 1.0] if state == TrialState.COMPLETE else None
+        study.add_trial(optuna.trial.create_trial(values=values, state=state, user_attrs={**own, **reason}))
+
+    ended(4, TrialState.FAIL, 1)
+    ended(6, TrialState.COMPLETE, 5)
+    history = History(study).update()
+    assert (history.spent, history.charged(5)) == (6, 10)
+    ended(4, TrialState.COMPLETE, 5)
+    assert (history.update().spent, history.charged(5)) == (11, 11)
