@@ -1,12 +1,14 @@
-"""Adds the Pareto front of the recorded search to the site, so that the picture lies in one place only."""
+"""Adds the Pareto fronts of the recorded searches to the site, so that each picture lies in one place only."""
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-PICTURE = "results/bccd-yolov8n/pareto.png"
+PICTURES = {"pareto": "bccd-yolov8n", "pcb-seed": "pcb-yolov8n-seed"}
+"""Names of pictures of the site, and the runs whose fronts they are."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Called by mkdocs once; `assets/pareto.png` becomes a file of the site."""
-    files.append(File.generated(config, "assets/pareto.png", abs_src_path=PICTURE))
+    """Called by mkdocs once; each picture becomes a file of the site in `assets`."""
+    for name, run in PICTURES.items():
+        files.append(File.generated(config, f"assets/{name}.png", abs_src_path=f"results/{run}/pareto.png"))
     return files

@@ -36,6 +36,8 @@ class AttentionSpec:
         refuse: Says why a combination of channels and options cannot be built, or returns None.
         strength: The option that is the ordinal level of a placement (for GAM its reduction rate), or empty.
         stronger_is_smaller: Whether a smaller value of `strength` is a stronger module.
+        nested: Whether a weaker module computes what a stronger one does with fewer hidden units, so that both can
+            share weights in a supernet; every parameter is then a leading part of the stronger one's.
         choices: The values that an option is restricted to.
         presets: Named sets of options.
         kind: What its gate distinguishes: `channel`, `spatial` or `both`.
@@ -57,6 +59,7 @@ class AttentionSpec:
     refuse: Refusal
     strength: str = ""
     stronger_is_smaller: bool = True
+    nested: bool = False
     choices: Mapping[str, tuple[Option, ...]] = field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Option]] = field(default_factory=dict)
     kind: str = "both"

@@ -23,6 +23,10 @@ RUN_NAME = (
     "NAME-control (default: data-model-space, or demo)"
 )
 
+EVALUATOR = (
+    "training; supernet to measure candidates in one shared network; replay to search a table of recorded trainings "
+    "(default: training)"
+)
 TRAIN = (
     "any Ultralytics training argument, or attention_lr: learning rate of attention relative to the others (default: "
     "the module's factor)"
@@ -37,17 +41,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--model", help="stock YAML (baseline from scratch) or .pt (fine-tuned) (default: yolov8n.yaml)")
     add_trust(data)
 
-    search = parser.add_argument_group("search")
-    search.add_argument("--space", help="a space file or the name of a shipped space (default: gam)")
-    search.add_argument("--objectives", type=_names, help="metrics, e.g. map50_95,params_m (default: the space's)")
-    search.add_argument("--trials", type=int, help=TRIALS)
-    search.add_argument("--budget", help="search budget instead of --trials: 3h, 90min or 200epochs")
-    search.add_argument("--sampler", help="what proposes candidates; see `list samplers` (default: auto)")
-    search.add_argument(
-        "--stopping", help="how readily trainings stop early: off, default, aggressive (default: default)"
-    )
-    search.add_argument("--noise-seeds", type=int, help="seeds at which the baseline is measured (default: 5)")
-    search.add_argument("--seed", type=int, help="of data order, augmentation and sampler (default: 0)")
+    _add_search(parser)
 
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", type=int, help="short training of each candidate (default: 5)")
@@ -72,11 +66,37 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     folder.add_argument("--out", help="folder of all runs (default: results)")
     folder.add_argument("--from", dest="manifest", metavar="MANIFEST", help="repeat the run of a manifest.yaml")
 
-    replay = parser.add_argument_group("replay")
-    replay.add_argument(
-        "--evaluator", help="training, or replay to search a table of recorded trainings (default: training)"
-    )
+    replay = parser.add_argument_group("instead of training candidates")
+    replay.add_argument("--evaluator", help=EVALUATOR)
     replay.add_argument("--table", help="for replay: a JSON table, or a name from `list tables` (default: bccd)")
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    """What is searched, how, and what is asked before."""
+    search = parser.add_argument_group("search")
+    search.add_argument("--space", help="a space file or the name of a shipped space (default: gam)")
+    search.add_argument("--objectives", type=_names, help="metrics, e.g. map50_95,params_m (default: the space's)")
+    search.add_argument("--trials", type=int, help=TRIALS)
+    search.add_argument("--budget", help="search budget instead of --trials: 3h, 90min or 200epochs")
+    search.add_argument("--sampler", help="what proposes candidates; see `list samplers` (default: auto)")
+    search.add_argument(
+        "--stopping", help="how readily trainings stop early: off, default, aggressive (default: default)"
+    )
+    search.add_argument("--noise-seeds", type=int, help="seeds at which the baseline is measured (default: 5)")
+    search.add_argument("--seed", type=int, help="of data order, augmentation and sampler (default: 0)")
+
+    screening = parser.add_argument_group("screening")
+    screening.add_argument("--screen", help="supernet: ask a shared network first where attention pays (default: off)")
+    screening.add_argument(
+        "--screen-steps", type=int, help="steps that train attention after each site there (default: 750)"
+    )
+    screening.add_argument("--screen-seeds", type=int, help="number of shared networks (default: 2)")
+    screening.add_argument(
+        "--search-anyway",
+        action="store_true",
+        default=None,
+        help="search even where the shared networks find that nothing pays (default: off)",
+    )
 
 
 def _number_or_auto(text: str) -> int | str:

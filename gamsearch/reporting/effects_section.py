@@ -16,7 +16,7 @@ from gamsearch.study.record import Record
 
 def section(record: Record) -> str:
     """The effects by module, kind, site and strength; empty where no two trials differ in them."""
-    found = effects_breakdown.breakdowns(record, partial(_site_name, detector=stock_detector(record)))
+    found = effects_breakdown.breakdowns(record, partial(site_name, detector=stock_detector(record)))
     if not found:
         return ""
     span = effects_breakdown.span(found)
@@ -58,7 +58,7 @@ def _block(one: Breakdown, span: tuple[float, float]) -> str:
     return f"<div><h3>{escape(one.title)}</h3>{plot}<details><summary>Numbers</summary>{table}</details></div>"
 
 
-def _site_name(site: int, detector: Detector | None) -> str:
+def site_name(site: int, detector: Detector | None) -> str:
     """`4 · backbone P3`, or the number alone where the detector is unknown."""
     if detector is None or not 0 <= site < len(detector.rows):
         return f"{site}"

@@ -16,6 +16,7 @@ from gamsearch.reporting import (
     plot_data,
     predictions_section,
     provenance_section,
+    screening_section,
     theme,
     trials_section,
     verification_rows,
@@ -47,6 +48,7 @@ def page(
     sections = [
         verification_section.section(record),
         _front(record),
+        screening_section.section(record),
         effects_section.section(record),
         architecture_section.section(record),
         predictions_section.section(record, predictions),

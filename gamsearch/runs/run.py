@@ -10,13 +10,14 @@ from typing import Any
 import optuna
 
 from gamsearch.errors import RunError
-from gamsearch.evaluation import Evaluator, TrialBudget
+from gamsearch.evaluation import Evaluator
 from gamsearch.metrics import metric_named
 from gamsearch.runs import cleaning, manifest, repeat
 from gamsearch.runs.failed_start import NewFiles
 from gamsearch.runs.folder_lock import held, make_folder, refuse_second_leader
 from gamsearch.runs.forecast import RunForecast
 from gamsearch.runs.manifest import Manifest
+from gamsearch.runs.plan import plan_of
 from gamsearch.runs.predictions import keep_predictions
 from gamsearch.runs.prepare import PreparedRun, prepare_named
 from gamsearch.runs.prepare_training import upload_shared
@@ -25,6 +26,7 @@ from gamsearch.runs.processes import Slot, WorkerPool
 from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.provenance import recorded_versions
 from gamsearch.runs.same_inputs import check_fingerprints, check_space, record_data_path
+from gamsearch.runs.screening import screen
 from gamsearch.runs.settings import Settings
 from gamsearch.runs.space_content import space_content
 from gamsearch.strategy.loop import search
@@ -75,7 +77,7 @@ class _LeadingRun:
 
     @property
     def plan(self) -> Plan:
-        return plan_of(self.settings, self.prepared)
+        return plan_of(self.settings, self.prepared, self.study)
 
 
 def run(
@@ -129,14 +131,6 @@ def _folder_held(folder: Path) -> Iterator[None]:
         yield
 
 
-def plan_of(settings: Settings, prepared: PreparedRun) -> Plan:
-    """Return the search plan of a run with these settings."""
-    budget = TrialBudget(settings.epochs, settings.imgsz, settings.batch, settings.seed)
-    seeds = min(settings.noise_seeds, prepared.seeds or settings.noise_seeds)
-    stopping = stopping_named(settings.stopping)
-    return Plan(prepared.space, budget, settings.search_budget, settings.sampler, seeds, stopping, settings.seed)
-
-
 def _lead(run: _LeadingRun, registry: WorkerRegistry) -> None:
     """Check the fingerprints, do the baseline stage, search, and record why the search ended."""
     study, progress = run.study, run.progress
@@ -157,8 +151,11 @@ def _lead(run: _LeadingRun, registry: WorkerRegistry) -> None:
     check_fingerprints(study, ready.fingerprints)
     stage.write(dict(ready.baseline_stage or stage.known))
     _update_manifest(run, resumed=True)
+    screening = screen(run.settings, run.prepared.space, ready.evaluator, study, progress)
     study.set_user_attr("ended", "")
     reason = _search(run, registry, ready.evaluator, files)
+    if screening is not None and screening.nothing_pays and not run.settings.search_anyway:
+        reason = f"{screening.sentence} Give --search-anyway to search all the same"
     study.set_user_attr("ended", reason)
     progress.say(f"search ended: {reason}")
     if freed := cleaning.delete_checkpoints(run.settings.folder):

@@ -12,6 +12,8 @@ from gamsearch.strategy.stopping import stopping_named
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What a run or a study may be called."""
+SCREENS = ("off", "supernet")
+"""What may say before the search where attention pays."""
 AUTO = "auto"
 """`baseline_epochs` of a baseline that trains until its curve is flat."""
 SMALL_BATCH, SMALL_DATA = 8, 1000
@@ -47,10 +49,14 @@ class Settings:
         sampler: Name of the sampler.
         stopping: `off`, `default` or `aggressive`: how early trainings stop.
         objectives: Names of metrics; empty for the space's.
-        evaluator: `training` or `replay`.
+        evaluator: `training`, `replay`, or `supernet`: measure candidates in a shared network instead.
         table: Table to replay: a JSON file, or name of a shipped one.
         latency: Name of the latency backend.
         noise_seeds: Number of seeds at which the baseline is measured.
+        screen: `supernet`: a shared network says first where attention pays; `off`.
+        screen_steps: Steps that train attention after each site in the shared network.
+        screen_seeds: Number of shared networks.
+        search_anyway: Search even where the shared networks say that nothing pays.
         train: Ultralytics training arguments.
         out: Folder of all runs.
         name: Name of the run.
@@ -74,6 +80,10 @@ class Settings:
     table: str = _decisive("")
     latency: str = _decisive("auto")
     noise_seeds: int = _number(5, 1, 1000)
+    screen: str = _decisive("off")
+    screen_steps: int = _number(750, 1, 10**7)
+    screen_seeds: int = _number(2, 1, 20)
+    search_anyway: bool = False
     train: dict[str, Any] = field(default_factory=dict, metadata={"decisive": True})
     out: str = "results"
     name: str = ""
@@ -153,10 +163,23 @@ def check(settings: Settings) -> None:
     if settings.search_budget.amount <= 0:
         raise OptionError(f"--budget must be above zero, not {settings.budget}")
     stopping_named(settings.stopping)
+    _check_shared(settings)
     if not settings.out.isprintable():
         raise OptionError(f"--out must be a folder's path without control characters, not '{one_line(settings.out)}'")
     if not NAME.fullmatch(settings.name):
         raise OptionError(f"--name must be letters, digits, dots, dashes and underscores, not '{settings.name}'")
+
+
+def _check_shared(settings: Settings) -> None:
+    """Refuse what makes no sense with shared networks."""
+    if settings.screen not in SCREENS:
+        raise OptionError(f"--screen must be {' or '.join(SCREENS)}, not '{one_line(settings.screen)}'")
+    if settings.screen != "off" and settings.evaluator == "replay":
+        raise OptionError("--screen trains a network, which a replayed table cannot; leave --screen out")
+    if settings.screen != "off" and settings.evaluator == "supernet":
+        raise OptionError("--evaluator supernet measures all candidates in a shared network; leave --screen out")
+    if settings.evaluator == "supernet" and settings.epochs != 1:
+        raise OptionError("--evaluator supernet trains no candidate on its own; leave --epochs out")
 
 
 def _plain(value: Any) -> Any:

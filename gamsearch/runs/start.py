@@ -160,7 +160,7 @@ def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     """Defaults that depend on other options: those of a table, a small batch for little data."""
     if given["evaluator"] == "replay":
         return _table_defaults(given["table"])
-    defaults: dict[str, Any] = {}
+    defaults: dict[str, Any] = {"epochs": 1} if given["evaluator"] == "supernet" else {}
     if given["data"] and not given["batch"]:
         from gamsearch.training.dataset import DataSet
 

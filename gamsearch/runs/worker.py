@@ -14,12 +14,12 @@ import optuna
 from gamsearch.errors import RunError, one_line
 from gamsearch.files import refuse_links
 from gamsearch.runs.manifest import write_yaml
+from gamsearch.runs.plan import plan_of
 from gamsearch.runs.prepare import prepare_named
 from gamsearch.runs.prepare_training import BASELINE_FILE
 from gamsearch.runs.prepared import StageRecord, WorkerContext
 from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.provenance import versions
-from gamsearch.runs.run import plan_of
 from gamsearch.runs.settings import NAME, Settings, check
 from gamsearch.runs.space_content import recorded_content
 from gamsearch.signals import stop_request
@@ -108,7 +108,7 @@ def _work(
         assert control is not None  # the study is open
         ready = prepared.start(float(control.user_attrs["measurement"]["metrics"]["latency_ms"]), files, StageRecord())
         _compare(study, ready.fingerprints)
-        return search(study, plan_of(settings, prepared), ready.evaluator, progress, registry)
+        return search(study, plan_of(settings, prepared, study), ready.evaluator, progress, registry)
 
 
 def recorded_space(attributes: Mapping[str, Any], not_below: Path | None = None) -> SearchSpace:

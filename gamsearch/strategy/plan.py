@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from gamsearch.evaluation import TrialBudget
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.samplers import AUTO, sampler_named
+from gamsearch.strategy.screening import Screening
 from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.strategy.stopping import STOPPING, StoppingSettings
 
@@ -24,6 +25,7 @@ class Plan:
         noise_seeds: Seeds at which the baseline is trained, trial 0's included.
         stopping: When trainings stop early.
         seed: The sampler's seed.
+        screening: What shared networks said of the space; None if they were not asked.
     """
 
     space: SearchSpace
@@ -33,6 +35,7 @@ class Plan:
     noise_seeds: int = 3
     stopping: StoppingSettings = field(default_factory=lambda: STOPPING["off"])
     seed: int = 0
+    screening: Screening | None = None
 
     @property
     def trials(self) -> int:

@@ -9,6 +9,7 @@ from gamsearch.analysis import pareto
 from gamsearch.architecture import Architecture
 from gamsearch.errors import SpaceError
 from gamsearch.space.neighbours import random_neighbour
+from gamsearch.strategy.cost_predictions import PredictCosts
 from gamsearch.strategy.plan import Plan
 from gamsearch.strategy.promotion import promotable
 from gamsearch.strategy.samplers import STARTUP_TRIALS, sampler_named
@@ -19,14 +20,23 @@ ATTEMPTS = 20
 """Known neighbours that are sampled before the search continues without one."""
 
 
-def enqueue_anchors(study: optuna.Study, plan: Plan) -> None:
-    """Once per study: the published placements; random ones too if the sampler learns from whole trainings."""
+def enqueue_anchors(study: optuna.Study, plan: Plan, predict_costs: PredictCosts) -> None:
+    """Once per study: what a screening recommends, else the published placements; random ones for some samplers too.
+
+    These samplers learn from whole trainings. The sampler proposes at least half of the trials.
+    """
     if study.user_attrs.get("anchors_enqueued"):
         return
-    space = plan.space
-    anchors = [] if plan.sampler == "brute" else space.anchors()[: plan.trials // 2]  # the sampler proposes the rest
+    space, most = plan.space, plan.trials // 2
+    if plan.sampler == "brute" or not most:
+        anchors = []
+    elif plan.screening is not None:
+        anchors = plan.screening.front(predict_costs, most)
+    else:
+        anchors = space.anchors()[:most]
+    published = {} if plan.screening is not None else {"anchor": True}
     for architecture in anchors:
-        study.enqueue_trial(space.encode(architecture), user_attrs={"anchor": True})
+        study.enqueue_trial(space.encode(architecture), user_attrs=published)
     if sampler_named(plan.sampler, plan.space).needs_start:
         rng, known = random.Random(plan.seed), {a.key for a in anchors}
         for _ in range(STARTUP_TRIALS - len(anchors)):

@@ -65,7 +65,8 @@ def open_context(
     study: optuna.Study, plan: Plan, evaluator: Evaluator, progress: Progress, registry: SingleWorker
 ) -> SearchContext:
     """Collect what the steps of a search share, and set the study's sampler."""
-    objectives, history, surrogates = store.objectives_of(study), History(study), Surrogates(plan.space)
+    objectives, history = store.objectives_of(study), History(study)
+    surrogates = Surrogates(plan.space, plan.screening.gains if plan.screening else None)
     epochs, rungs = plan.trial_budget.epochs, plan.trial_budget.rungs
     seed = _sampler_seed(study, plan, registry)
     freeze_thaw = FreezeThaw(

@@ -16,10 +16,12 @@ placements instead of one over hyperparameters:
   what the others gain;
 - a residual, so that every architecture may differ from what its placements suggest.
 
+After a screening, the gains in the shared network are the prior mean, times a slope around 1 that is fitted too.
+
 Gains grow with the epochs but their noise does not, so a small early gain can promise a large one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,10 +34,15 @@ from gamsearch.space.search_space import SearchSpace
 
 Vector = NDArray[np.float64]
 
+PriorGains = Callable[[Sequence[Architecture]], Sequence[float]]
+"""The gains in map50_95 that are expected of architectures before any training."""
+
 PRIOR = np.log([0.5, 0.5, 0.5, 0.3, 0.1, 2.0, 0.5])
 """Medians of the variances of mean, effects, similarity, residuals and noise (in units of the gains' mean square, after
 the latest epoch observed), of the length and of the growth."""
 PRIOR_SD = 1.0
+SLOPE_SD = 0.5
+"""Prior standard deviation of the slope of gains on those of a shared network, around 1."""
 LEAST_GAIN = 1e-3
 """Lower bound on the scale (root mean square) of the gains: a thousandth of mAP."""
 
@@ -123,25 +130,34 @@ class Observation:
 
 
 class Surrogate:
-    """The Gaussian process for `observations` (at least one) with `parameters`, which are fitted if not given."""
+    """The Gaussian process for `observations` (at least one) with `parameters`, which are fitted if not given.
 
-    def __init__(self, features: Features, observations: Sequence[Observation], parameters: Vector | None = None):
-        self.features = features
-        self._points = self._located([(o.architecture, o.epoch) for o in observations])
-        self._noise = np.diag([1.0 / o.count for o in observations])
+    `prior` gives the prior mean; without it, that is zero.
+    """
+
+    def __init__(
+        self,
+        features: Features,
+        observations: Sequence[Observation],
+        parameters: Vector | None = None,
+        prior: PriorGains | None = None,
+    ):
+        self.features, self.prior = features, prior
         gains = np.array([o.gain for o in observations], dtype=float)
         self.scale = max(float(np.sqrt(np.mean(gains**2))), LEAST_GAIN)
+        self._points = self._located([(o.architecture, o.epoch) for o in observations])
+        self._noise = np.diag([1.0 / o.count for o in observations])
         self._targets = gains / self.scale
         self._last = float(np.max(self._points[1]))
         self.parameters = self._fitted() if parameters is None else parameters
         self._factor = linalg.cho_factor(self._measured(self.parameters), lower=True)
-        self._weights = linalg.cho_solve(self._factor, self._targets)
+        self._weights = linalg.cho_solve(self._factor, self._targets - self._mean(self._points, self.parameters))
 
     def predict(self, architectures: Sequence[Architecture], epoch: float) -> tuple[Vector, Vector]:
         """Mean and standard deviation of the gains after `epoch` epochs, measurement noise excluded."""
         points = self._located([(architecture, epoch) for architecture in architectures])
         cross = self._covariance(points, self._points, self.parameters)
-        mean = cross @ self._weights
+        mean = cross @ self._weights + self._mean(points, self.parameters)
         spent = np.einsum("ij,ji->i", cross, linalg.cho_solve(self._factor, cross.T))
         variance = self._prior_variance(points, self.parameters) - spent
         return mean * self.scale, np.sqrt(np.maximum(variance, 1e-12)) * self.scale
@@ -151,12 +167,17 @@ class Surrogate:
         inverse, _ = linalg.lapack.dpotri(self._factor[0], lower=1)
         return np.asarray(self._weights / np.sqrt(np.diag(inverse)))
 
-    def _located(self, pairs: Sequence[tuple[Architecture, float]]) -> tuple[Vector, Vector, NDArray[np.int64]]:
-        """Features (`n x d`), log epochs (`n`) and identities (`n`) of architectures at epochs."""
+    def _located(self, pairs: Sequence[tuple[Architecture, float]]) -> tuple[Vector, Vector, NDArray[np.int64], Vector]:
+        """Features (`n x d`), log epochs (`n`), identities (`n`) and scaled prior gains (`n`) of architectures."""
         features = np.array([self.features.of(architecture) for architecture, _ in pairs])
         epochs = np.log([epoch for _, epoch in pairs])
         identities = np.array([int(architecture.key, 16) for architecture, _ in pairs], dtype=np.int64)
-        return features, epochs, identities
+        expected = [0.0] * len(pairs) if self.prior is None else self.prior([architecture for architecture, _ in pairs])
+        return features, epochs, identities, np.array(expected) / self.scale
+
+    def _mean(self, points: tuple, parameters: Vector) -> Vector:
+        """The prior mean, which grows with the epochs as gains do."""
+        return np.asarray(points[3] * np.exp(np.exp(parameters[6]) * (points[1] - self._last)))
 
     def _measured(self, parameters: Vector) -> Vector:
         """The covariance of the observations, noise included."""
@@ -168,6 +189,7 @@ class Surrogate:
         near = np.exp(-np.abs(a[1][:, None] - b[1][None, :]) / length)
         grown = np.exp(growth * (a[1][:, None] + b[1][None, :] - 2 * self._last))
         placements = mean + effects * (a[0] @ b[0].T) + similarity * _cosine(a[0], b[0])
+        placements += SLOPE_SD**2 * np.outer(a[3], b[3])
         return np.asarray((placements + residual * same) * near * grown)
 
     def _prior_variance(self, points: tuple, parameters: Vector) -> Vector:
@@ -176,7 +198,8 @@ class Surrogate:
         lengths = np.einsum("ij,ij->i", points[0], points[0])
         attended = np.any(points[0][:, :-1] != 0, axis=1)  # similarity to itself: 1, except 0 for the baseline
         grown = np.exp(2 * growth * (points[1] - self._last))
-        return np.asarray((mean + effects * lengths + similarity * attended + residual) * grown)
+        slope = (SLOPE_SD * points[3]) ** 2
+        return np.asarray((mean + effects * lengths + similarity * attended + residual + slope) * grown)
 
     def _fitted(self) -> Vector:
         """The parameters of highest posterior density under log-normal priors around `PRIOR`."""
@@ -186,7 +209,8 @@ class Surrogate:
                 factor = linalg.cholesky(self._measured(parameters), lower=True)
             except linalg.LinAlgError:
                 return 1e12
-            whitened = linalg.solve_triangular(factor, self._targets, lower=True)
+            off = self._targets - self._mean(self._points, parameters)
+            whitened = linalg.solve_triangular(factor, off, lower=True)
             prior = np.sum((parameters - PRIOR) ** 2) / (2 * PRIOR_SD**2)
             return float(0.5 * whitened @ whitened + np.sum(np.log(np.diag(factor))) + prior)
 
@@ -207,8 +231,8 @@ class Surrogates:
     The latest surrogate is cached, since a pause and the choice after it need the same one.
     """
 
-    def __init__(self, space: SearchSpace):
-        self.features = Features(space)
+    def __init__(self, space: SearchSpace, prior: PriorGains | None = None):
+        self.features, self.prior = Features(space), prior
         self._parameters: Vector | None = None
         self._fitted_to = 0
         self._latest: tuple[list[Observation], Surrogate] | None = None
@@ -218,7 +242,7 @@ class Surrogates:
         if self._latest is not None and self._latest[0] == observations:
             return self._latest[1]
         grown = len(observations) >= 1.1 * self._fitted_to or len(observations) < self._fitted_to
-        surrogate = Surrogate(self.features, observations, None if grown else self._parameters)
+        surrogate = Surrogate(self.features, observations, None if grown else self._parameters, self.prior)
         if grown:
             self._parameters, self._fitted_to = surrogate.parameters, len(observations)
         self._latest = list(observations), surrogate

@@ -21,9 +21,11 @@ from gamsearch.analysis.answer import (
     yes,
 )
 from gamsearch.analysis.power import EFFECT
+from gamsearch.analysis.screened import Screened
 from gamsearch.analysis.search_verdict import Searched
 from gamsearch.analysis.significance import BETTER
 from gamsearch.analysis.verification import Verification
+from gamsearch.errors import plural
 from gamsearch.study.counts import Counts
 
 AFFORDABLE = 4
@@ -119,6 +121,40 @@ def unsearched(state: str, commands: Commands) -> Answer:
     """
     headline = "Unclear: no candidate has been compared with the baseline yet."
     return Answer(UNCLEAR, headline, state, "Continue the search", commands.resume())
+
+
+def of_screening(screened: Screened, detector: str, commands: Commands) -> Answer:
+    """The answer where the shared networks found nothing that pays, so that no candidate was trained.
+
+    Args:
+        screened: What they said.
+        detector: Name of the stock detector.
+        commands: The run's commands.
+
+    Returns:
+        The answer.
+    """
+    grounds = f"{plural(screened.seeds, 'shared network')}, {plural(screened.epochs, 'epoch')} each"
+    detail = f"{screened.sentence} ({grounds}; no candidate was trained on its own)"
+    return Answer(NO, no(detector), detail, "Search all the same", f"{commands.resume()} --search-anyway")
+
+
+def of_shared(label: str, gain: float, commands: Commands) -> Answer:
+    """The answer of a search whose candidates were measured in a shared network.
+
+    Args:
+        label: The candidate that gained most there.
+        gain: Its gain in mAP50-95.
+        commands: The run's commands.
+
+    Returns:
+        The answer, which recommends nothing.
+    """
+    detail = (
+        f"{label} gained most in the shared network ({gain:+.4f} mAP50-95); shared weights only suggest what to train."
+    )
+    headline = "Unclear: no candidate was trained on its own."
+    return Answer(UNCLEAR, headline, detail, "Let full trainings decide", commands.on_folder("verify"))
 
 
 def of_search(searched: Searched, commands: Commands) -> Answer:

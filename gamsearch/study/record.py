@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gamsearch.analysis import pareto
 from gamsearch.analysis.answer import Answer
 from gamsearch.analysis.noise import Noise
+from gamsearch.analysis.screened import Screened
 from gamsearch.analysis.search_verdict import Searched
 from gamsearch.analysis.verification import Verification
 from gamsearch.architecture import BASELINE
@@ -69,6 +70,7 @@ class Record:
             of each validation) and, where the curve still rises steeply at its end, `still_rising`.
         trials: The table above.
         confirmations: By key, metrics of candidates at the seeds after the first.
+        screened: What shared networks said before the search; None without a screening.
         verification: What finalists reached at full budget; without finalists if none were verified.
         folder: The run's folder, for the commands that are suggested; empty if only the name is known.
     """
@@ -85,6 +87,7 @@ class Record:
     confirmations: dict[str, tuple[dict[str, float], ...]] = field(default_factory=dict)
     verification: Verification = field(default_factory=lambda: Verification({}))
     folder: str = ""
+    screened: Screened | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "trials", _with_all_columns(self.trials))
@@ -179,8 +182,12 @@ class Record:
         """The answer of the short trainings alone."""
         if self.still_rising:  # full trainings begin from the original weights instead
             return answers.untrained(self.still_rising)
-        if (searched := self.searched) is not None:
+        if (searched := self.searched) is not None and self.settings.get("evaluator") == "supernet":
+            return answers.of_shared(searched.label, searched.selected_gain, self._commands)
+        if searched is not None:
             return answers.of_search(searched, self._commands)
+        if self.screened is not None and self.screened.nothing_pays and self.baseline is not None:
+            return answers.of_screening(self.screened, self.detector_name, self._commands)
         state = answers.state(self.trials, self.complete, self.baseline is not None, self.counts)
         return answers.unsearched(state, self._commands)
 

@@ -9,6 +9,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from gamsearch.analysis import pareto
+from gamsearch.analysis.screened import Screened
 from gamsearch.analysis.verification import Verification
 from gamsearch.errors import one_line
 from gamsearch.files import printable
@@ -54,6 +55,7 @@ def read_record(study: optuna.Study, name: str, folder: str = "") -> Record:
         trials=rows[rows["state"] != STATES["WAITING"]].reset_index(drop=True),
         verification=Verification.from_dict(attributes.get("verification")),
         folder=folder,
+        screened=Screened.from_dict(attributes.get("screening_answer")),
     )
 
 

@@ -75,5 +75,12 @@ class BaselineTrainer(LeanTrainer):
 
 
 def kept_in(folder: Path) -> Path:
-    """The file of an unfinished stage."""
+    """Name the file of an unfinished training.
+
+    Args:
+        folder: The folder of the training.
+
+    Returns:
+        Its checkpoint.
+    """
     return folder / "kept.pt"

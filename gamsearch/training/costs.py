@@ -24,15 +24,41 @@ class Costs:
         self._single: dict[Placement | None, dict[str, float]] = {}
 
     def measured(self, candidate: Candidate) -> dict[str, Any]:
-        """The built metrics of a candidate (`built`) and how its latency was measured (`latency`)."""
+        """Measure a candidate.
+
+        Args:
+            candidate: The built candidate.
+
+        Returns:
+            Its built metrics (`built`) and how its latency was measured (`latency`).
+        """
         candidate.probe = self._latency_of
         latency = candidate.latency()
         built = {m.name: m.compute(candidate) for m in metrics_of("built")}
         built |= {"latency_ratio": latency.ratio, "latency_iqr_ms": latency.iqr_ms}
         return {"built": {k: float(v) for k, v in built.items()}, "latency": latency.to_dict()}
 
+    def measured_baseline(self, imgsz: int) -> dict[str, float]:
+        """Measure the built metrics of the baseline, which sets the reference of all latencies.
+
+        Args:
+            imgsz: Image size, px.
+
+        Returns:
+            The metrics by name.
+        """
+        candidate = build_candidate(self.detector, Architecture.of(self.detector.name), self.baseline, imgsz)
+        return dict(self.measured(candidate)["built"])
+
     def predicted(self, architecture: Architecture) -> Mapping[str, float] | None:
-        """Predict the latency and, of other metrics, the baseline's plus what each placement adds on its own."""
+        """Predict the latency and, of other metrics, the baseline's plus what each placement adds on its own.
+
+        Args:
+            architecture: Any architecture of the detector.
+
+        Returns:
+            The metrics by name; None where latency is not predicted.
+        """
         if self.settings.latency_ratio is None or self.reference_ms is None:
             return None
         base = self._with(None)

@@ -63,6 +63,20 @@ def arguments(
     """Ultralytics training arguments for one training: lean defaults, the recipe, then what the user overrides.
 
     The overrides may come from the record of a run that somebody else made, so they are checked too.
+
+    Args:
+        recipe: Arguments of the recipe.
+        budget: Epochs, image size, batch and seed.
+        data: The data YAML.
+        device: Where to train.
+        folder: Ultralytics' own folder of the training.
+        user: The user's own arguments.
+
+    Returns:
+        The arguments.
+
+    Raises:
+        OptionError: An argument of the user is unknown, reserved or invalid.
     """
     check_overrides(user)
     return {

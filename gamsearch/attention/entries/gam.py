@@ -35,6 +35,7 @@ SPECS = (
         code="gamsearch.attention.gam:GAM",
         kind="both",
         strength="rate",
+        nested=True,
         options={
             "rate": 4,
             "groups": 1,

@@ -1,0 +1,206 @@
+"""The screening stage: shared networks are trained and asked where attention pays. Resumable; torch only on demand.
+
+Each network is kept in the run's folder while the stage lasts, its readings in the record as they come, so that an
+interrupted stage continues where it stopped.
+"""
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+
+from gamsearch.architecture import Architecture
+from gamsearch.errors import OptionError, plural
+from gamsearch.evaluation import Evaluator, TrialBudget
+from gamsearch.runs.forecast import span
+from gamsearch.runs.progress import RunProgress
+from gamsearch.runs.settings import Settings
+from gamsearch.signals import stop_request
+from gamsearch.space.search_space import SearchSpace
+from gamsearch.strategy.screening import Screening
+from gamsearch.strategy.shared_effects import Reading
+
+if TYPE_CHECKING:
+    pass
+
+SCREENING = "screening"
+"""Attribute of the study that holds the readings of the stage."""
+ANSWER = "screening_answer"
+"""Attribute that holds what the report shows of it."""
+FOLDER = "screening"
+"""Where a run's folder has the networks."""
+MOST = 120
+"""Architectures that are measured at most in each network."""
+ROUND = 10
+"""Architectures that are measured between two looks at the precision."""
+PRECISION = 0.004
+"""Half-width of the interval of the gain of every placement alone, in mAP, at which measuring ends."""
+GAINED = 0.03
+"""Measuring also ends where a round narrows the widest interval by a smaller share."""
+
+
+def screen(
+    settings: Settings, space: SearchSpace, evaluator: Evaluator, study: optuna.Study, progress: RunProgress
+) -> Screening | None:
+    """Do the screening stage, or what is left of it.
+
+    Args:
+        settings: The run's settings.
+        space: The search space.
+        evaluator: The run's evaluator, which has the baseline.
+        study: The record.
+        progress: Displays epochs and messages.
+
+    Returns:
+        What the shared networks say; None where the run has no screening.
+
+    Raises:
+        RunError: A network cannot be trained.
+    """
+    if settings.screen == "off":
+        return None
+    done = Screening.read(space, study.user_attrs.get(SCREENING, {}))
+    if done is None:
+        done = _Stage(settings, space, evaluator, study, progress).result()
+        shutil.rmtree(settings.folder / FOLDER, ignore_errors=True)
+    progress.say(f"screening: {done.sentence}")
+    return done
+
+
+class _Stage:
+    """A stage under way."""
+
+    def __init__(
+        self, settings: Settings, space: SearchSpace, evaluator: Any, study: optuna.Study, progress: RunProgress
+    ):
+        from gamsearch.supernet.paths import Paths
+        from gamsearch.supernet.trainer import TrainedNetwork
+
+        self.settings, self.space, self.study, self.progress = settings, space, study, progress
+        self.paths = Paths(space)
+        self.epochs = network_epochs(settings, space)
+        self.budgets = [
+            replace(TrialBudget(self.epochs, settings.imgsz, settings.batch), seed=settings.seed + i)
+            for i in range(settings.screen_seeds)
+        ]
+        self.networks: list[TrainedNetwork] = [
+            TrainedNetwork(
+                space,
+                evaluator.baseline,
+                evaluator.data,
+                evaluator.device,
+                self.folder / f"seed{budget.seed}",
+                settings.train,
+            )
+            for budget in self.budgets
+        ]
+
+    @property
+    def folder(self) -> Path:
+        return self.settings.folder / FOLDER
+
+    def result(self) -> Screening:
+        """Train the networks, measure architectures in them, and record all of it."""
+        self.progress.say(
+            f"screening '{self.space.name}': {plural(len(self.networks), 'shared network')}, "
+            f"{plural(self.epochs, 'epoch')} each"
+        )
+        for number, (network, budget) in enumerate(zip(self.networks, self.budgets, strict=True), 1):
+            where = f"screening: network {number} of {len(self.networks)}"
+            network.train(budget, Training(self.progress, where, self.epochs).ended)
+        try:
+            return self._measured()
+        finally:
+            for network in self.networks:
+                network.close()
+
+    def _measured(self) -> Screening:
+        """Measure architectures until the effects are known, or measuring tells no more."""
+        from gamsearch.supernet.paths import spread
+
+        facts = dict(self.study.user_attrs.get(SCREENING, {}))
+        order = list(islice(spread(self.space, self.paths, self.settings.seed), MOST))
+        readings = _known(facts, order, [budget.seed for budget in self.budgets])
+        widest = float("inf")
+        for count, architecture in enumerate(order, 1):
+            stop_request.check()
+            for network, budget in zip(self.networks, self.budgets, strict=True):
+                if (budget.seed, architecture) not in readings:
+                    value = network.measure(architecture, budget)["map50_95"]
+                    readings[budget.seed, architecture] = Reading(budget.seed, architecture, value)
+            if count % ROUND == 0 or count == len(order):
+                screening = Screening(self.space, list(readings.values()))
+                before, widest = widest, max(effect.half_width for effect in screening.effects)
+                precision = f"the gain of every placement is known to ±{widest:.4f} mAP50-95"
+                self.progress.say(f"screening: {plural(count, 'architecture')} measured, {precision}")
+                enough = count > len(screening.effects) and (widest <= PRECISION or widest > (1 - GAINED) * before)
+                if enough:
+                    break
+                self.study.set_user_attr(SCREENING, screening.facts(complete=False))
+        self.study.set_user_attr(ANSWER, screening.answer(self.epochs).to_dict())
+        self.study.set_user_attr(SCREENING, screening.facts(complete=True))
+        return screening
+
+
+class Training:
+    """Shows the epochs of a network's training, and after the first, second, fourth, ... how long it takes."""
+
+    def __init__(self, progress: RunProgress, name: str, epochs: int):
+        self.progress, self.name, self.epochs, self.began = progress, name, epochs, time.monotonic()
+        self.first: int | None = None
+
+    def ended(self, epoch: int, results: dict[str, float]) -> None:
+        """Show that an epoch ended.
+
+        Args:
+            epoch: The epoch, from 1.
+            results: What the epoch gave, which is not shown.
+        """
+        self.first = epoch - 1 if self.first is None else self.first
+        self.progress.epoch(epoch, self.epochs, {})
+        if epoch & (epoch - 1) == 0 or epoch == self.epochs:
+            each = (time.monotonic() - self.began) / (epoch - self.first)
+            left = f"; about {span(each * (self.epochs - epoch))} of training left" if epoch < self.epochs else ""
+            self.progress.say(f"{self.name}, epoch {epoch} of {self.epochs}{left}")
+        stop_request.check()
+
+
+def network_epochs(settings: Settings, space: SearchSpace) -> int:
+    """Compute how long a shared network trains.
+
+    Args:
+        settings: The run's settings.
+        space: The search space.
+
+    Returns:
+        Its epochs.
+
+    Raises:
+        OptionError: The space has no attention.
+    """
+    from gamsearch.supernet.paths import Paths, epochs_for
+    from gamsearch.training.dataset import DataSet
+
+    paths = Paths(space)
+    if not paths.most:
+        raise OptionError(f"a shared network needs a space with attention, and '{space.name}' has none")
+    images = len(DataSet.read(settings.data).train) * float(settings.train.get("fraction", 1.0))
+    return epochs_for(paths, settings.screen_steps, max(1, -(-int(images) // settings.batch)))
+
+
+def _known(
+    facts: dict[str, Any], order: Sequence[Architecture], seeds: Sequence[int]
+) -> dict[tuple[int, Architecture], Reading]:
+    """The readings that an interrupted stage has recorded."""
+    architectures = [Architecture.from_dict(form) for form in facts.get("architectures", [])]
+    return {
+        (seed, architecture): Reading(seed, architecture, float(value))
+        for seed in seeds
+        for architecture, value in zip(architectures, facts.get("values", {}).get(str(seed), []), strict=False)
+        if architecture in order
+    }

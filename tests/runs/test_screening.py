@@ -1,0 +1,92 @@
+"""The screening stage of a run: trained, measured, interrupted, resumed, and followed or not by a search."""
+
+from pathlib import Path
+
+import pytest
+
+import gamsearch as gs
+from gamsearch.errors import OptionError
+from gamsearch.runs import screening as stage
+from gamsearch.runs.settings import Settings, check
+from gamsearch.study import store
+from gamsearch.supernet.trainer import TrainedNetwork
+
+SMALL = {"epochs": 1, "imgsz": 64, "batch": 4, "baseline_epochs": 1, "noise_seeds": 1, "trials": 2}
+
+
+@pytest.fixture
+def options(tiny_data: Path, tmp_path: Path, monkeypatch) -> dict:
+    """Two sites with one rate of GAM each; the pictures are too few for any effect."""
+    monkeypatch.chdir(tmp_path)
+    space = tmp_path / "tiny.yaml"
+    space.write_text("detector: yolov8n.yaml\nsites: [4, 15]\nattention: {GAM: {rate: [16]}}\n")
+    return {"data": str(tiny_data), "space": str(space), "screen": "supernet", "screen_steps": 2, **SMALL}
+
+
+class Interrupted(Exception):
+    """Raised by a test to stop a run."""
+
+
+def test_a_screening_that_stops_while_measuring_goes_on_there_and_ends_the_search_where_nothing_pays(
+    options, monkeypatch
+):
+    original, measured, trained = TrainedNetwork.measure, [], []
+
+    def measure(self, architecture, budget):
+        if len(measured) == 5:
+            raise Interrupted
+        measured.append((budget.seed, architecture.label))
+        return original(self, architecture, budget)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainedNetwork, "measure", measure)
+        patch.setattr(stage, "ROUND", 2)
+        with pytest.raises(Interrupted):
+            gs.search(**options, name="a")
+    networks = sorted(Path("results/a/screening").glob("*/supernet.pt"))
+    assert len(networks) == 2
+    recorded = store.load(Path("results/a")).user_attrs[stage.SCREENING]
+    assert len(recorded["architectures"]) == 2 and not recorded["complete"]
+
+    known = set(measured[:4])
+    measured[:] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainedNetwork, "_built", spied(TrainedNetwork._built, trained))
+        patch.setattr(TrainedNetwork, "measure", spied(original, measured))
+        run = gs.search(**options, name="a")
+    assert len(trained) == 2 and not Path("results/a/screening").exists()  # set up for measuring alone
+    assert {(budget.seed, a.label) for a, budget in measured}.isdisjoint(known) and len(measured) == 4
+    assert run.trials["label"].tolist() == ["baseline"]
+    assert str(store.load(run.folder).user_attrs["ended"]).startswith("Nothing pays: ")
+    text = next(path for path in gs.report(run) if path.suffix == ".html").read_text()
+    assert "Before the search: shared networks" in text and "not shown to pay" in text
+    assert len(gs.search(**options, name="a", search_anyway=True).trials) == 3
+
+
+def spied(method, calls: list):
+    """The method, with its arguments noted."""
+
+    def noted(self, *arguments):
+        calls.append(arguments)
+        return method(self, *arguments)
+
+    return noted
+
+
+def test_where_there_is_no_screening_the_report_has_no_section_of_it(options):
+    run = gs.search(**{**options, "screen": "off", "trials": 1}, name="b")
+    text = next(path for path in gs.report(run) if path.suffix == ".html").read_text()
+    assert "shared networks" not in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"screen": "darts"}, "--screen must be off or supernet, not 'darts'"),
+        ({"screen": "supernet", "evaluator": "replay"}, "which a replayed table cannot"),
+        ({"screen_seeds": 0}, "--screen-seeds must be at least 1, not 0"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings, sentence):
+    with pytest.raises(OptionError, match=sentence):
+        check(Settings(name="a", **settings))

@@ -1,0 +1,76 @@
+"""Every architecture in a shared network is the one that would be built on its own."""
+
+import pytest
+import torch
+from support.attention import max_difference
+
+from gamsearch.models.candidate import build_candidate
+from gamsearch.models.identity import predictions
+from gamsearch.space.detector import Detector
+from gamsearch.space.search_space import SearchSpace
+from gamsearch.supernet.network import build_shared
+from gamsearch.supernet.switch import activate, switches
+from gamsearch.training.baseline import start_model
+
+IMAGE = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+def outputs(model):
+    with torch.no_grad():
+        return predictions(model.eval()(IMAGE))
+
+
+def test_every_architecture_of_the_space_starts_as_the_exact_identity(space, fork):
+    network, expected = build_shared(space, fork, 64), outputs(fork)
+    for architecture in space.enumerate():
+        activate(network.model, architecture)
+        assert max_difference(outputs(network.model), expected) == 0.0
+
+
+def test_with_changed_weights_an_architecture_computes_what_it_would_on_its_own(space, fork):
+    network = build_shared(space, fork, 64)
+    with torch.no_grad():
+        for switch in switches(network.model):
+            for parameter in switch.parameters():
+                parameter += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+    base = outputs(fork)
+    for architecture in [a for a in space.enumerate() if len(a.placements) == 2][::2]:
+        activate(network.model, architecture)
+        alone = build_candidate(space.detector, architecture, fork, 64)
+        with torch.no_grad():
+            for switch in switches(network.model):
+                own = alone.model.model[alone.graft.placed[switch.site]]
+                owner = switch.options[switch.owner[switch.active]]
+                for (_, small), (_, large) in zip(own.named_parameters(), owner.named_parameters(), strict=True):
+                    small.copy_(large[tuple(slice(n) for n in small.shape)])
+        assert max_difference(outputs(network.model), outputs(alone.model)) == 0.0
+        assert max_difference(outputs(network.model), base) > 0.0
+
+
+def test_the_attention_of_all_placements_is_fresh_and_has_the_factor_of_its_module(space, fork):
+    network = build_shared(space, fork, 64)
+    assert sorted(set(network.fresh().values())) == [3.0, 10.0] and set(network.fresh(5.0).values()) == {5.0}
+    stock = sum(p.numel() for p in fork.parameters())
+    fresh = network.fresh()
+    assert sum(p.numel() for p in network.model.parameters() if id(p) not in fresh) == stock
+
+
+@pytest.mark.parametrize("name", ["yolo11n", "yolo12n", "yolo26n", "yolov8n-rtdetr"])
+def test_other_detectors_have_shared_networks_too(name):
+    space = SearchSpace.load("seed", Detector.load(name))
+    baseline = start_model(space.detector, None, {0: "a", 1: "b"}, seed=0)
+    network, expected = build_shared(space, baseline, 64), outputs(baseline)
+    full = max(space.anchors(), key=lambda one: len(one.placements))
+    activate(network.model, full)
+    assert len(full.placements) > 1 and max_difference(outputs(network.model), expected) == 0.0
+
+
+def test_branches_are_kept_apart(tmp_path):
+    file = tmp_path / "branch.yaml"
+    file.write_text("detector: yolov8n.yaml\nsites: [15, 18]\nsemantics: branch\nattention: {GAM: {rate: [4, 16]}}\n")
+    space = SearchSpace.load(file)
+    baseline = start_model(space.detector, None, {0: "a"}, seed=0)
+    network = build_shared(space, baseline, 64)
+    assert {p.semantics for switch in switches(network.model) for p in switch.placements} == {"branch"}
+    activate(network.model, next(a for a in space.enumerate() if len(a.placements) == 2))
+    assert max_difference(outputs(network.model), outputs(baseline)) == 0.0
