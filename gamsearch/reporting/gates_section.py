@@ -166,11 +166,11 @@ def sentence(form: Mapping[str, Any]) -> str:
     if distance < SAME:
         return f"{label} is still the identity: it returns what it receives."
     words = next((text for limit, text in MOVED if distance < limit), "")
-    moved = f"{words} from the identity: it changes its map" if words else "drowns its map, which it changes"
+    moved = f"{words} from the identity: it changes its map by" if words else "drowns its map by a change of"
     low, high = (amount(_number(value)) for value in form["range"])
     at = _at_objects(form["objects"])
     return (
-        f"{label} {moved} by {amount(distance)} (from {low} to {high} in 90 % of the images), "
+        f"{label} {moved} {amount(distance)} (from {low} to {high} in 90 % of the images), "
         f"{_character(form)}{f'; {at}' if at else ''}."
     )
 

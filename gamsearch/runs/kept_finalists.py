@@ -26,19 +26,20 @@ class Validated:
 
 @dataclass
 class Validations:
-    """Validates the weights in a run's folder, each once."""
+    """Validates the weights in a run's folder, those of the baseline once."""
 
     folder: Path
     record: Record
     data: Path
     device: str
-    _done: dict[Path, Validated] = field(default_factory=dict)
+    _baselines: dict[Path, Validated] = field(default_factory=dict)
 
-    def of(self, form: Mapping[str, Any], weights: Path) -> Validated:
-        """The validation of an architecture with these weights."""
-        if weights not in self._done:
-            self._done[weights] = self._validated(Architecture.from_dict(form), weights)
-        return self._done[weights]
+    def of(self, pair: Pair) -> tuple[Validated, Validated]:
+        """The validations of the baseline and the candidate of a pair."""
+        baseline, candidate = map(Architecture.from_dict, pair.forms)
+        if pair.weights[0] not in self._baselines:
+            self._baselines[pair.weights[0]] = self._validated(baseline, pair.weights[0])
+        return self._baselines[pair.weights[0]], self._validated(candidate, pair.weights[1])
 
     def _validated(self, architecture: Architecture, weights: Path) -> Validated:
         from gamsearch.models import device as devices

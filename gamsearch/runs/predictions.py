@@ -82,11 +82,9 @@ def _compared(pairs: Sequence[Pair], validations: Validations) -> dict[str, Any]
     from gamsearch.training.details import joined
 
     names = {int(number): str(name) for number, name in DataSet.read(validations.data).names.items()}
-    all_of = [
-        (validations.of(pair.forms[0], pair.weights[0]), validations.of(pair.forms[1], pair.weights[1]))
-        for pair in pairs
-    ]
-    both, best, place = [one.images for one in all_of[0]], pairs[0], validations.folder / "report"
+    best, place = pairs[0], validations.folder / "report"
+    first = validations.of(best)
+    both = [one.images for one in first]
     found = [comparison.curves(Detections.from_arrays(joined(images))) for images in both]
     limits = (found[0].threshold, found[1].threshold)
     shown = comparison.chosen_images(both[0], both[1], limits, SHOWN)
@@ -99,7 +97,8 @@ def _compared(pairs: Sequence[Pair], validations: Validations) -> dict[str, Any]
         "curves": [_curve_form(one) for one in found],
         "shown": [_shown(place, n, both[0][i], both[1][i], limits) for n, i in enumerate(shown)],
         "finalists": [
-            finalist_form(pair, two, names, shown[:WITH_GATES]) for pair, two in zip(pairs, all_of, strict=True)
+            finalist_form(pair, first if pair is best else validations.of(pair), names, shown[:WITH_GATES])
+            for pair in pairs
         ],
     }
 
