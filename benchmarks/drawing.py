@@ -23,7 +23,7 @@ Band = tuple[list[float], list[float], list[float]]
 
 def draw(runs: list[dict[str, Any]], title: str, path: Path) -> None:
     """Write `path`.png and `path`.html: medians over seeds, with bands between the quartiles."""
-    epochs = [int(e) for e in np.linspace(0, max(run["trace"][-1][0] for run in runs), 400)]
+    epochs = [int(e) for e in np.linspace(0, max(run["found"][-1][0] for run in runs), 400)]
     bands = {arm: band(runs, arm, epochs) for arm in dict.fromkeys(run["arm"] for run in runs)}
     _write_png(bands, epochs, title, path.with_suffix(".png"))
     _write_html(bands, epochs, title, path.with_suffix(".html"))
@@ -31,7 +31,7 @@ def draw(runs: list[dict[str, Any]], title: str, path: Path) -> None:
 
 def band(runs: list[dict[str, Any]], arm: str, epochs: list[int]) -> Band:
     """Lower quartile, median and upper quartile, over seeds, of the share found after each of `epochs`."""
-    traces = [run["trace"] for run in runs if run["arm"] == arm]
+    traces = [run["found"] for run in runs if run["arm"] == arm]
     low, middle, high = zip(*(quartiles([at(trace, e) for trace in traces]) for e in epochs), strict=True)
     return list(low), list(middle), list(high)
 

@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from truth import Trace, Truth, complete
+from orders import Traces, measured_gains
+from truth import Truth
 
 from gamsearch.architecture import Architecture
 from gamsearch.errors import OptionError
@@ -25,20 +26,22 @@ from gamsearch.training.replay import ReplayTable
 MAX_SAMPLES = 10_000
 
 
-def moasha(table: ReplayTable, space: SearchSpace, truth: Truth, seed: int) -> Trace:
-    """One search until the front is found or every architecture is fully trained."""
+def moasha(table: ReplayTable, space: SearchSpace, truth: Truth, seed: int) -> Traces:
+    """One search until it is finished or every architecture is fully trained."""
     scheduler = _scheduler(table, space, seed)
     first = [a.key for a in space.anchors() if a.key in truth.gains]
     trained: dict[str, int] = {}
-    trace: Trace = []
-    while not complete(trace):
+    gains, traces = measured_gains(table), Traces([], [])
+    while not traces.finished:
         key = first.pop(0) if first else _sample(scheduler, trained, set(truth.gains), table.epochs)
         if key is None:
             break
         trained[key] = _train(scheduler, key, table, space, trained.get(key, 0))
         whole = [k for k, epochs in trained.items() if epochs == table.epochs]
-        trace.append((sum(trained.values()), truth.share(whole)))
-    return trace
+        spent, known = sum(trained.values()), {k: gains[k] for k in whole}
+        traces.found.append((spent, truth.share(whole)))
+        traces.recommended.append((table.epochs + spent, truth.share(truth.front_by(known))))
+    return traces
 
 
 def _sample(scheduler: Any, trained: dict[str, int], everything: set[str], epochs: int) -> str | None:

@@ -17,7 +17,7 @@ epochs (e.g. other fork points), and the architectures in both are compared. Sev
 seeds, as are the short ones with `--join`. With `--last 5` the long gain is the mean over the last five epochs; the
 test-retest value shows how much this reduces the noise. With `--additive` the short gains are fitted by one effect per
 placement (ridge regression, regularised by leave-one-out), as in the surrogate of the search, which averages over
-architectures that share placements. Nothing is trained.
+architectures that share placements. Every table begins with the scores that measure nothing. Nothing is trained.
 """
 
 import argparse
@@ -30,20 +30,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
+from agreement import Matrix, Weights, cell, resampled, tau, weighted_tau
 from sklearn.linear_model import RidgeCV
-from truth import baseline_row
+from truth import baseline_row, trivial_scores
 
 from gamsearch.architecture import Architecture
 from gamsearch.errors import GamsearchError, OptionError, RunError
-from gamsearch.training.replay import ReplayTable
+from gamsearch.training.replay import ReplayTable, Row
 
-RESAMPLES = 1000
 MIN_ARCHITECTURES = 3
 VERSIONS = ("other seeds", "same seed", "all seeds")
-
-Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -111,28 +107,6 @@ def long_ranking(long: Gains, seeds: Sequence[int], version: str, last: int) -> 
     return long.settled(last)[:, chosen].mean(axis=1) if chosen else None
 
 
-def tau(pairs: list[tuple[Matrix, Matrix]], rng: np.random.Generator) -> dict[str, Any]:
-    """Mean tau-b over pairs of rankings of the same architectures, with a bootstrap interval over architectures."""
-    count = len(pairs[0][0])
-    weights = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-    samples = np.mean([weighted_tau(x, y, weights) for x, y in pairs], axis=0)
-    low, high = np.nanquantile(samples, [0.025, 0.975])
-    value = float(np.mean([stats.kendalltau(x, y).statistic for x, y in pairs]))
-    return {"tau": value, "low": float(low), "high": float(high)}
-
-
-def weighted_tau(x: Matrix, y: Matrix, weights: NDArray[np.int64]) -> Matrix:
-    """Tau-b of bootstrap samples; `weights` (`samples x n`) is the number of times each architecture occurs."""
-    above_x, above_y = (np.sign(v[:, None] - v[None, :]) for v in (x, y))
-
-    def total(signs: Matrix) -> Matrix:
-        return np.einsum("bi,ij,bj->b", weights, signs, weights, optimize=True)
-
-    with np.errstate(invalid="ignore"):  # a sample may contain a single architecture
-        found: Matrix = total(above_x * above_y) / np.sqrt(total(above_x**2) * total(above_y**2))
-    return found
-
-
 def compare(short: Gains, long: Gains, last: int = 1, pooled: bool = False) -> list[dict[str, Any]]:
     """One row per version and epoch count, for the short gains or, if `pooled`, their mean over seeds.
 
@@ -176,29 +150,41 @@ def difference(short: Gains, other: Gains, long: Gains, last: int = 1) -> dict[s
         )
     ranking = long.only(common).settled(last).mean(axis=1)
     ones = np.ones((1, len(common)), dtype=np.int64)
-    resampled = np.random.default_rng(0).multinomial(len(common), ones[0] / len(common), size=RESAMPLES)
+    drawn = resampled(len(common), np.random.default_rng(0))
 
-    def taus(gains: Gains, weights: NDArray[np.int64]) -> Matrix:
+    def taus(gains: Gains, weights: Weights) -> Matrix:
         final = gains.only(common).values[:, :, -1].T
         return np.asarray(np.mean([weighted_tau(each, ranking, weights) for each in final], axis=0))
 
-    low, high = np.nanquantile(taus(short, resampled) - taus(other, resampled), [0.025, 0.975])
+    low, high = np.nanquantile(taus(short, drawn) - taus(other, drawn), [0.025, 0.975])
     return {"tau": float((taus(short, ones) - taus(other, ones))[0]), "low": float(low), "high": float(high)}
 
 
-def markdown(rows: list[dict[str, Any]]) -> str:
-    """One line per epoch count, one column per version."""
+def trivial_rows(rows: dict[str, Row], long: Gains, last: int = 1) -> list[dict[str, Any]]:
+    """One row per score that measures nothing, against the mean over all long seeds."""
+    keys = [key for key in long.keys if key in rows]
+    ranking = long.only(keys).settled(last).mean(axis=1)
+    return [
+        {"score": name, **tau([(np.array([score[key] for key in keys]), ranking)], np.random.default_rng(0))}
+        for name, score in trivial_scores(rows).items()
+    ]
+
+
+def markdown(rows: list[dict[str, Any]], trivial: list[dict[str, Any]]) -> str:
+    """One line per trivial score, then one per epoch count; one column per version."""
     versions = [version for version in VERSIONS if any(row["version"] == version for row in rows)]
     cells = {(row["version"], row["epochs"]): _cell(row) for row in rows}
     lines = ["| epochs | " + " | ".join(f"tau, {version}" for version in versions) + " |"]
     lines.append("|--:|" + "--:|" * len(versions))
+    before = " | " * (len(versions) - 1)  # trivial scores know no seed
+    lines += [f"| *{row['score']}* | {before}*{_cell(row)}* |" for row in trivial]
     for epoch in sorted({row["epochs"] for row in rows}):
         lines.append(f"| {epoch} | " + " | ".join(cells[version, epoch] for version in versions) + " |")
     return "\n".join(lines)
 
 
 def _cell(figures: dict[str, Any]) -> str:
-    return f"{figures['tau']:.2f} [{figures['low']:.2f}, {figures['high']:.2f}]"
+    return cell(figures["tau"], figures["low"], figures["high"])
 
 
 def report(
@@ -207,22 +193,32 @@ def report(
     """Compare one table, or several joined, with its own or another long ranking; print and return the result."""
     tables = [ReplayTable.read(path) for path in paths]
     short = Gains.joined([Gains.of(table) for table in tables])
-    long = Gains.joined([Gains.of(ReplayTable.read(path)) for path in long_paths]) if long_paths else short
+    long_tables = [ReplayTable.read(path) for path in long_paths] or tables
+    long = Gains.joined([Gains.of(table) for table in long_tables]) if long_paths else short
     if additive:
         rows_of = {key: row for table in tables for key, row in table.rows.items()}
         forms = {key: Architecture.from_dict(row["architecture"]) for key, row in rows_of.items()}
         short = short.additive({key: [p.label for p in form.placements] for key, form in forms.items()})
     rows, repeated = compare(short, long, last, pooled), retest(long, last)
+    trivial = trivial_rows(long_tables[0].rows, long, last)
     name, source = _stems(paths), _stems(long_paths or paths)
     how = (", additive" if additive else "") + (", mean of the short seeds" if pooled else "")
     print(f"\n{name}{how}: {rows[0]['architectures']} architectures, short seeds {list(short.seeds)};", end=" ")
     print(f"long: {source}, {long.values.shape[2]} epochs, seeds {list(long.seeds)}\n")
-    print(markdown(rows))
+    print(markdown(rows, trivial))
     if repeated is not None:
         print(f"\ntest-retest, long against long at another seed: {_cell(repeated)}")
     epochs = {"epochs": short.values.shape[2], "long_epochs": long.values.shape[2], "last": last}
     options = {"additive": additive, "pooled": pooled}
-    return {"table": name, "long": source, **options, **epochs, "rows": rows, "test_retest": repeated}
+    return {
+        "table": name,
+        "long": source,
+        **options,
+        **epochs,
+        "trivial": trivial,
+        "rows": rows,
+        "test_retest": repeated,
+    }
 
 
 def _stems(paths: Sequence[Path]) -> str:

@@ -1,5 +1,6 @@
 """Record a replay table: long trainings of every architecture of a small space, paired by seed, epoch by epoch.
 
+    python benchmarks/record_table.py world planted-v1
     python benchmarks/record_table.py record --data bccd/bccd.yaml --space gam-small --epochs 20 --seeds 0 1 --out table
     python benchmarks/record_table.py assemble --out table --to results/tables/bccd.json
 
@@ -7,7 +8,8 @@
 constant learning rate, so that the first epochs of a long training are a short training. It writes one file per
 training, so it can be interrupted and resumed, and processes with different `--seeds` can share a folder. `assemble`
 joins the finished trainings into the JSON that `run --evaluator replay --table` searches; architectures that lack a
-seed are left out.
+seed are left out. `world` does both for a data set of planted.py, in the settings of `results/tables/planted.json`; the
+same command resumes it. With `-modules` after the name it records the space planted-modules.yaml.
 """
 
 import argparse
@@ -16,6 +18,9 @@ import random
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+from planted import WORLDS, make_planted
+
 from gamsearch.architecture import Architecture
 from gamsearch.evaluation import TrialBudget
 from gamsearch.metrics import METRICS
@@ -23,11 +28,31 @@ from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 
 CONSTANT = {"lrf": 1.0}
+PLANTED = (
+    "--fork-epochs 40 --fork-batch 8 --fork-train lr0=0.005 --imgsz 96 --batch 8 --train lr0=0.001 workers=0 "
+    "--fresh-lr-factor 30"
+)
+"""Settings of the tables of all planted worlds."""
+MODULES = "-modules"
+
+
+def record_world(options: argparse.Namespace) -> None:
+    """Record a world and assemble its table."""
+    recording = world_options(options)
+    record(recording)
+    assemble(argparse.Namespace(out=recording.out, to=options.to / f"{options.name}.json"))
+
+
+def world_options(options: argparse.Namespace) -> argparse.Namespace:
+    """The options of `record` for a world."""
+    space = "benchmarks/planted-modules.yaml" if options.name.endswith(MODULES) else "planted"
+    chosen = ["--data", options.name.removesuffix(MODULES), "--space", space, "--out", str(options.out / options.name)]
+    repeated = ["--epochs", str(options.epochs), "--seeds", *map(str, options.seeds)]
+    return read_options(["record", *chosen, *repeated, *PLANTED.split()])
 
 
 def record(options: argparse.Namespace) -> None:
     """Train all architectures that have no file yet: the baseline first, then the others in a fixed random order."""
-    import planted
     import torch
 
     from gamsearch.parser.register import quiet_ultralytics
@@ -42,8 +67,9 @@ def record(options: argparse.Namespace) -> None:
     device = torch.device(options.device)
     space = SearchSpace.load(options.space, Detector.load(options.model) if options.model else None)
     detector, user = space.detector, {**CONSTANT, **parse_overrides(options.train)}
-    if options.data == "planted":
-        options.data, user = str(planted.make_planted(options.out / "data")), {**AUGMENTATION, **user}
+    if options.data in WORLDS:
+        options.data = str(make_planted(options.out / "data", world=options.data))
+        user = {**AUGMENTATION, **user}
     data = DataSet.read(options.data)
     fork = {**user, **parse_overrides(options.fork_train)}
     head = {
@@ -60,16 +86,17 @@ def record(options: argparse.Namespace) -> None:
         **({"fork_train": fork} if fork != user else {}),
     }
     _keep(options.out / "table.json", head)
-    path = train_baseline(
-        start_model(detector, None, data.names, seed=0),
-        TrialBudget(options.fork_epochs, options.imgsz, options.fork_batch),
-        data.yaml.resolve(),
-        device,
-        options.out / "fork",
-        from_scratch=True,
-        user_arguments=fork,
-        on_epoch=lambda epoch, results: print(f"baseline epoch {epoch} {_trained(results)}", flush=True),
-    )
+    with FileLock(options.out / "fork.lock"):  # another process may be training it
+        path = train_baseline(
+            start_model(detector, None, data.names, seed=0),
+            TrialBudget(options.fork_epochs, options.imgsz, options.fork_batch),
+            data.yaml.resolve(),
+            device,
+            options.out / "fork",
+            from_scratch=True,
+            user_arguments=fork,
+            on_epoch=lambda epoch, results: print(f"baseline epoch {epoch} {_trained(results)}", flush=True),
+        )
     evaluator = TrainingEvaluator(
         detector,
         read_baseline(path),
@@ -78,18 +105,21 @@ def record(options: argparse.Namespace) -> None:
         Folders(options.out / f"scratch-{'-'.join(map(str, options.seeds))}"),
         Recipe(user={**user, "attention_lr": options.fresh_lr_factor}),
     )
-    for architecture in _in_order(space):
-        for seed in options.seeds:
-            file = options.out / "trainings" / f"{architecture.key}-seed{seed}.json"
-            if file.exists():
-                continue
-            budget = TrialBudget(options.epochs, options.imgsz, options.batch, seed)
-            measured = evaluator.evaluate(architecture, budget, lambda epoch, metrics: None)
-            _keep(file, {"architecture": architecture.to_dict(), "seed": seed, **measured.to_dict()})
-            figures = " ".join(f"{epoch['map50_95']:.4f}" for epoch in measured.curve)
-            print(
-                f"{architecture.label:<26} seed {seed}  {measured.provenance['seconds']:.0f} s  {figures}", flush=True
-            )
+    files = options.out / "trainings"
+    todo = [
+        (architecture, seed, file)
+        for architecture in _in_order(space)
+        for seed in options.seeds
+        if not (file := files / f"{architecture.key}-seed{seed}.json").exists()
+    ]
+    for number, (architecture, seed, file) in enumerate(todo, 1):
+        budget = TrialBudget(options.epochs, options.imgsz, options.batch, seed)
+        measured = evaluator.evaluate(architecture, budget, lambda epoch, metrics: None)
+        _keep(file, {"architecture": architecture.to_dict(), "seed": seed, **measured.to_dict()})
+        seconds, last = measured.provenance["seconds"], measured.metrics["map50_95"]
+        left = f"about {seconds * (len(todo) - number) / 3600:.1f} h left"
+        done = f"{number} of {len(todo)}  {architecture.label:<26} seed {seed}"
+        print(f"{done}  {last:.4f}  {seconds:.0f} s, {left}", flush=True)
 
 
 def _in_order(space: SearchSpace) -> list[Architecture]:
@@ -171,12 +201,15 @@ def main() -> None:
     options.action(options)
 
 
-def read_options() -> argparse.Namespace:
+def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     actions = parser.add_subparsers(required=True)
+    _add_world(actions.add_parser("world"))
     recording = actions.add_parser("record")
-    recording.add_argument("--data", required=True, help="a data YAML, or planted for the data set of planted.py")
+    recording.add_argument(
+        "--data", required=True, help=f"a data YAML, or a data set of planted.py: {', '.join(WORLDS)}"
+    )
     recording.add_argument("--model", help="default: the space's")
     recording.add_argument("--space", default="gam-small")
     recording.add_argument("--fork-epochs", type=int, default=10)
@@ -199,7 +232,18 @@ def read_options() -> argparse.Namespace:
     assembling.add_argument("--out", type=Path, required=True)
     assembling.add_argument("--to", type=Path, required=True)
     assembling.set_defaults(action=assemble)
-    return parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def _add_world(parser: argparse.ArgumentParser) -> None:
+    """The options of `world`."""
+    names = [*WORLDS, *(name + MODULES for name in WORLDS)]
+    parser.add_argument("name", choices=names, metavar="NAME", help=", ".join(WORLDS) + f", each also with {MODULES}")
+    parser.add_argument("--epochs", type=int, default=50)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--out", type=Path, default=Path("recordings"), help="folder of the trainings")
+    parser.add_argument("--to", type=Path, default=Path("results/tables"), help="folder of the table")
+    parser.set_defaults(action=record_world)
 
 
 if __name__ == "__main__":

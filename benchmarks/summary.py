@@ -8,23 +8,29 @@ import numpy as np
 from numpy.typing import NDArray
 from truth import reached
 
-LEVELS = (0.8, 0.95)
+MEASURES = {
+    "epochs to 80 %": ("found", 0.8),
+    "epochs to 95 %": ("found", 0.95),
+    "95 % recommended, all in": ("recommended", 0.95),
+}
+"""What is summarised: a trace of each run, and the share that it is to reach."""
 RESAMPLES = 2000
 
 Run = dict[str, Any]
-"""`arm`, `seed` and `trace`."""
+"""`arm`, `seed` and the traces `found` and `recommended`."""
 Values = NDArray[np.float64]
 
 
-def epochs_to(runs: list[Run], arm: str, level: float) -> Values:
-    """Epochs that the run of `arm` at each seed needed; infinite if it never reached the level."""
-    return np.array([reached(run["trace"], level) for run in runs if run["arm"] == arm])
+def epochs_to(runs: list[Run], arm: str, measure: str) -> Values:
+    """Epochs that the run of `arm` at each seed needed; infinite if it never got there."""
+    trace, level = MEASURES[measure]
+    return np.array([reached(run[trace], level) for run in runs if run["arm"] == arm])
 
 
-def best_of(runs: list[Run], arms: Iterable[str], level: float) -> str | None:
-    """The one of `arms` with the smallest median; None if none was run or none reached the level."""
+def best_of(runs: list[Run], arms: Iterable[str], measure: str) -> str | None:
+    """The one of `arms` with the smallest median; None if none was run or none got there."""
     present = {run["arm"] for run in runs} & set(arms)
-    medians = {arm: float(middle(epochs_to(runs, arm, level))) for arm in sorted(present)}
+    medians = {arm: float(middle(epochs_to(runs, arm, measure))) for arm in sorted(present)}
     best = min(medians, key=lambda arm: medians[arm], default=None)
     return best if best is not None and isfinite(medians[best]) else None
 
@@ -49,21 +55,21 @@ def interval(statistic: Callable[..., Values], *samples: Values) -> tuple[float,
 
 
 def summary(runs: list[Run], alternatives: Iterable[str]) -> list[dict[str, Any]]:
-    """One row per arm and level: median epochs, share of seeds that reached it, ratio to the best alternative."""
+    """One row per arm and measure: median epochs, share of seeds that got there, ratio to the best alternative."""
     rows = []
-    for level in LEVELS:
-        other = best_of(runs, alternatives, level)
+    for measure in MEASURES:
+        other = best_of(runs, alternatives, measure)
         for arm in dict.fromkeys(run["arm"] for run in runs):
-            own = epochs_to(runs, arm, level)
+            own = epochs_to(runs, arm, measure)
             row: dict[str, Any] = {
                 "arm": arm,
-                "level": level,
+                "measure": measure,
                 "epochs": float(middle(own)),
                 "interval": interval(middle, own),
             }
             row["share_reached"] = float(np.mean(np.isfinite(own)))
             if other is not None:
-                pair = own, epochs_to(runs, other, level)
+                pair = own, epochs_to(runs, other, measure)
                 row |= {"alternative": other, "ratio": float(ratio(*pair)), "ratio_interval": interval(ratio, *pair)}
             rows.append(row)
     return rows
@@ -72,14 +78,14 @@ def summary(runs: list[Run], alternatives: Iterable[str]) -> list[dict[str, Any]
 def markdown(rows: list[dict[str, Any]]) -> str:
     """The summary as one Markdown table, arms as rows."""
     lines = ["| arm |", "|---|"]
-    for level in LEVELS:
-        name = next((f" / {row['alternative']}" for row in rows if row["level"] == level and "ratio" in row), "")
-        lines[0] += f" epochs to {level:.0%} | seeds |" + (f" ratio{name} |" if name else "")
-        lines[1] += "--:|--:|" + ("--:|" if name else "")
+    for measure in MEASURES:
+        name = next((f" / {row['alternative']}" for row in rows if row["measure"] == measure and "ratio" in row), "")
+        lines[0] += f" {measure} |" + (f" ratio{name} |" if name else "")
+        lines[1] += "--:|" + ("--:|" if name else "")
     for arm in dict.fromkeys(row["arm"] for row in rows):
         cells = []
         for row in (row for row in rows if row["arm"] == arm):
-            cells += [_with_interval(row["epochs"], row["interval"], 0), f"{row['share_reached']:.0%}"]
+            cells += [_with_interval(row["epochs"], row["interval"], 0)]
             cells += [_with_interval(row["ratio"], row["ratio_interval"], 2)] if "ratio" in row else []
         lines.append(f"| {arm} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

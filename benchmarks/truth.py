@@ -3,7 +3,7 @@
 A search sees one seed of the table; its finished trainings are scored by the mean over all seeds.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -75,8 +75,12 @@ class Truth:
     @property
     def front(self) -> list[str]:
         """The Pareto-optimal architectures with a gain, fastest first."""
-        better = [key for key in self.gains if self.gains[key] > 0]
-        marks = pareto.front([(self.gains[key], self.ratios[key]) for key in better], OBJECTIVES)
+        return self.front_by(self.gains)
+
+    def front_by(self, gains: Mapping[str, float]) -> list[str]:
+        """The architectures that would be the front if these were their gains: what a user is recommended."""
+        better = [key for key, gain in gains.items() if gain > 0]
+        marks = pareto.front([(gains[key], self.ratios[key]) for key in better], OBJECTIVES)
         return sorted((key for key, mark in zip(better, marks, strict=True) if mark), key=lambda key: self.ratios[key])
 
     def described_front(self) -> list[dict[str, Any]]:
@@ -93,6 +97,15 @@ def baseline_row(table: ReplayTable) -> Row:
         if Architecture.from_dict(row["architecture"]).is_baseline:
             return row
     raise RunError("the table lacks the baseline, so no gain can be read from it; record it as well")
+
+
+def trivial_scores(rows: Mapping[str, Row]) -> dict[str, dict[str, float]]:
+    """Scores that measure nothing, by name and architecture key; the baseline has the smallest."""
+    return {
+        "number of modules": {key: float(len(row["architecture"]["placements"])) for key, row in rows.items()},
+        "parameters": {key: float(row["metrics"]["params_m"]) for key, row in rows.items()},
+        "latency, nothing measured": {key: float(row["metrics"]["latency_ms"]) for key, row in rows.items()},
+    }
 
 
 def final(row: Row, seed: int) -> float:

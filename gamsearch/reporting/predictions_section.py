@@ -58,7 +58,7 @@ def section(record: Record, content: Mapping[str, Any]) -> str:
         return "" if record.candidates.empty else f'{HEAD}<p class="note">{_why_missing(record)}</p>'
     try:
         return HEAD + _note(content) + _pictures(content) + _curves(content)
-    except (ValueError, KeyError, TypeError, IndexError):
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError):
         return f'{HEAD}<p class="note">{escape(FILE)} in the run\'s folder is damaged, so no predictions are shown.</p>'
 
 

@@ -176,6 +176,11 @@ tr.faint td { color: var(--muted); }
 .predictions .shared { stroke: #fff; stroke-width: 1; opacity: .75; }
 .predictions .right { stroke: var(--accent); stroke-width: 2.5; }
 .predictions .wrong { stroke: #D55E00; stroke-width: 2.5; stroke-dasharray: 6 3; }
+.gates { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: .75rem 1rem; margin: .75rem 0 2rem; }
+.gates small { display: block; color: var(--muted); font-size: .8rem; line-height: 1.35; overflow-wrap: anywhere;
+  margin-top: .25rem; }
+.gate { display: block; width: 100%; height: auto; outline: 1px solid var(--line); }
+.gate use { filter: grayscale(1); }
 pre { background: var(--tint); padding: 1rem 1.1rem; border-radius: .4rem; overflow-x: auto; font-size: .875rem;
   line-height: 1.5; margin: 1rem 0; }
 code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; }
@@ -188,6 +193,7 @@ footer { margin-top: 5rem; padding-bottom: 3rem; color: var(--muted); font-size:
   main, header, footer { padding-left: 1.1rem; padding-right: 1.1rem; }
   header { padding-top: 2.25rem; }
   .split, .pairs { grid-template-columns: minmax(0, 1fr); }
+  .gates { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .facts { grid-template-columns: 1fr 1fr; gap: 0 1rem; margin-top: 2rem; }
   .facts dd { font-size: 1.15rem; }
   section { margin-top: 3.25rem; }

@@ -87,7 +87,7 @@ def parameters_of(data: str) -> dict[str, int] | None:
 
 
 def _picture(
-    half: str, side: int, scans: digits.Scans, rng: np.random.Generator
+    half: str, split: str, side: int, scans: digits.Scans, rng: np.random.Generator
 ) -> tuple[Floats, list[tuple[int, Box]]]:
     """One image with values in 0..1, `side x side x 3`, and its boxes with their classes."""
     number = int(rng.integers(len(COLOURS)))

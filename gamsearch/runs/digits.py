@@ -22,8 +22,8 @@ Floats = NDArray[np.float64]
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in px."""
 Scans = Iterator[tuple[Floats, int]]
-Draw = Callable[[int, Scans, np.random.Generator], tuple[Floats, list[tuple[int, Box]]]]
-"""`(side, scans, rng) -> (picture, objects)`: `side x side x 3` in 0..1, and a class and a box per object."""
+Draw = Callable[[str, int, Scans, np.random.Generator], tuple[Floats, list[tuple[int, Box]]]]
+"""`(split, side, scans, rng) -> (picture, objects)`: `side x side x 3` in 0..1, and a class and a box per object."""
 
 MARKER = "gamsearch-demo.json"
 VAL_SHARE = 0.25
@@ -102,7 +102,7 @@ def _fill(folder: Path, parameters: Mapping[str, int], names: Sequence[str], dra
         rng = np.random.default_rng([parameters["seed"], number])
         source = scans(split, parameters["seed"], rng)
         for i in range(parameters[split]):
-            picture, objects = draw(side, source, rng)
+            picture, objects = draw(split, side, source, rng)
             pixels = (np.clip(picture, 0, 1) * 255).round().astype(np.uint8)
             Image.fromarray(pixels).save(folder / "images" / split / f"{i:04d}.png", compress_level=1)
             rows = "".join(_row(label, box, side) for label, box in objects)

@@ -103,7 +103,14 @@ def joined(images: list[Image]) -> dict[str, NDArray[Any]]:
 
 
 def per_size(images: list[Image]) -> dict[str, float | None]:
-    """AP at IoU 0.50 to 0.95 for the objects of each of `SIZES`, by pycocotools; None where there is no such object."""
+    """Compute AP at IoU 0.50 to 0.95 for the objects of each of `SIZES`, by pycocotools.
+
+    Args:
+        images: The boxes and matches of each image, as `DetailedValidator` keeps them.
+
+    Returns:
+        By size; None where there is no such object.
+    """
     from contextlib import redirect_stdout
     from io import StringIO
 

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +10,36 @@ import torch
 
 from gamsearch.models import device as devices
 from gamsearch.training.details import DetailedValidator, Image
+from gamsearch.training.gate_watch import GateWatch
 from gamsearch.training.guards import no_data_downloads, no_nms_time_limit
 from gamsearch.training.read_only import read_only_data
 from gamsearch.training.rtdetr import validator_for
 
 
 class _Validator(DetailedValidator):
-    """A validator with the file of each image, which leaves the data as they are."""
+    """A validator with the file and the shape of each image, which leaves the data as they are."""
+
+    watch: GateWatch | None = None
 
     def build_dataset(self, img_path: str, mode: str = "val", batch: int | None = None) -> Any:
         with redirect_stdout(io.StringIO()), read_only_data():
             return super().build_dataset(img_path, mode, batch)
 
+    def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = super().preprocess(batch)
+        if self.watch:
+            self.watch.expect(found)
+        return found
+
     def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
         before = len(self.images)
         super().update_metrics(preds, batch)
-        for image, file in zip(self.images[before:], batch["im_file"], strict=True):
-            image["file"] = file
+        for image, file, shape in zip(self.images[before:], batch["im_file"], batch["ori_shape"], strict=True):
+            image["file"], image["shape"] = file, shape
 
 
 def predictions(
-    model: Any, data: Path, imgsz: int, batch: int, device: torch.device, folder: Path
+    model: Any, data: Path, imgsz: int, batch: int, device: torch.device, folder: Path, watch: GateWatch | None = None
 ) -> list[Mapping[str, Any]]:
     """Validate a model on the validation images.
 
@@ -41,14 +50,17 @@ def predictions(
         batch: Images per batch.
         device: Where to run.
         folder: A folder that Ultralytics may create; nothing is written into it.
+        watch: Watches attention rows of the model.
 
     Returns:
-        Per image what `DetailedValidator` keeps, and its `file`.
+        Per image what `DetailedValidator` keeps, its `file`, and its `shape` (height, width).
     """
     settings = {"data": str(data), "imgsz": imgsz, "batch": batch, "device": devices.ultralytics_name(device)}
     quiet = {"plots": False, "verbose": False, "workers": 0, "rect": True, "task": "detect", "mode": "val"}
     validator = validator_for(model, _Validator)(args={**settings, **quiet, "save_dir": str(folder)}, save_dir=folder)
-    with no_data_downloads(), no_nms_time_limit(), redirect_stdout(io.StringIO()):
+    validator.watch = watch
+    watching = watch.watching() if watch else nullcontext()
+    with watching, no_data_downloads(), no_nms_time_limit(), redirect_stdout(io.StringIO()):
         validator(model=model)
     images: list[Image] = validator.images
     return list(images)

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.predictions import content, finalist, stored
 from support.verified_records import EXAMPLES
 
 from gamsearch.analysis.verification import SCALE_UP
-from gamsearch.reporting import verification_figures
+from gamsearch.reporting import predictions_section, verification_figures
 from gamsearch.reporting.html_page import page
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -98,7 +99,10 @@ def opened(text: str, folder: Path) -> dict[int, dict[str, Any]]:
 @pytest.fixture(scope="module")
 def looks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[int, dict[str, Any]]]:
     """All examples at desktop and phone width."""
-    return {name: opened(page(make()), tmp_path_factory.mktemp(name)) for name, make in EXAMPLES.items()}
+    form = {**content(), "finalists": [finalist()]}
+    kept = predictions_section.read(stored(tmp_path_factory.mktemp("kept"), form))
+    pages = {name: page(make(), predictions=kept) for name, make in EXAMPLES.items()}
+    return {name: opened(text, tmp_path_factory.mktemp(name)) for name, text in pages.items()}
 
 
 CASES = pytest.mark.parametrize("width", [DESKTOP[0], PHONE[0]], ids=["desktop", "phone"])

@@ -3,51 +3,15 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from PIL import Image
 from plotly.offline import get_plotlyjs
-from support.pages import Elements
+from support.pages import words
+from support.predictions import content, stored
 from support.records import HOSTILE, gam, record, rich_record, trial
 
 from gamsearch.analysis.prediction_comparison import FILE
 from gamsearch.reporting import predictions_section, write
 from gamsearch.reporting.html_page import page
-
-
-def content(label: str = "GAM@9 r8") -> dict[str, Any]:
-    """A comparison of six images, as a run keeps it."""
-    curve = {"classes": [0, 2], "precision": [[0.9] * 101, [0.5] * 101], "map50": [0.9, 0.5], "map50_95": [0.5, 0.3]}
-    boxes = [
-        [[10, 20, 50, 40, 0, 0.8, True, False]],
-        [[10, 20, 50, 40, 0, 0.7, True, False], [90, 5, 20, 20, 2, 0.4, False, True]],
-    ]
-    shown = [
-        {"name": f"{label}.jpg", "file": f"validation-{n}.jpg", "size": [480, 360], "objects": 3, "boxes": boxes}
-        for n in range(6)
-    ]
-    return {
-        "label": label,
-        "seed": 1,
-        "verified": True,
-        "images": 87,
-        "names": {"0": "RBC", "2": label},
-        "curves": [{**curve, "threshold": 0.31}, {**curve, "threshold": 0.28}],
-        "shown": shown,
-    }
-
-
-def stored(folder: Path, form: dict[str, Any]) -> Path:
-    (folder / "report").mkdir(parents=True)
-    (folder / FILE).write_text(json.dumps(form), encoding="utf-8")
-    for n in range(6):
-        noise = Image.effect_noise((480, 360), 80).convert("RGB")
-        noise.save(folder / "report" / f"validation-{n}.jpg", quality=80)
-    return folder
-
-
-def words(text: str) -> str:
-    return " ".join(" ".join(Elements(text).words).split())
 
 
 def test_both_models_are_shown_on_each_image_which_is_in_the_page_once(tmp_path: Path):

@@ -21,3 +21,8 @@ class Elements(HTMLParser):
 
     def named(self, tag: str) -> list[dict[str, str | None]]:
         return [attrs for name, attrs in self.tags if name == tag]
+
+
+def words(text: str) -> str:
+    """The text of a page, on one line."""
+    return " ".join(" ".join(Elements(text).words).split())
