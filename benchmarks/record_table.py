@@ -15,6 +15,7 @@ same command resumes it. With `-modules` after the name it records the space pla
 import argparse
 import json
 import random
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,20 +52,34 @@ def world_options(options: argparse.Namespace) -> argparse.Namespace:
     return read_options(["record", *chosen, *repeated, *PLANTED.split()])
 
 
-def record(options: argparse.Namespace) -> None:
-    """Train all architectures that have no file yet: the baseline first, then the others in a fixed random order."""
+@dataclass(frozen=True)
+class Fork:
+    """What the trainings of a table have in common.
+
+    Attributes:
+        space: The space.
+        baseline: The trained baseline.
+        data: The data YAML.
+        user: Ultralytics training arguments, that of attention included.
+    """
+
+    space: SearchSpace
+    baseline: Any
+    data: Path
+    user: dict[str, Any]
+
+
+def fork_of(options: argparse.Namespace) -> Fork:
+    """Record the settings of a table, make the data of a world, and train the baseline unless it is there."""
     import torch
 
     from gamsearch.parser.register import quiet_ultralytics
     from gamsearch.runs.demo import AUGMENTATION
     from gamsearch.training.baseline import read_baseline, start_model, train_baseline
     from gamsearch.training.dataset import DataSet
-    from gamsearch.training.evaluator import TrainingEvaluator
     from gamsearch.training.recipe import parse_overrides
-    from gamsearch.training.setup import Folders, Recipe
 
     quiet_ultralytics()
-    device = torch.device(options.device)
     space = SearchSpace.load(options.space, Detector.load(options.model) if options.model else None)
     detector, user = space.detector, {**CONSTANT, **parse_overrides(options.train)}
     if options.data in WORLDS:
@@ -91,24 +106,36 @@ def record(options: argparse.Namespace) -> None:
             start_model(detector, None, data.names, seed=0),
             TrialBudget(options.fork_epochs, options.imgsz, options.fork_batch),
             data.yaml.resolve(),
-            device,
+            torch.device(options.device),
             options.out / "fork",
             from_scratch=True,
             user_arguments=fork,
             on_epoch=lambda epoch, results: print(f"baseline epoch {epoch} {_trained(results)}", flush=True),
         )
+    user = {**user, "attention_lr": options.fresh_lr_factor}
+    return Fork(space, read_baseline(path), data.yaml.resolve(), user)
+
+
+def record(options: argparse.Namespace) -> None:
+    """Train all architectures that have no file yet: the baseline first, then the others in a fixed random order."""
+    import torch
+
+    from gamsearch.training.evaluator import TrainingEvaluator
+    from gamsearch.training.setup import Folders, Recipe
+
+    fork, scratch = fork_of(options), options.out / f"scratch-{'-'.join(map(str, options.seeds))}"
     evaluator = TrainingEvaluator(
-        detector,
-        read_baseline(path),
-        data.yaml.resolve(),
-        device,
-        Folders(options.out / f"scratch-{'-'.join(map(str, options.seeds))}"),
-        Recipe(user={**user, "attention_lr": options.fresh_lr_factor}),
+        fork.space.detector,
+        fork.baseline,
+        fork.data,
+        torch.device(options.device),
+        Folders(scratch),
+        Recipe(user=fork.user),
     )
     files = options.out / "trainings"
     todo = [
         (architecture, seed, file)
-        for architecture in _in_order(space)
+        for architecture in _in_order(fork.space)
         for seed in options.seeds
         if not (file := files / f"{architecture.key}-seed{seed}.json").exists()
     ]

@@ -1,0 +1,69 @@
+"""What shared networks say of a planted world, against what is known of it.
+
+    python benchmarks/screening.py planted-v1 --epochs 10 --seeds 0 1 --out screening
+    python benchmarks/scores.py results/tables/planted.json --scores screening/planted/scores-10-0-1.json
+
+Trains one network for each seed from the baseline that `record_table.py world` forks, measures every architecture in
+each, prints the gain of every placement with its interval, the answer, and the seconds of CPU, and writes the predicted
+gains as scores for `scores.py`. Networks and readings are kept in `--out`: the same command resumes.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+from record_table import Fork, fork_of, world_options
+
+from gamsearch.evaluation import TrialBudget
+from gamsearch.strategy.screening import Screening
+from gamsearch.strategy.shared_effects import Reading
+from gamsearch.supernet.trainer import TrainedNetwork
+
+
+def readings_of(fork: Fork, budget: TrialBudget, folder: Path) -> tuple[list[Reading], dict[str, float]]:
+    """Train a network and measure every architecture of the space in it; return also the seconds of CPU of each."""
+    kept = folder / "readings.json"
+    architectures = list(fork.space.enumerate())
+    if not kept.exists():
+        network = TrainedNetwork(fork.space, fork.baseline, fork.data, torch.device("cpu"), folder, fork.user)
+        began = time.process_time()
+        network.train(budget)
+        trained = time.process_time()
+        values = {a.key: network.measure(a, budget)["map50_95"] for a in architectures}
+        spent = {"train": trained - began, "measure": time.process_time() - trained}
+        network.close()
+        kept.write_text(json.dumps({"values": values, "seconds": spent}))
+    content = json.loads(kept.read_text())
+    return [Reading(budget.seed, a, content["values"][a.key]) for a in architectures], content["seconds"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", help="a world of planted.py, with -modules for the space of modules")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    recording = world_options(argparse.Namespace(name=options.name, epochs=50, seeds=[0, 1], out=options.out))
+    fork, readings, seconds = fork_of(recording), [], []
+    for seed in options.seeds:
+        budget = TrialBudget(options.epochs, recording.imgsz, recording.batch, seed)
+        found, spent = readings_of(fork, budget, recording.out / f"network-{options.epochs}-{seed}")
+        readings, seconds = [*readings, *found], [*seconds, spent]
+        print(f"seed {seed}: {spent['train']:.0f} s of CPU to train, {spent['measure']:.0f} s to measure", flush=True)
+    screening = Screening(fork.space, readings)
+    for effect in screening.effects:
+        interval = f"{effect.gain:+.4f} +- {effect.half_width:.4f}"
+        print(f"row {effect.site} {effect.option:<12} {interval}{'  pays' if effect.pays else ''}")
+    print(screening.sentence)
+    architectures = list(fork.space.enumerate())
+    gains = dict(zip([a.key for a in architectures], screening.gains(architectures), strict=True))
+    scores = recording.out / f"scores-{options.epochs}-{'-'.join(map(str, options.seeds))}.json"
+    scores.write_text(json.dumps({**gains, "epochs": options.epochs * len(options.seeds)}))
+    print(f"scores: {scores}")
+
+
+if __name__ == "__main__":
+    main()
