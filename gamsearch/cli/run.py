@@ -23,6 +23,7 @@ RUN_NAME = (
     "NAME-control (default: data-model-space, or demo)"
 )
 
+EPOCHS = "short training of each candidate (default: 3 to 30, so that a new layer gets about 500 optimiser steps)"
 EVALUATOR = (
     "training; supernet to measure candidates in one shared network; replay to search a table of recorded trainings "
     "(default: training)"
@@ -44,7 +45,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     _add_search(parser)
 
     training = parser.add_argument_group("training")
-    training.add_argument("--epochs", type=int, help="short training of each candidate (default: 5)")
+    training.add_argument("--epochs", type=int, help=EPOCHS)
     training.add_argument(
         "--baseline-epochs", type=_number_or_auto, metavar="N", help=f"of the baseline; {BASELINE_EPOCHS}"
     )

@@ -18,6 +18,8 @@ AUTO = "auto"
 """`baseline_epochs` of a baseline that trains until its curve is flat."""
 SMALL_BATCH, SMALL_DATA = 8, 1000
 """The default batch of a data set with fewer training images than this."""
+STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 500, 3, 30
+"""Optimiser steps that a new layer gets by default, and bounds on the epochs that this makes."""
 
 
 def _decisive(default: Any) -> Any:
@@ -40,7 +42,7 @@ class Settings:
         space: Space file, or name of a shipped space.
         trials: Search budget in full short trainings.
         budget: Search budget as a time or a number of epochs, e.g. `3h`; replaces `trials`.
-        epochs: Epochs of each candidate's short training.
+        epochs: Epochs of each candidate's short training; by default `default_epochs`.
         baseline_epochs: Epochs of the baseline stage, or `auto`: until its curve is flat; 0 takes a `.pt` as it is.
         imgsz: Image size in px, a multiple of 32.
         batch: Images per batch.
@@ -101,6 +103,22 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values."""
         return {**asdict(self), "objectives": list(self.objectives)}
+
+
+def default_epochs(images: int, batch: int) -> int:
+    """Compute the epochs after which a new layer has had about `STEPS` steps.
+
+    On recorded trainings, rankings after fewer steps say little of those after many (Results, The planted data set).
+
+    Args:
+        images: Training images.
+        batch: Images per batch.
+
+    Returns:
+        The epochs, from `FEWEST_EPOCHS` to `MOST_EPOCHS`.
+    """
+    batches = max(1, -(-images // batch))
+    return min(max(-(-STEPS // batches), FEWEST_EPOCHS), MOST_EPOCHS)
 
 
 def resolve(given: Mapping[str, Any], recorded: Mapping[str, Any] | None, defaults: Mapping[str, Any]) -> Settings:

@@ -14,7 +14,7 @@ from gamsearch.runs.manifest import Manifest, write_yaml
 from gamsearch.runs.processes import Slot, slots
 from gamsearch.runs.repeat import GIVEN, folder_of, repeated
 from gamsearch.runs.run import RunContext, recorded_settings
-from gamsearch.runs.settings import SMALL_BATCH, SMALL_DATA, Settings, resolve
+from gamsearch.runs.settings import SMALL_BATCH, SMALL_DATA, Settings, default_epochs, resolve
 from gamsearch.runs.space_content import recorded_content, space_content
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.study.artifacts import check_place
@@ -157,16 +157,20 @@ def _space_name(space: Any, folder: Path) -> str | None:
 
 
 def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Defaults that depend on other options: those of a table, a small batch for little data."""
+    """Defaults that depend on other options: those of a table, batch and epochs for the size of the data."""
     if given["evaluator"] == "replay":
         return _table_defaults(given["table"])
-    defaults: dict[str, Any] = {"epochs": 1} if given["evaluator"] == "supernet" else {}
-    if given["data"] and not given["batch"]:
+    defaults: dict[str, Any] = {}
+    if given["data"]:
         from gamsearch.training.dataset import DataSet
 
-        if len(DataSet.read(given["data"]).train) < SMALL_DATA:
+        images = len(DataSet.read(given["data"]).train)
+        if images < SMALL_DATA:
             defaults["batch"] = SMALL_BATCH
-    return defaults
+        share = (given["train"] or {}).get("fraction", 1.0)
+        seen = int(images * share) if isinstance(share, float) else images  # another value is refused later
+        defaults["epochs"] = default_epochs(seen, given["batch"] or defaults.get("batch", Settings.batch))
+    return {**defaults, "epochs": 1} if given["evaluator"] == "supernet" else defaults
 
 
 def _table_defaults(name: str | None) -> dict[str, Any]:

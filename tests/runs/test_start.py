@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from gamsearch.runs.settings import default_epochs
 from gamsearch.runs.start import start
 
 
@@ -32,3 +33,26 @@ def test_a_replay_is_recorded_with_the_settings_of_its_table():
     settings = start({"evaluator": "replay", "table": "bccd"}).settings
     assert (settings.imgsz, settings.batch, settings.baseline_epochs) == (96, 16, 10)
     assert (settings.epochs, settings.noise_seeds, settings.space) == (20, 2, "gam-small")
+
+
+@pytest.mark.parametrize(
+    ("given", "batch", "epochs"),
+    [
+        ({}, 8, 30),  # 12 images make two steps an epoch
+        ({"epochs": 4}, 8, 4),
+        ({"evaluator": "supernet"}, 8, 1),
+        ({"batch": 2, "train": {"fraction": 0.5}}, 2, 30),
+    ],
+)
+def test_batch_and_epochs_follow_from_the_size_of_the_data(tiny_data, tmp_path, monkeypatch, given, batch, epochs):
+    monkeypatch.chdir(tmp_path)
+    settings = start({"data": str(tiny_data), **given}).settings
+    assert (settings.batch, settings.epochs) == (batch, epochs)
+
+
+@pytest.mark.parametrize(
+    ("images", "batch", "epochs"),
+    [(900, 8, 5), (450, 8, 9), (205, 8, 20), (118_000, 16, 3), (10, 16, 30), (4000, 8, 3)],
+)
+def test_a_new_layer_gets_about_five_hundred_steps_in_a_sensible_number_of_epochs(images, batch, epochs):
+    assert default_epochs(images, batch) == epochs
