@@ -109,7 +109,8 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     text = f"± {noise.half_width():.4f}" + _small(noise.basis) if noise else "not known"
     facts.append((f"Noise of a paired difference{short}", text))
     counts = record.counts
-    facts.append(("Candidates", f"{counts.candidates}" + _small(counts.sentence.partition(" ")[2])))
+    states = counts.sentence.partition(" ")[2] if counts.candidates else "none trained yet"
+    facts.append(("Candidates", f"{counts.candidates}" + _small(states)))
     if (spent := record.trials["seconds"].sum()) > 0:
         facts.append(("Total trial time", formatting.duration(spent)))
     return facts

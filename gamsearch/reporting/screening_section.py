@@ -20,10 +20,10 @@ def section(record: Record) -> str:
     best = best_by_site(screened.effects)
     columns = [
         Column("site", lambda e: site_name(e.site, detector), numeric=False),
-        Column("most certain to gain", lambda e: e.option, numeric=False),
+        Column("module", lambda e: e.option, numeric=False),
         *_figures(),
     ]
-    table = html_table(columns, list(best.values()), "The best placement of each site in the shared networks")
+    table = html_table(columns, list(best.values()), "At each site the placement that is most certain to gain, in the shared networks")
     every = [columns[0], Column("module", lambda e: e.option, numeric=False), *_figures()]
     whole = html_table(every, screened.effects, "Every placement alone in the shared networks")
     return (

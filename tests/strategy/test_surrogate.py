@@ -105,3 +105,29 @@ def test_the_features_of_the_baseline_are_zero_and_no_two_architectures_share_th
     features = Features(SPACE)
     rows = [tuple(features.of(a)) for a in SPACE.enumerate()]
     assert not any(rows[0]) and len(set(rows)) == len(rows)
+
+
+def test_gains_of_a_shared_network_are_the_prior_mean_with_a_slope_that_is_fitted():
+    everything = [a for a in SPACE.enumerate() if a.placements]
+    seen, unseen = everything[::4], [a for i, a in enumerate(everything) if i % 4]
+    observed = [Observation(a, EPOCHS, final_gain(a)) for a in seen]
+    truth = np.array([final_gain(a) for a in unseen])
+
+    def error(prior) -> float:
+        mean, _ = Surrogate(Features(SPACE), observed, prior=prior).predict(unseen, EPOCHS)
+        return float(np.sqrt(np.mean((mean - truth) ** 2)))
+
+    plain = error(None)
+    assert error(lambda some: [final_gain(a) for a in some]) < 0.5 * plain
+    assert error(lambda some: [2 * final_gain(a) for a in some]) < plain  # twice too large
+    rng = np.random.default_rng(0)
+    noise = {a: float(rng.normal(0, 0.02)) for a in everything}
+    assert error(lambda some: [noise[a] for a in some]) < 3 * plain  # one that says nothing does little harm
+
+
+def test_a_prior_of_zero_changes_nothing():
+    everything = [a for a in SPACE.enumerate() if a.placements]
+    observed = [Observation(a, EPOCHS, final_gain(a)) for a in everything[::4]]
+    plain = Surrogate(Features(SPACE), observed).predict(everything, EPOCHS)
+    zero = Surrogate(Features(SPACE), observed, prior=lambda some: [0.0] * len(some)).predict(everything, EPOCHS)
+    assert np.array_equal(plain[0], zero[0]) and np.array_equal(plain[1], zero[1])
