@@ -23,7 +23,9 @@ def section(record: Record) -> str:
         Column("module", lambda e: e.option, numeric=False),
         *_figures(),
     ]
-    table = html_table(columns, list(best.values()), "At each site the placement that is most certain to gain, in the shared networks")
+    table = html_table(
+        columns, list(best.values()), "At each site the placement that is most certain to gain, in the shared networks"
+    )
     every = [columns[0], Column("module", lambda e: e.option, numeric=False), *_figures()]
     whole = html_table(every, screened.effects, "Every placement alone in the shared networks")
     return (
