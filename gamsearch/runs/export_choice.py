@@ -133,6 +133,9 @@ def weights_of(folder: Path, record: Record, row: pd.Series) -> Weights:
 
     Returns:
         The weights. With an even number of seeds, the median is the lower one of the middle two.
+
+    Raises:
+        RunError: The trial was measured in a shared network only.
     """
     trainings = record.verification.trainings.get(BASELINE if row["label"] == BASELINE else row["key"], {})
     place = folder / "verify" / "weights"
@@ -142,6 +145,11 @@ def weights_of(folder: Path, record: Record, row: pd.Series) -> Weights:
         if done.get("map50_95") is not None and (place / f"{row['key']}-seed{seed}.pt").is_file()
     ]
     settings = record.settings
+    if not kept and settings.get("evaluator") == "supernet":
+        raise RunError(
+            f"trial {int(row['number'])} was measured in a shared network, so it has no weights of its own; "
+            f"train it with `python -m gamsearch verify {folder}` first"
+        )
     if not kept:
         stage = record.baseline_stage.get("epochs", settings.get("baseline_epochs"))
         epochs = settings.get("epochs", int(row["epochs"]))  # a curve may lack epochs that nothing validated

@@ -75,7 +75,7 @@ def _settings_of(study: optuna.Study, folder: Path) -> Settings:
     """Return the settings that the run was made with; refuse a replay."""
     known = {f.name for f in fields(Settings)}
     settings = Settings(**{k: v for k, v in study.user_attrs.get("settings", {}).items() if k in known})
-    if settings.evaluator != "training":
+    if settings.evaluator == "replay":
         raise RunError(f"{folder} replays a table, so there is nothing to train; verify a run on your own data")
     return settings
 

@@ -45,14 +45,15 @@ def test_the_answer_is_no_yes_and_leads_to_full_trainings(run):
     assert answer.trial is None
 
 
-def test_an_export_of_a_candidate_has_no_weights_to_give(run):
-    best = run.trials[run.trials["label"] != "baseline"]["number"].iloc[0]
-    try:
-        exported = gs.export(run, trial=int(best))
-    except GamsearchError as error:
-        assert "weights" in str(error)
-    else:
-        assert not list(Path(run.folder / "export").glob("*.pt")), exported
+def test_a_candidate_is_exported_only_once_it_was_trained_on_its_own(run, monkeypatch):
+    monkeypatch.chdir(run.folder.parents[1])
+    best = run.trials[run.trials["label"] != "baseline"].sort_values("map50_95_gain", ascending=False).iloc[0]
+    with pytest.raises(GamsearchError, match="no weights of its own; train it with `python -m gamsearch verify"):
+        gs.export(run, trial=int(best["number"]))
+    verified = gs.verify(run, top=1, seeds=2, epochs=1)
+    number = verified.record.verification.finalists[0].number
+    gs.export(verified, trial=number)
+    assert len(list((run.folder / "export").glob("*.pt"))) == 1
 
 
 @pytest.mark.parametrize("more", [{"epochs": 3}, {"epochs": 1, "screen": "supernet"}])
