@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from truth import OBJECTIVES, Trace, Truth, baseline_row, complete, final, reached, trivial_scores
+from truth import OBJECTIVES, Trace, Truth, baseline_row, complete, final, trivial_scores
 
 from gamsearch.analysis import pareto
 from gamsearch.architecture import Architecture
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.training.replay import ReplayTable, Row
 
-LEVEL = 0.95
 SHORT = 5
 """Epochs of a chosen short training."""
 TIE = 1e-12
@@ -33,8 +32,8 @@ class Traces(NamedTuple):
 
     @property
     def finished(self) -> bool:
-        """Whether the whole front is found and what is recommended was good enough once."""
-        return complete(self.found) and reached(self.recommended, LEVEL) < float("inf")
+        """Whether the whole front is found."""
+        return complete(self.found)
 
 
 def measured_gains(table: ReplayTable) -> dict[str, float]:

@@ -30,10 +30,10 @@ from typing import Any
 
 import numpy as np
 from agreement import Interval, cell, resampled, sites_gate, tau
-from orders import LEVEL, Scores, chosen_trainings, greedy_order
+from orders import Scores, chosen_trainings, greedy_order
 from ranking import Gains
 from summary import interval, middle
-from truth import Truth, baseline_row, trivial_scores
+from truth import LEVEL, Truth, baseline_row, trivial_scores
 
 from gamsearch.architecture import Architecture
 from gamsearch.errors import GamsearchError, RunError
@@ -85,9 +85,10 @@ def rows(table: ReplayTable, scores: Costed | None = None, last: int = 1) -> lis
     found, truth = Gains.of(table), Truth.of(table)
     long = found.settled(last).mean(axis=1)
     forms = [Architecture.from_dict(table.rows[key]["architecture"]) for key in found.keys]
+    costed: Costed = {**{name: (score, 0) for name, score in trivial_scores(table.rows).items()}, **(scores or {})}
+    by_name = {name: (gains_by(score, name, table, truth), cost) for name, (score, cost) in costed.items()}
     result = []
-    for name, (score, cost) in {**{n: (s, 0) for n, s in trivial_scores(table.rows).items()}, **(scores or {})}.items():
-        gains = gains_by(score, name, table, truth)
+    for name, (gains, cost) in by_name.items():
         values = np.array([gains[key] for key in found.keys])
         ranked = tau([(values, long)], np.random.default_rng(0))
         result.append(

@@ -22,7 +22,7 @@ recommended   that of the front which the user would be handed: by the gains mea
 
 Run i has sampler seed i, and sees each architecture with the gains of one recorded training, chosen by i and equal in
 all arms, so that even a nearly deterministic sampler sees different noise at every seed. A run ends when the front is
-found and 95 % were recommended once, or when the space is exhausted.
+found or the space is exhausted; noise can keep what is found from being recommended.
 
 `--out` receives one JSON per table with every run, and a plot as PNG and HTML. The printed table has medians over seeds
 with 95 % bootstrap intervals; a run that never reaches a level counts as infinite. The ratio is to the alternative
@@ -47,9 +47,9 @@ import optuna
 from moasha import moasha
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from orders import LEVEL, Traces, by_chosen_trainings, by_trivial_score, measured_gains
+from orders import Traces, by_chosen_trainings, by_trivial_score, measured_gains
 from summary import Run, markdown, summary
-from truth import Truth, baseline_row, reached, trivial_scores
+from truth import LEVEL, Truth, baseline_row, reached, trivial_scores
 
 from gamsearch.errors import GamsearchError, OptionError, nearest
 from gamsearch.evaluation import TrialBudget
@@ -66,7 +66,7 @@ Arm = Callable[[ReplayTable, SearchSpace, Truth, int], Traces]
 
 
 class Finished(Exception):
-    """Ends a search that has found the whole front and recommended most of it."""
+    """Ends a search that has found the whole front."""
 
 
 class Watch:
@@ -197,7 +197,7 @@ def write(case: Case, runs: list[Run], rows: list[dict[str, Any]], out: Path) ->
         "summary": rows,
         "runs": runs,
     }
-    text = json.dumps(_finite(content), indent=1)
+    text = json.dumps(_finite(content)).replace('{"arm"', '\n{"arm"')
     (out / f"{case.name}.json").write_text(text + "\n", encoding="utf-8")
     title = f"{case.name}: {len(case.truth.gains)} architectures, {case.table.epochs} epochs each"
     drawing.draw(runs, title, out / case.name)

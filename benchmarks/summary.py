@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from truth import reached
+from truth import LEVEL, reached
 
 MEASURES = {
     "epochs to 80 %": ("found", 0.8),
-    "epochs to 95 %": ("found", 0.95),
-    "95 % recommended, all in": ("recommended", 0.95),
+    "epochs to 95 %": ("found", LEVEL),
+    "95 % recommended, all in": ("recommended", LEVEL),
 }
 """What is summarised: a trace of each run, and the share that it is to reach."""
 RESAMPLES = 2000

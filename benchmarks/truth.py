@@ -18,6 +18,8 @@ from gamsearch.training.replay import ReplayTable, Row
 
 OBJECTIVES = (metric_named("map50_95"), metric_named("latency_ms"))
 BEYOND_SLOWEST = 1.02
+LEVEL = 0.95
+"""The share of the hypervolume that a search is to reach."""
 
 Trace = list[tuple[int, float]]
 """Epochs spent so far and the share of the hypervolume found, in ascending order; a step function."""
