@@ -14,7 +14,6 @@ SPECS = (
         start="paper",
         strength="rate",
         nested=True,
-        lr_factor=1.0,
         options={"rate": 1},
         refuse=legality.aggregation_legality,
     ),
