@@ -3,6 +3,7 @@
 Each training is recorded in the run's own study as it ends, so an interrupted verification resumes where it was.
 """
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -102,7 +103,7 @@ def _described(row: pd.Series) -> dict[str, Any]:
 
 
 def _state_of(study: optuna.Study, inputs: Inputs) -> State:
-    """Return what is recorded so far; refuse a verification with other epochs or on another device."""
+    """Return what is recorded so far; refuse other epochs or another device than those of recorded trainings."""
     settings, options = inputs.settings, inputs.options
     requested = {
         "epochs": options.epochs,
@@ -117,6 +118,10 @@ def _state_of(study: optuna.Study, inputs: Inputs) -> State:
     state: State = study.user_attrs.get(ATTRIBUTE) or begun
     for name, value in requested.items():
         if state["settings"].get(name) != value:
+            if not any(state.get("trainings", {}).values()):  # interrupted before the first training was recorded
+                shutil.rmtree(inputs.folder / "verify" / "paused", ignore_errors=True)
+                state = begun
+                break
             raise RunError(
                 f"this run was verified with {name} {state['settings'].get(name)}, not {value}, and the results would "
                 "not compare; give the same value, or search under another --name"

@@ -149,6 +149,17 @@ def test_other_epochs_are_refused_because_they_do_not_compare(verified, capsys):
     assert "verified with epochs 2, not 3" in capsys.readouterr().err
 
 
+def test_other_epochs_are_accepted_while_no_training_is_recorded(verified, tmp_path, capsys):
+    folder = Path(shutil.copytree(verified, tmp_path / "one"))
+    study = store.load(folder)
+    study.set_user_attr("verification", {**recorded(folder), "trainings": {"baseline": []}})
+    (folder / "verify" / "paused").mkdir(exist_ok=True)
+    (folder / "verify" / "paused" / "of-the-other-epochs.pt").write_bytes(b"")
+    assert main(["verify", str(folder), "--top", "1", "--seeds", "2", "--epochs", "1"]) == 0
+    assert recorded(folder)["settings"]["epochs"] == 1 and "scale_up" not in recorded(folder)
+    assert not list((folder / "verify" / "paused").glob("of-*"))
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
