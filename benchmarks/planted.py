@@ -126,8 +126,8 @@ planted-v1, -v2   all tiny (medium) digits have the colour themselves, so row 2 
 planted-overlap   digits of a size that P2 and P3 both find: of rows 2 and 4 either solves them, so their gains overlap
 planted-harm      the markers of tiny digits are right in training and wrong in validation, so row 2 harms
 planted-signs     digits of all sizes share the classes, and the markers of medium ones are right in two of three
-                  validation images: row 4 beats guessing alone, but in company its confident mistakes rank among what
-                  rows 2 and 6 know, and it harms
+                  validation images: row 4 beats guessing alone, but its confident mistakes rank among what row 2 knows,
+                  and beside that it harms
 planted-none      the colour of a marker is independent of the class, so attention can help nobody
 
 Images from one distribution cannot make attention harmful by design: it starts as the identity, so only overfitting
