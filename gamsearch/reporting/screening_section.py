@@ -55,7 +55,6 @@ def _how(screened: Screened) -> str:
     if screened.agreement is not None:
         agreed = f" Kendall's tau between the readings of two networks is {screened.agreement:+.2f}."
     measured = plural(screened.measured, "architecture")
-    measured = plural(screened.measured, "architecture")
     return (
         f"{plural(screened.seeds, 'network')} that hold all architectures of the space, trained for "
         f"{plural(screened.epochs, 'epoch')} with a random one at each step; {measured} measured in each.{agreed} "

@@ -6,15 +6,13 @@ interrupted stage continues where it stopped.
 
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 
-from gamsearch.architecture import Architecture
 from gamsearch.errors import OptionError, plural
 from gamsearch.evaluation import Evaluator, TrialBudget
 from gamsearch.runs.forecast import span
@@ -23,10 +21,7 @@ from gamsearch.runs.settings import Settings
 from gamsearch.signals import stop_request
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.screening import Screening
-from gamsearch.strategy.shared_effects import Reading
-
-if TYPE_CHECKING:
-    pass
+from gamsearch.strategy.shared_effects import Reading, recorded_readings
 
 SCREENING = "screening"
 """Attribute of the study that holds the readings of the stage."""
@@ -123,9 +118,11 @@ class _Stage:
         """Measure architectures until the effects are known, or measuring tells no more."""
         from gamsearch.supernet.paths import spread
 
-        facts = dict(self.study.user_attrs.get(SCREENING, {}))
+        facts = self.study.user_attrs.get(SCREENING, {})
         order = list(islice(spread(self.space, self.paths, self.settings.seed), MOST))
-        readings = _known(facts, order, [budget.seed for budget in self.budgets])
+        known = {(one.seed, one.architecture): one for one in recorded_readings(self.space, facts)}
+        wanted = {(budget.seed, architecture) for budget in self.budgets for architecture in order}
+        readings = {key: one for key, one in known.items() if key in wanted}
         widest = float("inf")
         for count, architecture in enumerate(order, 1):
             stop_request.check()
@@ -191,16 +188,3 @@ def network_epochs(settings: Settings, space: SearchSpace) -> int:
         raise OptionError(f"a shared network needs a space with attention, and '{space.name}' has none")
     images = len(DataSet.read(settings.data).train) * float(settings.train.get("fraction", 1.0))
     return epochs_for(paths, settings.screen_steps, max(1, -(-int(images) // settings.batch)))
-
-
-def _known(
-    facts: dict[str, Any], order: Sequence[Architecture], seeds: Sequence[int]
-) -> dict[tuple[int, Architecture], Reading]:
-    """The readings that an interrupted stage has recorded."""
-    architectures = [Architecture.from_dict(form) for form in facts.get("architectures", [])]
-    return {
-        (seed, architecture): Reading(seed, architecture, float(value))
-        for seed in seeds
-        for architecture, value in zip(architectures, facts.get("values", {}).get(str(seed), []), strict=False)
-        if architecture in order
-    }

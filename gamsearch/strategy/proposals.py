@@ -18,16 +18,19 @@ from gamsearch.study.history import History
 
 ATTEMPTS = 20
 """Known neighbours that are sampled before the search continues without one."""
+MOST_ANCHORS = 20
+"""Most architectures of a predicted front that are enqueued, as many as half of the default number of trials."""
 
 
 def enqueue_anchors(study: optuna.Study, plan: Plan, predict_costs: PredictCosts) -> None:
     """Once per study: what a screening recommends, else the published placements; random ones for some samplers too.
 
-    These samplers learn from whole trainings. The sampler proposes at least half of the trials.
+    These samplers learn from whole trainings. The sampler proposes at least half of the trials. A search without any
+    budget is left as it is, since it may be given one later.
     """
-    if study.user_attrs.get("anchors_enqueued"):
+    if study.user_attrs.get("anchors_enqueued") or not plan.search_budget.amount:
         return
-    space, most = plan.space, plan.trials // 2
+    space, most = plan.space, min(plan.trials // 2, MOST_ANCHORS)
     if plan.sampler == "brute" or not most:
         anchors = []
     elif plan.screening is not None:

@@ -17,7 +17,7 @@ from gamsearch.architecture import Architecture, Placement
 from gamsearch.metrics import METRICS
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.cost_predictions import PredictCosts
-from gamsearch.strategy.shared_effects import Reading, SharedEffects
+from gamsearch.strategy.shared_effects import Reading, SharedEffects, recorded_readings
 
 DISAGREE = 0.3
 """Two seeds whose readings agree less than this (Kendall's tau) are said to disagree."""
@@ -47,19 +47,13 @@ class Screening:
             facts: What the study recorded of the screening.
 
         Returns:
-            The screening; None if there was none.
+            The screening; None if there was none, it is not complete, or its record is damaged.
         """
         if not facts.get("complete"):
             return None
-        architectures = [Architecture.from_dict(form) for form in facts["architectures"]]
-        return cls(
-            space,
-            [
-                Reading(int(seed), architecture, float(value))
-                for seed, values in facts["values"].items()
-                for architecture, value in zip(architectures, values, strict=True)
-            ],
-        )
+        readings = recorded_readings(space, facts)
+        complete = readings and len(readings) == len(facts["architectures"]) * len(facts["values"])
+        return cls(space, readings) if complete else None
 
     def gains(self, architectures: Sequence[Architecture]) -> list[float]:
         """Predict the gains of architectures.
@@ -70,7 +64,7 @@ class Screening:
         Returns:
             The expected gain of each in map50_95.
         """
-        return [float(gain) for gain in self.model.predict(architectures)[0]] if architectures else []
+        return [float(gain) for gain in self.model.gains(architectures)] if architectures else []
 
     @cached_property
     def placements(self) -> tuple[Placement, ...]:
@@ -133,17 +127,19 @@ class Screening:
             most: How many members to return.
 
         Returns:
-            Members with attention, evenly spread from the cheapest to the best.
+            Members with attention within the limits of the space, evenly spread from the cheapest to the best.
         """
         objectives = [METRICS[name] for name in self.space.objectives]
         candidates = [self.space.baseline, *self._candidates()]
         costs = [predict_costs(architecture) or {} for architecture in candidates]
         gains = self.gains(candidates)
-        known = [i for i, built in enumerate(costs) if all(m.name in built for m in objectives if m.stage == "built")]
+        needed = {m.name for m in objectives if m.stage == "built"}
+        known = [i for i, built in enumerate(costs) if built.keys() >= needed and self._within_limits(built, costs[0])]
         values = [[costs[i][m.name] if m.stage == "built" else gains[i] for m in objectives] for i in known]
         on_front = pareto.front(values, objectives)
         members = [candidates[i] for i, on in zip(known, on_front, strict=True) if on and gains[i] > 0]
-        members.sort(key=lambda architecture: self.gains([architecture])[0], reverse=True)
+        expected = dict(zip(candidates, gains, strict=True))
+        members.sort(key=expected.__getitem__, reverse=True)
         if len(members) <= most:
             return members
         return [members[round(i * (len(members) - 1) / max(most - 1, 1))] for i in range(most)]
@@ -205,6 +201,10 @@ class Screening:
         alone = [self._alone(placement) for placement in self.placements]
         admissible = [one for one in (*alone, *combined) if self.space.refusal(one) is None and not one.is_baseline]
         return list(dict.fromkeys(admissible))
+
+    def _within_limits(self, built: Mapping[str, float], baseline: Mapping[str, float]) -> bool:
+        limits = [limit for limit in self.space.limits if limit.metric in built]
+        return all(built[limit.metric] <= limit.bound(baseline[limit.metric]) for limit in limits)
 
     def _alone(self, placement: Placement) -> Architecture:
         return Architecture.of(self.space.detector.name, [placement])

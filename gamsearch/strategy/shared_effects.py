@@ -11,15 +11,17 @@ of the answer. Variances maximise the posterior density under broad log-normal p
 deviations is little more than its prior.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, optimize
 
 from gamsearch.architecture import Architecture
+from gamsearch.errors import GamsearchError
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.surrogate import Features
 
@@ -45,6 +47,30 @@ class Reading:
     seed: int
     architecture: Architecture
     value: float
+
+
+def recorded_readings(space: SearchSpace, facts: Mapping[str, Any]) -> list[Reading]:
+    """Read the readings that a study recorded, of a complete screening or not.
+
+    Args:
+        space: The space.
+        facts: What `Screening.facts` wrote.
+
+    Returns:
+        The readings; none if the record is damaged.
+    """
+    try:
+        architectures = [Architecture.from_dict(form) for form in facts["architectures"]]
+        for architecture in architectures:
+            space.encode(architecture)
+        found = [
+            Reading(int(seed), architecture, float(value))
+            for seed, values in facts["values"].items()
+            for architecture, value in zip(architectures, values, strict=True)
+        ]
+    except (GamsearchError, AttributeError, KeyError, TypeError, ValueError):
+        return []
+    return found if all(abs(reading.value) <= 1.0 for reading in found) else []
 
 
 class SharedEffects:
@@ -73,10 +99,14 @@ class SharedEffects:
         """
         points = self._located(architectures)
         cross = self._shared(points, self._points, self.parameters)
-        mean = cross @ self._weights
         spent = np.einsum("ij,ji->i", cross, linalg.cho_solve(self._factor, cross.T))
-        variance = np.diag(self._shared(points, points, self.parameters)) - spent
-        return mean, np.sqrt(np.maximum(variance, 0.0))
+        effects, pairs = np.exp(2 * self.parameters[:2])  # one by one: all against all would be gigabytes
+        variance = effects * np.sum(points[0] ** 2, axis=1) + pairs * np.sum(points[1] ** 2, axis=1) - spent
+        return cross @ self._weights, np.sqrt(np.maximum(variance, 0.0))
+
+    def gains(self, architectures: Sequence[Architecture]) -> Vector:
+        """The expected gains of `predict` alone, which take less time."""
+        return np.asarray(self._shared(self._located(architectures), self._points, self.parameters) @ self._weights)
 
     @property
     def deviation(self) -> float:

@@ -173,9 +173,11 @@ VERIFICATION = {
 }
 SETTINGS = {
     **dict.fromkeys(("data", "model", "space", "budget", "device", "sampler", "stopping", "evaluator"), text),
-    **dict.fromkeys(("table", "latency", "latency_backend", "out", "name", "command"), text),
+    **dict.fromkeys(("screen", "table", "latency", "latency_backend", "out", "name", "command"), text),
     **dict.fromkeys(("data_summary", "data_fingerprint"), text),
     **dict.fromkeys(("trials", "epochs", "imgsz", "batch", "seed", "noise_seeds"), count),
+    **dict.fromkeys(("screen_steps", "screen_seeds"), count),
+    "search_anyway": flag,
     "baseline_epochs": count_or_auto,
     "objectives": [metric],
     "data_warnings": [text],
@@ -204,6 +206,8 @@ STUDY = {
     "reference_point": [number],
     "baseline_seeds": [NUMBERS],
     "confirmations": {...: [NUMBERS]},
+    "screening": {"architectures": [architecture], "values": {...: [number]}, "complete": flag},
+    "screening_answer": {"effects": [[scalar]], "seeds": count, "epochs": count, "measured": count, ...: scalar},
     "verification": VERIFICATION,
 }
 

@@ -1,6 +1,7 @@
 """What shared networks say: which sites pay, a predicted front, one sentence, and rarely a false yes."""
 
 import json
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from support.readings import GAINS, SINGLES, SPACE, readings
 
 from gamsearch.analysis.screened import Screened
-from gamsearch.space.search_space import SearchSpace
+from gamsearch.space.search_space import Limit, SearchSpace
 from gamsearch.strategy.screening import Screening
 from gamsearch.strategy.shared_effects import Reading
 from gamsearch.supernet.paths import Paths, spread
@@ -70,6 +71,13 @@ def test_the_predicted_front_holds_the_best_and_the_cheapest_that_gain():
     assert screening().front(lambda architecture: None, 5) == []
 
 
+def test_the_predicted_front_stays_within_the_limits_of_the_space():
+    space = replace(SPACE, limits=(Limit("latency_ms", "+20%"),))
+    front = Screening(space, readings(np.random.default_rng(0))).front(costs, 10)
+    assert front and all(costs(a)["latency_ms"] <= 12 for a in front)
+    assert max(costs(a)["latency_ms"] for a in screening().front(costs, 10)) > 12
+
+
 def test_the_record_gives_the_same_screening_again():
     found = screening()
     facts = json.loads(json.dumps(found.facts(complete=True)))
@@ -77,6 +85,27 @@ def test_the_record_gives_the_same_screening_again():
     assert again.sentence == found.sentence
     assert [e.gain for e in again.effects] == pytest.approx([e.gain for e in found.effects], abs=1e-5)
     assert Screening.read(SPACE, {}) is None and Screening.read(SPACE, found.facts(complete=False)) is None
+
+
+DAMAGE = {
+    "missing": lambda facts: facts.pop("architectures"),
+    "no network": lambda facts: facts.update(values={}),
+    "nothing measured": lambda facts: facts.update(architectures=[], values={"0": [], "1": []}),
+    "not a number": lambda facts: facts["values"].update({"0": [float("nan")] * 33}),
+    "no fraction": lambda facts: facts["values"].update({"0": [1e300] * 33}),
+    "no seed": lambda facts: facts["values"].update(x=facts["values"].pop("0")),
+    "cut": lambda facts: facts["values"]["1"].pop(),
+    "another site": lambda facts: facts["architectures"][1]["placements"][0].update(site=77),
+    "another module": lambda facts: facts["architectures"][1]["placements"][0].update(module="Nope"),
+    "another option": lambda facts: facts["architectures"][1]["placements"][0].update(options={"rate": 5}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_record_holds_no_screening(damage):
+    facts = json.loads(json.dumps(screening().facts(complete=True)))
+    DAMAGE[damage](facts)
+    assert Screening.read(SPACE, facts) is None
 
 
 def test_what_the_report_shows_survives_the_record_and_damage_is_no_answer():

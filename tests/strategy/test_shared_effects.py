@@ -1,12 +1,15 @@
 """The mixed model of the readings of shared networks."""
 
 import random
+import tracemalloc
+from itertools import islice
 
 import numpy as np
 import pytest
 from support.readings import GAINS, SINGLES, SPACE, readings
 
 from gamsearch.architecture import Architecture
+from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.shared_effects import Reading, SharedEffects
 
 
@@ -62,3 +65,18 @@ def test_readings_of_any_size_are_fitted(scale):
     found = [Reading(0, a, 0.5 + scale * rng.random() / 2) for a in SPACE.enumerate()]
     gains, sds = SharedEffects(SPACE, found).predict(SINGLES)
     assert np.all(np.isfinite(gains)) and np.all(sds >= 0)
+
+
+def test_thousands_of_architectures_are_predicted_in_little_memory():
+    space = SearchSpace.load("gam-backbone")
+    every = list(islice(space.enumerate(), 1500))
+    model = SharedEffects(space, [Reading(0, a, 0.3 + 0.001 * i) for i, a in enumerate(every[:20])])
+    tracemalloc.start()
+    try:
+        gains, sds = model.predict(every)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 15e6
+    assert np.array_equal(model.gains(every), gains)
+    assert sds[100] == pytest.approx(model.predict([every[100]])[1][0])

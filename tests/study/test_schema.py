@@ -39,3 +39,17 @@ def test_what_fits_has_no_mismatch(value):
 )
 def test_a_mismatch_names_the_place_and_the_value(value, message):
     assert mismatch(value, schema.TRIAL, "trial 3") == message
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"screening": []}, "screening is a list"),
+        ({"screening": {"values": {"0": ["many"]}}}, "screening.values.0[0] is a str ('many')"),
+        ({"screening": {"architectures": [3]}}, "screening.architectures[0] is a int (3)"),
+        ({"screening_answer": {"effects": [[4, {}]]}}, "screening_answer.effects[0][1] is a dict"),
+        ({"settings": {"screen_seeds": "two"}}, "settings.screen_seeds is a str ('two')"),
+    ],
+)
+def test_a_damaged_screening_is_named(value, message):
+    assert mismatch(value, schema.STUDY) == message
