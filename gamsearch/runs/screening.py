@@ -6,14 +6,16 @@ interrupted stage continues where it stopped.
 
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import combinations, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 
-from gamsearch.errors import OptionError, plural
+from gamsearch.architecture import Architecture
+from gamsearch.errors import CandidateFailed, OptionError, RunError, plural
 from gamsearch.evaluation import Evaluator, TrialBudget
 from gamsearch.runs.forecast import span
 from gamsearch.runs.progress import RunProgress
@@ -22,6 +24,9 @@ from gamsearch.signals import stop_request
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.screening import Screening
 from gamsearch.strategy.shared_effects import Reading, recorded_readings
+
+if TYPE_CHECKING:
+    from gamsearch.supernet.trainer import TrainedNetwork
 
 SCREENING = "screening"
 """Attribute of the study that holds the readings of the stage."""
@@ -128,20 +133,45 @@ class _Stage:
             stop_request.check()
             for network, budget in zip(self.networks, self.budgets, strict=True):
                 if (budget.seed, architecture) not in readings:
-                    value = network.measure(architecture, budget)["map50_95"]
-                    readings[budget.seed, architecture] = Reading(budget.seed, architecture, value)
+                    readings[budget.seed, architecture] = read(network, architecture, budget)
             if count % ROUND == 0 or count == len(order):
                 screening = Screening(self.space, list(readings.values()))
                 before, widest = widest, max(effect.half_width for effect in screening.effects)
                 precision = f"the gain of every placement is known to ±{widest:.4f} mAP50-95"
                 self.progress.say(f"screening: {plural(count, 'architecture')} measured, {precision}")
-                enough = count > len(screening.effects) and (widest <= PRECISION or widest > (1 - GAINED) * before)
-                if enough:
+                precise = widest <= PRECISION or widest > (1 - GAINED) * before
+                if precise and count > len(screening.effects) and _together(order[:count]) == _together(order):
                     break
                 self.study.set_user_attr(SCREENING, screening.facts(complete=False))
         self.study.set_user_attr(ANSWER, screening.answer(self.epochs).to_dict())
         self.study.set_user_attr(SCREENING, screening.facts(complete=True))
         return screening
+
+
+def read(network: "TrainedNetwork", architecture: Architecture, budget: TrialBudget) -> Reading:
+    """Measure an architecture in a trained network.
+
+    Args:
+        network: The network.
+        architecture: What to measure.
+        budget: The budget of the network's training.
+
+    Returns:
+        Its reading.
+
+    Raises:
+        RunError: It cannot be measured.
+    """
+    try:
+        return Reading(budget.seed, architecture, network.measure(architecture, budget)["map50_95"])
+    except CandidateFailed as failure:
+        what = f"{architecture.label} cannot be measured in the shared network of seed {budget.seed}"
+        raise RunError(f"{what} ({failure.detail}); repeat the command, or search without --screen") from failure
+
+
+def _together(architectures: Sequence[Architecture]) -> set[tuple[int, int]]:
+    """Pairs of sites that have attention in the same architecture, without which no pair that pays could be seen."""
+    return {pair for one in architectures for pair in combinations([p.site for p in one.placements], 2)}
 
 
 class Training:

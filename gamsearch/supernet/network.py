@@ -5,6 +5,7 @@ from typing import Any
 
 from gamsearch.architecture import Architecture
 from gamsearch.attention.catalogue import spec_named
+from gamsearch.errors import CandidateFailed
 from gamsearch.models.candidate import Candidate, build_candidate
 from gamsearch.parser.build import Model
 from gamsearch.space.search_space import SearchSpace
@@ -71,7 +72,10 @@ def build_shared(space: SearchSpace, baseline: Model, imgsz: int, seed: int = 0)
         raise ValueError(f"the space '{space.name}' has no placement")
     for site, row in first.graft.placed.items():
         replaced = first.model.model[row]
-        switch: Any = Switch(site, built[site])
+        try:
+            switch: Any = Switch(site, built[site])
+        except ValueError as error:
+            raise CandidateFailed("build", str(error)) from error
         switch.i, switch.f, switch.type, switch.np = replaced.i, replaced.f, "Switch", 0
         first.model.model[row] = switch
     activate(first.model, space.baseline)

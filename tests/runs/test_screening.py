@@ -1,13 +1,17 @@
 """The screening stage of a run: trained, measured, interrupted, resumed, and followed or not by a search."""
 
+import random
 from pathlib import Path
+from types import SimpleNamespace
 
+import optuna
 import pytest
 
 import gamsearch as gs
-from gamsearch.errors import OptionError
+from gamsearch.errors import CandidateFailed, OptionError, RunError
 from gamsearch.runs import screening as stage
 from gamsearch.runs.settings import Settings, check
+from gamsearch.space.search_space import SearchSpace
 from gamsearch.study import store
 from gamsearch.supernet.trainer import TrainedNetwork
 
@@ -61,6 +65,37 @@ def test_a_screening_that_stops_while_measuring_goes_on_there_and_ends_the_searc
     text = next(path for path in gs.report(run) if path.suffix == ".html").read_text()
     assert "Before the search: shared networks" in text and "not shown to pay" in text
     assert len(gs.search(**options, name="a", search_anyway=True).trials) == 3
+
+
+def asked(tiny_data: Path, tmp_path: Path, monkeypatch, measure):
+    """What the stage says of a space of four sites where `measure` gives the readings."""
+    monkeypatch.setattr(TrainedNetwork, "train", lambda self, budget, on_epoch: None)
+    monkeypatch.setattr(TrainedNetwork, "measure", lambda self, one, budget: {"map50_95": measure(one, budget.seed)})
+    settings = Settings(data=str(tiny_data), out=str(tmp_path), name="a", screen="supernet")
+    nothing = SimpleNamespace(baseline=None, data=None, device=None)
+    progress = SimpleNamespace(say=lambda text: None)
+    return stage.screen(settings, SearchSpace.load("gam-small"), nothing, optuna.create_study(), progress)
+
+
+def test_two_sites_that_pay_only_together_are_measured_together(tiny_data, tmp_path, monkeypatch):
+    rng = random.Random(0)
+
+    def measure(architecture, seed: int) -> float:
+        both = {4, 9} <= {placement.site for placement in architecture.placements}
+        return 0.3 + 0.02 * both + rng.gauss(0, 0.001)
+
+    found = asked(tiny_data, tmp_path, monkeypatch, measure)
+    assert found.pays and not found.nothing_pays
+    assert found.sentence == "No placement is shown to pay alone, but some pay together."
+
+
+def test_an_architecture_that_cannot_be_measured_is_one_sentence(tiny_data, tmp_path, monkeypatch):
+    def measure(architecture, seed: int) -> float:
+        raise CandidateFailed("out_of_memory", "the memory is full")
+
+    sentence = r"baseline cannot be measured in the shared network of seed 0 \(the memory is full\)"
+    with pytest.raises(RunError, match=sentence):
+        asked(tiny_data, tmp_path, monkeypatch, measure)
 
 
 def spied(method, calls: list):

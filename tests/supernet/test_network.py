@@ -4,6 +4,7 @@ import pytest
 import torch
 from support.attention import max_difference
 
+from gamsearch.errors import CandidateFailed
 from gamsearch.models.candidate import build_candidate
 from gamsearch.models.identity import predictions
 from gamsearch.space.detector import Detector
@@ -74,3 +75,10 @@ def test_branches_are_kept_apart(tmp_path):
     assert {p.semantics for switch in switches(network.model) for p in switch.placements} == {"branch"}
     activate(network.model, next(a for a in space.enumerate() if len(a.placements) == 2))
     assert max_difference(outputs(network.model), outputs(baseline)) == 0.0
+
+
+def test_a_module_that_cannot_share_its_weights_is_refused_in_one_sentence(space, monkeypatch):
+    """E.g. a plug-in that is marked as nested and is not."""
+    monkeypatch.setattr("gamsearch.supernet.switch._fits", lambda small, large: False)
+    with pytest.raises(CandidateFailed, match="GAM.* does not fit into GAM"):
+        build_shared(space, start_model(space.detector, None, {0: "a"}, seed=0), 64)
