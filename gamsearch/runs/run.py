@@ -25,7 +25,7 @@ from gamsearch.runs.prepared import StageRecord
 from gamsearch.runs.processes import Slot, WorkerPool
 from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.provenance import recorded_versions
-from gamsearch.runs.same_inputs import check_fingerprints, check_space, record_data_path
+from gamsearch.runs.same_inputs import check_fingerprints, check_space, record_changes
 from gamsearch.runs.screening import screen
 from gamsearch.runs.settings import Settings
 from gamsearch.runs.space_content import space_content
@@ -138,7 +138,7 @@ def _lead(run: _LeadingRun, registry: WorkerRegistry) -> None:
     rungs = stopping_named(run.settings.stopping).rungs(run.settings.epochs)
     changes = partial(run.prepared.data_changes, run.settings.folder)
     check_fingerprints(study, {**run.prepared.fingerprints, "rungs": str(rungs)}, changes)
-    record_data_path(study, run.settings.data)
+    record_changes(study, run.settings.data, run.settings.search_anyway)
     facts = _update_manifest(run, run.resumed)
     if run.origin is not None:
         for line in repeat.differences(run.origin, facts) or ["nothing: versions, machine, commit and inputs agree"]:

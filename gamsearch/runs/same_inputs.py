@@ -23,16 +23,17 @@ def check_space(study: optuna.Study, fingerprint: str, name: str) -> None:
         raise RunError(f"the search space '{name}' changed since this run began; use another --name")
 
 
-def record_data_path(study: optuna.Study, data: str) -> None:
-    """Record where the data are now, so that later commands find a data set that was moved.
+def record_changes(study: optuna.Study, data: str, search_anyway: bool) -> None:
+    """Record what a resumed run may change: where the data are now, and whether it searches whatever a screening says.
 
     Args:
         study: The run's study.
         data: The data YAML, whose fingerprint was checked.
+        search_anyway: Whether the run, its workers and later calls search even where nothing pays.
     """
-    settings = study.user_attrs.get("settings", {})
-    if settings.get("data") != data:
-        study.set_user_attr("settings", {**settings, "data": data})
+    settings, changed = study.user_attrs.get("settings", {}), {"data": data, "search_anyway": search_anyway}
+    if any(settings.get(name, False) != value for name, value in changed.items()):
+        study.set_user_attr("settings", {**settings, **changed})
 
 
 def check_fingerprints(study: optuna.Study, found: Mapping[str, Any], changes: Callable[[], str] = str) -> None:

@@ -129,13 +129,14 @@ class _Stage:
         wanted = {(budget.seed, architecture) for budget in self.budgets for architecture in order}
         readings = {key: one for key, one in known.items() if key in wanted}
         widest = float("inf")
+        reference = float(self.study.user_attrs.get("baseline_stage", {}).get("map50_95") or 0.0)
         for count, architecture in enumerate(order, 1):
             stop_request.check()
             for network, budget in zip(self.networks, self.budgets, strict=True):
                 if (budget.seed, architecture) not in readings:
                     readings[budget.seed, architecture] = read(network, architecture, budget)
             if count % ROUND == 0 or count == len(order):
-                screening = Screening(self.space, list(readings.values()))
+                screening = Screening(self.space, list(readings.values()), reference)
                 before, widest = widest, max(effect.half_width for effect in screening.effects)
                 precision = f"the gain of every placement is known to ±{widest:.4f} mAP50-95"
                 self.progress.say(f"screening: {plural(count, 'architecture')} measured, {precision}")

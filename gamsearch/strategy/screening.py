@@ -6,6 +6,7 @@ Figures of shared networks are not results: what they recommend is trained on it
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import product
+from statistics import mean
 from typing import Any
 
 from scipy import stats
@@ -17,6 +18,7 @@ from gamsearch.architecture import Architecture, Placement
 from gamsearch.metrics import METRICS
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.cost_predictions import PredictCosts
+from gamsearch.strategy.screening_sentence import paying_sentence
 from gamsearch.strategy.shared_effects import Reading, SharedEffects, recorded_readings
 
 DISAGREE = 0.3
@@ -32,10 +34,11 @@ class Screening:
     Args:
         space: The space.
         readings: The mAP of architectures in the networks; the same architectures for every seed.
+        reference: map50_95 of the trained baseline, with which the networks began; 0 if unknown.
     """
 
-    def __init__(self, space: SearchSpace, readings: Sequence[Reading]):
-        self.space, self.readings = space, tuple(readings)
+    def __init__(self, space: SearchSpace, readings: Sequence[Reading], reference: float = 0.0):
+        self.space, self.readings, self.reference = space, tuple(readings), reference
         self.model = SharedEffects(space, readings)
 
     @classmethod
@@ -53,7 +56,7 @@ class Screening:
             return None
         readings = recorded_readings(space, facts)
         complete = readings and len(readings) == len(facts["architectures"]) * len(facts["values"])
-        return cls(space, readings) if complete else None
+        return cls(space, readings, float(facts.get("reference", 0.0))) if complete else None
 
     def gains(self, architectures: Sequence[Architecture]) -> list[float]:
         """Predict the gains of architectures.
@@ -102,8 +105,25 @@ class Screening:
 
     @property
     def nothing_pays(self) -> bool:
-        """Whether several networks leave no room for a gain of `EFFECT` by any placement alone."""
-        return self.agreement is not None and not self.pays and self._bound < EFFECT
+        """Whether several sound networks leave no room for a gain of `EFFECT`, by a placement alone or by any."""
+        sure = self.agreement is not None and not self.pays and not self._collapsed
+        return sure and self._bound < EFFECT and self._gain_of_any < EFFECT
+
+    @property
+    def _collapsed(self) -> bool:
+        """Whether a network has lost half of the mAP with which it began, so that its readings tell nothing."""
+        return any(r.value < self.reference / 2 for r in self.readings if r.architecture.is_baseline)
+
+    @property
+    def _gain_of_any(self) -> float:
+        """By how much single placements are above the architecture without attention, on average over all of them.
+
+        The model attributes nothing to it: where every placement gains alike and no second one adds to that, the
+        effects of placements are small all the same.
+        """
+        alone = [r.value for r in self.readings if len(r.architecture.placements) == 1]
+        without = [r.value for r in self.readings if r.architecture.is_baseline]
+        return mean(alone) - mean(without) if alone and without else 0.0
 
     @property
     def _bound(self) -> float:
@@ -147,20 +167,28 @@ class Screening:
     @property
     def sentence(self) -> str:
         """The answer in one sentence."""
-        best = best_by_site(self.effects)
-        paying = [site for site, effect in best.items() if effect.pays]
         if self.nothing_pays:
             return f"Nothing pays: no placement alone is likely to gain more than {max(self._bound, 0):.4f} mAP50-95."
         if not self.pays:
-            why = "one network cannot tell" if self.agreement is None else "the networks cannot tell"
-            if self.agreement is not None and self.agreement < DISAGREE:
-                why = f"two networks rank the architectures differently (tau {self.agreement:+.2f})"
-            return f"Unclear: {why}, and a placement alone may still gain {self._bound:.4f} mAP50-95."
+            return f"Unclear: {self._doubt}."
+        best = best_by_site(self.effects)
+        paying = [site for site, effect in best.items() if effect.pays]
         if not paying:
             return "No placement is shown to pay alone, but some pay together."
-        rest = [site for site in best if site not in paying]
-        said = f"Attention pays after {self._rows(paying)}"
-        return f"{said}; nothing is shown to pay {self._place(rest)}." if rest else f"{said}."
+        return paying_sentence(self.space, paying, [site for site in best if site not in paying])
+
+    @property
+    def _doubt(self) -> str:
+        """Why the networks do not tell whether anything pays."""
+        if self._collapsed:
+            return "a shared network lost most of its mAP in training; give a smaller learning rate, --train lr0=0.0003"
+        if self._gain_of_any >= EFFECT:
+            above = f"architectures with one module are {self._gain_of_any:.4f} mAP50-95 above the one without"
+            return f"{above}, whichever module it is, which may be due to how the networks were trained"
+        why = "one network cannot tell" if self.agreement is None else "the networks cannot tell"
+        if self.agreement is not None and self.agreement < DISAGREE:
+            why = f"two networks rank the architectures differently (tau {self.agreement:+.2f})"
+        return f"{why}, and a placement alone may still gain {self._bound:.4f} mAP50-95"
 
     def facts(self, complete: bool) -> dict[str, Any]:
         """Collect what the study records, from which `read` rebuilds the screening.
@@ -174,7 +202,12 @@ class Screening:
         seeds = list(dict.fromkeys(reading.seed for reading in self.readings))
         architectures = [r.architecture.to_dict() for r in self.readings if r.seed == seeds[0]]
         values = {str(seed): [round(r.value, 6) for r in self.readings if r.seed == seed] for seed in seeds}
-        return {"architectures": architectures, "values": values, "complete": complete}
+        return {
+            "architectures": architectures,
+            "values": values,
+            "reference": self.reference,
+            "complete": complete,
+        }
 
     def answer(self, epochs: int) -> Screened:
         """Collect what the report shows.
@@ -208,18 +241,6 @@ class Screening:
 
     def _alone(self, placement: Placement) -> Architecture:
         return Architecture.of(self.space.detector.name, [placement])
-
-    def _rows(self, sites: Sequence[int]) -> str:
-        words = [str(site) for site in sorted(sites)]
-        return f"row {words[0]}" if len(words) == 1 else f"rows {', '.join(words[:-1])} and {words[-1]}"
-
-    def _place(self, sites: Sequence[int]) -> str:
-        """`in the neck` where these are all sites of a part of the detector, else the rows."""
-        backbone = len(self.space.detector.yaml["backbone"])
-        for name, inside in (("backbone", lambda s: s < backbone), ("neck", lambda s: s >= backbone)):
-            if {site for site in self.space.sites if inside(site)} == set(sites):
-                return f"in the {name}"
-        return f"after {self._rows(sites)}"
 
 
 def _option(placement: Placement) -> str:

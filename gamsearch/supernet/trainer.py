@@ -70,8 +70,9 @@ class TrainedNetwork:
         """
         if self.weights.exists():
             return
-        trainer = self._built(budget, on_epoch, kept(self.folder, budget.epochs))
+        trainer: StepwiseTrainer | None = None
         try:
+            trainer = self._built(budget, on_epoch, kept(self.folder, budget.epochs))
             trainer.train()
             write_weights(trainer.validated.cpu(), self.weights)
         except CandidateFailed as failure:
@@ -79,7 +80,8 @@ class TrainedNetwork:
         except RuntimeError as error:
             raise RunError(f"the shared network could not be trained: {one_line(error)[:300]}") from error
         finally:
-            trainer.close()
+            if trainer is not None:
+                trainer.close()
         forget(self.folder)
 
     def measure(self, architecture: Architecture, budget: TrialBudget) -> dict[str, float]:
@@ -91,11 +93,18 @@ class TrainedNetwork:
 
         Returns:
             The trained metrics by name.
+
+        Raises:
+            CandidateFailed: It cannot be measured, e.g. since its map is not finite or memory ran out.
         """
-        if self._trainer is None:
-            self._trainer = self._built(budget, lambda epoch, results: None)
-            self._trainer.prepare(self.weights)
-        results = self._trainer.measure(lambda model: activate(model, architecture))
+        try:
+            if self._trainer is None:
+                self._trainer = self._built(budget, lambda epoch, results: None)
+                self._trainer.prepare(self.weights)
+            results = self._trainer.measure(lambda model: activate(model, architecture))
+        except (RuntimeError, MemoryError) as error:
+            reason = "out_of_memory" if devices.is_out_of_memory(error) else "error"
+            raise CandidateFailed(reason, one_line(error)[:300]) from error
         return {metric.name: float(metric.compute(results)) for metric in metrics_of("trained")}
 
     def close(self) -> None:

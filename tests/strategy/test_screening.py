@@ -132,3 +132,23 @@ def test_a_large_space_is_answered_without_listing_it():
     assert screening.pays and "row 6" in screening.sentence
     assert front and all(any(p.site == 6 for p in a.placements) for a in front)
     assert all(space.refusal(a) is None for a in front)
+
+
+def readings_of(gain, reference: float = 0.0, level: float = 0.35) -> Screening:
+    """Two networks that agree but for little noise; `gain` is that of an architecture."""
+    rng = np.random.default_rng(0)
+    noisy = [Reading(s, a, level + gain(a) + rng.normal(0, 0.0005)) for s in range(2) for a in SPACE.enumerate()]
+    return Screening(SPACE, noisy, reference)
+
+
+def test_where_any_placement_gains_and_a_second_one_adds_nothing_it_does_not_say_that_nothing_pays():
+    alike = readings_of(lambda a: 0.0 if a.is_baseline else 0.01)
+    assert not alike.nothing_pays
+    assert alike.sentence.startswith("Unclear: architectures with one module are 0.0") or alike.pays
+
+
+def test_networks_that_lost_what_they_began_with_do_not_say_that_nothing_pays():
+    collapsed = readings_of(lambda a: 0.0, reference=0.4, level=0.02)
+    assert not collapsed.nothing_pays and "lost most of its mAP" in collapsed.sentence
+    assert not Screening.read(SPACE, collapsed.facts(complete=True)).nothing_pays
+    assert readings_of(lambda a: 0.0, reference=0.4).nothing_pays
