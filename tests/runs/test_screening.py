@@ -64,7 +64,8 @@ def test_a_screening_that_stops_while_measuring_goes_on_there_and_ends_the_searc
     assert str(store.load(run.folder).user_attrs["ended"]).startswith("Nothing pays: ")
     text = next(path for path in gs.report(run) if path.suffix == ".html").read_text()
     assert "Before the search: shared networks" in text and "not shown to pay" in text
-    assert len(gs.search(**options, name="a", search_anyway=True).trials) == 3
+    again = gs.search(**options, name="a", search_anyway=True)
+    assert len(again.trials) == 3 and again.settings["search_anyway"]  # which workers and later calls follow
 
 
 def asked(tiny_data: Path, tmp_path: Path, monkeypatch, measure):
