@@ -94,6 +94,9 @@ def _kinds(folder: Path, record: Record, weights: bool) -> dict[str, list[Path]]
             *_files(verify / "paused"),
             *(path for path in _files(folder / "baseline") if path.name == "kept.pt"),
         ],
+        "shared networks of a screening under way, which are trained again if it is resumed": _files(
+            folder / "screening"
+        ),
         "leftovers of trainings": [
             *_files(verify / "scratch"),
             *(path for place in sorted((folder / "baseline").glob("scratch*")) for path in _files(place)),
@@ -107,6 +110,7 @@ def _kinds(folder: Path, record: Record, weights: bool) -> dict[str, list[Path]]
         kinds["weights of the verification, without which `export` has only those of the search"] = _files(
             verify / "weights"
         )
+        kinds["shared network, which is trained again if the search of it is resumed"] = _files(folder / "supernet")
     return kinds
 
 

@@ -153,10 +153,11 @@ def resolve(given: Mapping[str, Any], recorded: Mapping[str, Any] | None, defaul
 
 def _refuse_changes(given: Mapping[str, Any], recorded: Mapping[str, Any]) -> None:
     """Refuse a decisive setting that is not the recorded one."""
+    before = {"screen": "off", "screen_steps": Settings.screen_steps, "screen_seeds": Settings.screen_seeds, **recorded}
     for name in (f.name for f in fields(Settings) if f.metadata.get("decisive")):
-        if name in given and _plain(given[name]) != _plain(recorded.get(name)):
+        if name in given and _plain(given[name]) != _plain(before.get(name)):
             raise RunError(
-                f"this run was made with {_flag(name)} {_display(recorded.get(name))}, not {_display(given[name])}; "
+                f"this run was made with {_flag(name)} {_display(before.get(name))}, not {_display(given[name])}; "
                 f"leave {_flag(name)} out to resume it, or give another --name"
             )
 
