@@ -3,7 +3,12 @@
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-PICTURES = {"pareto": "bccd-yolov8n", "pcb-seed": "pcb-yolov8n-seed"}
+PICTURES = {
+    "pareto": "bccd-yolov8n",
+    "pcb-seed": "pcb-yolov8n-seed",
+    "pcb-zoo-light": "pcb-yolo11n-zoo-light",
+    "chess": "chess-yolo26n-detect-inputs",
+}
 """Names of pictures of the site, and the runs whose fronts they are."""
 
 
