@@ -4,15 +4,12 @@ from dataclasses import replace
 from functools import partial
 
 from gamsearch.evaluation import TrialBudget
-from gamsearch.runs.prepare_training import prepare_training
+from gamsearch.runs.prepare_training import SUPERNET, prepare_training
 from gamsearch.runs.prepared import PreparedRun, ReadyEvaluator, StageRecord, WorkerContext
 from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.screening import Training, network_epochs
 from gamsearch.runs.settings import Settings
 from gamsearch.study.artifacts import Artifacts
-
-FOLDER, WEIGHTS = "supernet", "supernet/supernet.pt"
-"""Where a run's folder has the shared network."""
 
 
 def prepare_supernet(
@@ -44,11 +41,11 @@ def _start(
         trained.baseline,  # type: ignore[attr-defined]
         trained.data,  # type: ignore[attr-defined]
         trained.device,  # type: ignore[attr-defined]
-        settings.folder / FOLDER,
+        (settings.folder / SUPERNET).parent,
         settings.train,
     )
     if not network.weights.exists():
-        artifacts.download(WEIGHTS, network.weights)
+        artifacts.download(SUPERNET, network.weights)
     epochs = network_epochs(settings, prepared.space)
     budget = TrialBudget(epochs, settings.imgsz, settings.batch, settings.seed)
     network.train(budget, Training(progress, "shared network", epochs).ended)

@@ -27,8 +27,8 @@ from gamsearch.training import data_listing
 from gamsearch.training.data_listing import LISTING, changes
 from gamsearch.training.dataset import DataSet
 
-BASELINE_FILE, LATENCIES = "baseline/baseline.pt", "latency.json"
-"""Where a run's folder has the weights that all candidates inherit, and the latency table."""
+BASELINE_FILE, LATENCIES, SUPERNET = "baseline/baseline.pt", "latency.json", "supernet/supernet.pt"
+"""Where a run's folder has the weights that all candidates inherit, the latency table, and the shared network."""
 TABLE_SECONDS = 60.0
 """Longest time for measuring the latency table; a short search takes less, and it ends once it is precise."""
 
@@ -149,7 +149,7 @@ def _download_shared(artifacts: Artifacts, folder: Path) -> None:
 
 def upload_shared(artifacts: Artifacts, folder: Path) -> None:
     """Upload what other machines need to join the run in `folder`."""
-    for name in (BASELINE_FILE, LATENCIES):
+    for name in (BASELINE_FILE, LATENCIES, SUPERNET):
         if (folder / name).exists():
             artifacts.upload(folder / name, name)
 

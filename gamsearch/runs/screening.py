@@ -7,7 +7,6 @@ interrupted stage continues where it stopped.
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import combinations, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,7 +84,7 @@ class _Stage:
         self.paths = Paths(space)
         self.epochs = network_epochs(settings, space)
         self.budgets = [
-            replace(TrialBudget(self.epochs, settings.imgsz, settings.batch), seed=settings.seed + i)
+            TrialBudget(self.epochs, settings.imgsz, settings.batch, settings.seed + i)
             for i in range(settings.screen_seeds)
         ]
         self.networks: list[TrainedNetwork] = [

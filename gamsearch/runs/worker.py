@@ -74,7 +74,7 @@ def run_worker(options: WorkerOptions, progress: RunProgress) -> str:
     settings = _settings(attributes, options)
     _refuse_other_versions(attributes["settings"].get("versions", {}))
     space = recorded_space(attributes, options.folder)
-    apart = settings.evaluator == "training" and not (options.folder / BASELINE_FILE).exists()
+    apart = settings.evaluator != "replay" and not (options.folder / BASELINE_FILE).exists()
     files = Artifacts(study, trusted_place(str(attributes.get("artifacts", "")), options.artifacts, apart))
     device = settings.device or "default device"
     registered = WorkerRegistry(study, options.folder, device, False, parent=options.parent)

@@ -73,9 +73,8 @@ def _open_study(context: SearchContext, opened: Callable[[], None]) -> None:
     """Do what must be done once, before other workers take part."""
     controls.require_baseline(context, partial(_evaluate_baseline, context))
     proposals.enqueue_anchors(context.study, context.plan, context.evaluator.predict_costs)
-    if (
-        context.freeze_thaw is not None and context.plan.search_budget.amount
-    ):  # so that this worker alone measures the latency table
+    if context.freeze_thaw is not None and context.plan.search_budget.amount:
+        # so that this worker alone measures the latency table
         context.evaluator.predict_costs(context.plan.space.baseline)
     opened()
     context.study.set_user_attr("open", True)

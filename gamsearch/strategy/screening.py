@@ -6,6 +6,7 @@ Figures of shared networks are not results: what they recommend is trained on it
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import product
+from math import isfinite
 from statistics import mean
 from typing import Any
 
@@ -95,12 +96,12 @@ class Screening:
         """Standard deviations above zero from which a gain is beyond doubt, corrected for the number of sites."""
         return float(stats.t.ppf(1 - 0.025 / len(self.space.sites), self._freedom))
 
-    @property
+    @cached_property
     def pays(self) -> bool:
         """Whether a placement gains beyond doubt, or several that are placed together do."""
         if any(effect.pays for effect in self.effects):
             return True
-        gains, sds = self.model.predict(self._candidates())
+        gains, sds = self.model.predict(self._candidates)
         return bool((gains > self._certain * sds).any())
 
     @property
@@ -137,7 +138,8 @@ class Screening:
         if len(seeds) < 2:
             return None
         first, second = ([r.value for r in self.readings if r.seed == seed] for seed in seeds)
-        return float(stats.kendalltau(first, second).statistic)
+        tau = float(stats.kendalltau(first, second).statistic)
+        return tau if isfinite(tau) else 0.0  # networks that detect nothing have no order
 
     def front(self, predict_costs: PredictCosts, most: int) -> list[Architecture]:
         """Predict the Pareto front, costs included.
@@ -150,7 +152,7 @@ class Screening:
             Members with attention within the limits of the space, evenly spread from the cheapest to the best.
         """
         objectives = [METRICS[name] for name in self.space.objectives]
-        candidates = [self.space.baseline, *self._candidates()]
+        candidates = [self.space.baseline, *self._candidates]
         costs = [predict_costs(architecture) or {} for architecture in candidates]
         gains = self.gains(candidates)
         needed = {m.name for m in objectives if m.stage == "built"}
@@ -202,12 +204,8 @@ class Screening:
         seeds = list(dict.fromkeys(reading.seed for reading in self.readings))
         architectures = [r.architecture.to_dict() for r in self.readings if r.seed == seeds[0]]
         values = {str(seed): [round(r.value, 6) for r in self.readings if r.seed == seed] for seed in seeds}
-        return {
-            "architectures": architectures,
-            "values": values,
-            "reference": self.reference,
-            "complete": complete,
-        }
+        readings = {"architectures": architectures, "values": values}
+        return {**readings, "reference": self.reference, "complete": complete}
 
     def answer(self, epochs: int) -> Screened:
         """Collect what the report shows.
@@ -222,6 +220,7 @@ class Screening:
         measured = len(self.readings) // len(seeds)
         return Screened(self.sentence, self.nothing_pays, len(seeds), epochs, measured, self.agreement, self.effects)
 
+    @cached_property
     def _candidates(self) -> list[Architecture]:
         """All architectures with attention, or combinations of the best placements of the best sites."""
         if self.space.size <= ENUMERABLE:

@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, optimize
+from scipy import linalg
 
 from gamsearch.architecture import Architecture
 from gamsearch.errors import GamsearchError
 from gamsearch.space.search_space import SearchSpace
+from gamsearch.strategy.posterior import most_probable
 from gamsearch.strategy.surrogate import Features
 
 Vector = NDArray[np.float64]
@@ -135,14 +136,5 @@ class SharedEffects:
         return self._shared(self._points, self._points, parameters) + self._same * own + noise * np.eye(len(features))
 
     def _fitted(self) -> Vector:
-        def loss(parameters: Vector) -> float:
-            try:
-                factor = linalg.cholesky(self._measured(parameters), lower=True)
-            except linalg.LinAlgError:
-                return 1e12
-            whitened = linalg.solve_triangular(factor, self._targets, lower=True)
-            prior = np.sum(((parameters - PRIOR) / PRIOR_SD) ** 2) / 2
-            return float(0.5 * whitened @ whitened + np.sum(np.log(np.diag(factor))) + prior)
-
-        bounds = [(centre - 4 * sd, centre + 4 * sd) for centre, sd in zip(PRIOR, PRIOR_SD, strict=True)]
-        return np.asarray(optimize.minimize(loss, PRIOR, method="L-BFGS-B", bounds=bounds).x)
+        """The parameters of highest posterior density under log-normal priors around `PRIOR`."""
+        return most_probable(self._measured, lambda parameters: self._targets, PRIOR, PRIOR_SD, 4.0)

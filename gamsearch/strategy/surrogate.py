@@ -26,11 +26,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, optimize
+from scipy import linalg
 
 from gamsearch.architecture import Architecture, Option, Placement
 from gamsearch.attention.catalogue import spec_named
 from gamsearch.space.search_space import SearchSpace
+from gamsearch.strategy.posterior import most_probable
 
 Vector = NDArray[np.float64]
 
@@ -204,18 +205,10 @@ class Surrogate:
     def _fitted(self) -> Vector:
         """The parameters of highest posterior density under log-normal priors around `PRIOR`."""
 
-        def loss(parameters: Vector) -> float:
-            try:
-                factor = linalg.cholesky(self._measured(parameters), lower=True)
-            except linalg.LinAlgError:
-                return 1e12
-            off = self._targets - self._mean(self._points, parameters)
-            whitened = linalg.solve_triangular(factor, off, lower=True)
-            prior = np.sum((parameters - PRIOR) ** 2) / (2 * PRIOR_SD**2)
-            return float(0.5 * whitened @ whitened + np.sum(np.log(np.diag(factor))) + prior)
+        def residuals(parameters: Vector) -> Vector:
+            return self._targets - self._mean(self._points, parameters)
 
-        bounds = [(centre - 5, centre + 5) for centre in PRIOR]
-        return np.asarray(optimize.minimize(loss, PRIOR, method="L-BFGS-B", bounds=bounds).x)
+        return most_probable(self._measured, residuals, PRIOR, PRIOR_SD, 5.0)
 
 
 def _cosine(a: Vector, b: Vector) -> Vector:

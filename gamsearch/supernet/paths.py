@@ -111,7 +111,7 @@ def epochs_for(paths: Paths, steps: int, batches: int) -> int:
 
 
 def spread(space: SearchSpace, paths: Paths, seed: int = 0) -> Iterator[Architecture]:
-    """List architectures to measure in a trained shared network, the most informative first, each once.
+    """List architectures to measure in a trained shared network, each once.
 
     Args:
         space: The space.
@@ -119,7 +119,7 @@ def spread(space: SearchSpace, paths: Paths, seed: int = 0) -> Iterator[Architec
         seed: Seed of the random ones.
 
     Yields:
-        The baseline, each placement alone, then random ones without end, or until the space is exhausted.
+        The baseline, `ALONE` random placements alone, then random architectures until the space is exhausted.
     """
     rng, seen, misses = random.Random(seed), set[Architecture](), 0
     alone = [Architecture.of(space.detector.name, [p]) for placements in space.choices.values() for p in placements]

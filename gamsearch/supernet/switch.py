@@ -15,8 +15,8 @@ class Switch(nn.Module):
     """One of several attention modules, or none: the map unchanged.
 
     Placements of a nested module share weights: a weaker one computes with the first hidden units of the strongest.
-    Batch-norm statistics are not shared, and those that no gradient reaches stay as they are, since optimisers skip
-    parameters without a gradient.
+    Each has batch-norm statistics of its own. The weights of modules that are not active get no gradient, so that the
+    optimiser leaves them as they are.
 
     Args:
         site: The site.
@@ -49,14 +49,10 @@ class Switch(nn.Module):
         """
         if self.active is None:
             return x
-        module, own = self.options[self.active], self._sizes.get(self.active)
-        attended: Tensor
-        if own is None:
-            attended = module(x)
-            return attended
-        shared = dict(self.options[self.owner[self.active]].named_parameters())
-        sliced = {name: shared[name][tuple(slice(n) for n in size)] for name, size in own.items()}
-        attended = functional_call(module, sliced, (x,))
+        module, sizes = self.options[self.active], self._sizes.get(self.active, {})
+        shared = dict(self.options[self.owner[self.active]].named_parameters()) if sizes else {}
+        leading = {name: shared[name][tuple(slice(n) for n in size)] for name, size in sizes.items()}
+        attended: Tensor = functional_call(module, leading, (x,)) if sizes else module(x)
         return attended
 
     def choose(self, placement: Placement | None) -> None:

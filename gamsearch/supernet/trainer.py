@@ -19,9 +19,10 @@ from gamsearch.space.search_space import SearchSpace
 from gamsearch.supernet.network import build_shared
 from gamsearch.supernet.paths import Paths
 from gamsearch.supernet.switch import activate
+from gamsearch.training.baseline_trainer import kept, kept_in
 from gamsearch.training.recipe import ATTENTION_LR, SHORT_TRAINING, arguments
 from gamsearch.training.rtdetr import trainer_for
-from gamsearch.training.stepwise_trainer import StepwiseTrainer, forget, kept
+from gamsearch.training.stepwise_trainer import StepwiseTrainer
 from gamsearch.training.trainer import OnEpoch
 
 WEIGHTS = "supernet.pt"
@@ -82,7 +83,7 @@ class TrainedNetwork:
         finally:
             if trainer is not None:
                 trainer.close()
-        forget(self.folder)
+        kept_in(self.folder).unlink(missing_ok=True)
 
     def measure(self, architecture: Architecture, budget: TrialBudget) -> dict[str, float]:
         """Validate an architecture with the shared weights.

@@ -18,8 +18,7 @@ from gamsearch.models.checkpoint import open_checkpoint
 from gamsearch.models.saving import save
 from gamsearch.parser.build import Model, build
 from gamsearch.space.detector import Detector
-from gamsearch.training import resume
-from gamsearch.training.baseline_trainer import BaselineTrainer, kept_in
+from gamsearch.training.baseline_trainer import BaselineTrainer, kept, kept_in
 from gamsearch.training.recipe import FINE_TUNE, FROM_SCRATCH, arguments
 from gamsearch.training.rtdetr import trainer_for
 from gamsearch.training.trainer import OnEpoch
@@ -126,8 +125,7 @@ def train_baseline(
 
 def _trained(model: Model, train_arguments: dict[str, Any], on_epoch: OnEpoch, budget: TrialBudget) -> Model:
     """The model after its training, which resumes where it was; after a NaN under AMP it is retried in fp32."""
-    kept = resume.read(kept_in(Path(train_arguments["save_dir"])), 1)
-    paused = kept if kept is not None and kept["epoch"] < train_arguments["epochs"] else None
+    paused = kept(Path(train_arguments["save_dir"]), train_arguments["epochs"])
     amp = train_arguments.get("amp", True) and str(train_arguments["device"]) not in ("cpu", "mps")
     trainer = None
     try:

@@ -74,6 +74,20 @@ class BaselineTrainer(LeanTrainer):
                 self._close_dataloader_mosaic()
 
 
+def kept(folder: Path, epochs: int) -> resume.State | None:
+    """Read the checkpoint of an unfinished training.
+
+    Args:
+        folder: The folder of the training.
+        epochs: Its epochs.
+
+    Returns:
+        The checkpoint; None if there is none that such a training can resume.
+    """
+    state = resume.read(kept_in(folder), 1)
+    return state if state is not None and state["epoch"] < epochs else None
+
+
 def kept_in(folder: Path) -> Path:
     """Name the file of an unfinished training.
 

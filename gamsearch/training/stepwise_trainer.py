@@ -79,26 +79,3 @@ class StepwiseTrainer(LeanTrainer):
         """Release all tensors; see `LeanTrainer`."""
         super().close()
         self.change, self.reset = (lambda model, stream: None), (lambda model: None)
-
-
-def kept(folder: Path, epochs: int) -> resume.State | None:
-    """Read the checkpoint of an unfinished training.
-
-    Args:
-        folder: The folder of the training.
-        epochs: Its epochs.
-
-    Returns:
-        The checkpoint; None if there is none that such a training can resume.
-    """
-    state = resume.read(kept_in(folder), 1)
-    return state if state is not None and state["epoch"] < epochs else None
-
-
-def forget(folder: Path) -> None:
-    """Delete the checkpoint of a training that is finished.
-
-    Args:
-        folder: The folder of the training.
-    """
-    kept_in(folder).unlink(missing_ok=True)
