@@ -4,12 +4,14 @@ import hashlib
 import json
 from pathlib import Path
 
+import optuna
 import pytest
 from made_up import timed_table
 
 from gamsearch.errors import ModelError, OptionError, RunError
 from gamsearch.runs.prepare import PREPARE, prepare_named
 from gamsearch.runs.prepare_replay import prepare_replay
+from gamsearch.runs.prepare_training import upload_shared
 from gamsearch.runs.prepared import StageRecord, digest, predicted_metrics, space_of
 from gamsearch.runs.settings import Settings
 from gamsearch.study.artifacts import Artifacts
@@ -82,3 +84,16 @@ def test_a_digest_is_that_of_the_content_and_a_missing_file_is_refused(tmp_path)
     assert digest(tmp_path / "a") == hashlib.sha256(b"weights").hexdigest()[:12]
     with pytest.raises(ModelError, match="cannot be read"):
         digest(tmp_path / "b")
+
+
+def test_what_other_machines_need_is_uploaded_the_shared_network_too(tmp_path):
+    folder, store = tmp_path / "run", tmp_path / "store"
+    files = Artifacts(optuna.create_study(), str(store))
+    for name in ("baseline/baseline.pt", "supernet/supernet.pt", "weights/other.pt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    upload_shared(files, folder)
+    for name in ("baseline/baseline.pt", "supernet/supernet.pt"):
+        assert files.download(name, tmp_path / "there" / name)
+        assert (tmp_path / "there" / name).read_text() == name
+    assert not files.download("weights/other.pt", tmp_path / "there" / "other.pt")

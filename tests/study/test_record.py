@@ -1,8 +1,11 @@
 """A record: columns that are missing, the counts, and the latency backend."""
 
+from dataclasses import replace
+
 import pytest
 from support.records import gam, record, trial, unmeasured
 
+from gamsearch.analysis.screened import Screened
 from gamsearch.errors import plural
 from gamsearch.study.record import latency_backend
 
@@ -59,3 +62,26 @@ def test_a_record_says_in_one_line_why_its_baseline_is_not_trained_enough():
 def test_a_number_and_its_noun_agree():
     assert [plural(n, "epoch") for n in (0, 1, 2)] == ["0 epochs", "1 epoch", "2 epochs"]
     assert plural(1_234_567, "architecture") == "1234567 architectures" and plural(1.5, "hour") == "1.5 hours"
+
+
+SCREENED = Screened("Nothing pays: no placement alone ...", True, 2, 14, 33, 0.1, ())
+
+
+def test_where_shared_networks_found_nothing_that_pays_the_answer_is_no_and_says_how_to_search_all_the_same():
+    answer = record([trial(0, gam(), 0.4)], screened=SCREENED).answer()
+    assert (answer.kind, answer.headline) == ("no", "No: keep yolov8n.")
+    assert "2 shared networks, 14 epochs each" in answer.detail and answer.next_command.endswith("--search-anyway")
+
+
+def test_an_unclear_screening_and_candidates_that_were_trained_leave_the_answer_to_the_search():
+    unclear = replace(SCREENED, nothing_pays=False)
+    assert record([trial(0, gam(), 0.4)], screened=unclear).answer().kind == "unclear"
+    trained = [trial(0, gam(), 0.4), trial(1, gam((4, 4)), 0.41)]
+    assert "gained +0.0100" in record(trained, screened=SCREENED).answer().detail
+
+
+def test_figures_of_a_shared_network_are_never_a_yes():
+    measured = [trial(0, gam(), 0.2), trial(1, gam((4, 4)), 0.4)]
+    answer = record(measured, settings={"evaluator": "supernet"}, baseline_seeds=({"map50_95": 0.2},) * 3).answer()
+    assert (answer.kind, answer.headline) == ("unclear", "Unclear: no candidate was trained on its own.")
+    assert answer.trial is None and "verify" in answer.next_command and "GAM@4 r4" in answer.detail
