@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import pytest
+from support.cards import baseline_on, make_cards
 from support.devices import DEVICE
 
 from gamsearch.evaluation import TrialBudget
-from gamsearch.runs import demo, demonstration
+from gamsearch.runs import demonstration
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.supernet.trainer import TrainedNetwork
-from gamsearch.training.baseline import read_baseline, start_model, train_baseline
-from gamsearch.training.dataset import DataSet
 
 
 @pytest.fixture(scope="session")
@@ -23,25 +22,14 @@ def space(tmp_path_factory) -> SearchSpace:
 
 @pytest.fixture(scope="session")
 def cards(tmp_path_factory) -> Path:
-    """Coloured cards that are large enough to be found after a few steps."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demo, "CARD", 20)
-        return demo.make(tmp_path_factory.mktemp("shared") / "cards", train=48, val=16, imgsz=64, half=demo.CONTROL)
+    """The data."""
+    return make_cards(tmp_path_factory.mktemp("shared"))
 
 
 @pytest.fixture(scope="session")
-def fork(space, cards, tmp_path_factory):
+def fork(cards, tmp_path_factory):
     """The baseline."""
-    path = train_baseline(
-        start_model(space.detector, None, DataSet.read(cards).names, seed=0),
-        TrialBudget(epochs=12, imgsz=64, batch=8),
-        cards,
-        DEVICE,
-        tmp_path_factory.mktemp("fork"),
-        from_scratch=True,
-        user_arguments=demonstration.TRAINING,
-    )
-    return read_baseline(path)
+    return baseline_on(cards, tmp_path_factory.mktemp("fork"), 12)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from support.cards import baseline_on, make_cards
 from support.devices import DEVICE
 from support.evaluators import training_evaluator
 from torch import nn
@@ -18,11 +19,8 @@ from gamsearch.errors import CandidateFailed
 from gamsearch.evaluation import TrialBudget
 from gamsearch.models.candidate import build_candidate
 from gamsearch.models.device import ultralytics_name
-from gamsearch.runs import demo, demonstration
 from gamsearch.space.detector import Detector
 from gamsearch.training import batches
-from gamsearch.training.baseline import read_baseline, start_model, train_baseline
-from gamsearch.training.dataset import DataSet
 from gamsearch.training.recipe import SHORT_TRAINING, arguments
 from gamsearch.training.streams import start_streams
 from gamsearch.training.trainer import LeanTrainer
@@ -34,25 +32,12 @@ BUDGET = TrialBudget(epochs=2, imgsz=64, batch=8, seed=3)
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """Coloured cards that are large enough to be found after a few steps."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demo, "CARD", 20)
-        return demo.make(tmp_path_factory.mktemp("lean") / "cards", train=48, val=16, imgsz=64, half=demo.CONTROL)
+    return make_cards(tmp_path_factory.mktemp("lean"))
 
 
 @pytest.fixture(scope="module")
 def baseline(data: Path, tmp_path_factory) -> nn.Module:
-    """Trained until it finds something: an mAP of zero would equal any other."""
-    path = train_baseline(
-        start_model(YOLOV8N, None, DataSet.read(data).names, seed=0),
-        TrialBudget(epochs=15, imgsz=64, batch=8),
-        data,
-        DEVICE,
-        tmp_path_factory.mktemp("baseline"),
-        from_scratch=True,
-        user_arguments=demonstration.TRAINING,
-    )
-    return read_baseline(path)
+    return baseline_on(data, tmp_path_factory.mktemp("baseline"), 15)
 
 
 def trainer(baseline, data, folder, budget=BUDGET, user=None, on_epoch=lambda epoch, results: None, **options):
