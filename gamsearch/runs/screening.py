@@ -1,4 +1,4 @@
-"""The screening stage: shared networks are trained and asked where attention pays. Resumable; torch only on demand.
+"""The screening stage: shared networks are trained and say where attention pays. Resumable; torch only on demand.
 
 Each network is kept in the run's folder while the stage lasts, its readings in the record as they come, so that an
 interrupted stage continues where it stopped.

@@ -25,7 +25,7 @@ class Plan:
         noise_seeds: Seeds at which the baseline is trained, trial 0's included.
         stopping: When trainings stop early.
         seed: The sampler's seed.
-        screening: What shared networks said of the space; None if they were not asked.
+        screening: What shared networks said of the space; None without a screening.
     """
 
     space: SearchSpace
