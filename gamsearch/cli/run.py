@@ -87,9 +87,13 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--seed", type=int, help="of data order, augmentation and sampler (default: 0)")
 
     screening = parser.add_argument_group("screening")
-    screening.add_argument("--screen", help="supernet: ask a shared network first where attention pays (default: off)")
     screening.add_argument(
-        "--screen-steps", type=int, help="steps that train attention after each site there (default: 750)"
+        "--screen", help="supernet: train shared networks first that say where attention pays (default: off)"
+    )
+    screening.add_argument(
+        "--screen-steps",
+        type=int,
+        help="steps in which a site has attention in a shared network, on average (default: 750)",
     )
     screening.add_argument("--screen-seeds", type=int, help="number of shared networks (default: 2)")
     screening.add_argument(
