@@ -87,9 +87,7 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--seed", type=int, help="of data order, augmentation and sampler (default: 0)")
 
     screening = parser.add_argument_group("screening")
-    screening.add_argument(
-        "--screen", help="supernet: train shared networks first that say where attention pays (default: off)"
-    )
+    screening.add_argument("--screen", help="supernet: shared networks say first where attention pays (default: off)")
     screening.add_argument(
         "--screen-steps",
         type=int,
