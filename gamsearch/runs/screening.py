@@ -23,6 +23,7 @@ from gamsearch.signals import stop_request
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.screening import Screening
 from gamsearch.strategy.shared_effects import Reading, recorded_readings
+from gamsearch.supernet.paths import ALONE, Paths, epochs_for, spread
 
 if TYPE_CHECKING:
     from gamsearch.supernet.trainer import TrainedNetwork
@@ -77,7 +78,6 @@ class _Stage:
     def __init__(
         self, settings: Settings, space: SearchSpace, evaluator: Any, study: optuna.Study, progress: RunProgress
     ):
-        from gamsearch.supernet.paths import Paths
         from gamsearch.supernet.trainer import TrainedNetwork
 
         self.settings, self.space, self.study, self.progress = settings, space, study, progress
@@ -120,14 +120,12 @@ class _Stage:
 
     def _measured(self) -> Screening:
         """Measure architectures until the effects are known, or measuring tells no more."""
-        from gamsearch.supernet.paths import spread
-
         facts = self.study.user_attrs.get(SCREENING, {})
         order = list(islice(spread(self.space, self.paths, self.settings.seed), MOST))
         known = {(one.seed, one.architecture): one for one in recorded_readings(self.space, facts)}
         wanted = {(budget.seed, architecture) for budget in self.budgets for architecture in order}
         readings = {key: one for key, one in known.items() if key in wanted}
-        widest = float("inf")
+        widest, began, resumed = float("inf"), time.monotonic(), len(readings)
         reference = float(self.study.user_attrs.get("baseline_stage", {}).get("map50_95") or 0.0)
         for count, architecture in enumerate(order, 1):
             stop_request.check()
@@ -137,10 +135,16 @@ class _Stage:
             if count % ROUND == 0 or count == len(order):
                 screening = Screening(self.space, list(readings.values()), reference)
                 before, widest = widest, max(effect.half_width for effect in screening.effects)
-                precision = f"the gain of every placement is known to ±{widest:.4f} mAP50-95"
+                pace = (time.monotonic() - began) / max(len(readings) - resumed, 1)
+                left = f"; at most {span(pace * len(self.networks) * (len(order) - count))} left"
+                precision = f"the gain of every placement is known to ±{widest:.4f} mAP50-95{left}"
                 self.progress.say(f"screening: {plural(count, 'architecture')} measured, {precision}")
                 precise = widest <= PRECISION or widest > (1 - GAINED) * before
-                if precise and count > len(screening.effects) and _together(order[:count]) == _together(order):
+                if (
+                    precise
+                    and count > min(len(screening.effects), ALONE)
+                    and _together(order[:count]) == _together(order)
+                ):
                     break
                 self.study.set_user_attr(SCREENING, screening.facts(complete=False))
         self.study.set_user_attr(ANSWER, screening.answer(self.epochs).to_dict())
@@ -210,7 +214,6 @@ def network_epochs(settings: Settings, space: SearchSpace) -> int:
     Raises:
         OptionError: The space has no attention.
     """
-    from gamsearch.supernet.paths import Paths, epochs_for
     from gamsearch.training.dataset import DataSet
 
     paths = Paths(space)
