@@ -115,6 +115,42 @@ def map50(results: dict[str, float]) -> float:
     return float(results["metrics/mAP50(B)"])
 
 
+@metric("mask_map50_95", unit="fraction", direction="maximize", stage="trained")
+def mask_map50_95(results: dict[str, float]) -> float:
+    """Mean average precision of masks over IoU 0.50 to 0.95, as a fraction."""
+    return float(results["metrics/mAP50-95(M)"])
+
+
+@metric("mask_map50", unit="fraction", direction="maximize", stage="trained")
+def mask_map50(results: dict[str, float]) -> float:
+    """Mean average precision of masks at IoU 0.50, as a fraction."""
+    return float(results["metrics/mAP50(M)"])
+
+
+@metric("pose_map50_95", unit="fraction", direction="maximize", stage="trained")
+def pose_map50_95(results: dict[str, float]) -> float:
+    """Mean average precision of key points over object key-point similarity 0.50 to 0.95, as a fraction."""
+    return float(results["metrics/mAP50-95(P)"])
+
+
+@metric("pose_map50", unit="fraction", direction="maximize", stage="trained")
+def pose_map50(results: dict[str, float]) -> float:
+    """Mean average precision of key points at object key-point similarity 0.50, as a fraction."""
+    return float(results["metrics/mAP50(P)"])
+
+
+@metric("top1", unit="fraction", direction="maximize", stage="trained")
+def top1(results: dict[str, float]) -> float:
+    """Share of images whose class has the highest score, as a fraction."""
+    return float(results["metrics/accuracy_top1"])
+
+
+@metric("top5", unit="fraction", direction="maximize", stage="trained")
+def top5(results: dict[str, float]) -> float:
+    """Share of images whose class is among the five highest scores, as a fraction."""
+    return float(results["metrics/accuracy_top5"])
+
+
 @metric("params_m", unit="M", direction="minimize", stage="built")
 def params_m(candidate: Any) -> float:
     """Parameters in millions of the model that is trained (before fusing)."""

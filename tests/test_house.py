@@ -17,7 +17,7 @@ FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.r
 FOLDERS = sorted({name.split("/")[0] if "/" in name else "." for name in FILES})
 PENDING: list[str] = []
 """Folders that do not fulfil the limits below yet."""
-LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS, MOST_FILES = 250, 50, 8, 8
+LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS, MOST_FILES = 250, 50, 8, 9
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = Function | ast.ClassDef

@@ -7,11 +7,11 @@ from typing import Any
 from gamsearch.analysis.learning_curve import Curve, decay_epochs, flat_after, is_flat, still_rising
 from gamsearch.errors import OptionError, plural
 from gamsearch.evaluation import AutoBudget, TrialBudget
-from gamsearch.metrics import metrics_of
 from gamsearch.runs.prepared import StageRecord
 from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.settings import AUTO, Settings
 from gamsearch.space.detector import Detector
+from gamsearch.tasks import Task
 from gamsearch.training.dataset import DataSet
 
 BOUNDS_FROM_SCRATCH, BOUNDS_FINE_TUNED = (20, 100), (8, 40)
@@ -66,7 +66,7 @@ def train_stage(
     from gamsearch.training.baseline import start_model, train_baseline
 
     scratch, facts = weights is None, {"from": settings.model, **record.known}
-    stage = _Stage(budget_of(settings, scratch, facts), facts, record, progress)
+    stage = _Stage(detector.task, budget_of(settings, scratch, facts), facts, record, progress)
     progress.started_baseline()
     train_baseline(
         start_model(detector, weights, data.names, settings.seed),
@@ -86,6 +86,7 @@ def train_stage(
 class _Stage:
     """A stage under way; `facts` is what its record holds."""
 
+    task: Task
     budget: TrialBudget
     facts: dict[str, Any]
     record: StageRecord
@@ -96,10 +97,10 @@ class _Stage:
         from gamsearch.training.baseline import validated
 
         facts, most = self.facts, self.budget.epochs
-        figures = {m.name: m.compute(results) for m in metrics_of("trained") if validated(results)}
+        figures = {m.name: m.compute(results) for m in self.task.trained_metrics if validated(results)}
         facts["curve"] = [list(reading) for reading in facts.get("curve", []) if reading[0] < epoch]
         if figures:
-            facts["curve"].append([epoch, figures["map50_95"]])
+            facts["curve"].append([epoch, figures[self.task.primary]])
             facts.update(epochs=epoch, **figures)
             self._decide()
             self.record.write(dict(facts))

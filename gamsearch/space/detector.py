@@ -15,6 +15,7 @@ from gamsearch.errors import ModelError, SpaceError
 from gamsearch.space.heads import plain_name, why_not_searched
 from gamsearch.space.layers import Row, read_rows
 from gamsearch.space.stock import locate, read_mapping, scale_in, searched_names, stock_files, with_scale
+from gamsearch.tasks import Task, task_of
 
 SHALLOWEST_BLOCK, SHALLOWEST_STAGE = 2, 8
 """Fewest convolutions of a block that keeps its input's stride, and of one that does not; a stem has up to 5."""
@@ -77,6 +78,11 @@ class Detector:
         yaml["scale"] = _choose_scale(name, mapping)
         _check_head(name, mapping)
         return cls(name, yaml["scale"], yaml, read_rows(name, yaml))
+
+    @property
+    def task(self) -> Task:
+        """What it is for, by its head."""
+        return task_of(self.yaml)
 
     @cached_property
     def sites(self) -> tuple[int, ...]:

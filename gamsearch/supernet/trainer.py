@@ -10,7 +10,6 @@ from torch import nn
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, RunError, one_line
 from gamsearch.evaluation import TrialBudget
-from gamsearch.metrics import metrics_of
 from gamsearch.models import device as devices
 from gamsearch.models.inherit import audit_against
 from gamsearch.models.saving import write_weights
@@ -106,7 +105,7 @@ class TrainedNetwork:
         except (RuntimeError, MemoryError) as error:
             reason = "out_of_memory" if devices.is_out_of_memory(error) else "error"
             raise CandidateFailed(reason, one_line(error)[:300]) from error
-        return {metric.name: float(metric.compute(results)) for metric in metrics_of("trained")}
+        return {metric.name: float(metric.compute(results)) for metric in self.space.detector.task.trained_metrics}
 
     def close(self) -> None:
         """Release the memory of the network."""

@@ -11,9 +11,15 @@ RESULTS = {
     "metrics/recall(B)": 0.6,
     "metrics/mAP50(B)": 0.65,
     "metrics/mAP50-95(B)": 0.45,
+    "metrics/mAP50(M)": 0.6,
+    "metrics/mAP50-95(M)": 0.4,
+    "metrics/mAP50(P)": 0.55,
+    "metrics/mAP50-95(P)": 0.35,
+    "metrics/accuracy_top1": 0.8,
+    "metrics/accuracy_top5": 0.95,
     "fitness": 0.47,
 }
-"""Results of a validation by Ultralytics' names."""
+"""Results of validations of all tasks, by Ultralytics' names."""
 
 
 def cases(name: str) -> dict[str, Metric]:

@@ -11,7 +11,7 @@ from torch import nn
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, GamsearchError
 from gamsearch.evaluation import EpochReport, Measurement, Paused, TrialBudget
-from gamsearch.metrics import METRICS, metrics_of
+from gamsearch.metrics import METRICS
 from gamsearch.models import device as devices
 from gamsearch.models.candidate import Candidate, build_candidate, fresh_parameters
 from gamsearch.models.identity import starts_of
@@ -175,7 +175,7 @@ class TrainingEvaluator:
 
         def on_epoch(epoch: int, results: dict[str, float]) -> None:
             nonlocal kept
-            figures = {m.name: m.compute(results) for m in metrics_of("trained")} if results else {}
+            figures = {m.name: m.compute(results) for m in self.detector.task.trained_metrics} if results else {}
             epochs.append({"epoch": epoch, **figures})
             report(epoch, figures)
             if time.monotonic() - kept > KEEP_EVERY_S and epoch < budget.epochs:

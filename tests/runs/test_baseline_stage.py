@@ -8,6 +8,7 @@ from gamsearch.errors import OptionError
 from gamsearch.runs.baseline_stage import _judged, _Stage, budget_of
 from gamsearch.runs.prepared import StageRecord
 from gamsearch.runs.settings import AUTO, Settings, check
+from gamsearch.tasks import DETECT
 
 FLATTENS = [0.4 * (1 - math.exp(-epoch / 8)) + 0.002 * (-1) ** epoch for epoch in range(1, 101)]
 RISES = [0.002 * epoch for epoch in range(1, 101)]
@@ -30,7 +31,7 @@ class Progress:
 def recorded(heights: list[float], settings: Settings, known: dict | None = None, first: int = 1):
     """The facts and the progress of a stage with these map50_95, to its last epoch or that of `heights`."""
     facts, written, progress = dict(known or {}), [], Progress()
-    stage = _Stage(budget_of(settings, True, facts), facts, StageRecord(known or {}, written.append), progress)
+    stage = _Stage(DETECT, budget_of(settings, True, facts), facts, StageRecord(known or {}, written.append), progress)
     for epoch, height in enumerate(heights[first - 1 :], start=first):
         stage.on_epoch(epoch, dict.fromkeys(RESULTS, height))
         if epoch == stage._last_epoch():

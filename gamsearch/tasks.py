@@ -1,0 +1,98 @@
+"""What a model is trained for: the tasks that can be searched, with the heads that end their models and their metrics.
+
+The task follows from the model, as in Ultralytics. Its first metric is the primary one: candidates are ranked, stopped,
+verified and exported by it, and every gain is one in it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gamsearch.errors import OptionError
+from gamsearch.metrics import Metric, metric_named, metrics_of
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task.
+
+    Attributes:
+        name: Ultralytics' name of it, e.g. `segment`.
+        noun: What it is called in a sentence, e.g. `instance segmentation`.
+        heads: Modules that end the YAML of such a model.
+        metrics: Names of the metrics of its validation, the primary one first and the one at its loosest threshold
+            second.
+    """
+
+    name: str
+    noun: str
+    heads: frozenset[str]
+    metrics: tuple[str, ...]
+
+    @property
+    def primary(self) -> str:
+        """Name of the metric by which candidates are ranked, e.g. `map50_95`."""
+        return self.metrics[0]
+
+    @property
+    def secondary(self) -> str:
+        """Name of the metric that is reported beside the primary one, e.g. `map50`."""
+        return self.metrics[1]
+
+    @property
+    def trained_metrics(self) -> list[Metric]:
+        """The metrics that a validation of this task yields: its own, then those that plug-ins add."""
+        own = [metric_named(name) for name in self.metrics]
+        return [*own, *(one for one in metrics_of("trained") if one.name not in _OF_TASKS)]
+
+
+def _task(name: str, noun: str, heads: str, metrics: str) -> Task:
+    return Task(name, noun, frozenset(heads.split()), tuple(metrics.split()))
+
+
+TASKS = {
+    one.name: one
+    for one in (
+        _task("detect", "object detection", "Detect v10Detect RTDETRDecoder", "map50_95 map50"),
+        _task("segment", "instance segmentation", "Segment Segment26", "mask_map50_95 mask_map50 map50_95 map50"),
+        _task("pose", "pose estimation", "Pose Pose26", "pose_map50_95 pose_map50 map50_95 map50"),
+        _task("obb", "oriented boxes", "OBB OBB26", "map50_95 map50"),
+        _task("classify", "classification", "Classify", "top1 top5"),
+    )
+}
+"""The tasks by Ultralytics' names."""
+
+DETECT = TASKS["detect"]
+
+_OF_TASKS = frozenset(name for task in TASKS.values() for name in task.metrics)
+
+
+def task_named(name: str) -> Task:
+    """Look up a task.
+
+    Args:
+        name: Ultralytics' name of it.
+
+    Returns:
+        The task.
+
+    Raises:
+        OptionError: There is no such task.
+    """
+    if name not in TASKS:
+        raise OptionError(f"there is no task '{name}'; the tasks are {', '.join(TASKS)}")
+    return TASKS[name]
+
+
+def task_of(yaml: Mapping[str, Any]) -> Task:
+    """Find what a model is for.
+
+    Args:
+        yaml: Its YAML.
+
+    Returns:
+        The task of its head; object detection where no task has that head, as for a head of the user's own.
+    """
+    rows = yaml.get("head") or []
+    head = rows[-1][2] if rows and isinstance(rows[-1], list) and len(rows[-1]) == 4 else None
+    return next((task for task in TASKS.values() if head in task.heads), DETECT)
