@@ -9,7 +9,8 @@ constant learning rate, so that the first epochs of a long training are a short 
 training, so it can be interrupted and resumed, and processes with different `--seeds` can share a folder. `assemble`
 joins the finished trainings into the JSON that `run --evaluator replay --table` searches; architectures that lack a
 seed are left out. `world` does both for a data set of planted.py, in the settings of `results/tables/planted.json`; the
-same command resumes it. With `-modules` after the name it records the space planted-modules.yaml.
+same command resumes it. With `-modules` or `-sites` after the name it records the space planted-modules.yaml or
+planted-sites.yaml.
 """
 
 import argparse
@@ -34,7 +35,8 @@ PLANTED = (
     "--fresh-lr-factor 30"
 )
 """Settings of the tables of all planted worlds."""
-MODULES = "-modules"
+SPACES = {"": "planted", "-modules": "benchmarks/planted-modules.yaml", "-sites": "benchmarks/planted-sites.yaml"}
+"""The space of a world by what follows its name."""
 
 
 def record_world(options: argparse.Namespace) -> None:
@@ -46,8 +48,9 @@ def record_world(options: argparse.Namespace) -> None:
 
 def world_options(options: argparse.Namespace) -> argparse.Namespace:
     """The options of `record` for a world."""
-    space = "benchmarks/planted-modules.yaml" if options.name.endswith(MODULES) else "planted"
-    chosen = ["--data", options.name.removesuffix(MODULES), "--space", space, "--out", str(options.out / options.name)]
+    suffix = next(suffix for suffix in reversed(SPACES) if options.name.endswith(suffix))
+    world = options.name.removesuffix(suffix)
+    chosen = ["--data", world, "--space", SPACES[suffix], "--out", str(options.out / options.name)]
     repeated = ["--epochs", str(options.epochs), "--seeds", *map(str, options.seeds)]
     return read_options(["record", *chosen, *repeated, *PLANTED.split()])
 
@@ -264,8 +267,9 @@ def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def _add_world(parser: argparse.ArgumentParser) -> None:
     """The options of `world`."""
-    names = [*WORLDS, *(name + MODULES for name in WORLDS)]
-    parser.add_argument("name", choices=names, metavar="NAME", help=", ".join(WORLDS) + f", each also with {MODULES}")
+    names = [name + suffix for suffix in SPACES for name in WORLDS]
+    also = " or ".join(filter(None, SPACES))
+    parser.add_argument("name", choices=names, metavar="NAME", help=f"{', '.join(WORLDS)}, each also with {also}")
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--out", type=Path, default=Path("recordings"), help="folder of the trainings")

@@ -41,7 +41,7 @@ def readings_of(fork: Fork, budget: TrialBudget, folder: Path) -> tuple[list[Rea
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", help="a world of planted.py, with -modules for the space of modules")
+    parser.add_argument("name", help="a world of planted.py, with -modules or -sites for another space")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--out", type=Path, required=True)
