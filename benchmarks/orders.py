@@ -1,7 +1,9 @@
-"""Complete trainings in the order that a score suggests: what scores, and five chosen short trainings, are worth."""
+"""Complete trainings in the order that a score suggests: of scores, five chosen short trainings, shared networks."""
 
+import json
 import random
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +17,8 @@ from gamsearch.training.replay import ReplayTable, Row
 SHORT = 5
 """Epochs of a chosen short training."""
 TIE = 1e-12
+SCREENED = Path(__file__).parents[1] / "results" / "screening"
+"""Where screening.py's scores are kept: a file for each pair of shared networks, named after the space."""
 
 Scores = Mapping[str, float]
 
@@ -95,6 +99,20 @@ def by_chosen_trainings(table: ReplayTable, space: SearchSpace, truth: Truth, se
     del space
     score, epochs = chosen_trainings(table, table.seeds[0], SHORT)
     return trained(table, truth, score, seed, epochs, predicts=True)
+
+
+def by_shared_networks(table: ReplayTable, space: SearchSpace, truth: Truth, seed: int) -> Traces:
+    """The arm of shared networks: each run has the next recorded pair."""
+    pairs = screened(space)
+    score = json.loads(pairs[seed % len(pairs)].read_text())
+    stock = Architecture.from_dict(baseline_row(table)["architecture"]).key
+    epochs, _ = score.pop("epochs"), score.pop(stock)
+    return trained(table, truth, score, seed, epochs, predicts=True)
+
+
+def screened(space: SearchSpace) -> list[Path]:
+    """The recorded scores of shared networks of a space."""
+    return sorted(SCREENED.glob(f"{space.name}-*.json"))
 
 
 def chosen_trainings(table: ReplayTable, seed: int, epochs: int) -> tuple[dict[str, float], int]:

@@ -5,7 +5,8 @@
 
 Trains one network for each seed from the baseline that `record_table.py world` forks, measures every architecture in
 each, prints the gain of every placement with its interval, the answer, and the seconds of CPU, and writes the predicted
-gains as scores for `scores.py`. Networks and readings are kept in `--out`: the same command resumes.
+gains as scores for `scores.py`. Their cost is that of the trainings, and the epochs that could have been trained while
+architectures were measured. Networks and readings are kept in `--out`: the same command resumes.
 """
 
 import argparse
@@ -61,8 +62,9 @@ def main() -> None:
     architectures = list(fork.space.enumerate())
     gains = dict(zip([a.key for a in architectures], screening.gains(architectures), strict=True))
     scores = recording.out / f"scores-{options.epochs}-{'-'.join(map(str, options.seeds))}.json"
-    scores.write_text(json.dumps({**gains, "epochs": options.epochs * len(options.seeds)}))
-    print(f"scores: {scores}")
+    cost = sum(options.epochs * (1 + spent["measure"] / spent["train"]) for spent in seconds)
+    scores.write_text(json.dumps({**gains, "epochs": round(cost)}))
+    print(f"scores: {scores}, {cost:.0f} epochs all in")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 
 number of modules ...         complete trainings in the order of a score that measures nothing, see orders.py
 chosen                        five chosen short trainings, added up, then complete trainings in that order
+shared                        gains in two shared networks, see screening.py, then complete trainings in that order
 random, nsga2, tpe, gp        Optuna's samplers, every candidate fully trained, through `gamsearch.strategy.loop`: with
                               the same encoding, hand-designed architectures and handling of repeats
 moasha                        Syne Tune's scheduler (`pip install gamsearch[bench]`), see moasha.py
@@ -17,8 +18,8 @@ a fraction of that of the whole table: 0 is the baseline alone, 1 the whole fron
 found         that of all fully trained candidates, over the epochs of the candidates. The baseline and the confirmation
               of the winner are the same for every arm and excluded; a resumed training is counted once.
 recommended   that of the front which the user would be handed: by the gains measured in the run, or predicted by
-              `chosen`. All epochs count, those of the baseline included: one complete training, in the loop of
-              gamsearch one for each seed of the table, from which it knows the noise.
+              `chosen` and `shared`. All epochs count, those of the baseline included: one complete training, in the
+              loop of gamsearch one for each seed of the table, from which it knows the noise.
 
 Run i has sampler seed i, and sees each architecture with the gains of one recorded training, chosen by i and equal in
 all arms, so that even a nearly deterministic sampler sees different noise at every seed. A run ends when the front is
@@ -47,7 +48,7 @@ import optuna
 from moasha import moasha
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from orders import Traces, by_chosen_trainings, by_trivial_score, measured_gains
+from orders import Traces, by_chosen_trainings, by_shared_networks, by_trivial_score, measured_gains, screened
 from summary import Run, markdown, summary
 from truth import LEVEL, Truth, baseline_row, reached, trivial_scores
 
@@ -121,6 +122,7 @@ ALTERNATIVES: dict[str, Arm] = {
 ARMS: dict[str, Arm] = {
     **{name: partial(by_trivial_score, name) for name in trivial_scores({})},
     "chosen": by_chosen_trainings,
+    "shared": by_shared_networks,
     **ALTERNATIVES,
     "thaw": partial(searched, "thaw", "default"),
     "thaw-off": partial(searched, "thaw", "off"),
@@ -227,7 +229,8 @@ def main() -> int:
                 raise OptionError(f"there is no arm '{arm}'{nearest(arm, ARMS)}; available: {', '.join(ARMS)}")
         for path in options.tables:
             case = Case.read(path, options.space)
-            runs = runs_of(case, options.arms, options.seeds, lambda line: print(line, file=sys.stderr, flush=True))
+            arms = [arm for arm in options.arms if arm != "shared" or screened(case.space)]
+            runs = runs_of(case, arms, options.seeds, lambda line: print(line, file=sys.stderr, flush=True))
             rows = summary(runs, ALTERNATIVES)
             write(case, runs, rows, options.out)
             print(f"\n{case.name}, {options.seeds} seeds\n\n{markdown(rows)}\n\ntrue front: {front_text(case.truth)}")

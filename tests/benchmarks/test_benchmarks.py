@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+import orders
 import overhead
 import pytest
 import ranking
@@ -132,6 +133,19 @@ def test_every_arm_of_gamsearch_and_optuna_runs_and_counts_no_epoch_twice(case, 
     if arm in ("random", "nsga2", "tpe", "thaw-off"):
         assert all(epochs % EPOCHS == 0 for epochs in spent)
         assert shares[-1] == pytest.approx(1.0) and shares[-2] < 1.0  # nothing is trained after the front is found
+
+
+def test_the_arm_of_shared_networks_pays_for_them_and_recommends_before_any_training(case, tmp_path, monkeypatch):
+    monkeypatch.setattr(orders, "SCREENED", tmp_path)
+    assert orders.screened(case.space) == []
+    right = dict(case.truth.gains) | {case.space.baseline.key: 0.0}
+    wrong = {key: -gain for key, gain in right.items()}
+    for number, score in enumerate((right, wrong)):
+        (tmp_path / f"{case.space.name}-{number}.json").write_text(json.dumps({**score, "epochs": 31}))
+    knowing, misled = benchmark.runs_of(case, ["shared"], 2, show=lambda line: None)
+    assert knowing["found"][0] == (31, 0.0) and knowing["recommended"][0] == (31, pytest.approx(1.0))
+    assert misled["recommended"][0][1] < 0.5
+    assert reached(knowing["found"], 0.95) < reached(misled["found"], 0.95)
 
 
 def test_a_resumed_training_is_counted_once(case, monkeypatch):
