@@ -12,6 +12,7 @@ architectures were measured. Networks and readings are kept in `--out`: the same
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -45,13 +46,18 @@ def main() -> None:
     parser.add_argument("name", help="a world of planted.py, with -modules or -sites for another space")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--attention-lr", type=float, help="learning rate of attention relative to the others, not 30")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     recording = world_options(argparse.Namespace(name=options.name, epochs=50, seeds=[0, 1], out=options.out))
     fork, readings, seconds = fork_of(recording), [], []
+    kind = f"{options.epochs}"
+    if options.attention_lr:
+        kind, user = f"{options.epochs}-lr{options.attention_lr:g}", {"attention_lr": options.attention_lr}
+        fork = replace(fork, user={**fork.user, **user})
     for seed in options.seeds:
         budget = TrialBudget(options.epochs, recording.imgsz, recording.batch, seed)
-        found, spent = readings_of(fork, budget, recording.out / f"network-{options.epochs}-{seed}")
+        found, spent = readings_of(fork, budget, recording.out / f"network-{kind}-{seed}")
         readings, seconds = [*readings, *found], [*seconds, spent]
         print(f"seed {seed}: {spent['train']:.0f} s of CPU to train, {spent['measure']:.0f} s to measure", flush=True)
     screening = Screening(fork.space, readings)
@@ -61,7 +67,7 @@ def main() -> None:
     print(screening.sentence)
     architectures = list(fork.space.enumerate())
     gains = dict(zip([a.key for a in architectures], screening.gains(architectures), strict=True))
-    scores = recording.out / f"scores-{options.epochs}-{'-'.join(map(str, options.seeds))}.json"
+    scores = recording.out / f"scores-{kind}-{'-'.join(map(str, options.seeds))}.json"
     cost = sum(options.epochs * (1 + spent["measure"] / spent["train"]) for spent in seconds)
     scores.write_text(json.dumps({**gains, "epochs": round(cost)}))
     print(f"scores: {scores}, {cost:.0f} epochs all in")
