@@ -58,7 +58,7 @@ class CandidateFailed(Exception):
         detail: What happened, in one sentence.
     """
 
-    REASONS = ("nan", "out_of_memory", "build", "identity", "batch_changed", "nms_time_limit", "error")
+    REASONS = ("nan", "out_of_memory", "build", "identity", "batch_changed", "nms_time_limit", "latency", "error")
 
     def __init__(self, reason: str, detail: str):
         super().__init__(f"{reason}: {detail}")

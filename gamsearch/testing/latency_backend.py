@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -22,9 +23,11 @@ class Case:
 
 
 def cases(name: str) -> dict[str, Case]:
-    """The backend on the first device that it can use here."""
+    """The backend on the first device that it can use here, if the package that it needs is installed."""
     backend = BACKENDS.named(name)
     present = [torch.device("cuda", 0)] * torch.cuda.is_available() + [torch.device("cpu")]
+    if backend.requires and find_spec(backend.requires) is None:
+        present = []
     return {"": Case(backend, next((device for device in present if backend.device in ("", device.type)), None))}
 
 

@@ -3,8 +3,6 @@
 Batch 1, fused, network only (no NMS), fp16 on CUDA. `auto` is a CUDA graph on CUDA and plain PyTorch elsewhere.
 """
 
-import io
-import warnings
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -16,6 +14,9 @@ from torch import nn
 
 from gamsearch.errors import OptionError, one_line
 from gamsearch.models import device as devices
+from gamsearch.models.latency.command import Command, is_command
+from gamsearch.models.latency.exporting import channels_of, exportable, onnx_of
+from gamsearch.models.latency.runtimes import in_ncnn, in_onnxruntime, in_openvino
 from gamsearch.plugins.registry import Registry, first_line, origin_of
 
 
@@ -116,18 +117,22 @@ def backend_named(name: str, device: torch.device | None = None) -> Prepare:
 
 
 def resolved(name: str, device: torch.device) -> str:
-    """Resolve `auto`.
+    """Resolve `auto`, and check what measures.
 
     Args:
-        name: A backend's name, or `auto`.
-        device: Where latency is to be measured.
+        name: A backend's name, a command, or `auto`.
+        device: Where latency is to be measured; a command measures where it pleases.
 
     Returns:
-        The name of the backend that measures there.
+        The name of the backend that measures there, or the command.
 
     Raises:
-        OptionError: There is no such backend, it cannot measure on `device`, or a package that it needs is missing.
+        OptionError: There is no such backend, it cannot measure on `device`, a package that it needs is missing, or the
+            command cannot be run.
     """
+    if is_command(name):
+        Command.parse(name)
+        return name
     chosen = name if name != AUTO else "cudagraph" if device.type == "cuda" else "torch"
     backend_named(chosen, device)
     return chosen
@@ -136,9 +141,8 @@ def resolved(name: str, device: torch.device) -> str:
 @latency_backend("torch")
 def torch_backend(model: Any, imgsz: int, device: torch.device) -> Network:
     """PyTorch eager, fused copy, fp16 on CUDA and fp32 elsewhere, one fixed random image."""
-    channels = getattr(model, "yaml", {}).get("channels", 3)
     fused = deployed(deepcopy(model).float().eval().fuse(verbose=False), device)
-    image = torch.rand(1, channels, imgsz, imgsz, generator=torch.Generator().manual_seed(0)).to(device)
+    image = torch.rand(1, channels_of(model), imgsz, imgsz, generator=torch.Generator().manual_seed(0)).to(device)
     image = image.half() if devices.half_precision(device) else image
 
     def run() -> object:
@@ -198,16 +202,16 @@ def cuda_graph_backend(model: Any, imgsz: int, device: torch.device) -> Network:
 @latency_backend("onnxruntime", device="cpu", requires="onnxruntime")
 def onnxruntime_backend(model: Any, imgsz: int, device: torch.device) -> Network:
     """ONNX Runtime on the CPU, fp32, one thread, static shape: the latency of an exported `best.onnx`."""
-    import onnxruntime
+    return Network(in_onnxruntime(onnx_of(model, imgsz), (1, channels_of(model), imgsz, imgsz)))
 
-    fused = deepcopy(model).float().cpu().eval().fuse(verbose=False).requires_grad_(False)
-    fused.model[-1].export, fused.model[-1].format = True, "onnx"
-    image, file = torch.rand(1, getattr(model, "yaml", {}).get("channels", 3), imgsz, imgsz), io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracer's remarks on constants
-        torch.onnx.export(fused, (image,), file, input_names=["images"], opset_version=17, dynamo=False)  # type: ignore[arg-type]
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
-    pixels = image.numpy()
-    return Network(lambda: session.run(None, {"images": pixels}))
+
+@latency_backend("openvino", device="cpu", requires="openvino")
+def openvino_backend(model: Any, imgsz: int, device: torch.device) -> Network:
+    """OpenVINO on the CPU, fp32, one thread, static shape: the latency of an exported OpenVINO model."""
+    return Network(in_openvino(onnx_of(model, imgsz), (1, channels_of(model), imgsz, imgsz)))
+
+
+@latency_backend("ncnn", device="cpu", requires="ncnn")
+def ncnn_backend(model: Any, imgsz: int, device: torch.device) -> Network:
+    """NCNN on the CPU, fp32, one thread: the latency of an exported NCNN model; converts with the package `pnnx`."""
+    return Network(in_ncnn(exportable(model, "ncnn"), (1, channels_of(model), imgsz, imgsz)))

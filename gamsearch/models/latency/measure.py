@@ -28,6 +28,8 @@ from gamsearch.models import device as devices
 from gamsearch.models.device_lock import lock_of
 from gamsearch.models.latency.backends import backend_named, resolved
 from gamsearch.models.latency.clock import Clock
+from gamsearch.models.latency.command import Command, is_command, paired_times, rounds
+from gamsearch.models.latency.exporting import onnx_of
 from gamsearch.models.latency.result import Latency
 from gamsearch.models.latency.row_timer import RowTimer, using_threads
 from gamsearch.models.latency.yardstick import Yardsticks, yardstick_rows
@@ -62,8 +64,8 @@ def measure(
         imgsz: Image size in px.
         device: Where to measure.
         reference_ms: The study's reference latency of the baseline; by default its median in this measurement.
-        backend: Name of a latency backend, or `auto`.
-        seconds: Time limit; at least 20 and at most 400 rounds are made in any case.
+        backend: Name of a latency backend, a command (see `command`), or `auto`.
+        seconds: Time limit; a command has none; otherwise at least 20 and at most 400 rounds are made in any case.
         threads: CPU threads. One is disturbed least on a busy machine.
 
     Returns:
@@ -73,6 +75,8 @@ def measure(
         OptionError: The backend is unknown or cannot measure on the device.
     """
     backend, clock = resolved(backend, device), Clock(device, threads)
+    if is_command(backend):
+        return _by_command(Command.parse(backend), (model, baseline), imgsz, device, reference_ms)
     with lock_of(device).exclusively(), using_threads(threads):  # preparing a network may run it, too
         networks = [backend_named(backend)(each, imgsz, device) for each in (model, baseline)]
         with RowTimer(networks[0], clock) as first, RowTimer(networks[1], clock) as second:
@@ -85,6 +89,25 @@ def measure(
         precision=devices.precision(device),
         threads=threads if device.type == "cpu" else 0,
         clock=clock.name,
+        imgsz=imgsz,
+    )
+
+
+def _by_command(
+    command: Command, models: Sequence[Any], imgsz: int, device: torch.device, reference_ms: float | None
+) -> Latency:
+    """Time the exported networks in turns by a command, which trainings on this machine's device would disturb."""
+    with lock_of(device).exclusively():
+        found = list(rounds(command, [onnx_of(model, imgsz) for model in models], imgsz))
+    first, second = paired_times(found)
+    said = found[-1][0]
+    return Latency(
+        **_statistics(PairedPasses(first, second, second, second), reference_ms),
+        backend=command.text,
+        device=said.device or "not stated",
+        precision=said.precision or "not stated",
+        threads=0,
+        clock="command",
         imgsz=imgsz,
     )
 

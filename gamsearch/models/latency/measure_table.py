@@ -15,10 +15,12 @@ from dataclasses import replace
 import torch
 
 from gamsearch.architecture import Architecture, Placement
+from gamsearch.errors import CandidateFailed, RunError
 from gamsearch.models.candidate import build_candidate
 from gamsearch.models.device_lock import lock_of
 from gamsearch.models.latency.backends import backend_named, resolved
 from gamsearch.models.latency.clock import Clock
+from gamsearch.models.latency.command import is_command
 from gamsearch.models.latency.increments import Increment, InstrumentedBaseline, groups_of, measure_rounds
 from gamsearch.models.latency.measure import measure
 from gamsearch.models.latency.result import Latency
@@ -43,8 +45,8 @@ def measure_table(
 ) -> LatencyTable:
     """Measure every placement of a space.
 
-    With a backend whose rows cannot be timed, each placement is measured alone, as a whole candidate, in an equal share
-    of the time.
+    With a backend whose rows cannot be timed, and with a command, each placement is measured alone, as a whole
+    candidate, in an equal share of the time.
 
     Args:
         space: The space.
@@ -52,14 +54,15 @@ def measure_table(
         imgsz: Image size in px.
         device: Where to measure.
         reference_ms: The baseline's latency, which the table's ratios multiply.
-        backend: Name of a latency backend, or `auto`.
-        seconds: Time limit; at least ten rounds are made in any case.
+        backend: Name of a latency backend, a command, or `auto`.
+        seconds: Time limit, except of a command; at least ten rounds are made in any case.
 
     Returns:
         The table, without held-out architectures.
 
     Raises:
         OptionError: The backend is unknown or cannot measure on the device.
+        RunError: It cannot measure one of the placements.
     """
     backend = resolved(backend, device)
     increments, rounds = _row_by_row(space, baseline, imgsz, device, backend, seconds)
@@ -73,6 +76,8 @@ def _row_by_row(
     space: SearchSpace, baseline: Model, imgsz: int, device: torch.device, backend: str, seconds: float
 ) -> tuple[dict[Placement, Increment], int]:
     """Increments from the rows of one baseline, and the rounds; neither if its rows cannot be timed."""
+    if is_command(backend):
+        return {}, 0
     with lock_of(device).exclusively(), using_threads(1):
         network = backend_named(backend)(baseline, imgsz, device)
         if not network.rows:
@@ -143,6 +148,12 @@ def _one_by_one(
         architecture = Architecture.of(space.detector.name, [placement])
         model = build_candidate(space.detector, architecture, baseline, imgsz).model
         share = seconds / len(placements)
-        latency = measure(model, baseline, imgsz, device, backend=backend, seconds=share)
+        try:
+            latency = measure(model, baseline, imgsz, device, backend=backend, seconds=share)
+        except CandidateFailed as failure:
+            raise RunError(
+                f"the latency of {architecture.label} cannot be measured ({failure.detail}); correct --latency, "
+                "or leave the module out of the space"
+            ) from failure
         increments[placement] = Increment(latency.ratio - 1.0, (latency.ratio_high - latency.ratio_low) / (2 * 1.96))
     return increments

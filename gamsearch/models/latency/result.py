@@ -21,9 +21,9 @@ class Latency:
         rounds: Passes of each network.
         backend: Name of the latency backend.
         device: Name of the hardware.
-        precision: `fp16` or `fp32`.
+        precision: `fp16` or `fp32`, or what a command says.
         threads: CPU threads, 0 on an accelerator.
-        clock: The clock that the times come from: `thread CPU`, `device events` or `wall`.
+        clock: The clock that the times come from: `thread CPU`, `device events`, `wall`, or `command` for a user's own.
         imgsz: Image size in px.
     """
 
