@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gamsearch.architecture import Option
+from gamsearch.attention.copied_rows import CopiedRow
 from gamsearch.errors import SpaceError, nearest
 
 Refusal = Callable[[int, Mapping[str, Option]], str | None]
@@ -46,6 +47,7 @@ class AttentionSpec:
         lr_factor: Factor of the learning rate of its parameters.
         row: What YAML rows call it, where another class already has its name; by default its name.
         aliases: Names that copied community rows give the module; they are registered beside its own.
+        copied: What rows of other repositories mean, by their names; else options in the constructor's order.
         equals: `(channels, options)`, with all options, to the name and options of the form in which an equal module
             is recorded, or None if these are it; equal architectures then have one key.
         cls: The class itself where a decorator has seen it; else `code` is imported when it is needed.
@@ -67,6 +69,7 @@ class AttentionSpec:
     lr_factor: float = 3.0
     row: str = ""
     aliases: tuple[str, ...] = ()
+    copied: tuple[CopiedRow, ...] = ()
     equals: Equal | None = None
     cls: type | None = field(default=None, compare=False, repr=False)
 

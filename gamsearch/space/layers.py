@@ -44,7 +44,7 @@ class Row:
 def read_rows(name: str, yaml: Mapping[str, Any]) -> tuple[Row, ...]:
     """Read `backbone` and `head` of a model YAML that states its `scale`; `ModelError` if a row cannot be read."""
     backbone, written = len(yaml["backbone"]), [*yaml["backbone"], *yaml["head"]]
-    sources = [_checked_sources(name, index, row) for index, row in enumerate(written)]
+    sources = [checked_sources(name, index, row) for index, row in enumerate(written)]
     try:
         shapes = shapes_of(yaml)
     except ModelError as error:
@@ -58,8 +58,8 @@ def read_rows(name: str, yaml: Mapping[str, Any]) -> tuple[Row, ...]:
     return (*rows, Row(last, sources[-1], head[1], head[2], rows[-1].channels, rows[sources[-1][0]].stride, "head"))
 
 
-def _checked_sources(name: str, index: int, row: Any) -> tuple[int, ...]:
-    """The sources of a row whose form is right; `ModelError` otherwise."""
+def checked_sources(name: str, index: int, row: Any) -> tuple[int, ...]:
+    """The sources of row `index` of the YAML called `name` if its form is right; `ModelError` otherwise."""
     try:
         source, repeats, module, arguments = row
         if type(repeats) is not int or not isinstance(module, str) or not isinstance(arguments, list):

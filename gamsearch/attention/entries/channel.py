@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from gamsearch.architecture import Option
 from gamsearch.attention import channel_legality as legality
+from gamsearch.attention.copied_rows import CopiedRow
 from gamsearch.attention.legality import STARTS
 from gamsearch.attention.spec import AttentionSpec
 
@@ -32,6 +33,7 @@ SPECS = (
         options={"rate": 16, "init": "identity"},
         choices={"init": STARTS},
         aliases=("SEAttention", "SELayer"),
+        copied=(CopiedRow(("SE", "SEAttention", "SELayer", "SEBlock", "SE_Block", "SEModule"), (("rate",),)),),
         refuse=legality.se_legality,
     ),
     AttentionSpec(
@@ -45,6 +47,13 @@ SPECS = (
         choices={"init": STARTS},
         presets={"ports": {"kernel": 3}},
         aliases=("ECAAttention",),
+        copied=(
+            CopiedRow(
+                ("ECA", "ECAAttention", "eca_layer", "ECALayer", "EfficientChannelAttention"),
+                (("kernel",),),
+                {"kernel": 3},
+            ),
+        ),
         equals=_derived_kernel,
         refuse=legality.eca_legality,
     ),
@@ -53,6 +62,7 @@ SPECS = (
         title="Mixed Local Channel Attention",
         paper="EAAI 123 (2023) 106442",
         code="gamsearch.attention.zoo.mlca:MLCA",
+        copied=(CopiedRow(("MLCA",), (("local", "_gamma", "_b", "weight"),)),),
         kind="both",
         start="gain",
         strength="local",
@@ -67,6 +77,7 @@ SPECS = (
         title="Simple, Parameter-Free Attention Module",
         paper="ICML 2021, PMLR 139",
         code="gamsearch.attention.zoo.simam:SimAM",
+        copied=(CopiedRow(("SimAM", "simam_module", "Simam_module", "SimAM_module"), (("e_lambda",),)),),
         kind="both",
         start="blend",
         lr_factor=10.0,
@@ -87,6 +98,7 @@ SPECS = (
         choices={"init": STARTS},
         presets={"ports": {"bias": False}},
         aliases=("SELayerV2",),
+        copied=(CopiedRow(("SENetV2", "SELayerV2", "SENetv2"), (("rate",),), {"bias": False}),),
         equals=_se_of_senetv2,
         refuse=legality.senetv2_legality,
     ),
@@ -101,6 +113,7 @@ SPECS = (
         options={"init": "identity"},
         choices={"init": STARTS},
         aliases=("NAMAttention",),
+        copied=(CopiedRow(("NAM", "NAMAttention", "NAM_Attention")),),
         refuse=legality.nam_legality,
     ),
 )

@@ -1,6 +1,7 @@
 """The catalogue entries of modules whose output at a pixel depends on the whole map. No torch."""
 
 from gamsearch.attention import context_legality as legality
+from gamsearch.attention.copied_rows import CopiedRow
 from gamsearch.attention.legality import STARTS
 from gamsearch.attention.spec import AttentionSpec
 
@@ -10,6 +11,7 @@ SPECS = (
         title="Context Aggregation Block of CATNet",
         paper="arXiv 2111.11057",
         code="gamsearch.attention.zoo.context_aggregation:ContextAggregation",
+        copied=(CopiedRow(("ContextAggregation",), (("rate",),)),),
         kind="both",
         start="paper",
         strength="rate",
@@ -22,6 +24,7 @@ SPECS = (
         title="Double Attention of A2-Nets",
         paper="arXiv 1810.11579",
         code="gamsearch.attention.zoo.double_attention:DoubleAttention",
+        copied=(CopiedRow(("DoubleAttention", "A2Attention", "DoubleAttentionLayer")),),
         kind="both",
         start="paper",
         strength="rate",
@@ -35,6 +38,7 @@ SPECS = (
         title="Squeeze-enhanced Axial Attention of SeaFormer",
         paper="arXiv 2301.13156",
         code="gamsearch.attention.zoo.sea_attention:Sea_Attention",
+        copied=(CopiedRow(("Sea_Attention", "SeaAttention")),),
         kind="both",
         start="paper",
         strength="rate",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from gamsearch.attention.copied_rows import CopiedRow
 from gamsearch.attention.legality import LARGEST_RATE
 from gamsearch.attention.spec import AttentionSpec
 
@@ -25,6 +26,17 @@ def _refuse_gam(channels: int, options: Mapping[str, Any]) -> str | None:
     if channels % groups or hidden % groups:
         return f"groups {groups} must divide the {channels} channels and the {hidden} hidden ones; use groups 1"
     return None
+
+
+def _of_a_port(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a row `(channels in, channels out, group, rate)`: zero padding, and groups unless it denies them.
+
+    A copied `[512, 512]` leaves `group` at its default, which is true (see `presets`, `grouped_ports`).
+    """
+    rate = given.get("rate", 4)
+    if not given.get("group", True):
+        return {"rate": rate, "padding": "zeros"}
+    return {"rate": rate, "groups": rate, "shuffle": True, "padding": "zeros"}
 
 
 SPECS = (
@@ -55,6 +67,10 @@ SPECS = (
             "sigmoid_ports": {"channel_gate": "sigmoid", "padding": "zeros"},
         },
         aliases=("GAM_Attention", "GAMAttention"),
+        copied=(
+            CopiedRow(("GAM",), (("rate",),)),
+            CopiedRow(("GAM_Attention", "GAMAttention", "GAM_Att"), (("group", "rate"),), options=_of_a_port),
+        ),
         refuse=_refuse_gam,
     ),
 )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from gamsearch.architecture import Option
 from gamsearch.attention import spatial_legality as legality
+from gamsearch.attention.copied_rows import CopiedRow
 from gamsearch.attention.legality import STARTS
 from gamsearch.attention.spec import AttentionSpec
 
@@ -29,6 +30,13 @@ SPECS = (
         presets={"ports": {"norm": False, "bias": False}},
         row="CBAMPaper",
         aliases=("CBAMBlock",),
+        copied=(
+            CopiedRow(
+                ("CBAM", "CBAMBlock", "CBAM_Attention", "cbam"),
+                (("kernel",), ("rate", "kernel")),
+                remark="read as the paper's; the one that Ultralytics ships has another channel gate",
+            ),
+        ),
         refuse=legality.cbam_legality,
     ),
     AttentionSpec(
@@ -43,6 +51,7 @@ SPECS = (
         options={"rate": 32, "init": "identity"},
         choices={"init": STARTS},
         aliases=("CoordAttention",),
+        copied=(CopiedRow(("CoordAtt", "CoordAttention", "CA", "CA_Block", "CABlock"), (("rate",),)),),
         refuse=legality.coordatt_legality,
         equals=_floored_coordatt,
     ),
@@ -56,6 +65,7 @@ SPECS = (
         options={"kernel": 7, "init": "identity"},
         choices={"init": STARTS},
         aliases=("TripletAttention",),
+        copied=(CopiedRow(("Triplet", "TripletAttention")),),
         refuse=legality.triplet_legality,
     ),
     AttentionSpec(
@@ -63,6 +73,13 @@ SPECS = (
         title="Shuffle Attention",
         paper="arXiv 2102.00240",
         code="gamsearch.attention.zoo.shuffle:ShuffleAttention",
+        copied=(
+            CopiedRow(
+                ("ShuffleAttention", "SA", "sa_layer"),
+                (("_reduction", "groups"),),
+                remark="read without the shuffle at its end, which would permute the channels of its readers",
+            ),
+        ),
         kind="both",
         start="gain",
         strength="groups",
@@ -79,6 +96,7 @@ SPECS = (
         title="Efficient Multi-scale Attention",
         paper="arXiv 2305.13563",
         code="gamsearch.attention.zoo.ema:EMA",
+        copied=(CopiedRow(("EMA", "EMAttention", "EMA_attention", "EMAAttention"), (("factor",),)),),
         kind="spatial",
         start="gain",
         strength="factor",
@@ -92,6 +110,7 @@ SPECS = (
         title="Large Separable Kernel Attention",
         paper="arXiv 2309.01439",
         code="gamsearch.attention.zoo.lska:LSKA",
+        copied=(CopiedRow(("LSKA",), (("kernel",),)),),
         kind="both",
         start="paper",
         strength="kernel",
