@@ -31,8 +31,8 @@ from gamsearch.signals import stop_request
 FIELDS = ("onnx", "remote", "imgsz", "name")
 LONGEST_S, PAUSE_S = 600.0, 0.2
 """Time limit of one call, and the pause before each, in which a device that throttles cools down."""
-MANY, CALLS = 10, 3
-"""Values of a call that make one call of each network enough, and the calls where there are fewer."""
+CALLS, AGREE = (3, 6), 0.02
+"""Fewest and most calls of each network, which end once their ratios lie within this share of each other."""
 PRESETS = {
     "trtexec": "trtexec --onnx={onnx} --fp16 --noDataTransfers --useCudaGraph",
     "benchmark_app": "benchmark_app -m {onnx} -d CPU -hint none -nstreams 1 -nthreads 1 -api sync -t 2",
@@ -152,8 +152,8 @@ class Command:
                 subprocess.run([*words[: words.index(host) + 1], "rm", "-f", file.name], capture_output=True)
 
 
-def rounds(command: Command, networks: Sequence[bytes], imgsz: int) -> Iterator[tuple[Timed, ...]]:
-    """Time networks in turns, the order reversed each time, until there are enough values.
+def rounds(command: Command, networks: Sequence[bytes], imgsz: int) -> Iterator[tuple[Timed, Timed]]:
+    """Time two networks in turns, the order reversed each time, until their ratio repeats.
 
     Args:
         command: The command.
@@ -163,32 +163,32 @@ def rounds(command: Command, networks: Sequence[bytes], imgsz: int) -> Iterator[
     Yields:
         What each said, in the order of `networks`.
     """
-    for number in range(CALLS):
+    ratios: list[float] = []
+    for number in range(CALLS[1]):
         found: dict[int, Timed] = {}
-        for index in sorted(range(len(networks)), reverse=number % 2 == 1):
+        for index in (1, 0) if number % 2 else (0, 1):
             stop_request.check()
             time.sleep(PAUSE_S)
             found[index] = command.time(networks[index], imgsz)
-        yield tuple(found[index] for index in range(len(networks)))
-        if all(len(one.times) >= MANY for one in found.values()):
+        yield found[0], found[1]
+        ratios.append(float(np.median(found[0].times) / np.median(found[1].times)))
+        middle = sorted(ratios)[1:-1] if len(ratios) > CALLS[0] else ratios  # without the extremes
+        if len(ratios) >= CALLS[0] and max(middle) - min(middle) <= AGREE * min(middle):
             return
 
 
-def paired_times(found: Sequence[tuple[Timed, ...]]) -> list[np.ndarray]:
-    """The values of each network, the i-th of one beside the i-th of the other.
+def paired_times(found: Sequence[tuple[Timed, Timed]]) -> tuple[np.ndarray, np.ndarray]:
+    """The median of each call.
 
     Args:
         found: What `rounds` yields.
 
     Returns:
-        An array of milliseconds for each network, all of one length.
+        Milliseconds of each network, call by call.
     """
-    lengths = [min(len(one.times) for one in together) for together in found]
-    columns = zip(*found, strict=True)
-    return [
-        np.concatenate([np.array(one.times[:length]) for one, length in zip(column, lengths, strict=True)])
-        for column in columns
-    ]
+    medians = [(np.median(first.times), np.median(second.times)) for first, second in found]
+    first, second = np.array(medians).T
+    return first, second
 
 
 def _filled(word: str, fields: dict[str, str]) -> str:

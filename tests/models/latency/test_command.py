@@ -136,12 +136,12 @@ def test_a_placement_that_the_target_cannot_hold_is_named_before_anything_is_tra
 # how it is used ------------------------------------------------------------------------------------------------------
 def test_networks_are_timed_in_turns_and_what_the_command_says_is_recorded(tmp_path):
     found = measure(model_of("yolov8s"), model_of("yolov8n"), 64, CPU, backend=script(tmp_path, TIMER))
-    assert found.ratio > 1.3 and found.rounds == 18
+    assert found.ratio > 1.3 and 3 <= found.rounds <= 6
     assert (found.device, found.precision, found.clock) == ("this one", "fp32", "command")
     assert found.latency_ms == pytest.approx(found.ratio * found.baseline_ms)
 
 
-def test_a_single_number_is_asked_for_three_times_in_alternating_order(tmp_path):
+def test_calls_alternate_in_order_and_end_once_the_ratio_repeats(tmp_path):
     log = tmp_path / "log"
     text = f"import os, sys; n = os.path.getsize(sys.argv[1]); print(n, file=open({str(log)!r}, 'a')); print(n / 1e6)"
     found = measure(model_of("yolov8s"), model_of("yolov8n"), 64, CPU, backend=script(tmp_path, text))
@@ -154,7 +154,7 @@ def test_a_single_number_is_asked_for_three_times_in_alternating_order(tmp_path)
 @pytest.mark.skipif(not shutil.which("benchmark_app"), reason="benchmark_app is not installed: pip install openvino")
 def test_benchmark_app_is_a_preset(monkeypatch):
     found = measure(model_of("yolov8s"), model_of("yolov8n"), 64, CPU, backend="benchmark_app")
-    assert found.ratio > 1.2 and found.rounds == 3
+    assert found.ratio > 1.2
 
 
 # over ssh ------------------------------------------------------------------------------------------------------------
