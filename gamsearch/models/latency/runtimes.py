@@ -83,9 +83,12 @@ def in_ncnn(model: Any, shape: tuple[int, ...]) -> Run:
         inputs = f"inputshape=[{','.join(map(str, shape))}]"
         words = [EXEC_PATH, traced, inputs, f"ncnnparam={parameters}", f"ncnnbin={weights}", "fp16=0"]
         done = subprocess.run(words, capture_output=True, text=True, errors="replace", cwd=folder)
-        if not Path(parameters).exists() or network.load_param(parameters) or network.load_model(weights):
-            lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-            raise CandidateFailed("latency", f"NCNN cannot hold this network: {one_line(lines[-1:])[:200]}")
+        if not Path(parameters).exists():
+            raise CandidateFailed("latency", f"PNNX cannot convert this network: {one_line(done.stderr)[-200:]}")
+        if lacking := _unconverted(Path(parameters).read_text(encoding="utf-8", errors="replace")):
+            raise CandidateFailed("latency", f"NCNN has no layer for {', '.join(lacking)}")
+        if network.load_param(parameters) or network.load_model(weights):
+            raise CandidateFailed("latency", "NCNN cannot load this network after its conversion")
     last = network.output_names()[-1]
 
     def run() -> object:
@@ -94,6 +97,12 @@ def in_ncnn(model: Any, shape: tuple[int, ...]) -> Run:
             return one.extract(last)
 
     return run
+
+
+def _unconverted(parameters: str) -> list[str]:
+    """Operations in the text of an NCNN model that PNNX passed on as they were."""
+    kinds = {line.split()[0] for line in parameters.splitlines()[2:] if line.strip()}
+    return sorted(kind for kind in kinds if "::" in kind or "." in kind)
 
 
 def _image(shape: tuple[int, ...]) -> Any:

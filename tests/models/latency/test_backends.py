@@ -4,17 +4,18 @@ import pytest
 import torch
 from torch import nn
 
-from gamsearch.errors import OptionError
+from gamsearch.architecture import Architecture, Placement
+from gamsearch.errors import CandidateFailed, OptionError
+from gamsearch.models.candidate import build_candidate
 from gamsearch.models.latency.backends import BACKENDS, LatencyBackend, backend_named, resolved
 from gamsearch.models.latency.measure import measure
+from gamsearch.space.detector import Detector
+from gamsearch.training.baseline import start_model
 
 CPU = torch.device("cpu")
 
 
 def test_the_torch_backend_runs_a_fused_copy_and_changes_neither_model_nor_threads():
-    from gamsearch.space.detector import Detector
-    from gamsearch.training.baseline import start_model
-
     stock = start_model(Detector.load("yolov8n"), None, {0: "a"}, seed=0).train()
     norms = sum(isinstance(m, nn.BatchNorm2d) for m in stock.modules())
     threads = torch.get_num_threads()
@@ -26,18 +27,26 @@ def test_the_torch_backend_runs_a_fused_copy_and_changes_neither_model_nor_threa
     assert torch.get_num_threads() == threads
 
 
-@pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
-def test_attention_costs_time_on_every_backend(backend):
-    from gamsearch.architecture import Architecture, Placement
-    from gamsearch.models.candidate import build_candidate
-    from gamsearch.space.detector import Detector
-    from gamsearch.training.baseline import start_model
-
+def stock_and(*placements: Placement):
+    """yolov8n, and the same with attention."""
     detector = Detector.load("yolov8n")
     stock = start_model(detector, None, {0: "a"}, seed=0)
-    placements = [Placement(s, "GAM", (("rate", 4),)) for s in (4, 6, 9)]
-    attended = build_candidate(detector, Architecture.of("yolov8n", placements), stock, imgsz=64).model
+    return stock, build_candidate(detector, Architecture.of("yolov8n", placements), stock, imgsz=64).model
+
+
+@pytest.mark.parametrize("backend", [name for name, one in BACKENDS.items() if one.device in ("", "cpu")])
+def test_attention_costs_time_on_every_backend(backend):
+    if BACKENDS[backend].requires:
+        pytest.importorskip(BACKENDS[backend].requires)
+    stock, attended = stock_and(*(Placement(s, "GAM", (("rate", 4),)) for s in (4, 6, 9)))
     assert measure(attended, stock, 64, CPU, backend=backend, seconds=1.0).ratio > 1.05
+
+
+def test_what_ncnn_has_no_layer_for_is_named():
+    pytest.importorskip("ncnn")
+    _, attended = stock_and(Placement(6, "SimAM", ()))
+    with pytest.raises(CandidateFailed, match="NCNN has no layer for aten::lerp"):
+        backend_named("ncnn")(attended, 64, CPU)
 
 
 def test_an_unknown_backend_is_rejected_with_the_known_ones():
