@@ -10,6 +10,9 @@ Vector = NDArray[np.float64]
 
 IMPOSSIBLE = 1e12
 """The loss of parameters whose covariance is not positive definite."""
+STEP = 1e-4
+"""Step of the differences that stand for derivatives. With SciPy's own, 1e-8, they are rounding errors where the noise
+is a thousandth of the rest, and the search ends far from the maximum."""
 
 
 def most_probable(
@@ -43,4 +46,4 @@ def most_probable(
 
     limits = reach * np.broadcast_to(prior_sd, prior.shape)
     bounds = list(zip(prior - limits, prior + limits, strict=True))
-    return np.asarray(optimize.minimize(loss, prior, method="L-BFGS-B", bounds=bounds).x)
+    return np.asarray(optimize.minimize(loss, prior, method="L-BFGS-B", bounds=bounds, options={"eps": STEP}).x)

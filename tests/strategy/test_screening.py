@@ -152,3 +152,16 @@ def test_networks_that_lost_what_they_began_with_do_not_say_that_nothing_pays():
     assert not collapsed.nothing_pays and "lost most of its mAP" in collapsed.sentence
     assert not Screening.read(SPACE, collapsed.facts(complete=True)).nothing_pays
     assert readings_of(lambda a: 0.0, reference=0.4).nothing_pays
+
+
+def test_networks_that_differ_at_one_site_leave_the_others_certain():
+    found = {0: {2: -0.064, 4: 0.054, 6: 0.040}, 1: {2: -0.047, 4: 0.090, 6: 0.040}}  # as recorded on planted-harm
+    space = SearchSpace.load("planted")
+    readings = [
+        Reading(seed, a, 0.5 + sum(effects[p.site] for p in a.placements))
+        for seed, effects in found.items()
+        for a in space.enumerate()
+    ]
+    made = Screening(space, readings)
+    assert made.sentence == "Attention pays after rows 4 and 6; nothing is shown to pay after row 2."
+    assert max(effect.half_width for effect in made.effects) < 0.03
