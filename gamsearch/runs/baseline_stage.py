@@ -33,10 +33,16 @@ def check_baseline(settings: Settings, data: DataSet, weights: Any) -> None:
         return
     if weights is None:
         raise OptionError("--baseline-epochs 0 needs trained weights: give --model a .pt, or train at least one epoch")
-    if weights.model[-1].nc != data.nc:
+    known, points = int(weights.yaml["nc"]), weights.yaml.get("kpt_shape")
+    if known != data.nc:
         raise OptionError(
-            f"--baseline-epochs 0 takes {settings.model} as it is, but it knows {weights.model[-1].nc} classes and the "
+            f"--baseline-epochs 0 takes {settings.model} as it is, but it knows {known} classes and the "
             f"data has {data.nc}; train at least one epoch"
+        )
+    if data.kpt_shape and list(points) != list(data.kpt_shape):
+        raise OptionError(
+            f"--baseline-epochs 0 takes {settings.model} as it is, but its kpt_shape is {list(points)} and that of the "
+            f"data {list(data.kpt_shape)}; train at least one epoch"
         )
 
 
@@ -69,7 +75,7 @@ def train_stage(
     stage = _Stage(detector.task, budget_of(settings, scratch, facts), facts, record, progress)
     progress.started_baseline()
     train_baseline(
-        start_model(detector, weights, data.names, settings.seed),
+        start_model(detector, weights, data.names, settings.seed, data.kpt_shape),
         stage.budget,
         data.yaml.resolve(),
         device,

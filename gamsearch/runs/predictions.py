@@ -18,6 +18,7 @@ from gamsearch.files import UnreadableError, read_json
 from gamsearch.runs.kept_finalists import Validations, finalist_form
 from gamsearch.runs.kept_weights import Pair, finalist_pairs
 from gamsearch.study.record import Record
+from gamsearch.tasks import task_of
 
 SHOWN, LONGEST, QUALITY = 6, 480, 80
 """Number of images, their longest side in px, and the quality of their JPEG."""
@@ -81,7 +82,7 @@ def _compared(pairs: Sequence[Pair], validations: Validations) -> dict[str, Any]
     from gamsearch.training.dataset import DataSet
     from gamsearch.training.details import joined
 
-    names = {int(number): str(name) for number, name in DataSet.read(validations.data).names.items()}
+    names = DataSet.read(validations.data, task_of(validations.record.detector_yaml)).names
     best, place = pairs[0], validations.folder / "report"
     first = validations.of(best)
     both = [one.images for one in first]

@@ -214,10 +214,10 @@ def network_epochs(settings: Settings, space: SearchSpace) -> int:
     Raises:
         OptionError: The space has no attention.
     """
-    from gamsearch.training.dataset import DataSet
+    from gamsearch.training.dataset import training_images
 
     paths = Paths(space)
     if not paths.most:
         raise OptionError(f"a shared network needs a space with attention, and '{space.name}' has none")
-    images = len(DataSet.read(settings.data).train) * float(settings.train.get("fraction", 1.0))
+    images = training_images(settings.data) * float(settings.train.get("fraction", 1.0))
     return epochs_for(paths, settings.screen_steps, max(1, -(-int(images) // settings.batch)))
