@@ -21,7 +21,8 @@ from gamsearch.training.dataset import DataSet
 
 SCALES = "tnsmbclex"
 """Letters of all scales, from the smallest."""
-RECORDED_METRICS = ("map50_95", "map50", "params_m", "gflops", "latency_ms")
+RECORDED_METRICS = ("params_m", "gflops", "latency_ms")
+"""What is recorded of a training besides the metrics of its task."""
 
 OnEpoch = Callable[[int, int, Mapping[str, float]], None]
 """Called with `(epoch, epochs, metrics)` after each epoch."""
@@ -186,11 +187,10 @@ def _entry(inputs: Inputs, arm: Arm, seed: int, measured: Any, start: Any) -> di
         ratio, interval = _ratio_to_baseline(inputs, start)
     return {
         "seed": seed,
-        **{name: metrics[name] for name in RECORDED_METRICS},
+        **{name: metrics[name] for name in (*inputs.detector.task.metrics, *RECORDED_METRICS)},
         "latency_ratio": ratio,
         "latency_interval": interval,
-        "per_class": provenance["per_class"],
-        "per_size": provenance["per_size"],
+        **{name: provenance[name] for name in ("per_class", "per_size") if name in provenance},
         "seconds": provenance["seconds"],
     }
 

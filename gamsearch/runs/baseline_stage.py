@@ -85,7 +85,7 @@ def train_stage(
         on_epoch=stage.on_epoch,
     )
     facts.setdefault("epochs", stage.budget.epochs)
-    return _judged(facts, settings, scratch, progress)
+    return _judged(facts, settings, scratch, stage)
 
 
 @dataclass(frozen=True)
@@ -152,14 +152,14 @@ def budget_of(settings: Settings, from_scratch: bool, known: Mapping[str, Any]) 
     return AutoBudget(most, *sizes, fewest=fewest, decay_after=known.get("decay_after"))
 
 
-def _judged(facts: dict[str, Any], settings: Settings, from_scratch: bool, progress: RunProgress) -> dict[str, Any]:
+def _judged(facts: dict[str, Any], settings: Settings, from_scratch: bool, stage: _Stage) -> dict[str, Any]:
     """The facts with `still_rising`, where the curve at a constant or given learning rate is too steep to compare."""
     auto = settings.baseline_epochs == AUTO
     curve: Curve = [r for r in facts.get("curve", []) if not auto or r[0] <= facts.get("decay_after", r[0])]
     longer = 2 * int(facts["epochs"]) if auto else AUTO
     remedy = f"{'use a .pt or' if from_scratch else 'use'} --baseline-epochs {longer} with another --name"
-    sentence = still_rising(curve, remedy, from_scratch)
+    sentence = still_rising(curve, remedy, from_scratch, stage.task)
     facts.pop("still_rising", None)
     if sentence:
-        progress.say(f"warning: {sentence}")
+        stage.progress.say(f"warning: {sentence}")
     return {**facts, "still_rising": sentence} if sentence else facts
