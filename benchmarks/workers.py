@@ -27,7 +27,7 @@ from made_up import alive_pids, checked, eventually, kill, said, search_of, star
 from optuna.trial import TrialState
 
 from gamsearch.study import store
-from gamsearch.study.history import is_lost
+from gamsearch.study.interruptions import is_lost
 
 TARGET = 0.9
 

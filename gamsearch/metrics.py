@@ -25,6 +25,7 @@ class Metric:
         direction: `minimize` or `maximize`.
         stage: `built` (known before training) or `trained` (read from a validation).
         compute: Takes a `Candidate` (built) or the validation's results by Ultralytics' names (trained).
+        title: Its name in sentences and tables, e.g. `mAP50-95`; by default `name` without underscores.
     """
 
     name: str
@@ -32,6 +33,10 @@ class Metric:
     direction: str
     stage: str
     compute: Compute
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", self.title or self.name.replace("_", " "))
 
     @property
     def summary(self) -> str:
@@ -47,7 +52,7 @@ class Metric:
 METRICS: Registry[Metric] = Registry("metric", OptionError)
 
 
-def metric(name: str, unit: str, direction: str, stage: str) -> Callable[[Compute], Compute]:
+def metric(name: str, unit: str, direction: str, stage: str, title: str = "") -> Callable[[Compute], Compute]:
     """Register a function as a metric: `@gamsearch.register.metric`.
 
     Args:
@@ -56,6 +61,7 @@ def metric(name: str, unit: str, direction: str, stage: str) -> Callable[[Comput
         direction: `minimize` or `maximize`.
         stage: `built`: the function takes a `Candidate` (its `model`, `architecture`, `imgsz`) before training;
             `trained`: it takes the results of a validation, a mapping such as `{"metrics/mAP50(B)": 0.61, ...}`.
+        title: Its name in sentences and tables, e.g. `memory`; by default `name` without underscores.
 
     Returns:
         A decorator that returns the function unchanged.
@@ -70,7 +76,7 @@ def metric(name: str, unit: str, direction: str, stage: str) -> Callable[[Comput
         )
 
     def register(compute: Compute) -> Compute:
-        METRICS.add(name, Metric(name, unit, direction, stage, compute), origin_of(compute))
+        METRICS.add(name, Metric(name, unit, direction, stage, compute, title), origin_of(compute))
         return compute
 
     return register
@@ -103,67 +109,67 @@ def metrics_of(stage: str) -> list[Metric]:
     return [one for one in METRICS.values() if one.stage == stage]
 
 
-@metric("map50_95", unit="fraction", direction="maximize", stage="trained")
+@metric("map50_95", unit="fraction", direction="maximize", stage="trained", title="mAP50-95")
 def map50_95(results: dict[str, float]) -> float:
     """COCO-style mean average precision over IoU 0.50 to 0.95, as a fraction."""
     return float(results["metrics/mAP50-95(B)"])
 
 
-@metric("map50", unit="fraction", direction="maximize", stage="trained")
+@metric("map50", unit="fraction", direction="maximize", stage="trained", title="mAP50")
 def map50(results: dict[str, float]) -> float:
     """Mean average precision at IoU 0.50, as a fraction."""
     return float(results["metrics/mAP50(B)"])
 
 
-@metric("mask_map50_95", unit="fraction", direction="maximize", stage="trained")
+@metric("mask_map50_95", unit="fraction", direction="maximize", stage="trained", title="mask mAP50-95")
 def mask_map50_95(results: dict[str, float]) -> float:
     """Mean average precision of masks over IoU 0.50 to 0.95, as a fraction."""
     return float(results["metrics/mAP50-95(M)"])
 
 
-@metric("mask_map50", unit="fraction", direction="maximize", stage="trained")
+@metric("mask_map50", unit="fraction", direction="maximize", stage="trained", title="mask mAP50")
 def mask_map50(results: dict[str, float]) -> float:
     """Mean average precision of masks at IoU 0.50, as a fraction."""
     return float(results["metrics/mAP50(M)"])
 
 
-@metric("pose_map50_95", unit="fraction", direction="maximize", stage="trained")
+@metric("pose_map50_95", unit="fraction", direction="maximize", stage="trained", title="pose mAP50-95")
 def pose_map50_95(results: dict[str, float]) -> float:
     """Mean average precision of key points over object key-point similarity 0.50 to 0.95, as a fraction."""
     return float(results["metrics/mAP50-95(P)"])
 
 
-@metric("pose_map50", unit="fraction", direction="maximize", stage="trained")
+@metric("pose_map50", unit="fraction", direction="maximize", stage="trained", title="pose mAP50")
 def pose_map50(results: dict[str, float]) -> float:
     """Mean average precision of key points at object key-point similarity 0.50, as a fraction."""
     return float(results["metrics/mAP50(P)"])
 
 
-@metric("top1", unit="fraction", direction="maximize", stage="trained")
+@metric("top1", unit="fraction", direction="maximize", stage="trained", title="top-1 accuracy")
 def top1(results: dict[str, float]) -> float:
     """Share of images whose class has the highest score, as a fraction."""
     return float(results["metrics/accuracy_top1"])
 
 
-@metric("top5", unit="fraction", direction="maximize", stage="trained")
+@metric("top5", unit="fraction", direction="maximize", stage="trained", title="top-5 accuracy")
 def top5(results: dict[str, float]) -> float:
     """Share of images whose class is among the five highest scores, as a fraction."""
     return float(results["metrics/accuracy_top5"])
 
 
-@metric("params_m", unit="M", direction="minimize", stage="built")
+@metric("params_m", unit="M", direction="minimize", stage="built", title="params")
 def params_m(candidate: Any) -> float:
     """Parameters in millions of the model that is trained (before fusing)."""
     return candidate.params_m()
 
 
-@metric("gflops", unit="GFLOPs", direction="minimize", stage="built")
+@metric("gflops", unit="GFLOPs", direction="minimize", stage="built", title="GFLOPs")
 def gflops(candidate: Any) -> float:
     """2 x GMACs of convolutions and matrix products at the run's image size, batch 1 (Ultralytics' convention)."""
     return candidate.gflops()
 
 
-@metric("latency_ms", unit="ms", direction="minimize", stage="built")
+@metric("latency_ms", unit="ms", direction="minimize", stage="built", title="latency")
 def latency_ms(candidate: Any) -> float:
     """Batch-1 latency of the fused network without NMS: the ratio to the interleaved baseline times its reference."""
     return candidate.latency().latency_ms

@@ -4,12 +4,12 @@ The task follows from the model, as in Ultralytics. Its first metric is the prim
 verified and exported by it, and every gain is one in it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gamsearch.errors import OptionError
-from gamsearch.metrics import Metric, metric_named, metrics_of
+from gamsearch.metrics import METRICS, Metric, metric_named
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,64 @@ class Task:
         return self.metrics[1]
 
     @property
+    def gain(self) -> str:
+        """Name of the paired difference to the baseline in the primary metric, e.g. `map50_95_gain`."""
+        return f"{self.primary}_gain"
+
+    @property
+    def gains(self) -> tuple[str, str]:
+        """Names of the paired differences in the primary and the secondary metric."""
+        return self.gain, f"{self.secondary}_gain"
+
+    @property
+    def all_metrics(self) -> list[Metric]:
+        """Its own metrics, then those of all tasks: what is known before training, and what plug-ins add."""
+        own = [metric_named(name) for name in self.metrics]
+        return [*own, *(one for one in METRICS.values() if one.name not in _OF_TASKS)]
+
+    @property
     def trained_metrics(self) -> list[Metric]:
         """The metrics that a validation of this task yields: its own, then those that plug-ins add."""
-        own = [metric_named(name) for name in self.metrics]
-        return [*own, *(one for one in metrics_of("trained") if one.name not in _OF_TASKS)]
+        return [one for one in self.all_metrics if one.stage == "trained"]
+
+    def only_primary(self, objectives: Iterable[str]) -> bool:
+        """Check whether the primary metric is the only trained objective.
+
+        Args:
+            objectives: Names of metrics.
+
+        Returns:
+            False where a candidate may be worth training for another metric.
+        """
+        return [name for name in objectives if metric_named(name).stage == "trained"] == [self.primary]
+
+    # what the metrics are called --------------------------------------------------------------------------------------
+    def title(self, metric: Metric) -> str:
+        """Name a metric in sentences and tables.
+
+        Args:
+            metric: Any metric.
+
+        Returns:
+            Its title; `box mAP50-95` for that of boxes where masks or key points rank.
+        """
+        boxes = metric.name in DETECT.metrics and metric.name not in (self.primary, self.secondary)
+        return f"box {metric.title}" if boxes else metric.title
+
+    @property
+    def primary_title(self) -> str:
+        """The primary metric in sentences and tables, e.g. `mAP50-95`."""
+        return self.title(metric_named(self.primary))
+
+    @property
+    def secondary_title(self) -> str:
+        """The secondary metric in sentences and tables, e.g. `mAP50`."""
+        return self.title(metric_named(self.secondary))
+
+    @property
+    def quantity(self) -> str:
+        """What is gained, where thresholds do not matter: `mAP`, `mask mAP`, `top-1 accuracy`."""
+        return self.primary_title.removesuffix("50-95")
 
 
 def _task(name: str, noun: str, heads: str, metrics: str) -> Task:
@@ -93,6 +147,7 @@ def task_of(yaml: Mapping[str, Any]) -> Task:
     Returns:
         The task of its head; object detection where no task has that head, as for a head of the user's own.
     """
-    rows = yaml.get("head") or []
-    head = rows[-1][2] if rows and isinstance(rows[-1], list) and len(rows[-1]) == 4 else None
-    return next((task for task in TASKS.values() if head in task.heads), DETECT)
+    rows = yaml.get("head")
+    last = rows[-1] if isinstance(rows, list) and rows else None
+    head = last[2] if isinstance(last, list) and len(last) == 4 else None
+    return next((task for task in TASKS.values() if isinstance(head, str) and head in task.heads), DETECT)

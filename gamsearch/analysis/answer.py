@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from math import isfinite, nan
 
+from gamsearch.tasks import Task
+
 YES, NO, UNCLEAR, UNTRAINED = "yes", "no", "unclear", "untrained"
 
 WORDS = 12
@@ -44,21 +46,23 @@ class Answer:
         return ": ".join(filter(None, (self.next_step, self.next_command)))
 
 
-def yes(label: str, gain: float, half_width: float, latency_ratio: float = nan) -> str:
+def yes(label: str, gain: float, half_width: float, task: Task, latency_ratio: float = nan) -> str:
     """Write the headline of a gain that is beyond the noise.
 
     Args:
         label: What gains.
-        gain: Its gain in mAP50-95, as a fraction.
+        gain: Its gain in the primary metric, as a fraction.
         half_width: Half-width of the interval of the gain, as a fraction.
+        task: What the detector is for.
         latency_ratio: Its latency relative to the baseline; NaN if unknown.
 
     Returns:
-        E.g. `Yes: GAM@2 gains 0.18 ± 0.02 mAP for 1.39 x latency.`
+        E.g. `Yes: GAM@2 gains 0.18 ± 0.02 mAP for 1.39 x latency.`; `1.39x` where that would be too many words.
     """
     price = f" for {latency_ratio:.2f} x latency" if isfinite(latency_ratio) else ""
     digits = 2 if half_width >= 0.01 else 3 if half_width >= 0.001 else 4
-    return f"Yes: {label} gains {gain:.{digits}f} ± {half_width:.{digits}f} mAP{price}."
+    text = f"Yes: {label} gains {gain:.{digits}f} ± {half_width:.{digits}f} {task.quantity}{price}."
+    return text if len(text.split()) <= WORDS else text.replace(" x latency", "x latency")
 
 
 def no(detector: str) -> str:

@@ -20,11 +20,11 @@ class Compared:
         label: Its label.
         number: The trial that found it, if any.
         architecture: Its JSON-ready form.
-        search_gain: Its gain in map50_95 in the search.
-        tests: Paired tests by metric, corrected for the number of finalists within each metric.
+        search_gain: Its gain in the primary metric in the search.
+        tests: Paired tests by metric, the primary one first, corrected for the number of finalists within each metric.
         latency: Ratio to the baseline.
         per_class: Paired differences by class, then metric, with plain 95 % intervals; exploratory, not corrected.
-        per_size: The same in map50_95 by object size (`small`, `medium`, `large`).
+        per_size: The same in the primary metric by object size (`small`, `medium`, `large`).
         bootstrap: Paired bootstrap over validation images at one seed, as recorded; empty if there is none.
     """
 
@@ -41,8 +41,8 @@ class Compared:
 
     @property
     def gain(self) -> PairedTest:
-        """The test that decides: that of map50_95."""
-        return self.tests["map50_95"]
+        """The test that decides: that of the primary metric."""
+        return next(iter(self.tests.values()))
 
     @property
     def price(self) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gamsearch.errors import RunError, one_line
+from gamsearch.tasks import DETECT, Task
 
 CELLS = 4_000_000
 """Most elements in an array of one chunk of resamples, about 32 MB."""
@@ -131,7 +132,7 @@ def mean_average_precision(detections: Detections, weights: Weights) -> Weights:
 
 
 def paired_bootstrap(
-    candidate: Detections, baseline: Detections, resamples: int = 1000, seed: int = 0
+    candidate: Detections, baseline: Detections, resamples: int = 1000, seed: int = 0, task: Task = DETECT
 ) -> dict[str, Any]:
     """Bootstrap the difference `candidate - baseline` over the validation images; both get the same resamples.
 
@@ -140,9 +141,11 @@ def paired_bootstrap(
         baseline: The baseline's detections on the same images.
         resamples: Number of resamples; those without any target are left out.
         seed: Seed of the resampling.
+        task: Names the metrics: masks and key points are detected as boxes are.
 
     Returns:
-        `{"resamples", "map50_95": {"difference", "low", "high"}, "map50": {...}}` with percentile 95 % intervals.
+        `{"resamples", "map50_95": {"difference", "low", "high"}, "map50": {...}}` with percentile 95 % intervals, where
+        the names are those of the task's primary and secondary metric.
 
     Raises:
         RunError: The two were not validated on the same targets.
@@ -158,7 +161,7 @@ def paired_bootstrap(
     bounds = np.percentile(differences, [2.5, 97.5], axis=0)
     names = ("difference", "low", "high")
     figures = [dict(zip(names, map(float, column), strict=True)) for column in np.vstack([whole, bounds]).T]
-    return {"resamples": len(differences), "map50_95": figures[0], "map50": figures[1]}
+    return {"resamples": len(differences), task.primary: figures[0], task.secondary: figures[1]}
 
 
 def _resample(rng: np.random.Generator, images: int, size: int) -> Weights:

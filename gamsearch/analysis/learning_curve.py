@@ -1,7 +1,8 @@
-"""What the curve of a training shows: whether its mAP still rises, judged by the curve's own noise.
+"""What the curve of a training shows: whether its primary metric still rises, judged by the curve's own noise.
 
-A curve is a sequence of readings `(epoch, map50_95)`, epochs from 1 in ascending order, mAP as a fraction. It is judged
-by a line through the readings of its last half: its slope, with standard error, against the scatter around it.
+A curve is a sequence of readings `(epoch, primary metric)`, epochs from 1 in ascending order, the metric as a fraction.
+It is judged by a line through the readings of its last half: its slope, with standard error, against the scatter around
+it.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import numpy as np
 from scipy import stats
 
 from gamsearch.errors import plural
+from gamsearch.tasks import DETECT, Task
 
 Reading = Sequence[float]
 Curve = Sequence[Reading]
@@ -38,7 +40,7 @@ class Trend:
 
     Attributes:
         epochs: Its last epoch.
-        level: The line at that epoch (mAP50-95).
+        level: The line at that epoch.
         slope: Its rise per epoch.
         error: Standard error of the slope.
         noise: Standard deviation of a reading around the line.
@@ -159,7 +161,7 @@ def flat_after(curve: Curve, fewest: int, most: int) -> int | None:
     return None
 
 
-def still_rising(curve: Curve, remedy: str, from_scratch: bool = True) -> str:
+def still_rising(curve: Curve, remedy: str, from_scratch: bool = True, task: Task = DETECT) -> str:
     """State why a training is too short for its model to be compared with.
 
     It is if its curve surely still rises at more than `STEEP` of its mean rate so far, if it is not above its own
@@ -169,6 +171,7 @@ def still_rising(curve: Curve, remedy: str, from_scratch: bool = True) -> str:
         curve: The readings of the whole training.
         remedy: What to do about it, in the imperative.
         from_scratch: Whether it began with random weights, so at zero.
+        task: What is trained.
 
     Returns:
         One sentence; empty if the training is long enough, or if too few readings of a fine-tuning exist to tell.
@@ -176,7 +179,7 @@ def still_rising(curve: Curve, remedy: str, from_scratch: bool = True) -> str:
     if not curve:
         return ""
     epochs, reached = curve[-1]
-    state = f"the baseline is at mAP50-95 {reached:.3f} after {plural(int(epochs), 'epoch')}"
+    state = f"the baseline is at {task.primary_title} {reached:.3f} after {plural(int(epochs), 'epoch')}"
     line = trend(curve)
     if line is None:
         return f"{state}, too few to tell whether it has learned enough: {remedy}" if from_scratch else ""

@@ -1,10 +1,11 @@
 """The noise of a paired difference, and what a candidate gained at seeds that did not select it.
 
-A training's mAP is modelled as architecture + seed + noise; the seed's part, the same images in the same order, drops
-out of a paired difference. The variance of the noise is pooled over all architectures that were trained at several
-seeds, and that of the candidate in question is shrunk towards it, as in Smyth (2004), "Linear models and empirical
-Bayes methods for assessing differential expression", Stat. Appl. Genet. Mol. Biol. 3(1). Smyth estimates the prior's
-degrees of freedom from thousands of genes; a search repeats a handful of architectures, so they are bounded by `PRIOR`.
+A training's primary metric is modelled as architecture + seed + noise; the seed's part, the same images in the same
+order, drops out of a paired difference. The variance of the noise is pooled over all architectures that were trained at
+several seeds, and that of the candidate in question is shrunk towards it, as in Smyth (2004), "Linear models and
+empirical Bayes methods for assessing differential expression", Stat. Appl. Genet. Mol. Biol. 3(1). Smyth estimates the
+prior's degrees of freedom from thousands of genes; a search repeats a handful of architectures, so they are bounded by
+`PRIOR`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,12 +25,12 @@ PRIOR = 4
 """Most degrees of freedom that the variance of the other architectures counts for beside a candidate's own."""
 
 BySeed = Mapping[int, float]
-"""The mAP of one architecture by seed, as fractions."""
+"""The primary metric of one architecture by seed, as fractions."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """The standard deviation of a paired difference of mAP.
+    """The standard deviation of a paired difference.
 
     Attributes:
         sd: The standard deviation, as a fraction.
@@ -44,7 +45,7 @@ class Noise:
     seeds: int
 
     def half_width(self) -> float:
-        """Half-width of the 95 % interval of one paired difference, as a fraction of mAP."""
+        """Half-width of the 95 % interval of one paired difference, as a fraction."""
         return float(stats.t.isf(ALPHA / 2, self.freedom)) * self.sd
 
     @property
@@ -58,7 +59,7 @@ class Gain:
     """What a candidate gained over the baseline at seeds that did not select it, with a 95 % interval.
 
     Attributes:
-        differences: Candidate minus baseline at each of those seeds, as fractions of mAP.
+        differences: Candidate minus baseline at each of those seeds, as fractions.
         noise: The noise of a paired difference; None if it cannot be estimated.
     """
 
@@ -96,10 +97,10 @@ def architectures_to_repeat(seeds: int) -> int:
 
 
 def pooled_noise(trainings: Sequence[BySeed]) -> Noise | None:
-    """Estimate the noise from the residuals of mAP = architecture + seed, fitted by least squares.
+    """Estimate the noise from the residuals of metric = architecture + seed, fitted by least squares.
 
     Args:
-        trainings: mAP by seed of each architecture, the baseline included; they may lack seeds.
+        trainings: The primary metric by seed of each architecture, the baseline included; they may lack seeds.
 
     Returns:
         The noise of a paired difference; None without two architectures at two seeds, or if nothing varies.
@@ -126,7 +127,7 @@ def unpaired_noise(values: Sequence[float]) -> Noise | None:
     """Estimate the noise from the baseline alone, whose seeds differ by more than a paired difference would.
 
     Args:
-        values: Finite mAP of the baseline at each seed.
+        values: Finite values of the baseline at each seed.
 
     Returns:
         The noise of the difference of two trainings; None without two different values.
@@ -143,9 +144,9 @@ def gain(candidate: BySeed, baseline: BySeed, others: Sequence[BySeed], selected
     at the seed of selection has to serve; being selected, it is too large, and so is the noise.
 
     Args:
-        candidate: mAP of the candidate.
-        baseline: mAP of the baseline.
-        others: mAP of the other candidates that were trained at several seeds.
+        candidate: Primary metric by seed of the candidate.
+        baseline: That of the baseline.
+        others: That of the other candidates that were trained at several seeds.
         selected_at: The seed at which the candidate was selected.
 
     Returns:

@@ -8,7 +8,7 @@ ALPHA = 0.05
 """Largest probability of any wrong claim in a family of finalists."""
 
 EFFECT = 0.005
-"""The smallest difference worth detecting: half a point of mAP."""
+"""The smallest difference worth detecting: half a point of the primary metric."""
 
 POWER = 0.8
 """Probability with which a true difference of `EFFECT` is to be claimed."""

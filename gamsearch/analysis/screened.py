@@ -12,7 +12,7 @@ class Effect:
     Attributes:
         site: Its site.
         option: The module with its options, e.g. `GAM r4`.
-        gain: Expected gain in map50_95 over no attention, a fraction.
+        gain: Expected gain in the primary metric over no attention, a fraction.
         half_width: Half-width of the 95 % interval of the gain, differences between seeds included.
         pays: Whether the gain is above zero beyond doubt, all sites of the space considered.
     """

@@ -6,6 +6,7 @@ from math import isfinite
 from gamsearch.analysis.answer import NO, UNCLEAR, YES, in_words, no, short_name, yes
 from gamsearch.analysis.noise import Gain
 from gamsearch.analysis.power import EFFECT
+from gamsearch.tasks import DETECT, Task
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,12 @@ class Searched:
         label: Label of the best candidate.
         number: Number of its trial.
         candidates: Number of candidates that it is the best of.
-        selected_gain: Its gain at the seed at which it was selected, as a fraction of mAP.
+        selected_gain: Its gain at the seed at which it was selected, as a fraction of the primary metric.
         gain: What it gained at other seeds; None if it was not trained there.
         latency_ratio: Its latency relative to the baseline; NaN if unknown.
         seeds: Number of seeds of the baseline.
-        largest: The largest gain that the baseline's mAP leaves room for.
+        largest: The largest gain that the baseline's level leaves room for.
+        task: What the detector is for.
     """
 
     detector: str
@@ -33,6 +35,7 @@ class Searched:
     latency_ratio: float
     seeds: int
     largest: float
+    task: Task = DETECT
 
     @property
     def kind(self) -> str:
@@ -59,7 +62,7 @@ class Searched:
             return no(self.detector)
         if self.kind == YES and self.gain is not None:
             name = short_name(self.label, self.number)
-            return yes(name, self.gain.mean, self.gain.half_width, self.latency_ratio)
+            return yes(name, self.gain.mean, self.gain.half_width, self.task, self.latency_ratio)
         if self.gain is None and self.seeds > 1:
             return "Unclear: the best candidate was trained at one seed only."
         if self.too_few_seeds:
@@ -69,10 +72,11 @@ class Searched:
     @property
     def detail(self) -> str:
         """One or two sentences with the interval and its grounds."""
+        metric = self.task.primary_title
         best = f"{self.label}, the best of {self.candidates} candidates," if self.candidates > 1 else self.label
         if self.selected_gain <= 0:
-            return f"No candidate gained: {best} differs from the baseline by {self.selected_gain:+.4f} mAP50-95."
-        selected = f"gained {self.selected_gain:+.4f} mAP50-95 at the seed of the search"
+            return f"No candidate gained: {best} differs from the baseline by {self.selected_gain:+.4f} {metric}."
+        selected = f"gained {self.selected_gain:+.4f} {metric} at the seed of the search"
         if self.gain is None:
             why = "it was not trained at another seed" if self.seeds > 1 else "the noise was not measured (one seed)"
             return f"{best} {selected}, but {why}."
@@ -85,7 +89,7 @@ class Searched:
         if self.kind == YES:
             ratio = self.latency_ratio
             price = f" at {100 * (ratio - 1):+.0f} % latency" if isfinite(ratio) else ""
-            return f"{best} gained {found} mAP50-95{price} in short training, at {others} ({self._grounds})."
+            return f"{best} gained {found} {metric}{price} in short training, at {others} ({self._grounds})."
         return f"{best} {selected} and {found} at {others} ({self._grounds})."
 
     @property

@@ -1,6 +1,6 @@
 """What paired seeds show: intervals, Holm's correction, the noise floor.
 
-Differences are candidate minus baseline at the same seed, as fractions of mAP. The tests are two-sided.
+Differences are candidate minus baseline at the same seed, as fractions of the primary metric. The tests are two-sided.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from scipy import stats
 from gamsearch.analysis.power import ALPHA, seeds_needed
 
 EQUAL = 1e-9
-"""Differences of mAP that spread by less than this are rounding, not noise."""
+"""Differences that spread by less than this are rounding, not noise."""
 
 BETTER, WORSE, UNCLEAR, UNKNOWN = "better", "worse", "not distinguishable", "unknown"
 

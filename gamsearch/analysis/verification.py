@@ -1,6 +1,6 @@
 """What the verification of a run found so far: a frozen view of the dictionary that the study records.
 
-Trainings are paired by seed; a seed counts if both sides finished it. mAP is a fraction, latency the ratio to the
+Trainings are paired by seed; a seed counts if both sides finished it. Metrics are fractions, latency the ratio to the
 baseline. No torch, no optuna.
 """
 
@@ -25,22 +25,22 @@ from gamsearch.analysis.significance import (
     paired_tests,
 )
 from gamsearch.architecture import BASELINE
+from gamsearch.tasks import DETECT, Task
 
 SCALE_UP = "scale-up"
 """The key of the larger detector among the trainings; that of the baseline is its label."""
 
-METRICS = ("map50_95", "map50")
-
 
 @dataclass(frozen=True, eq=False)
 class Verification:
-    """The finalists' and the baseline's trainings at full budget, and what they show."""
+    """The finalists' and the baseline's trainings at full budget, and what they show; a `Record` gives it its task."""
 
     settings: Mapping[str, Any]
     chosen: tuple[Mapping[str, Any], ...] = ()
     control: Mapping[str, Any] | None = None
     trainings: Mapping[str, Mapping[int, Training]] = field(default_factory=dict)
     bootstrap: Mapping[str, Any] = field(default_factory=dict)
+    task: Task = DETECT
 
     @classmethod
     def from_dict(cls, form: Mapping[str, Any] | None) -> "Verification":
@@ -60,16 +60,21 @@ class Verification:
         }
         return cls(form.get("settings") or {}, chosen, form.get("scale_up"), trainings, form.get("bootstrap") or {})
 
+    @property
+    def _metrics(self) -> tuple[str, str]:
+        """The metrics that are compared, the one that decides first."""
+        return self.task.primary, self.task.secondary
+
     @cached_property
     def finalists(self) -> tuple[Compared, ...]:
         """The finalists as the search ranked them."""
         keys = [finalist["key"] for finalist in self.chosen]
         tests = {
             metric: paired_tests([self._gains(key, metric) for key in keys], blocked=self._same_seeds(keys, metric))
-            for metric in METRICS
+            for metric in self._metrics
         }
         return tuple(
-            self._compared(finalist, {metric: tests[metric][index] for metric in METRICS})
+            self._compared(finalist, {metric: tests[metric][index] for metric in self._metrics})
             for index, finalist in enumerate(self.chosen)
         )
 
@@ -78,7 +83,7 @@ class Verification:
         """The next model scale without attention against the baseline, uncorrected; None if it was not requested."""
         if self.control is None:
             return None
-        tests = {metric: paired_tests([self._gains(SCALE_UP, metric)])[0] for metric in METRICS}
+        tests = {metric: paired_tests([self._gains(SCALE_UP, metric)])[0] for metric in self._metrics}
         return self._compared({"label": self.control.get("name", SCALE_UP), **self.control, "key": SCALE_UP}, tests)
 
     @cached_property
@@ -99,8 +104,8 @@ class Verification:
 
     @cached_property
     def noise_floor(self) -> NoiseFloor | None:
-        """How much the baseline's map50_95 varies with the seed alone."""
-        return noise_floor(list(self._figures(BASELINE, "map50_95").values()))
+        """How much the baseline's primary metric varies with the seed alone."""
+        return noise_floor(list(self._figures(BASELINE, self.task.primary).values()))
 
     @cached_property
     def agreement(self) -> Agreement | None:
@@ -109,7 +114,7 @@ class Verification:
 
     @property
     def best(self) -> Compared | None:
-        """The tested finalist with the largest mean gain in map50_95, or None."""
+        """The tested finalist with the largest mean gain in the primary metric, or None."""
         tested = [finalist for finalist in self.finalists if finalist.gain.claim != UNKNOWN]
         return max(tested, key=lambda finalist: finalist.gain.mean, default=None)
 
@@ -117,7 +122,7 @@ class Verification:
     def seeds_done(self) -> int:
         """Seeds that every finalist (and the scale-up, if requested) shares with the baseline."""
         names = [finalist["key"] for finalist in self.chosen] + [SCALE_UP] * (self.control is not None)
-        return min((len(self._gains(name, "map50_95")) for name in names), default=0)
+        return min((len(self._gains(name, self.task.primary)) for name in names), default=0)
 
     @property
     def complete(self) -> bool:
@@ -152,7 +157,7 @@ class Verification:
             tests=tests,
             latency=latency_ratio(list(self._of(key).values())),
             per_class={
-                name: {metric: estimate(self._gains(key, "per_class", name, metric)) for metric in METRICS}
+                name: {metric: estimate(self._gains(key, "per_class", name, metric)) for metric in self._metrics}
                 for name in self._names(key, "per_class")
             },
             per_size={n: estimate(self._gains(key, "per_size", n)) for n in self._names(key, "per_size")},
@@ -184,6 +189,6 @@ class Verification:
 
     def _beyond(self, finalist: Compared, grown: Compared) -> tuple[float, ...]:
         share = float(np.clip((finalist.latency.mean - 1) / (grown.latency.mean - 1), 0, 1))
-        baseline, larger = (self._figures(key, "map50_95") for key in (BASELINE, SCALE_UP))
+        baseline, larger = (self._figures(key, self.task.primary) for key in (BASELINE, SCALE_UP))
         line = {seed: baseline[seed] + share * (larger[seed] - baseline[seed]) for seed in baseline.keys() & larger}
-        return paired(self._figures(finalist.key, "map50_95"), line)
+        return paired(self._figures(finalist.key, self.task.primary), line)

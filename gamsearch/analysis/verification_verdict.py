@@ -32,7 +32,7 @@ def spread(found: Estimate) -> str:
     """Write an estimate with its interval.
 
     Args:
-        found: The estimate, as a fraction of mAP.
+        found: The estimate, as a fraction of the primary metric.
 
     Returns:
         E.g. `+0.0123 ± 0.0045`.

@@ -13,7 +13,7 @@ from gamsearch.errors import CandidateFailed, ModelError
 from gamsearch.models.identity import check_identity, set_to_identity, starts_as_identity
 from gamsearch.models.inherit import Audit, inherit
 from gamsearch.models.latency.result import Latency
-from gamsearch.parser.build import Model, build, width_by_name
+from gamsearch.parser.build import Model, build, classes_of, width_by_name, with_key_points
 from gamsearch.parser.register import check_published
 from gamsearch.space.detector import Detector
 from gamsearch.space.graft import Graft, graft
@@ -89,7 +89,8 @@ def build_candidate(
             torch.manual_seed(seed)
             # attention keeps the strides; the identity check is then the first forward pass
             strides = baseline.stride.tolist() if starts_as_identity(architecture) else None
-            model: Model = build(grafted.yaml, nc=baseline.model[-1].nc, strides=strides)
+            yaml = with_key_points(grafted.yaml, baseline.yaml.get("kpt_shape"))
+            model: Model = build(yaml, nc=classes_of(baseline), strides=strides)
     except ModelError as error:
         raise CandidateFailed("build", f"{architecture.label} cannot be built: {error}") from error
     audit = inherit(model, baseline, grafted.row_map)

@@ -1,6 +1,6 @@
 """Open Ultralytics checkpoints: `open_checkpoint` runs nothing that is in the file, `load_checkpoint` unpickles it.
 
-The safe way takes the model YAML and the tensors from inert stand-ins and rebuilds the detector from that YAML with the
+The safe way takes the model YAML and the tensors from inert stand-ins and rebuilds the model from that YAML with the
 installed Ultralytics. No object, hook or method of the file is ever used.
 """
 
@@ -15,10 +15,12 @@ from torch import nn
 
 from gamsearch.errors import ModelError
 from gamsearch.models.inert_pickle import NeedsTrustError, StandIn, is_plain, read_inert, reason_of, tensors_of
-from gamsearch.parser.build import build
-from gamsearch.parser.register import TASKS, tasks_module
+from gamsearch.parser.build import CLASSES, build, class_name
+from gamsearch.parser.register import TASKS as PARSER
+from gamsearch.parser.register import tasks_module
+from gamsearch.tasks import TASKS
 
-DETECTORS = tuple(f"{TASKS}.{name}" for name in ("DetectionModel", "YOLOv10DetectionModel", "RTDETRDetectionModel"))
+MODELS = tuple(f"{PARSER}.{n}" for n in (*CLASSES.values(), "YOLOv10DetectionModel", "RTDETRDetectionModel"))
 
 
 def open_checkpoint(path: str | Path, trust: bool = False) -> nn.Module:
@@ -29,10 +31,10 @@ def open_checkpoint(path: str | Path, trust: bool = False) -> nn.Module:
         trust: Unpickle a file that cannot be inspected, which runs whatever code it holds.
 
     Returns:
-        The detector in float32 and eval mode, without gradients.
+        The model in float32 and eval mode, without gradients.
 
     Raises:
-        ModelError: The file is missing, damaged, not a detector, or can only be opened with `trust`.
+        ModelError: The file is missing, damaged, of no task that is searched, or can only be opened with `trust`.
     """
     file = _existing(path)
     try:
@@ -54,10 +56,10 @@ def load_checkpoint(path: str | Path) -> nn.Module:
         path: The checkpoint file, written by this program or trusted by the user.
 
     Returns:
-        The detector in float32 and eval mode.
+        The model in float32 and eval mode.
 
     Raises:
-        ModelError: The file is missing, unreadable or not a detector.
+        ModelError: The file is missing, unreadable or of no task that is searched.
     """
     file, tasks = _existing(path), tasks_module()
     try:
@@ -67,11 +69,11 @@ def load_checkpoint(path: str | Path) -> nn.Module:
         raise
     except Exception as error:  # unpickling a damaged file can raise anything
         raise ModelError(f"{file} cannot be read as an Ultralytics checkpoint: {reason_of(error)}") from error
-    kinds, heads = (tasks.DetectionModel, tasks.RTDETRDetectionModel), (tasks.Detect, tasks.RTDETRDecoder)
-    if type(model) not in kinds or not isinstance(model.model[-1], heads):
-        raise _not_a_detector(file, type(model).__name__)
-    detector: nn.Module = model
-    return detector
+    found, heads = type(model).__name__, (tasks.Detect, tasks.RTDETRDecoder, tasks.Classify)
+    if f"{PARSER}.{found}" not in MODELS or found != class_name(model.yaml) or not isinstance(model.model[-1], heads):
+        raise _not_searched(file, found)
+    opened: nn.Module = model
+    return opened
 
 
 @contextmanager
@@ -97,25 +99,26 @@ def _existing(path: str | Path) -> Path:
     return file
 
 
-def _not_a_detector(file: Path, found: str) -> ModelError:
-    return ModelError(f"{file} must hold a YOLO detector, but holds a {found}: use a detection checkpoint")
+def _not_searched(file: Path, found: str) -> ModelError:
+    known = ", ".join(task.noun for task in TASKS.values())
+    return ModelError(f"{file} must hold a YOLO model for {known}, but holds a {found}: use one of these")
 
 
 def _model_in(file: Path, content: Any) -> StandIn:
-    """The detector's stand-in in a checkpoint; the averaged weights (`ema`) take precedence."""
+    """The model's stand-in in a checkpoint; the averaged weights (`ema`) take precedence."""
     entries = [content.get(name) for name in ("ema", "model")] if isinstance(content, dict) else []
     model = next((entry for entry in entries if entry is not None), None)
     if not isinstance(model, StandIn):
         raise ModelError(
             f"{file} cannot be read as an Ultralytics checkpoint: it must hold a dictionary with a 'model'"
         )
-    if model.origin not in DETECTORS:
-        raise _not_a_detector(file, model.class_name)
+    if model.origin not in MODELS:
+        raise _not_searched(file, model.class_name)
     return model
 
 
 def _rebuilt(file: Path, model: StandIn) -> nn.Module:
-    """The detector that the stand-in's YAML describes, with its tensors and class names."""
+    """The model that the stand-in's YAML describes, with its tensors and class names."""
     yaml, tensors = model.get("yaml"), dict(tensors_of(file, model))
     if not is_plain(yaml) or not isinstance(yaml, dict):
         raise ModelError(f"{file} holds no model YAML, so its layers are unknown; give an Ultralytics .pt")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from gamsearch.models.identity import predictions
 from gamsearch.parser.build import Model
 from gamsearch.parser.register import tasks_module
 
@@ -89,7 +90,7 @@ def _calls(model: Model) -> list[_Call]:
         calls[layer.i] = _Call(tuple(copied), options, output)
 
     handles = [layer.register_forward_hook(record, with_kwargs=True) for layer in model.model]
-    side, weight = 2 * int(max(model.stride)), next(model.parameters())
+    side, weight = max(64, 2 * int(max(model.stride))), next(model.parameters())
     image = torch.rand(1, model.yaml.get("channels", 3), side, side, generator=torch.Generator().manual_seed(0))
     try:
         model(image.to(weight))
@@ -139,8 +140,9 @@ def _run(reader: _Reader, call: _Call, given: Tensor) -> list[Tensor]:
         inputs = list(call.args[0])
         inputs[reader.position] = given
     output = reader.layer(inputs, *call.args[1:], **call.options)
-    tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
-    return tensors[:1] if reader.is_head else tensors  # after its predictions, a head also returns what it read
+    if reader.is_head:  # after its predictions, a head also returns what it read
+        return predictions(output)
+    return [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
 
 
 @contextmanager

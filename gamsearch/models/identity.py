@@ -1,6 +1,7 @@
 """Check that a candidate starts as the exact identity: its outputs equal the baseline's bit for bit."""
 
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -61,11 +62,11 @@ def check_identity(model: Model, baseline: Model, architecture: Architecture) ->
 def max_difference(model: Model, other: Model, image: torch.Tensor) -> float:
     """Largest absolute difference of the two models' predictions on `image` (`B x 3 x H x W`), in eval mode."""
     first, second = (_evaluated(each, image) for each in (model, other))
-    return float((first - second).abs().max())
+    return max(float((one - two).abs().max()) for one, two in zip(first, second, strict=True))
 
 
 @torch.no_grad()
-def _evaluated(model: Model, image: torch.Tensor) -> torch.Tensor:
+def _evaluated(model: Model, image: torch.Tensor) -> list[torch.Tensor]:
     """The predictions of `model` in eval mode; its own mode is restored."""
     training = model.training
     try:
@@ -74,13 +75,17 @@ def _evaluated(model: Model, image: torch.Tensor) -> torch.Tensor:
         model.train(training)
 
 
-def predictions(output: Any) -> torch.Tensor:
-    """Select the decoded predictions in what a detection model returns in eval mode.
+def predictions(output: Any) -> list[torch.Tensor]:
+    """Select the predictions in what a model returns in eval mode or as an exported file.
 
     Args:
-        output: The model's output: a tensor, or a tuple or list that starts with it.
+        output: The model's output: a tensor, or a tuple or list that starts with it, or with a tuple of such tensors.
 
     Returns:
-        `B x (4 + nc) x anchors`.
+        The decoded predictions, e.g. `B x (4 + nc) x anchors` for boxes, `B x nc` for classes; then, if the output has
+        them, the mask prototypes or the scores before the softmax.
     """
-    return output[0] if isinstance(output, (tuple, list)) else output
+    if torch.is_tensor(output):
+        return [output]
+    leading = output[0] if isinstance(output[0], (tuple, list)) else output
+    return list(takewhile(torch.is_tensor, leading))

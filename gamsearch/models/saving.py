@@ -45,6 +45,17 @@ def write_weights(model: Model, path: Path) -> None:
     save({name: _halved(tensor) for name, tensor in model.state_dict().items()}, path)
 
 
+@torch.no_grad()
+def round_as_written(model: Model) -> None:
+    """Round a model's tensors to what `write_weights` keeps of them, so that its metrics are those of the file.
+
+    Args:
+        model: The model; it is changed in place.
+    """
+    for tensor in model.state_dict().values():
+        tensor.copy_(_halved(tensor))
+
+
 def _halved(tensor: torch.Tensor) -> torch.Tensor:
     """The tensor in fp16, or unchanged if it holds integers or values beyond fp16's range."""
     half = tensor.half() if tensor.is_floating_point() else tensor

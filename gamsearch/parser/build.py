@@ -1,34 +1,31 @@
-"""Build a detector from a model YAML, once its rows are known to be harmless. No torch at import.
+"""Build a model from a model YAML, once its rows are known to be harmless. No torch at import."""
 
-The parser evaluates, fetches or allocates whatever a row names, so rows are checked before it sees them.
-"""
-
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache
-from importlib import import_module
 from typing import Any
 
 from gamsearch.errors import ModelError
 from gamsearch.parser.register import tasks_module
+from gamsearch.parser.row_checks import check_rows
+from gamsearch.tasks import task_of
 
 Model = Any
-"""An Ultralytics `DetectionModel`: a torch module with attributes (`yaml`, `stride`, ...) that no stub declares."""
+"""A model of Ultralytics: a torch module with attributes (`yaml`, `stride`, ...) that no stub declares."""
 
-ACTIVATION = re.compile(r"(torch\.)?nn\.[A-Z]\w*\([\w=., -]*\)")
-"""Ultralytics evaluates the text of a model YAML's `activation`, so only the call of a PyTorch module is allowed."""
-
-MAX_ROWS, MAX_REPEATS, LARGEST = 1000, 100, 65536
-"""Ultralytics' own model YAMLs have up to 60 rows, 12 repeats and widths of 2048."""
-
-LARGEST_FACTORS = {"depth_multiple": 10, "width_multiple": 10, "reg_max": 256, "channels": 64}
-"""Upper limits of the other keys that multiply a detector's size."""
+CLASSES = {
+    "detect": "DetectionModel",
+    "segment": "SegmentationModel",
+    "pose": "PoseModel",
+    "obb": "OBBModel",
+    "classify": "ClassificationModel",
+}
+"""Ultralytics' class of a model by its task; RT-DETR has one of its own."""
 
 
 def build(yaml: dict[str, Any], nc: int, ch: int = 3, strides: Sequence[float] | None = None) -> Model:
-    """Build the detector that a model YAML describes.
+    """Build the model that a model YAML describes.
 
     Args:
         yaml: The parsed model YAML; it is not changed.
@@ -38,7 +35,7 @@ def build(yaml: dict[str, Any], nc: int, ch: int = 3, strides: Sequence[float] |
             so errors of that pass appear at the first real one.
 
     Returns:
-        The `DetectionModel` in training mode.
+        The model, of the class of its task, in training mode.
 
     Raises:
         ModelError: The YAML fails a check, or Ultralytics or an attention module rejects it.
@@ -49,13 +46,25 @@ def build(yaml: dict[str, Any], nc: int, ch: int = 3, strides: Sequence[float] |
     check_rows(tasks, yaml, nc)
     try:
         with activation_kept(tasks), _strides_known(tasks, strides), torch.no_grad():
-            kind = tasks.RTDETRDetectionModel if is_rtdetr(yaml) else tasks.DetectionModel
+            kind = getattr(tasks, class_name(yaml))
             model: Model = kind({**deepcopy(yaml), "nc": nc}, ch=ch, nc=nc, verbose=False)
     except KeyError as error:
         raise ModelError(f"the model YAML names {error}, which Ultralytics does not know: correct the row") from error
     except Exception as error:  # a layer can raise anything
         raise ModelError(f"the model YAML cannot be built: {_first_line(error)}") from error
     return model
+
+
+def class_name(yaml: Mapping[str, Any]) -> str:
+    """Name the class of a model.
+
+    Args:
+        yaml: The model YAML.
+
+    Returns:
+        Ultralytics' class, e.g. `SegmentationModel`.
+    """
+    return "RTDETRDetectionModel" if is_rtdetr(yaml) else CLASSES[task_of(yaml).name]
 
 
 def is_rtdetr(yaml: Mapping[str, Any]) -> bool:
@@ -70,16 +79,30 @@ def is_rtdetr(yaml: Mapping[str, Any]) -> bool:
     return bool(yaml["head"][-1][2] == "RTDETRDecoder")
 
 
-def is_activation(value: Any) -> bool:
-    """Check whether it is safe to let Ultralytics evaluate a model YAML's `activation`.
+def classes_of(model: Model) -> int:
+    """The number of classes of a model.
 
     Args:
-        value: The value of the key, or None if it is absent.
+        model: A built model.
 
     Returns:
-        True for None and for the call of a PyTorch module.
+        The classes that it was built for; the head of a classifier does not say.
     """
-    return value is None or (isinstance(value, str) and ACTIVATION.fullmatch(value) is not None)
+    return int(model.yaml["nc"])
+
+
+def with_key_points(yaml: Mapping[str, Any], kpt_shape: Any) -> dict[str, Any]:
+    """A model YAML for the key points of a data set, as Ultralytics adapts it.
+
+    Args:
+        yaml: The model YAML.
+        kpt_shape: Number of key points and of values for each, of the data or of a model that was built for it; None
+            where there are none.
+
+    Returns:
+        The YAML, with that `kpt_shape` where the model estimates poses.
+    """
+    return {**yaml, **({"kpt_shape": list(kpt_shape)} if kpt_shape and "kpt_shape" in yaml else {})}
 
 
 @cache
@@ -96,7 +119,6 @@ def width_by_name() -> bool:
     return bool(layers[1].channels == 16 and layers[1].rate == 8)
 
 
-# what surrounds Ultralytics' constructor -----------------------------------------------------------------------------
 @contextmanager
 def _strides_known(tasks: Any, strides: Sequence[float] | None) -> Iterator[None]:
     """Replace the forward pass from which Ultralytics derives its strides by empty maps of the known ones."""
@@ -132,105 +154,3 @@ def activation_kept(tasks: Any) -> Iterator[None]:
 def _first_line(error: BaseException) -> str:
     """The first line of an error's text, or its type if it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-# checks before it ----------------------------------------------------------------------------------------------------
-def check_rows(tasks: Any, yaml: Mapping[str, Any], nc: int) -> None:
-    """Check that it is safe to let Ultralytics' parser build a model YAML.
-
-    Args:
-        tasks: What `tasks_module` returns.
-        yaml: The model YAML.
-        nc: Number of classes.
-
-    Raises:
-        ModelError: The parser would execute or download something, or a size would exhaust memory.
-    """
-    activation, rows = yaml.get("activation"), [*yaml.get("backbone", ()), *yaml.get("head", ())]
-    if not is_activation(activation):
-        raise ModelError(
-            f"the model YAML's activation must be like torch.nn.SiLU() or nn.LeakyReLU(0.1), not {activation!r}"
-        )
-    if len(rows) > MAX_ROWS or not 1 <= nc <= LARGEST:
-        raise ModelError(
-            f"a model YAML may have up to {MAX_ROWS} rows and from 1 to {LARGEST} classes, "
-            f"but this one has {len(rows)} rows and {nc} classes: correct it"
-        )
-    for name, largest in LARGEST_FACTORS.items():
-        if not all(0 < value <= largest for value in _numbers([yaml.get(name, 1)])):
-            raise ModelError(f"the model YAML's {name} must be above 0 and at most {largest}, not {yaml[name]!r}")
-    for scale in _scales(yaml):
-        if not (len(scale) == 3 and all(0 < v <= top for v, top in zip(scale, (10, 10, LARGEST), strict=True))):
-            raise ModelError(f"the model YAML's scales must be [depth, width, max channels], not {list(scale)}")
-    for number, row in enumerate(rows):
-        problem = _problem(tasks, row)
-        if problem:
-            raise ModelError(f"the model YAML's row {number}, {row}, {problem}; correct the row")
-
-
-def _scales(yaml: Mapping[str, Any]) -> list[tuple[float, ...]]:
-    scales = yaml.get("scales") or {}
-    values = scales.values() if isinstance(scales, Mapping) else []
-    return [tuple(_numbers(value if isinstance(value, (list, tuple)) else [value])) for value in values]
-
-
-def _problem(tasks: Any, row: Any) -> str | None:
-    """Why a row must not reach Ultralytics, or None."""
-    import torch
-
-    if not isinstance(row, (list, tuple)) or len(row) != 4 or not isinstance(row[3], (list, tuple)):
-        return "must be [from, repeats, module, arguments]"
-    _, repeats, name, arguments = row
-    if type(repeats) is not int or not 1 <= repeats <= MAX_REPEATS:
-        return f"must have from 1 to {MAX_REPEATS} repeats"
-    if any(not abs(value) <= LARGEST for value in _numbers(arguments)):
-        return f"has an argument beyond {LARGEST}"
-    module = module_named(tasks, name)
-    if module is None:
-        return "names a module that Ultralytics does not know"
-    if not (isinstance(module, type) and issubclass(module, torch.nn.Module)) or issubclass(module, tasks.BaseModel):
-        return "names something that is not a layer"
-    if name == "TorchVision":
-        return _download(arguments)
-    return None
-
-
-def _download(arguments: Sequence[Any]) -> str | None:
-    """Why a TorchVision row would download weights, or None."""
-    from torchvision import models
-
-    if len(arguments) < 3 or arguments[2] not in (None, "None"):
-        return "would download weights, which must be None"
-    if arguments[1] not in models.list_models(module=models):  # the others fetch a backbone in any case
-        return "names no classification model of TorchVision"
-    return None
-
-
-def _numbers(values: Any) -> Iterator[float]:
-    """All numbers in a row's arguments, including nested ones and those written as text."""
-    for value in values:
-        if isinstance(value, (list, tuple)):
-            yield from _numbers(value)
-        elif isinstance(value, str):
-            with suppress(ValueError):
-                yield float(value)
-        elif isinstance(value, (int, float)):
-            yield float(value)
-
-
-def module_named(tasks: Any, name: Any) -> Any:
-    """Find what Ultralytics' parser makes of a row's module name.
-
-    Args:
-        tasks: What `tasks_module` returns.
-        name: The name in the row.
-
-    Returns:
-        The class, or None.
-    """
-    if not isinstance(name, str):
-        return None
-    for prefix, package in (("nn.", "torch.nn"), ("torchvision.ops.", "torchvision.ops")):
-        if name.startswith(prefix):
-            return getattr(import_module(package), name.removeprefix(prefix), None)
-    return vars(tasks).get(name)

@@ -16,10 +16,14 @@ from typing import Any
 
 from gamsearch.errors import ModelError, one_line
 from gamsearch.parser import shape_cache
-from gamsearch.parser.build import activation_kept, check_rows, module_named
+from gamsearch.parser.build import activation_kept
 from gamsearch.parser.register import quiet_ultralytics, tasks_module
+from gamsearch.parser.row_checks import check_rows, module_named
 
-READ = ("backbone", "head", "scale", "scales", "depth_multiple", "width_multiple", "activation", "channels", "reg_max")
+READ = (
+    *("backbone", "head", "scale", "scales", "depth_multiple", "width_multiple"),
+    *("activation", "channels", "reg_max", "kpt_shape"),
+)
 """Keys of a model YAML that shapes depend on."""
 
 SIDES = {"meta": 3840, "cpu": 256}

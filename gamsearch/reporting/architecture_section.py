@@ -61,9 +61,9 @@ def _winner(record: Record) -> Winner | None:
         best = record.candidates.iloc[0]
     if finalist is not None:
         gain, claim = verification_rows.spread(finalist.gain), verification_rows.claim(finalist.gain)
-        criterion = f"Largest verified gain in mAP50-95 ({gain}, {claim})"
+        criterion = f"Largest verified gain in {record.task.primary_title} ({gain}, {claim})"
         return Winner(finalist.architecture, finalist.number, finalist.label, criterion)
     if best is None:
         return None
-    criterion = "Largest gain in mAP50-95 in the search"
+    criterion = f"Largest gain in {record.task.primary_title} in the search"
     return Winner(best["architecture"], best["number"], best["label"], criterion)

@@ -22,7 +22,7 @@ class ComparedRun:
     Attributes:
         name: Its name, unique within the comparison.
         record: Its record.
-        data: Fingerprint of the data that mAP was measured on; empty if not recorded.
+        data: Fingerprint of the data that it was measured on; empty if not recorded.
         clock: Device and backend that latency was measured with; empty if not recorded.
         facts: Detector, search space and environment: what the record's settings lack.
     """

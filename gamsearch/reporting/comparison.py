@@ -1,6 +1,6 @@
 """Comparison of several runs: a common reference point for all fronts, and the settings that differ.
 
-mAPs on different data, and latencies on different machines, are not comparable. In that case each run is measured
+Figures on different data, and latencies on different machines, are not comparable. In that case each run is measured
 relative to its own baseline: maximised objectives as the difference, minimised ones as the ratio. No torch, no optuna.
 """
 
@@ -16,6 +16,7 @@ from gamsearch.metrics import Metric
 from gamsearch.reporting import formatting
 from gamsearch.reporting.compared_run import ENVIRONMENT, ComparedRun
 from gamsearch.study.record import Record
+from gamsearch.tasks import Task
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,6 +39,11 @@ class Comparison:
     why: str
     reference_point: tuple[float, ...] | None
     same_data: bool = True
+
+    @property
+    def task(self) -> Task:
+        """The task of all runs."""
+        return self.runs[0].record.task
 
     def __repr__(self) -> str:
         return f"<Comparison of {', '.join(run.name for run in self.runs)}: {self.verdict()}>"
@@ -139,12 +145,17 @@ def compare(runs: Sequence[ComparedRun]) -> Comparison:
 
     Raises:
         OptionError: Fewer than two runs are given.
-        RunError: Their objectives differ.
+        RunError: Their tasks or objectives differ.
     """
     if len(runs) < 2:
         raise OptionError("compare needs the folders of two or more runs, e.g. results/a results/b")
-    objectives = runs[0].record.objectives
+    objectives, task = runs[0].record.objectives, runs[0].record.task
     for run in runs[1:]:
+        if run.record.task != task:
+            raise RunError(
+                f"{runs[0].name} searched {task.noun} and {run.name} {run.record.task.noun}; only runs of the same "
+                "task can be compared"
+            )
         if {m.name for m in run.record.objectives} != {m.name for m in objectives}:
             raise RunError(
                 f"{runs[0].name} was optimised for {_names(objectives)} and {run.name} for "
@@ -167,10 +178,12 @@ def against_baseline(record: Record, points: NDArray[np.float64], objectives: Se
 def _why_relative(runs: Sequence[ComparedRun]) -> str:
     """Why absolute values are not comparable; empty if they are."""
     data, clocks = {run.data for run in runs}, {run.clock for run in runs}
+    quantity = runs[0].record.task.quantity
     if "" in data:
-        return "For at least one run the data is not recorded, so its mAP may not be comparable."
+        return f"For at least one run the data is not recorded, so its {quantity} may not be comparable."
     if len(data) > 1:
-        return "The runs used different data, and mAPs on different data are not comparable."
+        several = f"{quantity}s" if quantity.endswith("mAP") else f"values of {quantity}"
+        return f"The runs used different data, and {several} on different data are not comparable."
     if len(clocks) > 1:
         return f"Latency was measured in different ways ({'; '.join(sorted(clocks))}), so it is not comparable."
     return ""

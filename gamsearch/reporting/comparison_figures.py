@@ -67,8 +67,11 @@ def _xy(values: NDArray[np.float64], numbers: NDArray[np.float64]) -> NDArray[np
 def axis_titles(comparison: Comparison) -> tuple[str, str]:
     """Titles of x and y."""
     metrics = comparison.objectives[:2]
-    settings = comparison.runs[0].record.settings
-    titles = [heading(comparison, m) if comparison.relative else formatting.axis_title(m, settings) for m in metrics]
+    first = comparison.runs[0].record
+    titles = [
+        heading(comparison, m) if comparison.relative else formatting.axis_title(m, first.settings, first.task)
+        for m in metrics
+    ]
     return (titles[1] if len(titles) > 1 else "trial"), titles[0]
 
 
@@ -184,8 +187,8 @@ def _hover(comparison: Comparison, run: Plotted, index: int) -> str:
 def heading(comparison: Comparison, metric: Metric) -> str:
     """Name of a metric with its unit, or with the baseline that it is relative to."""
     if not comparison.relative:
-        return formatting.heading(metric)
-    return f"{formatting.title(metric)} {'gain over' if metric.maximise else 'ratio to'} own baseline"
+        return formatting.heading(metric, comparison.task)
+    return f"{comparison.task.title(metric)} {'gain over' if metric.maximise else 'ratio to'} own baseline"
 
 
 def value_text(comparison: Comparison, metric: Metric, value: float) -> str:

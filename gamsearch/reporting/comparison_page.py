@@ -138,7 +138,7 @@ def _run_columns(comparison: Comparison) -> list[Column]:
         Column("candidates", lambda run: f"{run.record.counts.candidates}"),
         Column("complete", lambda run: f"{run.record.counts.complete}"),
         Column("on front", lambda run: f"{run.record.counts.on_front}"),
-        Column(f"baseline {formatting.title(first)}", partial(_baseline_text, first)),
+        Column(f"baseline {comparison.task.title(first)}", partial(_baseline_text, first)),
         Column("best gain", _best_gain),
         Column("hypervolume", partial(_volume, comparison)),
         Column("baseline only", lambda run: _number(comparison.baseline_hypervolume(run))),
@@ -157,7 +157,7 @@ def _member_columns(comparison: Comparison) -> list[Column]:
         Column("architecture", lambda member: formatting.breakable(_member(member)["label"]), numeric=False),
     ]
     for index, metric in enumerate(comparison.objectives):
-        columns.append(Column(formatting.heading(metric), partial(_member_value, metric)))
+        columns.append(Column(formatting.heading(metric, comparison.task), partial(_member_value, metric)))
         if comparison.relative:
             title = "gain" if metric.maximise else "ratio"
             columns.append(Column(title, partial(_member_relative, comparison, index)))
@@ -183,7 +183,7 @@ def _baseline_text(metric: Metric, run: ComparedRun) -> str:
 
 
 def _best_gain(run: ComparedRun) -> str:
-    gains = run.record.candidates["map50_95_gain"]
+    gains = run.record.candidates[run.record.task.gain]
     return "" if gains.empty else formatting.signed(gains.iloc[0])
 
 

@@ -24,7 +24,7 @@ MIN_DEGREES_OF_FREEDOM = 3
 
 @dataclass(frozen=True)
 class Effect:
-    """The effect of one site, module, kind or strength on map50_95, or of several that only occur together.
+    """The effect of one site, module, kind or strength on the primary metric, or of several that only occur together.
 
     Attributes:
         levels: The site's number, the module, its kind, or module and strength; several where the same trials have all
@@ -96,7 +96,7 @@ def _strength(placement: dict[str, Any]) -> tuple[str, Any]:
 def _effects(record: Record, level_of: Callable[[dict[str, Any]], Any]) -> list[Effect]:
     """Fit the gains of the baseline and all candidates to the levels of their placements."""
     candidates = record.candidates
-    rows = list(zip(candidates["architecture"], candidates["map50_95_gain"].astype(float), strict=True))
+    rows = list(zip(candidates["architecture"], candidates[record.task.gain].astype(float), strict=True))
     if record.baseline is not None:
         rows.append(({"placements": []}, 0.0))
     found = [[level_of(p) for p in architecture.get("placements", [])] for architecture, _ in rows]

@@ -88,5 +88,6 @@ def lines(record: Record) -> list[str]:
         named = [f"{one.text(e)} {e.estimate:+.4f} ± {e.half_width:.4f}" for e in known[:LISTED]]
         more = [f"{len(known) - LISTED} more in the report"] if len(known) > LISTED else []
         found += [f"{one.title}: {', '.join(named + more)}"] if known else []
-    heading = "Effect of a placement on mAP50-95 (linear models, 95 %, not corrected for multiple comparisons)"
+    what = f"Effect of a placement on {record.task.primary_title}"
+    heading = f"{what} (linear models, 95 %, not corrected for multiple comparisons)"
     return [heading, *found] if found else []

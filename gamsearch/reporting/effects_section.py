@@ -12,6 +12,7 @@ from gamsearch.reporting.effects_breakdown import Breakdown
 from gamsearch.reporting.tables import Column, html_table
 from gamsearch.space.detector import Detector
 from gamsearch.study.record import Record
+from gamsearch.tasks import Task
 
 
 def section(record: Record) -> str:
@@ -20,13 +21,14 @@ def section(record: Record) -> str:
     if not found:
         return ""
     span = effects_breakdown.span(found)
+    blocks = "".join(_block(one, span, record.task) for one in found)
     return (
         "<h2>Where attention helps</h2>"
-        '<p class="note">Effect of a placement on mAP50-95 with 95&nbsp;% intervals that are not corrected for '
-        "multiple comparisons; each figure is a linear model of its own over all completed trials. Hollow dots are "
-        "plain differences of means, shown where there are too few trials for an interval. The number of trials is in "
-        "parentheses; those that no trial tells apart share one dot. Interactions are not "
-        f'modelled.</p><div class="split">{"".join(_block(one, span) for one in found)}</div>{_modules(found)}'
+        f'<p class="note">Effect of a placement on {record.task.primary_title} with 95&nbsp;% intervals that are not '
+        "corrected for multiple comparisons; each figure is a linear model of its own over all completed trials. "
+        "Hollow dots are plain differences of means, shown where there are too few trials for an interval. The number "
+        "of trials is in parentheses; those that no trial tells apart share one dot. Interactions are not "
+        f'modelled.</p><div class="split">{blocks}</div>{_modules(found)}'
     )
 
 
@@ -37,7 +39,7 @@ def _modules(found: Sequence[Breakdown]) -> str:
     return f"<details><summary>The modules and their papers</summary><ul>{items}</ul></details>" if items else ""
 
 
-def _block(one: Breakdown, span: tuple[float, float]) -> str:
+def _block(one: Breakdown, span: tuple[float, float], task: Task) -> str:
     """The figure of the effects of one factor, and its table, folded."""
     factor = one.title[0].lower() + one.title[1:]
     columns = [
@@ -48,9 +50,9 @@ def _block(one: Breakdown, span: tuple[float, float]) -> str:
         Column("effect", lambda e: formatting.signed(e.effect)),
         Column("±", lambda e: formatting.plain(e.half_width, 4)),
     ]
-    caption = f"Gain in mAP50-95 by {factor}; n is the number of trials with it"
+    caption = f"Gain in {task.primary_title} by {factor}; n is the number of trials with it"
     plot = theme.chart(
-        figures.effects_figure(one.effects, one.name, span),
+        figures.effects_figure(one.effects, one.name, span, task),
         f"figure-{re.sub('[^a-z0-9]+', '-', factor.lower())}",
         f"Effect of each {factor}",
     )

@@ -14,6 +14,7 @@ from gamsearch.reporting.effects import Effect
 from gamsearch.reporting.figure_labels import Label, Plot, annotate
 from gamsearch.reporting.tables import rows_of
 from gamsearch.study.record import Record
+from gamsearch.tasks import Task
 
 PLOT_SIZES = ((275.0, 250.0), (600.0, 340.0), (925.0, 370.0))
 """Width and height in px of the area of the Pareto figure: on a phone, between, and on a wide screen."""
@@ -78,12 +79,13 @@ def _label_points(figure: go.Figure, record: Record) -> None:
 
 
 def _draw_band(figure: go.Figure, record: Record) -> None:
-    """Shade the range in which one run cannot be distinguished from the baseline, on the axis of map50_95."""
+    """Shade the range in which one run cannot be distinguished from the baseline, on the axis of the primary metric."""
     band = plot_data.noise_band(record)
     if band is None:
         return
     x, y = plot_data.axes(record)
-    draw = figure.add_hrect if y.column == "map50_95" else figure.add_vrect if x.column == "map50_95" else None
+    primary = record.task.primary
+    draw = figure.add_hrect if y.column == primary else figure.add_vrect if x.column == primary else None
     if draw is None:
         return
     draw(*band, fillcolor=theme.BAND, line_width=0, layer="below", name=plot_data.NOISE, showlegend=True)
@@ -95,20 +97,22 @@ def _draw_band(figure: go.Figure, record: Record) -> None:
 
 def _hovers(record: Record, rows: pd.DataFrame) -> list[str]:
     """Hover texts of trials; those that are not `plot_data.detailed` have only their number."""
-    metrics, detailed = formatting.known_metrics(record.trials, record.objectives), plot_data.detailed(record)
-    texts = {trial["number"]: _hover(metrics, trial) for trial in rows_of(rows[rows["number"].isin(detailed)])}
+    metrics, detailed = formatting.known_metrics(record), plot_data.detailed(record)
+    texts = {
+        trial["number"]: _hover(record.task, metrics, trial) for trial in rows_of(rows[rows["number"].isin(detailed)])
+    }
     return [texts.get(number, f"<b>#{number}</b>") for number in rows["number"]]
 
 
-def _hover(metrics: Sequence[Metric], trial: pd.Series) -> str:
+def _hover(task: Task, metrics: Sequence[Metric], trial: pd.Series) -> str:
     """Hover text of a trial: label, metrics with units, gain."""
     lines = [f"<b>#{trial['number']} {theme.escape(trial['label'])}</b>"]
     for metric in metrics:
         text = formatting.value(metric, trial[metric.name])
         if text:
             unit = "" if metric.unit == "fraction" else f" {metric.unit}"
-            lines.append(f"{theme.escape(formatting.title(metric))} {text}{unit}")
-    gain = formatting.signed(trial["map50_95_gain"]) if trial["number"] else ""
+            lines.append(f"{theme.escape(task.title(metric))} {text}{unit}")
+    gain = formatting.signed(trial[task.gain]) if trial["number"] else ""
     return "<br>".join([*lines, f"gain {gain}"] if gain else lines)
 
 
@@ -131,14 +135,16 @@ def hypervolume_figure(record: Record) -> go.Figure | None:
 
 
 def effects_figure(
-    effects: Sequence[Effect], name: Callable[[Any], str], span: tuple[float, float]
+    effects: Sequence[Effect], name: Callable[[Any], str], span: tuple[float, float], task: Task
 ) -> go.Figure | None:
     """One dot per level with its interval, hollow if there are too few trials for one; None without levels."""
     if not effects:
         return None
     names = [f"{'<br>+ '.join(theme.escape(name(one)) for one in e.levels)} ({e.count})" for e in effects]
     more = sum(len(e.levels) - 1 for e in effects)  # lines of names
-    figure = theme.base_figure(90 + 34 * len(effects) + 17 * more, "effect on mAP50-95 (fraction)", "")
+    figure = theme.base_figure(
+        90 + 34 * len(effects) + 17 * more, formatting.fraction(f"effect on {task.primary_title}"), ""
+    )
     filled = [e.half_width is not None for e in effects]
     figure.add_scatter(
         x=[e.estimate for e in effects],

@@ -8,40 +8,40 @@ from typing import Any
 import pandas as pd
 
 from gamsearch.architecture import BASELINE
-from gamsearch.metrics import METRICS, Metric
-from gamsearch.study.record import latency_backend
+from gamsearch.metrics import Metric
+from gamsearch.study.record import Record, latency_backend
 from gamsearch.study.urls import masked
+from gamsearch.tasks import Task
 
-TITLES = {
-    "map50_95": "mAP50-95",
-    "map50": "mAP50",
-    "params_m": "params",
-    "gflops": "GFLOPs",
-    "latency_ms": "latency",
-}
 HAND_DESIGNED, EXCEEDS_LIMIT = "hand-designed", "exceeds a limit"
 DECIMALS = {"fraction": 4, "ms": 2, "M": 3, "GFLOPs": 2}
 MINUS = "\N{MINUS SIGN}"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
-def title(metric: Metric) -> str:
-    """Name of a metric in running text, e.g. `mAP50-95`."""
-    return TITLES.get(metric.name, metric.name.replace("_", " "))
-
-
-def heading(metric: Metric) -> str:
+def heading(metric: Metric, task: Task) -> str:
     """Name with unit for a column, e.g. `latency (ms)`; fractions have no unit."""
-    return title(metric) if metric.unit in ("fraction", title(metric)) else f"{title(metric)} ({metric.unit})"
+    title = task.title(metric)
+    return title if metric.unit in ("fraction", title) else f"{title} ({metric.unit})"
 
 
-def axis_title(metric: Metric, settings: Mapping[str, Any]) -> str:
+def axis_title(metric: Metric, settings: Mapping[str, Any], task: Task) -> str:
     """Name with unit for an axis; for latency also batch size, backend, device and precision."""
     if metric.name != "latency_ms":
-        return f"{title(metric)} (fraction)" if metric.unit == "fraction" else heading(metric)
+        return fraction(task.title(metric)) if metric.unit == "fraction" else heading(metric, task)
     known = [latency_backend(settings), settings.get("hardware") or settings.get("device"), settings.get("precision")]
     words = [word for word in known if isinstance(word, str) and word]
     return ", ".join(["latency (ms, batch 1", *words]) + ")"
+
+
+def opening(title: str) -> str:
+    """The title of a metric at the beginning of a sentence: `Mask mAP50-95`, but `mAP50-95`."""
+    return title if title[1:2].isupper() else f"{title[:1].upper()}{title[1:]}"
+
+
+def fraction(title: str) -> str:
+    """The title of an axis of fractions."""
+    return f"{title} (fraction)"
 
 
 def value(metric: Metric, number: float) -> str:
@@ -94,11 +94,10 @@ def note(trial: pd.Series) -> str:
     return ", ".join(words) + (": " if words and reason else "") + reason
 
 
-def known_metrics(trials: pd.DataFrame, first: tuple[Metric, ...]) -> list[Metric]:
-    """The metrics that at least one trial has, those in `first` first."""
-    names = dict.fromkeys([m.name for m in first] + list(METRICS))
-    metrics = {**METRICS, **{m.name: m for m in first}}
-    return [metrics[name] for name in names if name in trials and trials[name].notna().any()]
+def known_metrics(record: Record) -> list[Metric]:
+    """The metrics that at least one trial has, the objectives first."""
+    metrics = {m.name: m for m in (*record.objectives, *record.task.all_metrics)}
+    return [m for name, m in metrics.items() if name in record.trials and record.trials[name].notna().any()]
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

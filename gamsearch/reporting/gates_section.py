@@ -42,7 +42,8 @@ def section(record: Record, content: Mapping[str, Any]) -> str:
     try:
         shown = content["finalists"][:MOST_FINALISTS]
         gains = [_verified_gains(record, one) for one in shown]
-        parts = [_finalist(content, one, text) for one, text in zip(shown, gains, strict=True)]
+        metric = record.task.primary_title
+        parts = [_finalist(content, one, text, metric) for one, text in zip(shown, gains, strict=True)]
         notes = [_how(content), _intervals(record, shown, gains)]
         return HEAD + "".join(map(_note, notes)) + "".join(parts)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError):
@@ -79,15 +80,15 @@ def _intervals(record: Record, shown: Sequence[Mapping[str, Any]], gains: Sequen
     return " ".join(words)
 
 
-def _finalist(content: Mapping[str, Any], one: Mapping[str, Any], gains: str) -> str:
+def _finalist(content: Mapping[str, Any], one: Mapping[str, Any], gains: str, metric: str) -> str:
     """One finalist: what gains, then each of its placements."""
     placements = one["placements"][:MOST_PLACEMENTS]
     each = "".join(
         f"<p>{formatting.typeset(escape(sentence(form)))}</p>{gate_pictures.row(content, form)}" for form in placements
     )
     return (
-        f"<h3>{escape(str(one['label']))}</h3><p>{formatting.typeset(escape(gains or _gains(one)))}</p>{each}"
-        f"<details><summary>Numbers</summary>{_table(placements)}{'' if gains else _gains_table(one)}</details>"
+        f"<h3>{escape(str(one['label']))}</h3><p>{formatting.typeset(escape(gains or _gains(one, metric)))}</p>{each}"
+        f"<details><summary>Numbers</summary>{_table(placements)}{'' if gains else _gains_table(one, metric)}</details>"
     )
 
 
@@ -97,7 +98,8 @@ def _verified_gains(record: Record, one: Mapping[str, Any]) -> str:
     compared = next((each for each in record.verification.finalists if each.key == one["key"]), None)
     if compared is None or not one["verified"]:
         return ""
-    by_class = {name: found["map50_95"] for name, found in compared.per_class.items() if "map50_95" in found}
+    primary, metric = record.task.primary, record.task.primary_title
+    by_class = {name: found[primary] for name, found in compared.per_class.items() if primary in found}
     texts = [
         {name: verification_rows.spread(found) for name, found in _ranked(estimates) if isfinite(found.half_width)}
         for estimates in (by_class, compared.per_size)
@@ -105,14 +107,14 @@ def _verified_gains(record: Record, one: Mapping[str, Any]) -> str:
     if not any(texts):
         return ""
     seeds = plural(compared.gain.count, "seed")
-    return f"Change in mAP50-95 over {seeds}: {verification_rows.spread(compared.gain)}. {_by_class_and_size(texts)}"
+    return f"Change in {metric} over {seeds}: {verification_rows.spread(compared.gain)}. {_by_class_and_size(texts)}"
 
 
 def _ranked(estimates: Mapping[str, Estimate]) -> list[tuple[str, Estimate]]:
     return sorted(estimates.items(), key=lambda pair: -pair[1].mean)
 
 
-def _gains(one: Mapping[str, Any]) -> str:
+def _gains(one: Mapping[str, Any], metric: str) -> str:
     """By class and size of the one training that was kept."""
     found = []
     for name in ("per_class", "per_size"):
@@ -120,7 +122,7 @@ def _gains(one: Mapping[str, Any]) -> str:
         found.append({key: gains[key] for key in sorted(gains, key=lambda key: -gains[key])})
     total = formatting.signed(sum(found[0].values()) / max(1, len(found[0])))
     texts = [{key: formatting.signed(gain) for key, gain in gains.items()} for gains in found]
-    return f"Change in mAP50-95 in one training (seed {int(one['seed'])}): {total}. {_by_class_and_size(texts)}"
+    return f"Change in {metric} in one training (seed {int(one['seed'])}): {total}. {_by_class_and_size(texts)}"
 
 
 def _by_class_and_size(texts: Sequence[Mapping[str, str]]) -> str:
@@ -140,16 +142,17 @@ def _ends(texts: Mapping[str, str]) -> str:
     return f"{first}; {hidden} others between; {last}"
 
 
-def _gains_table(one: Mapping[str, Any]) -> str:
+def _gains_table(one: Mapping[str, Any], metric: str) -> str:
     known = [*list(one["per_class"].items())[:MOST_CLASSES], *one["per_size"].items()]
     rows = [(str(name), *map(float, value)) for name, value in known]
     columns = [
         Column("class or size", lambda row: row[0], numeric=False),
-        Column("mAP50-95 baseline", lambda row: formatting.plain(row[1], 4)),
-        Column(f"mAP50-95 {one['label']}", lambda row: formatting.plain(row[2], 4)),
+        Column(f"{metric} baseline", lambda row: formatting.plain(row[1], 4)),
+        Column(f"{metric} {one['label']}", lambda row: formatting.plain(row[2], 4)),
         Column("difference", lambda row: formatting.signed(row[2] - row[1])),
     ]
-    return html_table(columns, rows, f"mAP50-95 by class and object size, one training each, seed {int(one['seed'])}")
+    what = "class and object size" if one["per_size"] else "class"
+    return html_table(columns, rows, f"{metric} by {what}, one training each, seed {int(one['seed'])}")
 
 
 # what each placement does --------------------------------------------------------------------------------------------

@@ -94,11 +94,11 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     facts = _verified_facts(record)
     short = ", short training" if facts else ""
     if record.baseline is not None:
-        level = formatting.plain(record.baseline["map50_95"], 4)
-        facts.append((f"Baseline mAP50-95{short}", level + _small("trial 0")))
+        level = formatting.plain(record.baseline[record.task.primary], 4)
+        facts.append((f"Baseline {record.task.primary_title}{short}", level + _small("trial 0")))
     if not record.candidates.empty:
         top = record.candidates.iloc[0]
-        gain = formatting.typeset(formatting.signed(top["map50_95_gain"]))
+        gain = formatting.typeset(formatting.signed(top[record.task.gain]))
         facts.append((f"Best gain{short}", gain + _small(top["label"])))
     if (searched := record.searched) is not None and searched.gain is not None and not searched.too_few_seeds:
         gain = formatting.typeset(f"{formatting.signed(searched.gain.mean)} ± {searched.gain.half_width:.4f}")
@@ -122,10 +122,10 @@ def _verified_facts(record: Record) -> list[tuple[str, str]]:
     if best is None:
         return []
     baseline = verification_rows.rows(record.verification)[0]
-    level = formatting.plain(baseline.map50_95.mean, 4) + _small(f"{baseline.seeds} seeds")
+    level = formatting.plain(baseline.level.mean, 4) + _small(f"{baseline.seeds} seeds")
     gain = formatting.typeset(verification_rows.spread(best.gain))
     finalist = _small(f"{verification_rows.name(best)}{best.price}")
-    return [("Baseline mAP50-95, verified", level), ("Best gain, verified", gain + finalist)]
+    return [(f"Baseline {record.task.primary_title}, verified", level), ("Best gain, verified", gain + finalist)]
 
 
 def _small(text: str) -> str:
@@ -138,7 +138,7 @@ def _front(record: Record) -> str:
     if plot_data.plotted(record).empty:
         return f'{head}<p class="note">No trial has been completed, so there is no front to plot.</p>'
     columns = [c for c in trial_columns(record) if c.title not in ("epochs", "time")]
-    best_first = f"sorted by {formatting.title(record.objectives[0])}"
+    best_first = f"sorted by {record.task.title(record.objectives[0])}"
     table = html_table(columns, rows_of(record.front), f"Architectures on the front, {best_first}")
     evaluated = f"{plural(record.counts.complete, 'complete candidate')} and the baseline"
     text = f"Pareto front: {record.counts.on_front} of {evaluated}, listed in the table below"
@@ -161,15 +161,16 @@ def _front_note(record: Record) -> str:
         words.append("The noise is not known, so small differences may be due to chance.")
     if len(points := plot_data.plotted(record)) > (shown := len(plot_data.detailed(record))):
         words.append(f"The figures of {shown} of the {len(points)} points, the best ones, appear as hover text.")
-    return " ".join([*words, plot_data.size_note(record.objectives)]).strip()
+    return " ".join([*words, plot_data.size_note(record)]).strip()
 
 
 def _curves(record: Record) -> str:
     plot = theme.chart(learning_curves.curves_figure(record), "figure-curves", "Learning curves")
     if not plot:
         return ""
+    metric = formatting.opening(record.task.primary_title)
     return (
-        '<h2>Learning curves</h2><p class="note">mAP50-95 after each epoch of the short training and, below, the '
+        f'<h2>Learning curves</h2><p class="note">{metric} after each epoch of the short training and, below, the '
         "difference to the baseline at the same epoch and seed. Architectures on the front are coloured; "
         f"the others are grey. {learning_curves.note(record)}</p>{plot}"
     )
@@ -180,7 +181,7 @@ def _hypervolume(record: Record) -> str:
     if not plot or record.reference_point is None:
         return ""
     corner = ", ".join(
-        f"{formatting.heading(m)} {formatting.value(m, v)}"
+        f"{formatting.heading(m, record.task)} {formatting.value(m, v)}"
         for m, v in zip(record.objectives, record.reference_point, strict=True)
     )
     return (

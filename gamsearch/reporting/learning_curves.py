@@ -1,4 +1,4 @@
-"""The figure of learning curves: mAP50-95 by epoch and, below, the difference to the baseline at the same epoch."""
+"""The figure of learning curves: the primary metric by epoch and, below, its difference to the baseline's."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from gamsearch.architecture import BASELINE
-from gamsearch.reporting import limits, theme
+from gamsearch.reporting import formatting, limits, theme
 from gamsearch.reporting.tables import rows_of
 from gamsearch.study.record import Record
 
@@ -21,8 +21,9 @@ def curves_figure(record: Record) -> go.Figure | None:
     if everything.empty:
         return None
     trials = everything[everything["number"].isin(_drawn(record, everything))]
-    curves = _curves_by_number(trials, paired=False)
-    paired = _curves_by_number(trials, paired=True) if curves.get(0) else {}
+    primary = record.task.primary
+    curves = _curves_by_number(trials, primary, paired=False)
+    paired = _curves_by_number(trials, primary, paired=True) if curves.get(0) else {}
     count = 2 if paired else 1
     figure = make_subplots(rows=count, cols=1, shared_xaxes=True, vertical_spacing=0.07)
     theme.base_figure(340 + 300 * (count - 1), "", "", figure)
@@ -32,9 +33,9 @@ def curves_figure(record: Record) -> go.Figure | None:
         figure.add_traces(_traces(2, trials, paired, {trace.name for trace in traces}), rows=2, cols=1)
         figure.add_hline(0, line={"color": theme.BASELINE, "width": 2}, row=2, col=1)
         figure.update_yaxes(title_text="difference to baseline", tickformat="+", row=2, col=1)
-    figure.update_xaxes(tickformat="d", dtick=_epoch_step(everything))
+    figure.update_xaxes(tickformat="d", dtick=_epoch_step(everything, primary))
     figure.update_xaxes(title_text="epoch", row=count, col=1)
-    figure.update_yaxes(title_text="mAP50-95 (fraction)", row=1, col=1)
+    figure.update_yaxes(title_text=formatting.fraction(record.task.primary_title), row=1, col=1)
     figure.update_layout(legend={"y": -0.28 / count, "yanchor": "top"})
     return figure
 
@@ -60,9 +61,9 @@ def _drawn(record: Record, trials: pd.DataFrame) -> list[int]:
     return limits.chosen(list(trials["number"]), first, limits.CURVES)
 
 
-def _curves_by_number(trials: pd.DataFrame, paired: bool) -> dict[int, list[tuple[int, float]]]:
-    """`(epoch, map50_95)` by trial; if `paired`, differences to the baseline at the same epoch and seed."""
-    curves = {number: _curve(points) for number, points in zip(trials["number"], trials["curve"], strict=True)}
+def _curves_by_number(trials: pd.DataFrame, metric: str, paired: bool) -> dict[int, list[tuple[int, float]]]:
+    """`(epoch, metric)` by trial; if `paired`, differences to the baseline at the same epoch and seed."""
+    curves = {number: _curve(points, metric) for number, points in zip(trials["number"], trials["curve"], strict=True)}
     if not paired:
         return curves
     base, seeds = dict(curves[0]), trials.set_index("number")["seed"]
@@ -86,9 +87,9 @@ def _traces(
     return traces
 
 
-def _curve(points: list[dict[str, Any]]) -> list[tuple[int, float]]:
-    """`(epoch, map50_95)` of the validated epochs."""
-    return [(int(e["epoch"]), float(e["map50_95"])) for e in points if e.get("map50_95") is not None]
+def _curve(points: list[dict[str, Any]], metric: str) -> list[tuple[int, float]]:
+    """`(epoch, metric)` of the validated epochs."""
+    return [(int(e["epoch"]), float(e[metric])) for e in points if e.get(metric) is not None]
 
 
 def _curve_look(trial: pd.Series, member: int) -> dict[str, Any]:
@@ -114,7 +115,7 @@ def _trace(row: int, curve: list[tuple[int, float]], trial: pd.Series, look: dic
     )
 
 
-def _epoch_step(trials: pd.DataFrame) -> int:
+def _epoch_step(trials: pd.DataFrame, metric: str) -> int:
     """Epochs between two ticks, for about eight ticks."""
-    last = max((epoch for points in trials["curve"] for epoch, _ in _curve(points)), default=1)
+    last = max((epoch for points in trials["curve"] for epoch, _ in _curve(points, metric)), default=1)
     return max(1, round(last / 8))

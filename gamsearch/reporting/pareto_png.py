@@ -76,7 +76,7 @@ def _draw_band(axes: Axes, record: Record) -> None:
     if band is None or not lines:
         return
     look: dict[str, Any] = {"color": theme.BAND, "zorder": 0, "linewidth": 0, "label": plot_data.NOISE}
-    across = plot_data.axes(record)[1].column == "map50_95"
+    across = plot_data.axes(record)[1].column == record.task.primary
     (axes.axhspan if across else axes.axvspan)(*band, **look)
     for line in lines:
         axes.plot(*zip(*line, strict=True), color=theme.REST, linewidth=0.8, linestyle=":", zorder=1)

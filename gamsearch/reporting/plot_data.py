@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from gamsearch.analysis import pareto
 from gamsearch.architecture import BASELINE
-from gamsearch.metrics import Metric
 from gamsearch.reporting import formatting, limits
 from gamsearch.study.record import Record
 
@@ -29,11 +28,11 @@ class Axis:
 def axes(record: Record) -> tuple[Axis, Axis]:
     """`(x, y)`: the second and the first objective, or the trial number and the only objective."""
     first = record.objectives[0]
-    y = Axis(first.name, formatting.axis_title(first, record.settings), first.maximise)
+    y = Axis(first.name, formatting.axis_title(first, record.settings, record.task), first.maximise)
     if len(record.objectives) == 1:
         return Axis("number", "trial", None), y
     second = record.objectives[1]
-    return Axis(second.name, formatting.axis_title(second, record.settings), second.maximise), y
+    return Axis(second.name, formatting.axis_title(second, record.settings, record.task), second.maximise), y
 
 
 def plotted(record: Record) -> pd.DataFrame:
@@ -54,18 +53,19 @@ def ranges(record: Record) -> tuple[tuple[float, float], tuple[float, float]]:
     rows, band = plotted(record), noise_band(record)
     limits = []
     for axis in axes(record):
-        values = [*rows[axis.column], *(band if band and axis.column == "map50_95" else ())]
+        values = [*rows[axis.column], *(band if band and axis.column == record.task.primary else ())]
         margin = 0.08 * (max(values) - min(values)) or 0.1 * abs(values[0]) or 1.0
         limits.append((float(min(values) - margin), float(max(values) + margin)))
     return limits[0], limits[1]
 
 
 def noise_band(record: Record) -> tuple[float, float] | None:
-    """`(low, high)` of map50_95 between which one run is not distinguishable from the baseline (95 %, uncorrected)."""
+    """`(low, high)` of the primary metric between which one run may equal the baseline (95 %, uncorrected)."""
     noise, baseline = record.noise, record.baseline
     if noise is None or baseline is None:
         return None
-    return max(0.0, baseline["map50_95"] - noise.half_width()), baseline["map50_95"] + noise.half_width()
+    level = baseline[record.task.primary]
+    return max(0.0, level - noise.half_width()), level + noise.half_width()
 
 
 def band_lines(record: Record) -> list[tuple[tuple[float, float], tuple[float, float]]]:
@@ -74,10 +74,11 @@ def band_lines(record: Record) -> list[tuple[tuple[float, float], tuple[float, f
     if band is None:
         return []
     (left, right), (low, high) = ranges(record)
-    middle = record.baseline["map50_95"] if record.baseline is not None else sum(band) / 2
-    if y.column == "map50_95":
+    primary = record.task.primary
+    middle = record.baseline[primary] if record.baseline is not None else sum(band) / 2
+    if y.column == primary:
         return [((left, level), (right, level)) for level in (*band, middle)]
-    return [((level, low), (level, high)) for level in (*band, middle)] if x.column == "map50_95" else []
+    return [((level, low), (level, high)) for level in (*band, middle)] if x.column == primary else []
 
 
 def labelled(record: Record) -> pd.DataFrame:
@@ -155,8 +156,9 @@ def sizes(record: Record, smallest: float = 8.0, largest: float = 22.0) -> pd.Se
     return (smallest + (largest - smallest) * np.sqrt(share)).fillna(smallest)
 
 
-def size_note(objectives: Sequence[Metric]) -> str:
+def size_note(record: Record) -> str:
     """What the marker sizes mean; empty with fewer than three objectives."""
-    if len(objectives) < 3:
+    if len(record.objectives) < 3:
         return ""
-    return f"Larger markers mean more {formatting.title(objectives[2])}; numbers mark the front of all objectives."
+    third = record.task.title(record.objectives[2])
+    return f"Larger markers mean more {third}; numbers mark the front of all objectives."

@@ -17,6 +17,7 @@ from gamsearch.files import UnreadableError, read_json, read_regular
 from gamsearch.reporting import formatting, theme
 from gamsearch.reporting.tables import Column, html_table
 from gamsearch.study.record import Record
+from gamsearch.tasks import Task
 
 MOST_BYTES, MOST_IMAGES, MOST_CLASSES = 120_000, 8, 40
 """Of a copy of an image; of images; and rows of the table of classes: the page stays small."""
@@ -52,12 +53,13 @@ def section(record: Record, content: Mapping[str, Any]) -> str:
         content: What `read` returned.
 
     Returns:
-        The HTML; empty while no candidate has been completed.
+        The HTML; empty while no candidate has been completed, and for classification, which finds no objects.
     """
     if not content:
-        return "" if record.candidates.empty else f'{HEAD}<p class="note">{_why_missing(record)}</p>'
+        none = record.candidates.empty or record.task.name == "classify"
+        return "" if none else f'{HEAD}<p class="note">{_why_missing(record)}</p>'
     try:
-        return HEAD + _note(content) + _pictures(content) + _curves(content)
+        return HEAD + _note(content) + _pictures(content) + _curves(content, record.task)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError):
         return f'{HEAD}<p class="note">{escape(FILE)} in the run\'s folder is damaged, so no predictions are shown.</p>'
 
@@ -135,7 +137,7 @@ class _Box:
         return f'<rect class="{kind}" {place}><title>{escape(title)}</title></rect>'
 
 
-def _curves(content: Mapping[str, Any]) -> str:
+def _curves(content: Mapping[str, Any], task: Task) -> str:
     """The figure of both curves and the table by class."""
     both, names = content["curves"], content["names"]
     if not both[0]["classes"]:
@@ -149,15 +151,16 @@ def _curves(content: Mapping[str, Any]) -> str:
     rows = [("all classes", *means), *rows][: MOST_CLASSES + 1]
     label = str(content["label"])
     columns = [Column("class", lambda row: row[0], numeric=False)]
-    for title, i in (("mAP50", 1), ("mAP50-95", 3)):
+    for title, i in ((task.secondary_title, 1), (task.primary_title, 3)):
         columns += [
             Column(f"{title} baseline", partial(_cell, i)),
             Column(f"{title} {label}", partial(_cell, i + 1)),
             Column("difference", partial(_difference, i)),
         ]
+    measure = "key-point similarity" if task.name == "pose" else "IoU"
     table = html_table(columns, rows, "Average precision by class of these two models, one seed")
     return (
-        '<h3>Precision and recall</h3><p class="note">Mean over the classes at IoU 0.50; thin lines are single '
+        f'<h3>Precision and recall</h3><p class="note">Mean over the classes at {measure} 0.50; thin lines are single '
         f"classes. A curve further to the right and up is better.</p>{plot}"
         f"<details><summary>Numbers</summary>{table}</details>"
     )

@@ -14,6 +14,7 @@ from gamsearch.reporting import formatting
 from gamsearch.reporting.tables import Column, html_table
 from gamsearch.study.record import Record
 from gamsearch.study.urls import masked
+from gamsearch.tasks import Task
 
 MANIFEST = "manifest.yaml"
 PAIR = [
@@ -85,12 +86,12 @@ def _seeds(record: Record) -> str:
     if not record.baseline_seeds:
         return ""
     names = list(dict.fromkeys(name for seed in record.baseline_seeds for name in seed))
-    columns = [Column(_seed_title(n), partial(_seed_cell, n)) for n in names]
+    columns = [Column(_seed_title(n, record.task), partial(_seed_cell, n)) for n in names]
     return html_table(columns, record.baseline_seeds, "The baseline at each seed, after the same short training")
 
 
-def _seed_title(name: str) -> str:
-    return formatting.heading(METRICS[name]) if name in METRICS else name.replace("_", " ")
+def _seed_title(name: str, task: Task) -> str:
+    return formatting.heading(METRICS[name], task) if name in METRICS else name.replace("_", " ")
 
 
 def _seed_cell(name: str, seed: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from gamsearch.reporting.architecture_section import stock_detector
 from gamsearch.reporting.effects_section import site_name
 from gamsearch.reporting.tables import Column, html_table
 from gamsearch.study.record import Record
+from gamsearch.tasks import Task
 
 
 def section(record: Record) -> str:
@@ -21,12 +22,12 @@ def section(record: Record) -> str:
     columns = [
         Column("site", lambda e: site_name(e.site, detector), numeric=False),
         Column("module", lambda e: e.option, numeric=False),
-        *_figures(),
+        *_figures(record.task),
     ]
     table = html_table(
         columns, list(best.values()), "At each site the placement that is most certain to gain, in the shared networks"
     )
-    every = [columns[0], Column("module", lambda e: e.option, numeric=False), *_figures()]
+    every = [columns[0], Column("module", lambda e: e.option, numeric=False), *_figures(record.task)]
     whole = html_table(every, screened.effects, "Every placement alone in the shared networks")
     return (
         f"<h2>Before the search: shared networks</h2><p>{escape(screened.sentence)}</p>"
@@ -35,9 +36,9 @@ def section(record: Record) -> str:
     )
 
 
-def _figures() -> list[Column]:
+def _figures(task: Task) -> list[Column]:
     return [
-        Column("gain in mAP50-95", lambda e: formatting.signed(e.gain)),
+        Column(f"gain in {task.primary_title}", lambda e: formatting.signed(e.gain)),
         Column("±", lambda e: formatting.plain(e.half_width, 4)),
         Column("verdict", _verdict, numeric=False),
     ]

@@ -65,7 +65,7 @@ def _columns(record: Record) -> list[Column]:
     """The columns that are not empty; names lack the trial's number, which GitHub would link to an issue."""
     rows = verification_rows.rows(record.verification)
     name = Column("finalist", verification_rows.plain_name, numeric=False)
-    return [name, *(column for column in verification_rows.columns()[1:] if any(map(column.text, rows)))]
+    return [name, *(column for column in verification_rows.columns(record.task)[1:] if any(map(column.text, rows)))]
 
 
 def _caption(record: Record) -> str:

@@ -15,7 +15,8 @@ from gamsearch.runs.folder_lock import is_locked, running_state
 from gamsearch.runs.forecast import ATTRIBUTE, sentence
 from gamsearch.runs.settings import AUTO, Settings
 from gamsearch.study import store, unreachable
-from gamsearch.study.history import History, interrupted
+from gamsearch.study.history import History
+from gamsearch.study.interruptions import interrupted
 from gamsearch.study.record import Record
 from gamsearch.study.storages import Address
 from gamsearch.study.table import read_record
@@ -176,7 +177,9 @@ def _baseline(run: Snapshot) -> str:
     """How far the baseline stage is."""
     stage, given = run.record.baseline_stage, run.settings.baseline_epochs
     length = "until its curve is flat" if given == AUTO else f"for {plural(int(given), 'epoch')}"
-    reached = f", mAP50-95 {stage['map50_95']:.4f} after {stage['epochs']}" if "map50_95" in stage else ""
+    task = run.record.task
+    known = task.primary in stage
+    reached = f", {task.primary_title} {stage[task.primary]:.4f} after {stage['epochs']}" if known else ""
     return f"training the baseline {length}{reached}"
 
 
@@ -215,11 +218,12 @@ def _best(run: Snapshot) -> str:
     candidates, baseline = run.record.candidates, run.record.baseline
     if baseline is None:
         return ""
-    reference = f"baseline mAP50-95 {baseline['map50_95']:.4f}"
+    task = run.record.task
+    reference = f"baseline {task.primary_title} {baseline[task.primary]:.4f}"
     if candidates.empty:
         return f"no candidate yet; {reference}"
     best = candidates.iloc[0]
-    return f"{signed(best['map50_95_gain'])} with {best['label']} (trial {int(best['number'])}); {reference}"
+    return f"{signed(best[task.gain])} with {best['label']} (trial {int(best['number'])}); {reference}"
 
 
 def _verification(run: Snapshot) -> str:

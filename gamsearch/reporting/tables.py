@@ -15,6 +15,7 @@ from gamsearch.architecture import BASELINE
 from gamsearch.metrics import Metric
 from gamsearch.reporting import formatting
 from gamsearch.study.record import Record
+from gamsearch.tasks import Task
 
 JSON_COLUMNS = ("architecture", "curve")
 TEXT_COLUMNS = ("key", "label", "reason", "retried", "state")
@@ -79,9 +80,9 @@ def _without_nan(value: Any) -> Any:
 
 def trial_columns(record: Record) -> list[Column]:
     """The columns of a table of trials: number, architecture, metrics with the gain, cost and note."""
-    metrics = formatting.known_metrics(record.trials, record.objectives)
-    figures = [Column(formatting.heading(m), partial(_figure, m)) for m in metrics]
-    figures.insert(1, Column("gain", _gain))
+    metrics = formatting.known_metrics(record)
+    figures = [Column(formatting.heading(m, record.task), partial(_figure, m)) for m in metrics]
+    figures.insert(1, Column("gain", partial(_gain, record.task)))
     if record.trials["latency_ratio"].notna().any():
         figures.append(Column("latency ratio", lambda t: formatting.plain(t["latency_ratio"], 3)))
     return [
@@ -98,9 +99,9 @@ def _figure(metric: Metric, trial: pd.Series) -> str:
     return formatting.value(metric, trial[metric.name])
 
 
-def _gain(trial: pd.Series) -> str:
-    """The paired gain in map50_95; empty for the baseline."""
-    return "" if trial["label"] == BASELINE else formatting.signed(trial["map50_95_gain"])
+def _gain(task: Task, trial: pd.Series) -> str:
+    """The paired gain in the primary metric; empty for the baseline."""
+    return "" if trial["label"] == BASELINE else formatting.signed(trial[task.gain])
 
 
 def html_table(

@@ -18,8 +18,8 @@ from gamsearch.study import summaries
 from gamsearch.study.record import Record
 
 LONGEST_WORD = 15
-OMITTED = ("mAP50 difference", "p (Holm)", "seeds", "seeds needed")
-"""Columns of the verification table that do not fit a terminal of 80 characters."""
+OMITTED = ("p (Holm)", "seeds", "seeds needed")
+"""Columns of the verification table that do not fit a terminal of 80 characters, as the secondary metric does not."""
 LATENCY = Column("latency", lambda row: _times(row.compared.latency.mean) if row.compared else "")
 """The latency ratio without its interval, which does not fit either."""
 
@@ -77,9 +77,9 @@ def _verified_table(record: Record) -> Table:
     """The finalists and the controls at full budget."""
     rows = verification_rows.rows(record.verification)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    columns = [
-        LATENCY if c.title == "latency ratio" else c for c in verification_rows.columns() if c.title not in OMITTED
-    ]
+    omitted = (*OMITTED, f"{record.task.secondary_title} difference")
+    known = [c for c in verification_rows.columns(record.task) if c.title not in omitted]
+    columns = [LATENCY if c.title == "latency ratio" else c for c in known]
     columns = [c for c in columns if any(map(c.text, rows))]
     for column in columns:
         _add_column(table, column, rows)
@@ -119,7 +119,7 @@ def plain_table(record: Record, limit: int = 15, width: int = 120) -> str:
 
 
 def _terminal_titles(record: Record) -> set[str]:
-    return {"#", "architecture", "gain", *(formatting.heading(m) for m in record.objectives)}
+    return {"#", "architecture", "gain", *(formatting.heading(m, record.task) for m in record.objectives)}
 
 
 def _plain_note(trial: pd.Series) -> str:

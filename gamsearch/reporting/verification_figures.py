@@ -47,7 +47,7 @@ def entries(verification: Verification) -> list[Compared]:
 
 
 def forest_figure(verification: Verification) -> go.Figure | None:
-    """Paired difference in map50_95 of each finalist with its interval; None without a paired seed.
+    """Paired difference in the primary metric of each finalist with its interval; None without a paired seed.
 
     One unit of y is one pixel. The label of a row is text above its dot, on blank paper that no line crosses.
     """
@@ -55,7 +55,7 @@ def forest_figure(verification: Verification) -> go.Figure | None:
     if not shown:
         return None
     labels = ["<br>".join(map(escape, textwrap.wrap(verification_rows.name(one), WIDEST))) for one in shown]
-    figure = base_figure(HEIGHT, "paired difference in mAP50-95 (fraction)", "")
+    figure = base_figure(HEIGHT, formatting.fraction(f"paired difference in {verification.task.primary_title}"), "")
     _draw_floor(figure, verification, 0.0)
     figure.add_vline(0, line={"color": theme.BASELINE, "width": 1.5}, layer="below")
     top, dots = 0.0, {}
@@ -165,15 +165,16 @@ def _span(verification: Verification, shown: Sequence[Compared], floor: bool = T
 
 
 def front_figure(verification: Verification) -> go.Figure | None:
-    """Verified map50_95 against the latency ratio, both with intervals; None without latency or a paired seed.
+    """Verified primary metric against the latency ratio, both with intervals; None without latency or a paired seed.
 
     A point lies at the baseline's mean plus the paired difference, so that missing seeds do not shift it.
     """
     shown = [one for one in entries(verification) if isfinite(one.latency.mean)]
-    level = verification_rows.rows(verification)[0].map50_95.mean
+    level = verification_rows.rows(verification)[0].level.mean
     if not shown:
         return None
-    figure = base_figure(430, "latency (ratio to the baseline)", "mAP50-95 (fraction)")
+    metric = verification.task.primary_title
+    figure = base_figure(430, "latency (ratio to the baseline)", formatting.fraction(metric))
     _draw_floor(figure, verification, level, "y")
     figure.add_hline(level, line={"color": theme.BASELINE, "width": 1, "dash": "dot"})
     _draw_growth(figure, verification, level)
@@ -183,7 +184,7 @@ def front_figure(verification: Verification) -> go.Figure | None:
 
     _draw(figure, shown, place, "y", latencies=True)
     star = {"symbol": "star", "size": 16, "color": theme.BASELINE}
-    hover = f"<b>baseline</b><br>mAP50-95 {level:.4f}"
+    hover = f"<b>baseline</b><br>{metric} {level:.4f}"
     figure.add_scatter(
         x=[1.0], y=[level], mode="markers", marker=star, name=BASELINE, hovertext=hover, hoverinfo="text"
     )

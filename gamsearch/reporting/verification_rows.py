@@ -14,18 +14,19 @@ from gamsearch.reporting import formatting
 from gamsearch.reporting.tables import Column
 from gamsearch.study.record import Record
 from gamsearch.study.urls import masked
+from gamsearch.tasks import Task
 
 SMALLEST_P = 1e-4
 
 
 @dataclass(frozen=True)
 class Row:
-    """One arm of the verification: its mean map50_95 over `seeds` and its comparison with the baseline."""
+    """One arm of the verification: its mean primary metric over `seeds` and its comparison with the baseline."""
 
     key: str
     name: str
     seeds: int
-    map50_95: Estimate
+    level: Estimate
     compared: Compared | None
 
 
@@ -45,7 +46,7 @@ def ranked(verification: Verification) -> list[Compared]:
 
 def _row(verification: Verification, key: str, compared: Compared | None) -> Row:
     done = verification.trainings.get(key, {})
-    known = [value for value in (figure(one, "map50_95") for one in done.values()) if isfinite(value)]
+    known = [value for value in (figure(one, verification.task.primary) for one in done.values()) if isfinite(value)]
     return Row(key, BASELINE if compared is None else name(compared), len(done), estimate(known), compared)
 
 
@@ -61,13 +62,14 @@ def plain_name(row: Row) -> str:
     return row.name if row.compared is None or row.key == SCALE_UP else row.compared.label
 
 
-def columns() -> list[Column]:
+def columns(task: Task) -> list[Column]:
     """The columns of the table; values that are not known yet are empty."""
+    primary, secondary = task.primary_title, task.secondary_title
     return [
         Column("finalist", lambda row: row.name, numeric=False),
-        Column("mAP50-95", lambda row: formatting.plain(row.map50_95.mean, 4)),
-        Column("mAP50-95 difference", partial(_of, lambda c: spread(c.gain))),
-        Column("mAP50 difference", partial(_of, lambda c: spread(c.tests["map50"]))),
+        Column(primary, lambda row: formatting.plain(row.level.mean, 4)),
+        Column(f"{primary} difference", partial(_of, lambda c: spread(c.gain))),
+        Column(f"{secondary} difference", partial(_of, lambda c: spread(c.tests[task.secondary]))),
         Column("latency ratio", partial(_of, lambda c: bounds(c.latency))),
         Column("p (Holm)", partial(_of, lambda c: p_text(c.gain))),
         Column("claim", partial(_of, lambda c: claim(c.gain)), numeric=False),

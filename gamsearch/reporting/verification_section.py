@@ -11,6 +11,7 @@ from gamsearch.analysis.verification import Verification
 from gamsearch.reporting import formatting, snippets, theme, verification_figures, verification_rows
 from gamsearch.reporting.tables import Column, html_table
 from gamsearch.study.record import Record
+from gamsearch.tasks import DETECT, Task
 
 SIZES = ("small", "medium", "large")
 
@@ -69,7 +70,7 @@ def _forest(verification: Verification) -> str:
         f"{verification_rows.name(one)} {verification_rows.spread(one.gain)}, {verification_rows.claim(one.gain)}"
         for one in shown
     )
-    text = f"Forest plot of the paired differences in mAP50-95: {each}"
+    text = f"Forest plot of the paired differences in {verification.task.primary_title}: {each}"
     plot = theme.chart(verification_figures.forest_figure(verification), "figure-forest", text)
     sentences = "".join(
         f"<p>{formatting.typeset(escape(words))}</p>"
@@ -85,9 +86,9 @@ def _floor(verification: Verification) -> str:
     if floor is None:
         return ""
     return (
-        f"Noise floor (grey band): the baseline's own mAP50-95 varies from seed to seed with a standard deviation of "
-        f"{floor.sd:.4f} (95 % interval {floor.low:.4f} to {floor.high:.4f}, {floor.seeds} seeds). A gain in a single "
-        "run means little unless it is several times as large."
+        f"Noise floor (grey band): the baseline's own {verification.task.primary_title} varies from seed to seed with "
+        f"a standard deviation of {floor.sd:.4f} (95 % interval {floor.low:.4f} to {floor.high:.4f}, {floor.seeds} "
+        "seeds). A gain in a single run means little unless it is several times as large."
     )
 
 
@@ -97,7 +98,10 @@ def _table(record: Record) -> str:
     marked = best.key if best and best.gain.claim == BETTER else None
     rows = verification_rows.rows(record.verification)
     table = html_table(
-        verification_rows.columns(), rows, "Finalists and controls", lambda row: "marked" if row.key == marked else ""
+        verification_rows.columns(record.task),
+        rows,
+        "Finalists and controls",
+        lambda row: "marked" if row.key == marked else "",
     )
     return table + _note(f"{verification_rows.statistics(record)} {verification_rows.needed()}")
 
@@ -109,10 +113,10 @@ def _front_and_agreement(verification: Verification) -> str:
 
 
 def _front(verification: Verification) -> str:
-    """Verified mAP50-95 against latency; empty if no latency is known."""
+    """The verified primary metric against latency; empty if no latency is known."""
     shown = [one for one in verification_figures.entries(verification) if isfinite(one.latency.mean)]
     each = "; ".join(f"{verification_rows.name(one)} {verification_rows.spread(one.gain)}{one.price}" for one in shown)
-    text = f"Verified mAP50-95 against latency: {each}"
+    text = f"Verified {verification.task.primary_title} against latency: {each}"
     plot = theme.chart(verification_figures.front_figure(verification), "figure-verified", text)
     if not plot:
         return ""
@@ -150,33 +154,33 @@ def _are(count: int) -> str:
 
 def _exploratory(verification: Verification) -> str:
     """Differences by class and by object size, folded."""
-    shown = verification_figures.entries(verification)
+    shown, task = verification_figures.entries(verification), verification.task
     parts = [
-        _breakdown("class", list(dict.fromkeys(name for one in shown for name in one.per_class)), shown),
-        _breakdown("object size", [size for size in SIZES if any(size in one.per_size for one in shown)], shown),
+        _breakdown(task, "class", list(dict.fromkeys(name for one in shown for name in one.per_class)), shown),
+        _breakdown(task, "object size", [size for size in SIZES if any(size in one.per_size for one in shown)], shown),
     ]
     text = "".join(parts)
     if not text:
         return ""
     return (
-        "<details><summary>By class and by object size (exploratory)</summary>"
+        f"<details><summary>By class{' and by object size' if task is DETECT else ''} (exploratory)</summary>"
         + _note(
-            "Paired differences in mAP50-95 with 95 % intervals. They are not corrected for multiple comparisons: "
-            "about one interval in twenty excludes zero by chance."
+            f"Paired differences in {task.primary_title} with 95 % intervals. They are not corrected for multiple "
+            "comparisons: about one interval in twenty excludes zero by chance."
         )
         + f"{text}</details>"
     )
 
 
-def _breakdown(what: str, names: Sequence[str], shown: Sequence[Compared]) -> str:
+def _breakdown(task: Task, what: str, names: Sequence[str], shown: Sequence[Compared]) -> str:
     columns = [Column(what, lambda name: name, numeric=False)]
-    columns += [Column(verification_rows.name(one), partial(_part, what, one)) for one in shown]
+    columns += [Column(verification_rows.name(one), partial(_part, task, what, one)) for one in shown]
     known = [name for name in names if any(column.text(name) for column in columns[1:])]
-    return html_table(columns, known, f"Difference in mAP50-95 by {what}") if known else ""
+    return html_table(columns, known, f"Difference in {task.primary_title} by {what}") if known else ""
 
 
-def _part(what: str, one: Compared, name: str) -> str:
-    found = one.per_class.get(name, {}).get("map50_95") if what == "class" else one.per_size.get(name)
+def _part(task: Task, what: str, one: Compared, name: str) -> str:
+    found = one.per_class.get(name, {}).get(task.primary) if what == "class" else one.per_size.get(name)
     return verification_rows.spread(found) if found else ""
 
 
@@ -185,11 +189,13 @@ def _images(verification: Verification) -> str:
     shown = [one for one in verification.finalists if one.bootstrap]
     if not shown:
         return ""
-    first = shown[0].bootstrap
+    first, task = shown[0].bootstrap, verification.task
     columns = [
         Column("finalist", verification_rows.name, numeric=False),
-        Column("mAP50-95 difference", lambda one: _resampled(one, "map50_95")),
-        Column("mAP50 difference", lambda one: _resampled(one, "map50")),
+        *(
+            Column(f"{title} difference", partial(_resampled, metric))
+            for title, metric in ((task.primary_title, task.primary), (task.secondary_title, task.secondary))
+        ),
     ]
     caption = (
         f"Paired bootstrap over the validation images at seed {first.get('seed')}, {first.get('resamples')} resamples, "
@@ -203,7 +209,7 @@ def _images(verification: Verification) -> str:
     )
 
 
-def _resampled(one: Compared, metric: str) -> str:
+def _resampled(metric: str, one: Compared) -> str:
     """E.g. `+0.0101 [-0.0020, +0.0221]`."""
     found = one.bootstrap.get(metric) or {}
     if not {"difference", "low", "high"} <= found.keys():

@@ -39,7 +39,7 @@ class Run:
 
     @property
     def trials(self) -> pd.DataFrame:
-        """One row per trial, in order; `map50_95` and `map50` are fractions, units are in the other names."""
+        """One row per trial, in order; the task's metrics are fractions, units are in the other names."""
         return self.record.trials
 
     @property
@@ -221,7 +221,7 @@ def verify(run: Run | str | Path, *, seeds: int = 5, epochs: int = 100, top: int
 def export(run: Run | str | Path, pick: str = "", trial: int | None = None, out: str | Path | None = None) -> list[str]:
     """Write YAML, weights, ONNX, TorchScript and a stand-alone module of one trial.
 
-    A verified trial is exported with its verified weights: those of the seed with the median mAP50-95.
+    A verified trial is exported with its verified weights: those of the seed with the median primary metric.
 
     Args:
         run: The run, or its folder.

@@ -21,7 +21,8 @@ from gamsearch.training.dataset import DataSet
 
 SCALES = "tnsmbclex"
 """Letters of all scales, from the smallest."""
-RECORDED_METRICS = ("map50_95", "map50", "params_m", "gflops", "latency_ms")
+RECORDED_METRICS = ("params_m", "gflops", "latency_ms")
+"""What is recorded of a training besides the metrics of its task."""
 
 OnEpoch = Callable[[int, int, Mapping[str, float]], None]
 """Called with `(epoch, epochs, metrics)` after each epoch."""
@@ -112,15 +113,15 @@ def read_inputs(folder: Path, settings: Settings, recorded: Mapping[str, Any], o
     from gamsearch.models.latency.backends import AUTO, resolved
     from gamsearch.training.baseline import read_model
 
-    place = options.data or settings.data
-    device, data = devices.select(options.device or settings.device), DataSet.read(place).checked()
+    detector, weights = read_model(settings.model, options.trust)
+    place, device = options.data or settings.data, devices.select(options.device or settings.device)
+    data = DataSet.read(place, detector.task).checked()
     if recorded.get("data_fingerprint", data.fingerprint) != data.fingerprint:
         named = changes(data.lines, folder / LISTING)
         raise RunError(
             f"the data in {place} changed since {folder} searched them{f' ({named})' if named else ''}; "
             "restore them to verify"
         )
-    detector, weights = read_model(settings.model, options.trust)
     same = devices.describe(device) == recorded.get("hardware")
     backend = resolved(settings.latency if same else AUTO, device)
     return Inputs(folder, settings, options, data, device, backend, detector, weights)
@@ -149,7 +150,7 @@ def train_arm(inputs: Inputs, arm: Arm, seed: int, arguments: Mapping[str, Any],
     from gamsearch.training.recipe import FINE_TUNE, FROM_SCRATCH
     from gamsearch.training.setup import CostSettings, Folders, Recipe
 
-    start = start_model(arm.detector, arm.weights, inputs.data.names, seed)
+    start = start_model(arm.detector, arm.weights, inputs.data.names, seed, inputs.data.kpt_shape)
     place = inputs.folder / "verify"
     folders = Folders(place / "scratch", place / "weights", place / "paused")
     recipe = Recipe(
@@ -172,7 +173,8 @@ def train_arm(inputs: Inputs, arm: Arm, seed: int, arguments: Mapping[str, Any],
             measured = evaluator.evaluate(arm.architecture, budget, report)
     except CandidateFailed as failure:
         raise RunError(f"{arm.label} could not be verified at seed {seed} ({failure})") from failure
-    shutil.move(folders.scratch / "images.npz", inputs.images(arm.key, seed))
+    if arm.detector.task.name != "classify":  # its images have no matches
+        shutil.move(folders.scratch / "images.npz", inputs.images(arm.key, seed))
     return _entry(inputs, arm, seed, measured, start)
 
 
@@ -185,11 +187,10 @@ def _entry(inputs: Inputs, arm: Arm, seed: int, measured: Any, start: Any) -> di
         ratio, interval = _ratio_to_baseline(inputs, start)
     return {
         "seed": seed,
-        **{name: metrics[name] for name in RECORDED_METRICS},
+        **{name: metrics[name] for name in (*inputs.detector.task.metrics, *RECORDED_METRICS)},
         "latency_ratio": ratio,
         "latency_interval": interval,
-        "per_class": provenance["per_class"],
-        "per_size": provenance["per_size"],
+        **{name: provenance[name] for name in ("per_class", "per_size") if name in provenance},
         "seconds": provenance["seconds"],
     }
 
@@ -199,7 +200,8 @@ def _ratio_to_baseline(inputs: Inputs, larger: Any) -> tuple[float, list[float]]
     from gamsearch.models.latency.measure import measure
     from gamsearch.training.baseline import start_model
 
-    small = start_model(inputs.detector, inputs.weights, inputs.data.names, inputs.settings.seed)
+    data, seed = inputs.data, inputs.settings.seed
+    small = start_model(inputs.detector, inputs.weights, data.names, seed, data.kpt_shape)
     latency = measure(larger, small, inputs.settings.imgsz, inputs.device, backend=inputs.backend)
     return latency.paired_ratio, [latency.paired_low, latency.paired_high]
 

@@ -33,10 +33,16 @@ def check_baseline(settings: Settings, data: DataSet, weights: Any) -> None:
         return
     if weights is None:
         raise OptionError("--baseline-epochs 0 needs trained weights: give --model a .pt, or train at least one epoch")
-    if weights.model[-1].nc != data.nc:
+    known, points = int(weights.yaml["nc"]), weights.yaml.get("kpt_shape")
+    if known != data.nc:
         raise OptionError(
-            f"--baseline-epochs 0 takes {settings.model} as it is, but it knows {weights.model[-1].nc} classes and the "
+            f"--baseline-epochs 0 takes {settings.model} as it is, but it knows {known} classes and the "
             f"data has {data.nc}; train at least one epoch"
+        )
+    if data.kpt_shape and list(points) != list(data.kpt_shape):
+        raise OptionError(
+            f"--baseline-epochs 0 takes {settings.model} as it is, but its kpt_shape is {list(points)} and that of the "
+            f"data {list(data.kpt_shape)}; train at least one epoch"
         )
 
 
@@ -69,7 +75,7 @@ def train_stage(
     stage = _Stage(detector.task, budget_of(settings, scratch, facts), facts, record, progress)
     progress.started_baseline()
     train_baseline(
-        start_model(detector, weights, data.names, settings.seed),
+        start_model(detector, weights, data.names, settings.seed, data.kpt_shape),
         stage.budget,
         data.yaml.resolve(),
         device,
@@ -79,7 +85,7 @@ def train_stage(
         on_epoch=stage.on_epoch,
     )
     facts.setdefault("epochs", stage.budget.epochs)
-    return _judged(facts, settings, scratch, progress)
+    return _judged(facts, settings, scratch, stage)
 
 
 @dataclass(frozen=True)
@@ -146,14 +152,14 @@ def budget_of(settings: Settings, from_scratch: bool, known: Mapping[str, Any]) 
     return AutoBudget(most, *sizes, fewest=fewest, decay_after=known.get("decay_after"))
 
 
-def _judged(facts: dict[str, Any], settings: Settings, from_scratch: bool, progress: RunProgress) -> dict[str, Any]:
+def _judged(facts: dict[str, Any], settings: Settings, from_scratch: bool, stage: _Stage) -> dict[str, Any]:
     """The facts with `still_rising`, where the curve at a constant or given learning rate is too steep to compare."""
     auto = settings.baseline_epochs == AUTO
     curve: Curve = [r for r in facts.get("curve", []) if not auto or r[0] <= facts.get("decay_after", r[0])]
     longer = 2 * int(facts["epochs"]) if auto else AUTO
     remedy = f"{'use a .pt or' if from_scratch else 'use'} --baseline-epochs {longer} with another --name"
-    sentence = still_rising(curve, remedy, from_scratch)
+    sentence = still_rising(curve, remedy, from_scratch, stage.task)
     facts.pop("still_rising", None)
     if sentence:
-        progress.say(f"warning: {sentence}")
+        stage.progress.say(f"warning: {sentence}")
     return {**facts, "still_rising": sentence} if sentence else facts

@@ -15,7 +15,7 @@ from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, RunError
 from gamsearch.models.candidate import build_candidate
 from gamsearch.models.saving import read_weights
-from gamsearch.parser.build import Model, build
+from gamsearch.parser.build import Model, build, classes_of, with_key_points
 from gamsearch.parser.register import quiet_ultralytics
 from gamsearch.runs.export_choice import advice, chosen, weights_of
 from gamsearch.runs.export_header import header, not_verified, training_line
@@ -143,7 +143,7 @@ def write_yaml(
     """
     detector = Detector.from_yaml(record.detector_name, record.detector_yaml)
     form = graft(detector, architecture).yaml
-    form["nc"] = model.model[-1].nc
+    form = {**with_key_points(form, model.yaml.get("kpt_shape")), "nc": classes_of(model)}
     if form.get("scales"):
         form["scales"] = {detector.scale: form["scales"][detector.scale]}
     text = "".join(f"# {line}\n" for line in comments) + _dump(form)

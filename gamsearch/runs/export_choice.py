@@ -124,7 +124,7 @@ def advice(record: Record, choice: Choice) -> str:
 
 
 def weights_of(folder: Path, record: Record, row: pd.Series) -> Weights:
-    """Return the weights to export: of the verified seed with the median mAP50-95, else those of the search.
+    """Return the weights to export: of the verified seed with the median primary metric, else those of the search.
 
     Args:
         folder: The run's folder.
@@ -139,10 +139,11 @@ def weights_of(folder: Path, record: Record, row: pd.Series) -> Weights:
     """
     trainings = record.verification.trainings.get(BASELINE if row["label"] == BASELINE else row["key"], {})
     place = folder / "verify" / "weights"
+    primary, metrics = record.task.primary, [metric.name for metric in record.task.all_metrics]
     kept = [
-        (float(done["map50_95"]), seed)
+        (float(done[primary]), seed)
         for seed, done in trainings.items()
-        if done.get("map50_95") is not None and (place / f"{row['key']}-seed{seed}.pt").is_file()
+        if done.get(primary) is not None and (place / f"{row['key']}-seed{seed}.pt").is_file()
     ]
     settings = record.settings
     if not kept and settings.get("evaluator") == "supernet":
@@ -154,13 +155,13 @@ def weights_of(folder: Path, record: Record, row: pd.Series) -> Weights:
         stage = record.baseline_stage.get("epochs", settings.get("baseline_epochs"))
         epochs = settings.get("epochs", int(row["epochs"]))  # a curve may lack epochs that nothing validated
         origin = f"the search's short training ({_number(stage)} + {epochs} epochs"
-        figures = {m: float(row.get(m, math.nan)) for m in METRICS}
+        figures = {m: float(row.get(m, math.nan)) for m in metrics}
         path = folder / "weights" / f"{row['key']}-seed{int(row['seed'])}.pt"
         return Weights(path, False, f"{origin}, seed {int(row['seed'])})", _known(figures))
     seed = sorted(kept)[(len(kept) - 1) // 2][1]
     epochs = plural(int(record.verification.settings.get("epochs") or 0), "epoch")
-    which = "the only seed" if len(kept) == 1 else f"the median of {len(kept)} seeds by mAP50-95"
-    figures = {m: _float(trainings[seed].get(m)) for m in METRICS}
+    which = "the only seed" if len(kept) == 1 else f"the median of {len(kept)} seeds by {record.task.primary_title}"
+    figures = {m: _float(trainings[seed].get(m)) for m in metrics}
     path = place / f"{row['key']}-seed{seed}.pt"
     return Weights(path, True, f"the verification ({epochs}, seed {seed}: {which})", _known(figures))
 

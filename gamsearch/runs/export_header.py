@@ -19,6 +19,7 @@ from gamsearch.runs.export_choice import Choice, Weights
 from gamsearch.runs.exported_files import modules_file
 from gamsearch.study.record import Record
 from gamsearch.study.urls import masked
+from gamsearch.tasks import Task
 
 FULL_EPOCHS = 100
 
@@ -89,19 +90,19 @@ def training_line(record: Record, checkpoint: Path) -> str:
 
 def _own_result(record: Record, choice: Choice, weights: Weights) -> str:
     """What is known about this trial's difference to the baseline, and about no other trial's."""
-    row = choice.row
-    searched = f"Difference to the baseline with the same short training: map50_95 {row['map50_95_gain']:+.4f}."
+    row, task = choice.row, record.task
+    searched = f"Difference to the baseline with the same short training: {task.primary} {row[task.gain]:+.4f}."
     if not weights.verified:
         return f"{not_verified(choice)} {searched}"
     found = next((one for one in record.verification.finalists if one.key == row["key"]), None)
-    return f"{_verified(found)} {searched}" if found else searched
+    return f"{_verified(found, task)} {searched}" if found else searched
 
 
-def _verified(found: Compared) -> str:
+def _verified(found: Compared, task: Task) -> str:
     gain = found.gain
     if gain.claim == UNKNOWN:
         return f"Verified without a conclusion: {gain.reason}."
-    return f"Verified: map50_95 {spread(gain)} against the baseline, {gain.claim} ({basis([gain])}){found.price}."
+    return f"Verified: {task.primary} {spread(gain)} against the baseline, {gain.claim} ({basis([gain])}){found.price}."
 
 
 def _answer(record: Record, choice: Choice) -> str:

@@ -14,6 +14,7 @@ from gamsearch.runs.kept_weights import Pair
 from gamsearch.runs.prepare_training import BASELINE_FILE
 from gamsearch.space.detector import Detector
 from gamsearch.study.record import Record
+from gamsearch.tasks import DETECT, Task
 
 
 @dataclass(frozen=True)
@@ -60,24 +61,25 @@ class Validations:
 
 
 def finalist_form(
-    pair: Pair, both: tuple[Validated, Validated], names: Mapping[int, str], shown: Sequence[int]
+    pair: Pair, both: tuple[Validated, Validated], task: Task, names: Mapping[int, str], shown: Sequence[int]
 ) -> dict[str, Any]:
     """What is kept of a finalist, ready for JSON.
 
     Args:
         pair: The finalist and the baseline.
         both: Their validations.
+        task: What they are for; objects have a size in object detection alone.
         names: Names of the classes.
         shown: Positions of the images whose gate maps are kept.
 
     Returns:
-        mAP50-95 of baseline and finalist `per_class` and `per_size`; and `placements`, each with the summary of what it
-        does to the map.
+        Primary metric of baseline and finalist `per_class` and `per_size`; and `placements`, each with the summary of
+        what it does to the map.
     """
     from gamsearch.training.details import per_size
 
     found = [_per_class(one.images) for one in both]
-    sizes = [per_size(one.images) for one in both]
+    sizes = [per_size(one.images) if task is DETECT else {} for one in both]
     images, placements = both[1].images, Architecture.from_dict(pair.forms[1]).placements
     boxes = [one["target_box"] / np.tile(one["shape"][::-1], 2) for one in images]
     return {

@@ -75,7 +75,8 @@ def _from_the_median(record: Record, finalist: Compared) -> list[int]:
     """The seeds of a finalist, the one whose difference to the baseline is the median first."""
     trainings = record.verification.trainings
     own, stock = (
-        {seed: one["map50_95"] for seed, one in trainings.get(key, {}).items()} for key in (finalist.key, BASELINE)
+        {seed: one[record.task.primary] for seed, one in trainings.get(key, {}).items()}
+        for key in (finalist.key, BASELINE)
     )
     gains = {seed: value - stock[seed] for seed, value in own.items() if seed in stock}
     middle = float(np.median(list(gains.values()))) if gains else 0.0

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gamsearch.errors import RunError, nearest, one_line
-from gamsearch.parser.build import is_activation
+from gamsearch.parser.row_checks import is_activation
 from gamsearch.runs.settings import NAME, Settings
 
 LARGEST_NUMBER = 10**9

@@ -26,7 +26,7 @@ WITH_GATES = 3
 
 
 def keep_predictions(folder: Path, record: Record, data: Path, device: str, say: Callable[[str], None]) -> bool:
-    """Compare the predictions and keep them, unless those of the same weights are kept already.
+    """Compare the predictions of models that find objects and keep them, unless those of the same weights are kept.
 
     A failure costs only this section of the report, so it is reported and not raised.
 
@@ -40,7 +40,7 @@ def keep_predictions(folder: Path, record: Record, data: Path, device: str, say:
     Returns:
         Whether the folder holds the comparison now.
     """
-    pairs = finalist_pairs(folder, record)
+    pairs = [] if record.task.name == "classify" else finalist_pairs(folder, record)  # whose images have no boxes
     if not pairs:
         return False
     weights = list(dict.fromkeys(path for pair in pairs for path in pair.weights))
@@ -81,7 +81,8 @@ def _compared(pairs: Sequence[Pair], validations: Validations) -> dict[str, Any]
     from gamsearch.training.dataset import DataSet
     from gamsearch.training.details import joined
 
-    names = {int(number): str(name) for number, name in DataSet.read(validations.data).names.items()}
+    task = validations.record.task
+    names = DataSet.read(validations.data, task).names
     best, place = pairs[0], validations.folder / "report"
     first = validations.of(best)
     both = [one.images for one in first]
@@ -97,7 +98,7 @@ def _compared(pairs: Sequence[Pair], validations: Validations) -> dict[str, Any]
         "curves": [_curve_form(one) for one in found],
         "shown": [_shown(place, n, both[0][i], both[1][i], limits) for n, i in enumerate(shown)],
         "finalists": [
-            finalist_form(pair, first if pair is best else validations.of(pair), names, shown[:WITH_GATES])
+            finalist_form(pair, first if pair is best else validations.of(pair), task, names, shown[:WITH_GATES])
             for pair in pairs
         ],
     }

@@ -35,7 +35,12 @@ def prepare_replay(
 
 
 def _check_table(name: str, table: ReplayTable, space: SearchSpace) -> None:
-    """Refuse a table that lacks what a search needs: the baseline, and every built objective and limit."""
+    """Refuse a table that lacks what a search needs: its task, the baseline, every built objective and limit."""
+    if table.task != space.detector.task:
+        raise RunError(
+            f"{name} holds trainings for {table.task.noun} and {space.detector.name} is for "
+            f"{space.detector.task.noun}; choose another table or space"
+        )
     if space.baseline.key not in table.rows:
         raise RunError(f"{name} lacks the baseline, so its gains are unknown; record the baseline as well")
     for metric in ["latency_ms", *predicted_metrics(space)]:

@@ -21,6 +21,7 @@ from gamsearch.runs.prepared import (
 )
 from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.settings import Settings
+from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.study.artifacts import Artifacts
 from gamsearch.training import data_listing
@@ -64,21 +65,21 @@ def prepare_training(
     Raises:
         GamsearchError: Data, model or space cannot be used.
     """
-    if not settings.data:
-        raise OptionError("--data is missing: give the data YAML of your detection data set")
-    data = DataSet.read(settings.data).checked()
-    for line in (data.summary, *data.notes):
-        progress.say(line)
+    data = _data_before_torch(settings, context)
     quiet_ultralytics()
     from gamsearch.models import device as devices
     from gamsearch.models.latency.backends import resolved
     from gamsearch.training.baseline import read_model
     from gamsearch.training.recipe import SHORT_TRAINING, factors_of
 
+    if context is None:
+        detector, weights = read_model(settings.model, trust)
+    data = data or DataSet.read(settings.data, detector.task).checked()
+    for line in (data.summary, *data.notes):
+        progress.say(line)
     device = devices.select(settings.device)
     backend, hardware = resolved(settings.latency, device), devices.describe(device)
     if context is None:
-        detector, weights = read_model(settings.model, trust)
         space = space_of(settings, detector)
         check_baseline(settings, data, weights)
     else:
@@ -96,6 +97,16 @@ def prepare_training(
         fingerprints,
         data_changes=lambda folder: changes(data.lines, folder / LISTING),
     )
+
+
+def _data_before_torch(settings: Settings, context: WorkerContext | None) -> DataSet | None:
+    """The data set, so that its faults are found before torch is loaded; None for a `.pt`, whose task is not known."""
+    if not settings.data:
+        raise OptionError("--data is missing: give the data YAML of your data set, for classification its folder")
+    if context is None and settings.model.endswith(".pt"):
+        return None
+    detector = context.space.detector if context else Detector.load(settings.model)
+    return DataSet.read(settings.data, detector.task).checked()
 
 
 def _recorded(data: DataSet) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rich.text import Text
 from gamsearch.runs.forecast import RunForecast
 from gamsearch.runs.output import Output
 from gamsearch.strategy.search_budget import SearchBudget
+from gamsearch.tasks import DETECT
 
 LAST_TRIALS = 12
 
@@ -25,12 +26,14 @@ class RunProgress:
 
     Attributes:
         terse: Print only what is better than all before: a replay has hundreds of trials a second.
+        metric: Name of the metric in which gains are shown.
     """
 
     def __init__(self, console: Console | None = None):
         self.console = console or Output()
         self.live = self.console.is_terminal
         self.terse = False
+        self.metric = DETECT.primary
         self.begun = time.monotonic()
         self.rows: list[tuple[str, str, str, str]] = []
         self.best: tuple[float, str] | None = None
@@ -93,7 +96,7 @@ class RunProgress:
         Args:
             number: The trial's number.
             outcome: How it ended, in words.
-            gain: Its map50_95 minus the baseline's, as a fraction, or None if it was not validated to the end.
+            gain: Its primary metric minus the baseline's, as a fraction, or None if it was not validated to the end.
         """
         text = "" if gain is None else f"{gain:+.4f}"
         better = gain is not None and number > 0 and (self.best is None or gain > self.best[0])
@@ -134,8 +137,9 @@ class RunProgress:
 
     def _render(self) -> Group:
         table = Table(box=None, padding=(0, 2, 0, 0))
-        for column in ("trial", "architecture", "outcome", "gain map50_95"):
-            table.add_column(column, justify="right" if column in ("trial", "gain map50_95") else "left")
+        gain = f"gain {self.metric}"
+        for column in ("trial", "architecture", "outcome", gain):
+            table.add_column(column, justify="right" if column in ("trial", gain) else "left")
         for row in self.rows[-LAST_TRIALS:]:
             table.add_row(*(Text(cell) for cell in row))
         best = f"best so far {self.best[0]:+.4f} with {self.best[1]}" if self.best else "no candidate evaluated yet"

@@ -1,6 +1,6 @@
 """`run --from manifest.yaml`: the same run again, in a new folder, and how it differs from the original.
 
-On the same machine and CPU, trial 0 and the first trials give the same mAP bit for bit. Latency is measured again
+On the same machine and CPU, trial 0 and the first trials give the same metrics bit for bit. Latency is measured again
 and never exactly the same, so a sampler may propose other architectures later; a replay is identical to the end.
 """
 

@@ -111,6 +111,7 @@ def run(
         store.delete_incomplete(folder)
         existing = store.load(folder) if store.exists(folder) else None
         prepared = prepare(settings, progress, context.trust, None)
+        progress.metric = prepared.space.detector.task.primary
         sampler_named(settings.sampler, prepared.space)  # an unknown one is refused before any work
         if origin is not None:
             inputs = {**prepared.fingerprints, **manifest.fingerprints(settings, prepared.space)}

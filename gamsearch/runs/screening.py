@@ -39,7 +39,7 @@ MOST = 120
 ROUND = 10
 """Architectures that are measured between two looks at the precision."""
 PRECISION = 0.004
-"""Half-width of the interval of the gain of every placement alone, in mAP, at which measuring ends."""
+"""Half-width of the interval of the gain of every placement alone, a fraction, at which measuring ends."""
 GAINED = 0.03
 """Measuring also ends where a round narrows the widest interval by a smaller share."""
 
@@ -120,13 +120,13 @@ class _Stage:
 
     def _measured(self) -> Screening:
         """Measure architectures until the effects are known, or measuring tells no more."""
-        facts = self.study.user_attrs.get(SCREENING, {})
+        facts, task = self.study.user_attrs.get(SCREENING, {}), self.space.detector.task
         order = list(islice(spread(self.space, self.paths, self.settings.seed), MOST))
         known = {(one.seed, one.architecture): one for one in recorded_readings(self.space, facts)}
         wanted = {(budget.seed, architecture) for budget in self.budgets for architecture in order}
         readings = {key: one for key, one in known.items() if key in wanted}
         widest, began, resumed = float("inf"), time.monotonic(), len(readings)
-        reference = float(self.study.user_attrs.get("baseline_stage", {}).get("map50_95") or 0.0)
+        reference = float(self.study.user_attrs.get("baseline_stage", {}).get(task.primary) or 0.0)
         for count, architecture in enumerate(order, 1):
             stop_request.check()
             for network, budget in zip(self.networks, self.budgets, strict=True):
@@ -137,7 +137,7 @@ class _Stage:
                 before, widest = widest, max(effect.half_width for effect in screening.effects)
                 pace = (time.monotonic() - began) / max(len(readings) - resumed, 1)
                 left = f"; at most {span(pace * len(self.networks) * (len(order) - count))} left"
-                precision = f"the gain of every placement is known to ±{widest:.4f} mAP50-95{left}"
+                precision = f"the gain of every placement is known to ±{widest:.4f} {task.primary_title}{left}"
                 self.progress.say(f"screening: {plural(count, 'architecture')} measured, {precision}")
                 precise = widest <= PRECISION or widest > (1 - GAINED) * before
                 if (
@@ -166,8 +166,9 @@ def read(network: "TrainedNetwork", architecture: Architecture, budget: TrialBud
     Raises:
         RunError: It cannot be measured.
     """
+    primary = network.space.detector.task.primary
     try:
-        return Reading(budget.seed, architecture, network.measure(architecture, budget)["map50_95"])
+        return Reading(budget.seed, architecture, network.measure(architecture, budget)[primary])
     except CandidateFailed as failure:
         what = f"{architecture.label} cannot be measured in the shared network of seed {budget.seed}"
         raise RunError(f"{what} ({failure.detail}); repeat the command, or search without --screen") from failure
@@ -214,10 +215,10 @@ def network_epochs(settings: Settings, space: SearchSpace) -> int:
     Raises:
         OptionError: The space has no attention.
     """
-    from gamsearch.training.dataset import DataSet
+    from gamsearch.training.dataset import training_images
 
     paths = Paths(space)
     if not paths.most:
         raise OptionError(f"a shared network needs a space with attention, and '{space.name}' has none")
-    images = len(DataSet.read(settings.data).train) * float(settings.train.get("fraction", 1.0))
+    images = training_images(settings.data) * float(settings.train.get("fraction", 1.0))
     return epochs_for(paths, settings.screen_steps, max(1, -(-int(images) // settings.batch)))

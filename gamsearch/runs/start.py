@@ -162,9 +162,9 @@ def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
         return _table_defaults(given["table"])
     defaults: dict[str, Any] = {}
     if given["data"]:
-        from gamsearch.training.dataset import DataSet
+        from gamsearch.training.dataset import training_images
 
-        images = len(DataSet.read(given["data"]).train)
+        images = training_images(given["data"])
         if images < SMALL_DATA:
             defaults["batch"] = SMALL_BATCH
         share = (given["train"] or {}).get("fraction", 1.0)

@@ -63,7 +63,8 @@ def verify(folder: Path, options: VerifyOptions, say: Say, on_epoch: OnEpoch) ->
             say(note)
         state = _state_of(study, inputs)
         known = {one["key"] for one in state["finalists"]}
-        state["finalists"] += [_described(row) for row in finalists if row["key"] not in known]
+        gain = store.task(study).gain
+        state["finalists"] += [_described(row, gain) for row in finalists if row["key"] not in known]
         _record_factors(state)
         with explained(folder):
             _train_all(study, inputs, state, say, on_epoch)
@@ -92,13 +93,13 @@ def _finalists(record: Record, top: int) -> list[pd.Series]:
     return [row for _, row in chosen.head(top).iterrows()]
 
 
-def _described(row: pd.Series) -> dict[str, Any]:
+def _described(row: pd.Series, gain: str) -> dict[str, Any]:
     return {
         "key": row["key"],
         "number": int(row["number"]),
         "label": row["label"],
         "architecture": row["architecture"],
-        "brief_gain": float(row["map50_95_gain"]),
+        "brief_gain": float(row[gain]),
     }
 
 
@@ -214,5 +215,5 @@ def _bootstraps(inputs: Inputs, state: State, seed: int, keys: Sequence[str]) ->
             continue
         baseline, finalist = map(Detections.load, files)
         if len(baseline.target_cls):
-            found[key] = {"seed": seed, **paired_bootstrap(finalist, baseline)}
+            found[key] = {"seed": seed, **paired_bootstrap(finalist, baseline, task=inputs.detector.task)}
     return found

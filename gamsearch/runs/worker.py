@@ -99,6 +99,7 @@ def _work(
     with stop_request.sigterm_calls(partial(setattr, registry, "leaving", True)):
         context = WorkerContext(space, registry.id)
         prepared = prepare_named(settings.evaluator)(settings, progress, False, context)
+        progress.metric = space.detector.task.primary
         _compare(study, prepared.fingerprints, partial(prepared.data_changes, settings.folder))
         _wait_until_open(study, registry, progress)
         _compare(study, prepared.fingerprints)  # the run may have recorded more of them since

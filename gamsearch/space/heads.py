@@ -4,20 +4,20 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-SEARCHED = frozenset({"Detect", "v10Detect", "RTDETRDecoder"})
+from gamsearch.tasks import TASKS
 
-TASKS = {
-    "classification": ("Classify",),
-    "instance segmentation": ("Segment", "Segment26"),
-    "semantic segmentation": ("SemanticSegment",),
-    "pose estimation": ("Pose", "Pose26"),
-    "oriented boxes": ("OBB", "OBB26"),
-    "depth estimation": ("Depth",),
-}
-"""What heads are for that find no plain boxes."""
+SEARCHED = frozenset(head for task in TASKS.values() for head in task.heads)
+NAMED = "Detect, Segment, Pose, OBB or Classify"
+
+OTHER_TASKS = {"semantic segmentation": ("SemanticSegment",), "depth estimation": ("Depth",)}
+"""What heads are for that cannot be searched."""
 
 REASONS = {
-    **{head: f"is for {task}, and only detectors are searched" for task, heads in TASKS.items() for head in heads},
+    **{
+        head: f"is for {task}, and only {', '.join(one.noun for one in TASKS.values())} are searched"
+        for task, heads in OTHER_TASKS.items()
+        for head in heads
+    },
     **dict.fromkeys(
         ("WorldDetect", "YOLOEDetect", "YOLOESegment", "YOLOESegment26"),
         "reads the class names through a text model that must be downloaded",
@@ -39,11 +39,13 @@ def why_not_searched(mapping: Mapping[str, Any]) -> str | None:
     row = mapping["head"][-1]
     head = row[2] if isinstance(row, list) and len(row) == 4 else None
     if not isinstance(head, str):
-        return f"ends in {row}; the last row must be a detection head such as Detect"
+        return f"ends in {row}; the last row must be a head such as {NAMED}"
     if head in REASONS:
         return f"ends in {head}, which {REASONS[head]}"
     if head not in SEARCHED and "detect" not in head.lower():
-        return f"ends in {head}; the last row must be a detection head such as Detect"
+        return f"ends in {head}; the last row must be a head such as {NAMED}"
+    if [row[2:3] for row in mapping["backbone"] if isinstance(row, list)] == [["TorchVision"]]:
+        return "takes its backbone from TorchVision as one row, so there is no place for attention in it"
     return None
 
 

@@ -15,9 +15,9 @@ from gamsearch.space.detector import Detector
 from gamsearch.space.file_errors import at, check_mapping
 from gamsearch.space.rules import RULES, SITES, Rule
 from gamsearch.space.selectors import names_sites, select
+from gamsearch.tasks import Task
 
 KEYS = ("detector", "sites", "semantics", "attention", "illegal", "rules", "limits", "objectives", "plugins")
-DEFAULT_OBJECTIVES = ("map50_95", "latency_ms")
 
 
 @dataclass(frozen=True)
@@ -181,13 +181,20 @@ def _limit_text(value: Any) -> str:
     return text
 
 
-def read_objectives(written: Any) -> tuple[str, ...]:
-    """Check a list of one or more different metric names."""
+def default_objectives(task: Task) -> tuple[str, ...]:
+    """What a space optimises that does not say: the primary metric of its detector's task, and latency."""
+    return task.primary, "latency_ms"
+
+
+def read_objectives(written: Any, task: Task) -> tuple[str, ...]:
+    """Check a list of one or more different names of metrics that the task measures."""
     names = written if isinstance(written, list | tuple) else [written]
+    measured = [metric.name for metric in task.all_metrics]
     if not names:
-        raise SpaceError(f"at least one metric must be given; there are {', '.join(METRICS)}")
+        raise SpaceError(f"at least one metric must be given; there are {', '.join(measured)}")
     for i, name in enumerate(names):
-        metric_named(str(name))
+        if metric_named(str(name)).name not in measured:
+            raise SpaceError(f"{name} is not measured in {task.noun}; there are {', '.join(measured)}")
         if name in names[:i]:
             raise SpaceError(f"{name} is given twice; give it once")
     return tuple(names)

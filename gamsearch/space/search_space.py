@@ -17,7 +17,7 @@ from gamsearch.space.attention_keys import read_modules
 from gamsearch.space.detector import Detector
 from gamsearch.space.encoding import Choose, Encoding
 from gamsearch.space.file_errors import at
-from gamsearch.space.loader import DEFAULT_OBJECTIVES, Limit, shipped_spaces
+from gamsearch.space.loader import Limit, shipped_spaces
 from gamsearch.space.options import ModuleOptions
 from gamsearch.space.rules import Rule, admissible_subsets, count_admissible, first_refusal
 from gamsearch.space.sparse_choice import TYPICAL_MODULES, sparse
@@ -39,7 +39,7 @@ class SearchSpace:
         modules: The attention modules with the values of their options.
         rules: Sets of sites or modules that are refused.
         limits: Upper bounds on metrics that are known before training.
-        objectives: Names of the metrics that are optimised.
+        objectives: Names of the metrics that are optimised; by default the task's primary metric and latency.
         plugins: Plug-in modules that it imports.
     """
 
@@ -50,8 +50,11 @@ class SearchSpace:
     modules: tuple[ModuleOptions, ...]
     rules: tuple[Rule, ...] = ()
     limits: tuple[Limit, ...] = ()
-    objectives: tuple[str, ...] = DEFAULT_OBJECTIVES
+    objectives: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "objectives", self.objectives or loader.default_objectives(self.detector.task))
 
     @classmethod
     def load(
@@ -80,7 +83,8 @@ class SearchSpace:
         rules = loader.read_rules(source, written.get("rules"), sites, [m.name for m in modules], detector)
         limits = loader.read_limits(source, written.get("limits"))
         with at(source, "objectives"):
-            objectives = loader.read_objectives(written.get("objectives", DEFAULT_OBJECTIVES))
+            chosen = written.get("objectives", loader.default_objectives(detector.task))
+            objectives = loader.read_objectives(chosen, detector.task)
         return cls(path.stem, detector, sites, semantics, modules, rules, limits, objectives, plugins)
 
     def with_objectives(self, names: Sequence[str]) -> "SearchSpace":
@@ -93,9 +97,9 @@ class SearchSpace:
             The same space with these objectives.
 
         Raises:
-            GamsearchError: A metric is unknown or repeated.
+            GamsearchError: A metric is unknown, repeated or not measured in this task.
         """
-        return replace(self, objectives=loader.read_objectives(list(names)))
+        return replace(self, objectives=loader.read_objectives(list(names), self.detector.task))
 
     @property
     def baseline(self) -> Architecture:

@@ -55,7 +55,7 @@ def measure_noise(context: SearchContext) -> float:
     """Train the baseline at the plan's other seeds as far as the record lacks them.
 
     Returns:
-        The standard deviation of its map50_95 over the seeds (0 if unknown); that of paired gains is smaller.
+        The standard deviation of its primary metric over the seeds (0 if unknown); that of paired gains is smaller.
     """
     study, seed = context.study, context.plan.trial_budget.seed
     baseline = store.baseline_trial(study)
@@ -72,7 +72,7 @@ def measure_noise(context: SearchContext) -> float:
         raise RunError(f"the baseline failed at another seed ({failure}), so its noise is unknown") from failure
 
     _share(context, jobs, write, give_up)
-    return _deviation(study.user_attrs["baseline_seeds"])
+    return _deviation(study.user_attrs["baseline_seeds"], context.history.task.primary)
 
 
 def confirm_best(context: SearchContext) -> None:
@@ -84,7 +84,7 @@ def confirm_best(context: SearchContext) -> None:
     """
     study = context.study
     candidates = read_record(study, "").candidates
-    if candidates.empty or candidates["map50_95_gain"].iloc[0] <= 0:
+    if candidates.empty or candidates[context.history.task.gain].iloc[0] <= 0:
         return
     others = candidates.iloc[1:].sort_values("number")
     seeds = [int(control["seed"]) for control in study.user_attrs["baseline_seeds"][1:]]
@@ -177,6 +177,6 @@ def _train(context: SearchContext, job: Job) -> Metrics:
     return {**measurement.metrics, "seed": job.seed}
 
 
-def _deviation(baselines: Sequence[Mapping[str, float]]) -> float:
-    values = [float(b["map50_95"]) for b in baselines if isfinite(b.get("map50_95", inf))]
+def _deviation(baselines: Sequence[Mapping[str, float]], metric: str) -> float:
+    values = [float(b[metric]) for b in baselines if isfinite(b.get(metric, inf))]
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

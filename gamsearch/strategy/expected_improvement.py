@@ -28,7 +28,7 @@ class Front:
         members: Its points.
         reference_point: Of the hypervolume.
         volume: The hypervolume of all finished trainings.
-        baseline: The baseline's map50_95, to which gains are added.
+        baseline: The baseline's primary metric, to which gains are added.
     """
 
     objectives: tuple[Metric, ...]
@@ -42,9 +42,9 @@ class Front:
         """The front after `epochs` epochs; the baseline must be known."""
         assert history.baseline is not None
         zero = history.baseline
-        level = zero.curve[epochs]["map50_95"]
+        level = history.level(zero, epochs)
         complete = [known for known in history.candidates if known.complete]
-        values = [_point(objectives, known.built, known.curve[epochs]["map50_95"]) for known in complete]
+        values = [_point(objectives, known.built, history.level(known, epochs)) for known in complete]
         values.append(_point(objectives, zero.built, level))
         corner = pareto.reference_point(values[-1], objectives)
         members = np.array(values)[pareto.front(values, objectives)].tolist()
@@ -83,5 +83,5 @@ def improvement_per_epoch(
     return np.where(expected > 1e-9 * front.volume, expected, 0.0)
 
 
-def _point(objectives: Sequence[Metric], built: Mapping[str, float], map50_95: float) -> list[float]:
-    return [map50_95 if m.stage == "trained" else built[m.name] for m in objectives]
+def _point(objectives: Sequence[Metric], built: Mapping[str, float], primary: float) -> list[float]:
+    return [primary if m.stage == "trained" else built[m.name] for m in objectives]

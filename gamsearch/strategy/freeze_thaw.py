@@ -15,7 +15,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from gamsearch.architecture import Architecture
-from gamsearch.metrics import METRICS, Metric
+from gamsearch.metrics import Metric
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.candidate_pool import CandidatePool
 from gamsearch.strategy.cost_predictions import CostPredictions, PredictCosts
@@ -71,7 +71,7 @@ class FreezeThaw:
         bound = None
         if surrogate is not None and history.baseline is not None:
             mean, sd = surrogate.predict([known.architecture], self.epochs)
-            bound = history.baseline.curve[self.epochs]["map50_95"] + float(mean[0] + 2 * sd[0])
+            bound = history.level(history.baseline, self.epochs) + float(mean[0] + 2 * sd[0])
         reason = f"paused after epoch {known.epochs} of {self.epochs} for {other.label}"
         return StopDecision(reason, known.epochs, bound, paused=True)
 
@@ -121,7 +121,6 @@ class FreezeThawSampler(BaseSampler):
         return self.fallback.sample_independent(study, trial, param_name, param_distribution)
 
 
-def supports_freeze_thaw(objectives: Sequence[str]) -> bool:
-    """Whether map50_95 is the only trained objective and there is a cost beside it."""
-    trained = [name for name in objectives if METRICS[name].stage == "trained"]
-    return trained == ["map50_95"] and len(objectives) > 1
+def supports_freeze_thaw(space: SearchSpace) -> bool:
+    """Whether the primary metric is the only trained objective and there is a cost beside it."""
+    return space.detector.task.only_primary(space.objectives) and len(space.objectives) > 1

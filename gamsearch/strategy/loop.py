@@ -136,7 +136,7 @@ def _optimize(context: SearchContext, n_trials: int, after_trial: AfterTrial | N
 
 def _after_trial(context: SearchContext, study: optuna.Study, trial: FrozenTrial) -> None:
     """Report the trial, enqueue what the sampler would not propose, and end the search if there is reason to."""
-    gain = gain_of(trial, context.history.baseline, context.plan.trial_budget.epochs)
+    gain = gain_of(trial, context.history, context.plan.trial_budget.epochs)
     context.progress.ended(trial.number, outcome_of(trial), gain)
     context.streaks.count(trial)
     stop_request.check()

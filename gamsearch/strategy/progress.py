@@ -6,7 +6,7 @@ from typing import Protocol
 from optuna.trial import FrozenTrial, TrialState
 
 from gamsearch.strategy.search_budget import SearchBudget
-from gamsearch.study.history import ArchitectureHistory
+from gamsearch.study.history import History
 from gamsearch.study.record import STATES
 
 
@@ -22,7 +22,7 @@ class Progress(Protocol):
         ...
 
     def ended(self, number: int, outcome: str, gain: float | None) -> None:
-        """A trial ended; `gain` is its map50_95 minus the baseline's, None if it was not trained to the end."""
+        """A trial ended; `gain` is its primary metric minus the baseline's, None if it was not trained to the end."""
         ...
 
 
@@ -34,8 +34,9 @@ def outcome_of(trial: FrozenTrial) -> str:
     return state if trial.state == TrialState.COMPLETE else f"{state}: {trial.user_attrs.get('reason', '')}"
 
 
-def gain_of(trial: FrozenTrial, baseline: ArchitectureHistory | None, epochs: int) -> float | None:
-    """The gain in map50_95 of a complete trial over the baseline after `epochs` epochs."""
-    if trial.state != TrialState.COMPLETE or baseline is None:
+def gain_of(trial: FrozenTrial, history: History, epochs: int) -> float | None:
+    """The gain of a complete trial over the baseline in the primary metric after `epochs` epochs."""
+    if trial.state != TrialState.COMPLETE or history.baseline is None:
         return None
-    return float(trial.user_attrs["measurement"]["metrics"]["map50_95"] - baseline.curve[epochs]["map50_95"])
+    reached = trial.user_attrs["measurement"]["metrics"][history.task.primary]
+    return float(reached - history.level(history.baseline, epochs))

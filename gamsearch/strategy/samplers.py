@@ -109,7 +109,7 @@ def sampler_named(name: str, space: SearchSpace) -> SamplerSpec:
         OptionError: There is no such sampler, or it cannot search this space.
     """
     if name == AUTO:
-        spec = SAMPLERS["thaw"] if supports_freeze_thaw(space.objectives) else SamplerSpec(_gp_or_tpe, needs_start=True)
+        spec = SAMPLERS["thaw"] if supports_freeze_thaw(space) else SamplerSpec(_gp_or_tpe, needs_start=True)
     else:
         spec = SAMPLERS.named(name)
     reason = spec.refuse(space)
@@ -128,10 +128,10 @@ def _quiet(make: Make) -> Make:
 
 
 def _refuse_freeze_thaw(space: SearchSpace) -> str | None:
-    if supports_freeze_thaw(space.objectives):
+    if supports_freeze_thaw(space):
         return None
-    named = ", ".join(space.objectives)
-    return f"needs map50_95 as the only trained objective and a cost beside it, not {named}; use --sampler gp"
+    named, primary = ", ".join(space.objectives), space.detector.task.primary
+    return f"needs {primary} as the only trained objective and a cost beside it, not {named}; use --sampler gp"
 
 
 @sampler("thaw", reads_curves=True, refuse=_refuse_freeze_thaw)

@@ -34,13 +34,13 @@ class Screening:
 
     Args:
         space: The space.
-        readings: The mAP of architectures in the networks; the same architectures for every seed.
-        reference: map50_95 of the trained baseline, with which the networks began; 0 if unknown.
+        readings: The primary metric of architectures in the networks; the same architectures for every seed.
+        reference: That of the trained baseline, with which the networks began; 0 if unknown.
     """
 
     def __init__(self, space: SearchSpace, readings: Sequence[Reading], reference: float = 0.0):
         self.space, self.readings, self.reference = space, tuple(readings), reference
-        self.model = SharedEffects(space, readings)
+        self.model, self._metric = SharedEffects(space, readings), space.detector.task.primary_title
 
     @classmethod
     def read(cls, space: SearchSpace, facts: Mapping[str, Any]) -> "Screening | None":
@@ -66,7 +66,7 @@ class Screening:
             architectures: Architectures of the space.
 
         Returns:
-            The expected gain of each in map50_95.
+            The expected gain of each in the primary metric.
         """
         return [float(gain) for gain in self.model.gains(architectures)] if architectures else []
 
@@ -112,7 +112,7 @@ class Screening:
 
     @property
     def _collapsed(self) -> bool:
-        """Whether a network has lost half of the mAP with which it began, so that its readings tell nothing."""
+        """Whether a network has lost half of the level with which it began, so that its readings tell nothing."""
         return any(r.value < self.reference / 2 for r in self.readings if r.architecture.is_baseline)
 
     @property
@@ -170,7 +170,8 @@ class Screening:
     def sentence(self) -> str:
         """The answer in one sentence."""
         if self.nothing_pays:
-            return f"Nothing pays: no placement alone is likely to gain more than {max(self._bound, 0):.4f} mAP50-95."
+            most = f"{max(self._bound, 0):.4f} {self._metric}"
+            return f"Nothing pays: no placement alone is likely to gain more than {most}."
         if not self.pays:
             return f"Unclear: {self._doubt}."
         best = best_by_site(self.effects)
@@ -183,14 +184,15 @@ class Screening:
     def _doubt(self) -> str:
         """Why the networks do not tell whether anything pays."""
         if self._collapsed:
-            return "a shared network lost most of its mAP in training; give a smaller learning rate, --train lr0=0.0003"
+            lost = f"a shared network lost most of its {self.space.detector.task.quantity} in training"
+            return f"{lost}; give a smaller learning rate, --train lr0=0.0003"
         if self._gain_of_any >= EFFECT:
-            above = f"architectures with one module are {self._gain_of_any:.4f} mAP50-95 above the one without"
+            above = f"architectures with one module are {self._gain_of_any:.4f} {self._metric} above the one without"
             return f"{above}, whichever module it is, which may be due to how the networks were trained"
         why = "one network cannot tell" if self.agreement is None else "the networks cannot tell"
         if self.agreement is not None and self.agreement < DISAGREE:
             why = f"two networks rank the architectures differently (tau {self.agreement:+.2f})"
-        return f"{why}, and a placement alone may still gain {self._bound:.4f} mAP50-95"
+        return f"{why}, and a placement alone may still gain {self._bound:.4f} {self._metric}"
 
     def facts(self, complete: bool) -> dict[str, Any]:
         """Collect what the study records, from which `read` rebuilds the screening.

@@ -1,13 +1,13 @@
 """What the readings of shared networks say about placements: a mixed model with intervals. No torch, no optuna.
 
-The mAP of architecture a in the shared network of seed s is modelled as
+The primary metric of architecture a in the shared network of seed s is modelled as
 
     y(a, s) = level of s + effects of a's placements and pairs of sites + deviation of s in these + noise,
 
 all normally distributed with unknown variances. The effects are nested as in the search's surrogate (site, module,
 module at a site, strength), so that a placement that was rarely measured is estimated from its like. The deviations say
 how far two networks disagree about the same placement: without them, the precision of one network would pass for that
-of the answer. Variances maximise the posterior density under broad log-normal priors in mAP; with one seed, that of the
+of the answer. Variances maximise the posterior density under broad log-normal priors; with one seed, that of the
 deviations is little more than its prior.
 """
 
@@ -29,20 +29,20 @@ from gamsearch.strategy.surrogate import Features
 Vector = NDArray[np.float64]
 
 PRIOR = np.log([0.01, 0.005, 0.003, 0.003])
-"""Medians of the standard deviations of effects, pairs, deviations between seeds and noise, in mAP."""
+"""Medians of the standard deviations of effects, pairs, deviations between seeds and noise, as fractions."""
 PRIOR_SD = np.array([1.5, 1.5, 0.7, 0.7])
 LEVEL_SD = 1.0
-"""Standard deviation of a network's own level, in mAP: as good as unknown."""
+"""Standard deviation of a network's own level: as good as unknown."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The mAP of one architecture in one shared network.
+    """The primary metric of one architecture in one shared network.
 
     Attributes:
         seed: The network's seed.
         architecture: What was measured.
-        value: Its map50_95, a fraction.
+        value: The metric, a fraction.
     """
 
     seed: int
@@ -96,7 +96,7 @@ class SharedEffects:
             architectures: Architectures of the space.
 
         Returns:
-            Their expected gains in map50_95 and the standard deviations of these (`n` each); 0 for the baseline.
+            Their expected gains and the standard deviations of these (`n` each); 0 for the baseline.
         """
         points = self._located(architectures)
         cross = self._shared(points, self._points, self.parameters)
@@ -111,7 +111,7 @@ class SharedEffects:
 
     @property
     def deviation(self) -> float:
-        """Standard deviation between seeds of what a placement gains, in mAP."""
+        """Standard deviation between seeds of what a placement gains."""
         return float(np.exp(self.parameters[2]))
 
     def _located(self, architectures: Sequence[Architecture]) -> tuple[Vector, Vector]:

@@ -26,7 +26,7 @@ class StopDecision:
     Attributes:
         reason: In one sentence.
         epoch: The last epoch that was trained; 0 if none was.
-        bound: The optimistic final map50_95; None for a pause by rank.
+        bound: The optimistic final primary metric; None for a pause by rank.
         by: The number of the trial that dominates it.
         paused: Whether the training may resume.
     """

@@ -1,8 +1,8 @@
 """Decides when a candidate's training stops before its budget ends. No torch.
 
-Parameters, FLOPs and latency are known before training and only mAP grows, so a candidate can stop as soon as even an
-optimistic estimate of its final mAP is dominated by a finished candidate. Optuna's pruners cannot be used: they raise
-for more than one objective (Optuna issue 3450).
+Parameters, FLOPs and latency are known before training and only the primary metric grows, so a candidate can stop as
+soon as even an optimistic estimate of its final value is dominated by a finished candidate. Optuna's pruners cannot be
+used: they raise for more than one objective (Optuna issue 3450).
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,7 @@ from gamsearch.strategy.promotion import best_third
 from gamsearch.strategy.stopping import StopDecision, StoppingSettings
 from gamsearch.strategy.surrogate import Surrogates
 from gamsearch.study.history import ArchitectureHistory, History
+from gamsearch.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class StoppingPolicy:
         stopping: How readily they stop.
         objectives: As in the study.
         surrogates: Predict gains before training.
-        noise: Standard deviation of map50_95 over seeds.
+        noise: Standard deviation of the primary metric over seeds.
     """
 
     stopping: StoppingSettings
@@ -36,28 +37,27 @@ class StoppingPolicy:
     surrogates: Surrogates
     noise: float = 0.0
 
-    @property
-    def applies(self) -> bool:
-        """Whether map50_95 is the only trained objective: a candidate may be worth training for another one."""
-        return self.stopping.on and [m.name for m in self.objectives if m.stage == "trained"] == ["map50_95"]
+    def applies(self, task: Task) -> bool:
+        """Whether the primary metric is the only trained objective: another one may make a candidate worth training."""
+        return self.stopping.on and task.only_primary(m.name for m in self.objectives)
 
     def screen(
         self, history: History, architecture: Architecture, built: Mapping[str, float], epochs: int
     ) -> StopDecision | None:
         """Before training: stop if the surrogate's optimistic final gain is dominated, calibrated on left-out gains."""
-        if not self.applies or history.baseline is None:
+        if not self.applies(history.task) or history.baseline is None:
             return None
         if len(_finished(history, epochs)) < self.stopping.least + 5:
             return None
         surrogate = self.surrogates.of(observations(history, (*self.stopping.rungs(epochs), epochs)))
         mean, sd = surrogate.predict([architecture], epochs)
         calibration = max(1.0, float(np.std(surrogate.left_out())))
-        bound = history.baseline.curve[epochs]["map50_95"] + float(mean[0]) + 2 * calibration * float(sd[0])
+        bound = history.level(history.baseline, epochs) + float(mean[0]) + 2 * calibration * float(sd[0])
         return self._dominated("screened before training", history, built, bound + self._margin, 0, epochs)
 
     def after_rung(self, history: History, known: ArchitectureHistory, epochs: int) -> StopDecision | None:
         """After a rung: stop for good if the bound is dominated, pause if the settings pause by rank."""
-        if not self.applies or history.baseline is None:
+        if not self.applies(history.task) or history.baseline is None:
             return None
         stop = self._bounded(history, known, epochs)
         return self._ranked(history, known) if stop is None and self.stopping.by_rank else stop
@@ -76,7 +76,7 @@ class StoppingPolicy:
         if len(rows) < self.stopping.least or gain is None or costs is None or history.baseline is None:
             return None
         bound = upper_bound(np.array(rows, dtype=float), np.array([gain, *costs]), self.stopping.alpha)
-        final = history.baseline.curve[epochs]["map50_95"] + bound + self._margin
+        final = history.level(history.baseline, epochs) + bound + self._margin
         return self._dominated("stopped", history, known.built, final, epoch, epochs)
 
     @property
@@ -86,12 +86,12 @@ class StoppingPolicy:
     def _dominated(
         self, what: str, history: History, built: Mapping[str, float], bound: float, epoch: int, epochs: int
     ) -> StopDecision | None:
-        """A stop if a finished training costs no more in anything and has a map50_95 of at least `bound`."""
+        """A stop if a finished training costs no more in anything and has a primary metric of at least `bound`."""
         names = [m.name for m in self.objectives if m.stage == "built"]
         finished = _finished(history, epochs)
         for other in (*finished, *([history.baseline] if history.baseline else [])):
             cheaper = all(other.built[name] <= built[name] for name in names)
-            if cheaper and other.curve[epochs]["map50_95"] >= bound:
+            if cheaper and history.level(other, epochs) >= bound:
                 reason = f"{what}: at best {bound:.4f} after {epochs} epochs, dominated by trial {other.number}"
                 return StopDecision(reason, epoch, bound, other.number)
         return None

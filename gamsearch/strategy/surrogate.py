@@ -36,7 +36,7 @@ from gamsearch.strategy.posterior import most_probable
 Vector = NDArray[np.float64]
 
 PriorGains = Callable[[Sequence[Architecture]], Sequence[float]]
-"""The gains in map50_95 that are expected of architectures before any training."""
+"""The gains in the primary metric that are expected of architectures before any training."""
 
 PRIOR = np.log([0.5, 0.5, 0.5, 0.3, 0.1, 2.0, 0.5])
 """Medians of the variances of mean, effects, similarity, residuals and noise (in units of the gains' mean square, after
@@ -45,7 +45,7 @@ PRIOR_SD = 1.0
 SLOPE_SD = 0.5
 """Prior standard deviation of the slope of gains on those of a shared network, around 1."""
 LEAST_GAIN = 1e-3
-"""Lower bound on the scale (root mean square) of the gains: a thousandth of mAP."""
+"""Lower bound on the scale (root mean square) of the gains: a thousandth of the primary metric."""
 
 
 class Features:
@@ -120,7 +120,7 @@ class Observation:
     Attributes:
         architecture: What was trained.
         epoch: After how many epochs.
-        gain: In map50_95 (a fraction).
+        gain: In the primary metric (a fraction).
         count: Epochs around `epoch` of which `gain` is the mean; its noise variance is `count` times smaller.
     """
 

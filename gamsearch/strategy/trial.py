@@ -18,7 +18,7 @@ from gamsearch.strategy.refusals import refuse_by_rules
 from gamsearch.strategy.search_context import SearchContext
 from gamsearch.strategy.sharing import claim
 from gamsearch.strategy.trial_reporter import TrialContext, TrialReporter
-from gamsearch.study.history import INTERRUPTED
+from gamsearch.study.interruptions import INTERRUPTED
 
 
 def run_trial(context: SearchContext, trial: optuna.Trial) -> tuple[float, ...]:

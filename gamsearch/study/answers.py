@@ -139,20 +139,18 @@ def of_screening(screened: Screened, detector: str, commands: Commands) -> Answe
     return Answer(NO, no(detector), detail, "Search all the same", f"{commands.resume()} --search-anyway")
 
 
-def of_shared(label: str, gain: float, commands: Commands) -> Answer:
+def of_shared(searched: Searched, commands: Commands) -> Answer:
     """The answer of a search whose candidates were measured in a shared network.
 
     Args:
-        label: The candidate that gained most there.
-        gain: Its gain in mAP50-95.
+        searched: The candidate that gained most there.
         commands: The run's commands.
 
     Returns:
         The answer, which recommends nothing.
     """
-    detail = (
-        f"{label} gained most in the shared network ({gain:+.4f} mAP50-95); shared weights only suggest what to train."
-    )
+    gain = f"{searched.selected_gain:+.4f} {searched.task.primary_title}"
+    detail = f"{searched.label} gained most in the shared network ({gain}); shared weights only suggest what to train."
     headline = "Unclear: no candidate was trained on its own."
     return Answer(UNCLEAR, headline, detail, "Let full trainings decide", commands.on_folder("verify"))
 
@@ -202,7 +200,8 @@ def of_verification(verification: Verification, detector: str, commands: Command
     if best is None:
         return Answer(UNCLEAR, "Unclear: the verification shows no noise to judge by.", detail)
     if better:
-        headline = yes(short_name(best.label, best.number), best.gain.mean, best.gain.half_width, best.latency.mean)
+        name, task = short_name(best.label, best.number), verification.task
+        headline = yes(name, best.gain.mean, best.gain.half_width, task, best.latency.mean)
         export = commands.on_folder("export", f" --trial {best.number}")
         return Answer(YES, headline, detail, "Export it", export, best.number)
     if best.gain.mean <= 0 or all(one.gain.high < EFFECT for one in tested):

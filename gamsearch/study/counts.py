@@ -80,11 +80,12 @@ class Counts:
         return "; ".join(filter(None, [self.text, self.besides]))
 
 
-def count(trials: pd.DataFrame, baseline_seeds: int, confirmations: int) -> Counts:
+def count(trials: pd.DataFrame, gain: str, baseline_seeds: int, confirmations: int) -> Counts:
     """Count the trials of a run.
 
     Args:
         trials: The trials as `Record.trials` holds them.
+        gain: The column of their gains over the baseline.
         baseline_seeds: Seeds at which the baseline was trained.
         confirmations: Trainings of candidates at other seeds.
 
@@ -100,7 +101,7 @@ def count(trials: pd.DataFrame, baseline_seeds: int, confirmations: int) -> Coun
         fates[fate] += 1
         reasons[reason] += bool(reason)
     complete = trials[~repeats & (trials["state"] == "complete")]
-    compared = complete["feasible"] & (complete["label"] != BASELINE) & complete["map50_95_gain"].notna()
+    compared = complete["feasible"] & (complete["label"] != BASELINE) & complete[gain].notna()
     return Counts(
         candidates=sum(fates[part] for part in PARTS),
         **{part: fates[part] for part in (*PARTS, "refused")},

@@ -12,13 +12,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from gamsearch.architecture import Architecture
-from gamsearch.errors import CandidateFailed
 from gamsearch.metrics import METRICS, Metric
-
-INTERRUPTED = "interrupted"
-"""Reason of a trial that ended because the run was stopped."""
-LOST = "lost"
-"""Prefix of the reason of a trial that ended because its worker vanished."""
+from gamsearch.study import store
+from gamsearch.study.interruptions import interrupted
 
 
 @dataclass
@@ -91,12 +87,14 @@ class History:
         trials: All trials as they were at the last update.
         architectures: The history of each architecture by key, in order of first appearance.
         baseline: The history of the baseline, or None while it is not complete.
+        task: What the recorded detector is for.
         spent: Epochs for which candidates were trained, without interrupted trials.
         seconds: Duration of their trials, without interrupted ones.
     """
 
     def __init__(self, study: optuna.Study):
         self.study = study
+        self.task = store.task(study)
         self.trials: list[FrozenTrial] = []
         self.architectures: dict[str, ArchitectureHistory] = {}
         self.baseline: ArchitectureHistory | None = None
@@ -182,20 +180,31 @@ class History:
         """Keys of the architectures whose trials were running at the last update."""
         return {str(trial.user_attrs.get("key", "")) for trial in self.unfinished} - {""}
 
-    def gain(self, history: ArchitectureHistory, epoch: int, metric: str = "map50_95") -> float | None:
-        """Return the paired difference of an architecture to the baseline.
+    def level(self, history: ArchitectureHistory, epoch: int) -> float:
+        """Return the primary metric of an architecture.
+
+        Args:
+            history: The history of the architecture.
+            epoch: Number of epochs after which it was measured.
+
+        Returns:
+            The metric.
+        """
+        return history.curve[epoch][self.task.primary]
+
+    def gain(self, history: ArchitectureHistory, epoch: int) -> float | None:
+        """Return the paired difference of an architecture to the baseline in the primary metric.
 
         Args:
             history: The history of the architecture.
             epoch: Number of epochs after which both are compared.
-            metric: Name of a trained metric.
 
         Returns:
             The difference, or None if one of the two was not measured after that epoch.
         """
         if self.baseline is None or epoch not in history.curve or epoch not in self.baseline.curve:
             return None
-        return history.curve[epoch][metric] - self.baseline.curve[epoch][metric]
+        return self.level(history, epoch) - self.level(self.baseline, epoch)
 
 
 def curve_of(attributes: Mapping[str, Any]) -> dict[int, dict[str, float]]:
@@ -203,34 +212,6 @@ def curve_of(attributes: Mapping[str, Any]) -> dict[int, dict[str, float]]:
     epochs = attributes.get("measurement", {}).get("curve") or attributes.get("curve", [])
     trained = _trained_metrics()
     return {int(e["epoch"]): {k: v for k, v in e.items() if k in trained} for e in epochs}
-
-
-def interrupted(trial: FrozenTrial) -> bool:
-    """Check whether a trial ended because the run was stopped, not because of its architecture.
-
-    A candidate's own failure has one of `CandidateFailed.REASONS`. A killed trial may have no reason, or that of a
-    stop that was recorded before the trial could be ended.
-
-    Args:
-        trial: A trial of the study.
-
-    Returns:
-        Whether the trial was interrupted.
-    """
-    reason = str(trial.user_attrs.get("reason", ""))
-    return trial.state == TrialState.FAIL and reason.partition(":")[0] not in CandidateFailed.REASONS
-
-
-def is_lost(trial: FrozenTrial) -> bool:
-    """Check whether a trial ended because its worker vanished.
-
-    Args:
-        trial: A trial of the study.
-
-    Returns:
-        Whether the worker vanished.
-    """
-    return str(trial.user_attrs.get("reason", "")).startswith(LOST)
 
 
 def _seconds(trial: FrozenTrial) -> float:

@@ -1,7 +1,7 @@
 """A run as one frozen value: what the report, the table and the export are derived from. No torch, no optuna."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,9 +17,10 @@ from gamsearch.analysis.search_verdict import Searched
 from gamsearch.analysis.verification import Verification
 from gamsearch.architecture import BASELINE
 from gamsearch.errors import one_line
-from gamsearch.metrics import METRICS, Metric
+from gamsearch.metrics import Metric
 from gamsearch.study import answers, repeats
 from gamsearch.study.counts import Counts, count
+from gamsearch.tasks import Task, task_of
 
 STATES = {
     "COMPLETE": "complete",
@@ -30,11 +31,9 @@ STATES = {
 }
 """The word for a trial's state by Optuna's name of it, in the order in which they are counted."""
 
-FIGURES = (
-    *("latency_ratio", "latency_iqr_ms", "latency_ratio_foreseen", "map50_95_gain", "map50_gain"),
-    *("epochs", "epochs_trained", "seconds", "seed", "bound"),
-)
-"""Columns of `Record.trials` that hold numbers besides the metrics; NaN where unknown."""
+LATENCIES = ("latency_ratio", "latency_iqr_ms", "latency_ratio_foreseen")
+FIGURES = ("epochs", "epochs_trained", "seconds", "seed", "bound")
+"""Columns of `Record.trials` that hold numbers besides the metrics and gains; NaN where unknown."""
 
 TEXTS = ("state", "key", "label", "reason", "retried")
 FLAGS = ("feasible", "anchor", "on_front", "paused")
@@ -48,12 +47,13 @@ class Record:
 
     - `number`, `state` (a value of `STATES`), `reason` (why it failed or was pruned)
     - `key`, `label`, `architecture` (as of `Architecture.to_dict`)
-    - one column per metric; `map50_95_gain` and `map50_gain`, the paired differences to the baseline at the same seed
-      and number of epochs; `latency_ratio`, `latency_iqr_ms`; `latency_ratio_foreseen`, the predicted ratio
+    - one column per metric of the task; `Task.gains`, such as `map50_95_gain` and `map50_gain`, the paired differences
+      to the baseline at the same seed and number of epochs
+    - `latency_ratio`, `latency_iqr_ms`; `latency_ratio_foreseen`, the predicted ratio
     - `retried`: how the training was changed after a first failure
     - `recalled_from`: number of the trial whose result answered this repeat, or NaN
     - `resumed_by`: number of the trial that resumed this paused training, or NaN
-    - `bound`: the optimistic map50_95 at which the training was stopped, or NaN
+    - `bound`: the optimistic primary metric at which the training was stopped, or NaN
     - `epochs` (length of `curve`), `epochs_trained` (in this trial), `seconds`, `seed`
     - `curve`: one mapping per epoch
     - flags: `feasible`, `anchor` (a published placement), `on_front`, `paused`
@@ -66,8 +66,8 @@ class Record:
         detector_yaml: The stock detector's YAML.
         detector_name: The stock detector's name.
         baseline_seeds: Metrics of the baseline at each seed, the one of trial 0 first.
-        baseline_stage: How the baseline was trained: `epochs`, `from`, its last metrics, `curve` (`[epoch, map50_95]`
-            of each validation) and, where the curve still rises steeply at its end, `still_rising`.
+        baseline_stage: How the baseline was trained: `epochs`, `from`, its last metrics, `curve` (`[epoch,
+            primary metric]` of each validation) and, where the curve still rises steeply at its end, `still_rising`.
         trials: The table above.
         confirmations: By key, metrics of candidates at the seeds after the first.
         screened: What shared networks said before the search; None without a screening.
@@ -90,13 +90,19 @@ class Record:
     screened: Screened | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "trials", _with_all_columns(self.trials))
+        object.__setattr__(self, "trials", _with_all_columns(self.trials, self.task))
+        object.__setattr__(self, "verification", replace(self.verification, task=self.task))
+
+    @cached_property
+    def task(self) -> Task:
+        """What the detector is for; its primary metric ranks the candidates."""
+        return task_of(self.detector_yaml)
 
     @cached_property
     def counts(self) -> Counts:
         """All numbers of the run that are displayed anywhere."""
         confirmed = sum(len(seeds) for seeds in self.confirmations.values())
-        return count(self.trials, len(self.baseline_seeds), confirmed)
+        return count(self.trials, self.task.gain, len(self.baseline_seeds), confirmed)
 
     @property
     def trainings(self) -> pd.DataFrame:
@@ -118,8 +124,8 @@ class Record:
     def candidates(self) -> pd.DataFrame:
         """Complete, feasible trials with attention and a known paired difference to the baseline, best first."""
         rows = self.complete
-        rows = rows[rows["feasible"] & (rows["label"] != BASELINE) & rows["map50_95_gain"].notna()]
-        return rows.sort_values("map50_95_gain", ascending=False, kind="stable")
+        rows = rows[rows["feasible"] & (rows["label"] != BASELINE) & rows[self.task.gain].notna()]
+        return rows.sort_values(self.task.gain, ascending=False, kind="stable")
 
     @property
     def front(self) -> pd.DataFrame:
@@ -136,20 +142,20 @@ class Record:
 
     @property
     def repeated(self) -> dict[str, dict[int, float]]:
-        """map50_95 by seed of each candidate that was trained at several seeds, by key."""
-        return repeats.repeated(self.complete, self.confirmations)
+        """The primary metric by seed of each candidate that was trained at several seeds, by key."""
+        return repeats.repeated(self.complete, self.confirmations, self.task.primary)
 
     @property
     def noise(self) -> Noise | None:
         """The noise of a paired difference, from all repeated trainings; None if unknown or as large as any gain."""
-        return repeats.noise(self.baseline_seeds, list(self.repeated.values()))
+        return repeats.noise(self.baseline_seeds, list(self.repeated.values()), self.task.primary)
 
     @property
     def searched(self) -> Searched | None:
         """What the short trainings show about the best candidate; None before it and the baseline are complete."""
         if self.candidates.empty or self.baseline is None:
             return None
-        return repeats.searched(self.detector_name, self.candidates, self.repeated, self.baseline_seeds)
+        return repeats.searched(self.detector_name, self.task, self.candidates, self.repeated, self.baseline_seeds)
 
     @property
     def still_rising(self) -> str:
@@ -183,7 +189,7 @@ class Record:
         if self.still_rising:  # full trainings begin from the original weights instead
             return answers.untrained(self.still_rising)
         if (searched := self.searched) is not None and self.settings.get("evaluator") == "supernet":
-            return answers.of_shared(searched.label, searched.selected_gain, self._commands)
+            return answers.of_shared(searched, self._commands)
         if searched is not None:
             return answers.of_search(searched, self._commands)
         if self.screened is not None and self.screened.nothing_pays and self.baseline is not None:
@@ -204,12 +210,13 @@ class Record:
         return self.search_answer().text
 
 
-def _with_all_columns(trials: pd.DataFrame) -> pd.DataFrame:
+def _with_all_columns(trials: pd.DataFrame, task: Task) -> pd.DataFrame:
     """Return a copy in the order of the trials that has every column of the record, with its type."""
     table = trials.reset_index(drop=True).copy()
     if "number" not in table:
         table["number"] = range(len(table))
-    for column in (*METRICS, *FIGURES, "recalled_from", "resumed_by"):
+    metrics = [metric.name for metric in task.all_metrics]
+    for column in (*metrics, *LATENCIES, *task.gains, *FIGURES, "recalled_from", "resumed_by"):
         table[column] = pd.to_numeric(table[column], errors="coerce") if column in table else np.nan
     for column in TEXTS:
         table[column] = table[column].fillna("").astype(str) if column in table else ""

@@ -6,7 +6,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from gamsearch.study.history import LOST, interrupted, is_lost
+from gamsearch.study.interruptions import LOST, interrupted, is_lost
 from gamsearch.study.single_worker import SingleWorker
 from gamsearch.study.worker_entries import owner
 from gamsearch.study.workers import WorkerRegistry

@@ -84,11 +84,6 @@ def figures(value: Any) -> bool:
     return all(map(number_or_none, value.values())) if isinstance(value, dict) else value is None or scalar(value)
 
 
-def epoch(value: Any) -> bool:
-    """The metrics of one epoch of a training."""
-    return mismatch(value, NUMBERS) is None and value.keys() >= {"epoch", "map50_95"} and count(value["epoch"])
-
-
 def architecture(value: Any) -> bool:
     """An architecture as of `Architecture.to_dict`, or an empty mapping."""
     if value == {}:
@@ -101,7 +96,6 @@ def architecture(value: Any) -> bool:
 
 
 NUMBERS = {...: number}
-CURVE = [epoch]
 PLACEMENT = {
     "site": count,
     "module": text,
@@ -111,7 +105,6 @@ PLACEMENT = {
 }
 MEASUREMENT = {
     "metrics": NUMBERS,
-    "curve": CURVE,
     "provenance": {
         "audit": NUMBERS,
         "starts": {...: text},
@@ -132,7 +125,6 @@ TRIAL = {
     "built": NUMBERS,
     "foreseen": NUMBERS,
     "measurement": MEASUREMENT,
-    "curve": CURVE,
     "stop": {"paused": flag, "bound": number_or_none, "reason": text},
     "recalled_from": count,
     "resumes": count,
@@ -146,7 +138,7 @@ TRIAL = {
 }
 TRAINING = {
     "seed": count,
-    **dict.fromkeys(("map50_95", "map50", "params_m", "gflops", "latency_ms"), number_or_none),
+    **dict.fromkeys(METRICS, number_or_none),
     **dict.fromkeys(("latency_ratio", "seconds"), number_or_none),
     "latency_interval": [number_or_none],
     "per_class": {...: {...: number_or_none}},
@@ -184,6 +176,14 @@ SETTINGS = {
     "train": {...: argument},
     "versions": {...: text},
 }
+BASELINE_STAGE: dict[Any, Any] = {
+    **dict.fromkeys(METRICS, number),
+    "epochs": count,
+    "decay_after": count,
+    "curve": [[number]],
+    "still_rising": text,
+    ...: scalar,
+}
 STUDY = {
     "objectives": [metric],
     "ended": text,
@@ -195,14 +195,7 @@ STUDY = {
     "detector": {"name": text, "yaml": mapping},
     "fingerprints": {...: text},
     "forecast": {"certain": flag, ...: number},
-    "baseline_stage": {
-        "epochs": count,
-        "map50_95": number,
-        "decay_after": count,
-        "curve": [[number]],
-        "still_rising": text,
-        ...: scalar,
-    },
+    "baseline_stage": BASELINE_STAGE,
     "reference_point": [number],
     "baseline_seeds": [NUMBERS],
     "confirmations": {...: [NUMBERS]},

@@ -18,9 +18,10 @@ from gamsearch.architecture import BASELINE
 from gamsearch.errors import RunError
 from gamsearch.files import UnreadableError, read_regular, refuse_links
 from gamsearch.metrics import Metric, metric_named
-from gamsearch.study import schema
+from gamsearch.study import record_check
 from gamsearch.study.journal import LARGEST, Journal, Snapshot, unreadable
 from gamsearch.study.storages import JOURNAL, Address
+from gamsearch.tasks import Task, task_of
 
 NO_RUN = f"{{folder}} holds no run (no {JOURNAL}); give the folder of a run, such as results/my-search"
 SCHEMA = 1
@@ -173,6 +174,18 @@ def objectives_of(study: optuna.Study) -> tuple[Metric, ...]:
     return tuple(metric_named(name) for name in study.user_attrs["objectives"])
 
 
+def task(study: optuna.Study) -> Task:
+    """Return the task of a study.
+
+    Args:
+        study: A study of gamsearch.
+
+    Returns:
+        What the recorded detector is for.
+    """
+    return task_of(study.user_attrs.get("detector", {}).get("yaml", {}))
+
+
 def trials(study: optuna.Study, *states: TrialState) -> list[FrozenTrial]:
     """Return the trials of a study without copying them; do not change them.
 
@@ -214,7 +227,7 @@ def _open(address: Address, storage: Callable[[], BaseStorage]) -> optuna.Study:
     try:
         study = optuna.load_study(study_name=address.study, storage=storage())
         version = study.user_attrs.get("schema")
-        problem = _problem(study) if version == SCHEMA else None
+        found = record_check.problem(study) if version == SCHEMA else None
     except RunError:
         raise
     except Exception as error:  # replaying a damaged journal can raise anything
@@ -223,28 +236,6 @@ def _open(address: Address, storage: Callable[[], BaseStorage]) -> optuna.Study:
         raise RunError(
             f"{folder} was recorded with schema {version}, this gamsearch reads schema {SCHEMA}; use a new --name"
         )
-    if problem:
-        raise RunError(f"{path} is damaged: {problem}; restore it or use a new --name")
+    if found:
+        raise RunError(f"{path} is damaged: {found}; restore it or use a new --name")
     return study
-
-
-def _problem(study: optuna.Study) -> str | None:
-    """Where the record breaks what the rest of gamsearch relies on, or None."""
-    problem = schema.mismatch(study.user_attrs, schema.STUDY)
-    if problem or not study.user_attrs.get("objectives"):
-        return problem or "it names no objectives"
-    corner, objectives = study.user_attrs.get("reference_point"), study.user_attrs["objectives"]
-    if corner is not None and len(corner) != len(objectives) or len(study.directions) != len(objectives):
-        return "its reference point or its directions differ in number from its objectives"
-    needed = {*objectives, "map50_95", "map50"}
-    for trial in trials(study):
-        attributes = trial.user_attrs
-        problem = schema.mismatch(attributes, schema.TRIAL, f"trial {trial.number}")
-        if problem:
-            return problem
-        if "key" in attributes and not attributes.get("architecture"):  # recorded before the key
-            return f"trial {trial.number} has a key without an architecture"
-        metrics = attributes.get("measurement", {}).get("metrics", {})
-        if trial.state == TrialState.COMPLETE and not metrics.keys() >= needed:
-            return f"trial {trial.number} is complete without {', '.join(sorted(needed - metrics.keys()))}"
-    return None

@@ -13,20 +13,14 @@ from gamsearch.analysis.screened import Screened
 from gamsearch.analysis.verification import Verification
 from gamsearch.errors import one_line
 from gamsearch.files import printable
-from gamsearch.metrics import METRICS, Metric
-from gamsearch.study.history import INTERRUPTED, interrupted, is_lost
-from gamsearch.study.record import STATES, Record
-from gamsearch.study.store import baseline_trial, objectives_of, trials
+from gamsearch.metrics import Metric
+from gamsearch.study.interruptions import INTERRUPTED, interrupted, is_lost
+from gamsearch.study.record import LATENCIES, STATES, Record
+from gamsearch.study.store import baseline_trial, objectives_of, task, trials
 
-EXTRA_COLUMNS = ("latency_ratio", "latency_iqr_ms", "latency_ratio_foreseen")
 FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a formula of a spreadsheet begins with, full-width forms included."""
 AUDIT_COLUMNS = ("tensors_inherited", "tensors_expected", "tensors_fresh", "misplaced")
-COLUMNS = (
-    *("number", "state", "key", "label", "architecture", *METRICS, *EXTRA_COLUMNS),
-    *("reason", "retried", "recalled_from", "resumed_by", "paused", "bound"),
-    *("epochs", "epochs_trained", "seconds", "seed", "curve", "feasible", "anchor", *AUDIT_COLUMNS),
-)
 
 
 def read_record(study: optuna.Study, name: str, folder: str = "") -> Record:
@@ -68,17 +62,27 @@ def trial_table(study: optuna.Study) -> pd.DataFrame:
     Returns:
         One row per trial in order; `Record` documents the columns.
     """
-    rows = pd.DataFrame([_row(t) for t in trials(study)], columns=list(COLUMNS))
+    ranked = task(study)
+    metrics = [metric.name for metric in ranked.all_metrics]
+    rows = pd.DataFrame([_row(t, metrics) for t in trials(study)], columns=_columns(metrics))
     resumed = {t.user_attrs["resumes"]: t.number for t in trials(study) if "resumes" in t.user_attrs}
     rows["resumed_by"] = rows["number"].map(resumed).astype(float)
-    for name in METRICS:
-        if name in ("map50", "map50_95"):
-            rows[f"{name}_gain"] = _gain(study, rows, name)
+    for metric, column in zip((ranked.primary, ranked.secondary), ranked.gains, strict=True):
+        rows[column] = _gain(study, rows, metric)
     rows["on_front"] = _on_front(rows, objectives_of(study))
     return rows
 
 
-def _row(trial: FrozenTrial) -> dict[str, Any]:
+def _columns(metrics: Sequence[str]) -> list[str]:
+    """The columns of `_row`, and `resumed_by`."""
+    return [
+        *("number", "state", "key", "label", "architecture", *metrics, *LATENCIES),
+        *("reason", "retried", "recalled_from", "resumed_by", "paused", "bound"),
+        *("epochs", "epochs_trained", "seconds", "seed", "curve", "feasible", "anchor", *AUDIT_COLUMNS),
+    ]
+
+
+def _row(trial: FrozenTrial, names: Sequence[str]) -> dict[str, Any]:
     attributes = printable(trial.user_attrs)
     measurement, stop = attributes.get("measurement", {}), attributes.get("stop", {})
     provenance = measurement.get("provenance", {})
@@ -92,7 +96,7 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
         "key": attributes.get("key", ""),
         "label": _safe_text(attributes.get("label", "")),
         "architecture": attributes.get("architecture", {}),
-        **{name: metrics.get(name, math.nan) for name in (*METRICS, *EXTRA_COLUMNS)},
+        **{name: metrics.get(name, math.nan) for name in (*names, *LATENCIES)},
         "reason": reason,
         "retried": _safe_text(_retried(provenance.get("notes", []))),
         "recalled_from": attributes.get("recalled_from", math.nan),

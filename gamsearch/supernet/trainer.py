@@ -20,8 +20,8 @@ from gamsearch.supernet.paths import Paths
 from gamsearch.supernet.switch import activate
 from gamsearch.training.baseline_trainer import kept, kept_in
 from gamsearch.training.recipe import ATTENTION_LR, SHORT_TRAINING, arguments
-from gamsearch.training.rtdetr import trainer_for
 from gamsearch.training.stepwise_trainer import StepwiseTrainer
+from gamsearch.training.task_parts import trainer_for
 from gamsearch.training.trainer import OnEpoch
 
 WEIGHTS = "supernet.pt"

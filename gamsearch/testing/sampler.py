@@ -21,6 +21,7 @@ from gamsearch.strategy.samplers import SAMPLERS
 from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.strategy.stopping import STOPPING
 from gamsearch.study import store
+from gamsearch.tasks import DETECT
 
 EPOCHS, TRIALS = 3, 14
 SEVERAL = """
@@ -62,7 +63,8 @@ class MadeUp:
         final = 0.4 + 0.02 * len(architecture.placements) + random.Random(architecture.key).uniform(-0.02, 0.02)
         curve = []
         for epoch in range(budget.done + 1, budget.epochs + 1):
-            trained = {"map50_95": final * epoch / EPOCHS, "map50": 1.5 * final * epoch / EPOCHS}
+            level = final * epoch / EPOCHS
+            trained = {DETECT.primary: level, DETECT.secondary: 1.5 * level}
             curve.append({"epoch": epoch, **trained})
             report(epoch, trained)
         return Measurement({**built, **{k: v for k, v in curve[-1].items() if k != "epoch"}}, curve)

@@ -5,7 +5,7 @@ each epoch and resumes from there after an interruption, bit for bit on CPU. Run
 unpickled.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from gamsearch.errors import CandidateFailed, ModelError, RunError, one_line
 from gamsearch.evaluation import TrialBudget
 from gamsearch.models.checkpoint import open_checkpoint
 from gamsearch.models.saving import save
-from gamsearch.parser.build import Model, build
+from gamsearch.parser.build import Model, build, with_key_points
 from gamsearch.space.detector import Detector
+from gamsearch.tasks import task_of
 from gamsearch.training.baseline_trainer import BaselineTrainer, kept, kept_in
 from gamsearch.training.recipe import FINE_TUNE, FROM_SCRATCH, arguments
-from gamsearch.training.rtdetr import trainer_for
+from gamsearch.training.task_parts import trainer_for
 from gamsearch.training.trainer import OnEpoch
 
 
@@ -59,21 +60,24 @@ def _fetched(text: str) -> Path:
         raise ModelError(f"{text} does not exist and could not be downloaded (no network?); {fix}") from error
 
 
-def start_model(detector: Detector, weights: Model | None, names: dict[int, str], seed: int) -> Model:
-    """Build the stock detector for the data's classes.
+def start_model(
+    detector: Detector, weights: Model | None, names: dict[int, str], seed: int, kpt_shape: Sequence[int] = ()
+) -> Model:
+    """Build the stock model for the data's classes and key points.
 
     Args:
         detector: The stock detector.
         weights: A checkpoint's model, loaded as Ultralytics loads it; None for random weights.
         names: Class names by number.
         seed: Seed of the random weights.
+        kpt_shape: Number of key points and of values for each in the data; empty where there are none.
 
     Returns:
         The model.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: Model = build(detector.yaml, nc=len(names))
+        model: Model = build(with_key_points(detector.yaml, kpt_shape), nc=len(names))
         model.names = dict(names)
         if weights is not None:
             model.load(deepcopy(weights), verbose=False)
@@ -152,7 +156,7 @@ def validated(results: Mapping[str, float]) -> bool:
     Returns:
         Whether they hold the metrics of a validation.
     """
-    return "metrics/mAP50-95(B)" in results
+    return any(name.startswith("metrics/") for name in results)
 
 
 def write_checkpoint(model: Model, path: Path, train_arguments: Mapping[str, Any]) -> None:
@@ -167,7 +171,7 @@ def write_checkpoint(model: Model, path: Path, train_arguments: Mapping[str, Any
 
     contiguous = torch.contiguous_format  # training on CUDA leaves NHWC
     shipped = _halved(deepcopy(model).cpu().eval().to(memory_format=contiguous))
-    shipped.args = {"task": "detect", **train_arguments}
+    shipped.args = {"task": task_of(model.yaml).name, **train_arguments}
     shipped.criterion = None
     for parameter in shipped.parameters():
         parameter.requires_grad = False

@@ -8,7 +8,9 @@ import torch
 
 from gamsearch.analysis.learning_curve import Reading, decay_epochs, flat_after, is_read
 from gamsearch.evaluation import AutoBudget, TrialBudget
+from gamsearch.metrics import metric_named
 from gamsearch.parser.build import Model
+from gamsearch.tasks import task_of
 from gamsearch.training import resume
 from gamsearch.training.trainer import LeanTrainer, OnEpoch
 
@@ -25,6 +27,7 @@ class BaselineTrainer(LeanTrainer):
     def __init__(self, model: Model, arguments: Mapping[str, Any], on_epoch: OnEpoch, budget: TrialBudget, **more: Any):
         super().__init__(model, arguments, on_epoch, resumable=True, **more)
         self.auto = budget if isinstance(budget, AutoBudget) else None
+        self.primary = metric_named(task_of(model.yaml).primary)
         self.curve: list[Reading] = [(int(epoch), value) for epoch, value in (self.paused or {}).get("curve", [])]
 
     def save_model(self) -> bool:
@@ -39,7 +42,7 @@ class BaselineTrainer(LeanTrainer):
         if epoch < self.epochs and not is_read(epoch):
             return {}, None
         metrics, fitness = super().validate()
-        self.curve.append((epoch, float(metrics["metrics/mAP50-95(B)"])))
+        self.curve.append((epoch, self.primary.compute(metrics)))
         self._end_after_decay(epoch)
         return metrics, fitness
 

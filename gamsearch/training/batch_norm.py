@@ -11,24 +11,21 @@ from typing import Any
 import torch
 from torch import nn
 from ultralytics.data.build import build_yolo_dataset
-from ultralytics.models.rtdetr.val import RTDETRDataset
 
-from gamsearch.training.read_only import read_only_data
+from gamsearch.training.read_only import ReadOnlyRTDETRDataset, read_only_data
 
 STATISTICS_IMAGES = 256
 """Most training images that re-estimate the batch-norm statistics; always the same ones."""
 
 
-def statistics_images(
-    arguments: Any, images: Any, data: dict[str, Any], stretched: bool, stride: int
-) -> list[torch.Tensor]:
+def statistics_images(arguments: Any, images: Any, data: dict[str, Any], kind: str, stride: int) -> list[torch.Tensor]:
     """Training images as a validation would see them: not augmented, always the same ones.
 
     Args:
         arguments: The training arguments.
         images: Where the training images are.
         data: The data YAML as Ultralytics reads it.
-        stretched: Whether the model takes images stretched to squares, as RT-DETR does.
+        kind: The class of the model; RT-DETR takes images stretched to squares.
         stride: Largest stride of the model.
 
     Returns:
@@ -38,8 +35,10 @@ def statistics_images(
     cfg.cache, cfg.fraction = False, 1.0
     with read_only_data():
         dataset: Any
-        if stretched:
-            dataset = RTDETRDataset(img_path=images, imgsz=cfg.imgsz, augment=False, hyp=cfg, rect=False, data=data)
+        if kind == "RTDETRDetectionModel":
+            dataset = ReadOnlyRTDETRDataset(
+                img_path=images, imgsz=cfg.imgsz, augment=False, hyp=cfg, rect=False, data=data
+            )
         else:
             dataset = build_yolo_dataset(cfg, images, 16, data, mode="val", rect=True, stride=stride)
     return images_for_statistics(dataset)

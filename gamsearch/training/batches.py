@@ -17,8 +17,8 @@ import psutil
 import torch
 
 Batch = dict[str, Any]
-Kept = tuple[Batch, tuple[Any, Any] | None]
-"""A batch, and the states of Python's and NumPy's random streams after it if augmentation uses them."""
+Kept = tuple[Batch, tuple[Any, Any, Any] | None]
+"""A batch, and the states of Python's, NumPy's and PyTorch's random streams after it if augmentation uses them."""
 
 DECIDES_NO_BATCH = {"model", "project", "name", "save_dir", "val", "amp"}
 """Training arguments on which no training batch depends."""
@@ -47,10 +47,11 @@ class SharedBatches:
         loader: The data loader.
         key: What determines its batches besides the random streams; see `key_of`.
         augmented: Whether batches depend on the random streams, which start at the seed of the loader's generator.
+        draws_torch: Whether augmentation draws from PyTorch's random stream too.
     """
 
-    def __init__(self, loader: Any, key: tuple[Any, ...], augmented: bool):
-        self.loader, self.key, self.augmented = loader, key, augmented
+    def __init__(self, loader: Any, key: tuple[Any, ...], augmented: bool, draws_torch: bool = False):
+        self.loader, self.key, self.augmented, self.draws_torch = loader, key, augmented, draws_torch
 
     def __getattr__(self, name: str) -> Any:
         if name == "loader":  # `copy` asks for it before it sets attributes
@@ -70,6 +71,8 @@ class SharedBatches:
             if streams is not None:
                 random.setstate(streams[0])
                 np.random.set_state(streams[1])
+                if streams[2] is not None:
+                    torch.set_rng_state(streams[2])
             yield dict(batch)
 
     def _load(self, key: tuple[Any, ...]) -> Iterator[Batch]:
@@ -84,8 +87,10 @@ class SharedBatches:
         if loaded and fits(sum(_size(batch) for batch, _ in loaded)):  # the first batch may have been the smallest
             _EPOCHS[key] = loaded
 
-    def _streams(self) -> tuple[Any, Any] | None:
-        return (random.getstate(), np.random.get_state()) if self.augmented else None
+    def _streams(self) -> tuple[Any, Any, Any] | None:
+        if not self.augmented:
+            return None
+        return random.getstate(), np.random.get_state(), torch.get_rng_state() if self.draws_torch else None
 
     def _kept(self, batch: Batch) -> Batch:
         """A copy of the mapping, which trainers change, with tensors in ordinary memory; pinned memory is scarce."""

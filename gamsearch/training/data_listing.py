@@ -59,7 +59,7 @@ def changes(lines: Sequence[str], path: Path) -> str:
 
 
 def _short(line: str) -> str:
-    return line if line.startswith("name ") else line[: len(line) - 64 + 12]
+    return line if line.startswith(("name ", "kpt_shape ")) else line[: len(line) - 64 + 12]
 
 
 def _read(path: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""The data YAML of a YOLO detection data set: found and read as Ultralytics does, never downloaded. No torch."""
+"""The data YAML of a YOLO data set: found and read as Ultralytics does, never downloaded. No torch."""
 
 import importlib.util
 import json
@@ -9,6 +9,8 @@ from typing import Any
 
 from gamsearch.errors import DataError
 from gamsearch.files import UnreadableError, read_yaml
+
+MOST_KEY_POINTS = 1000
 
 
 def find_data_yaml(path: Path) -> Path:
@@ -103,6 +105,29 @@ def _check_channels(file: Path, form: dict[str, Any]) -> None:
         )
 
 
+def read_key_points(file: Path, form: dict[str, Any]) -> tuple[int, ...]:
+    """Return `kpt_shape`: the number of key points, and 2 (x, y) or 3 (with visibility) values for each."""
+    shape = form.get("kpt_shape")
+    if not (isinstance(shape, list) and len(shape) == 2 and all(type(v) is int for v in shape)):
+        raise DataError(
+            f"`kpt_shape` of {file} must be [number of key points, 2 or 3], e.g. `kpt_shape: [17, 3]` for x, y and "
+            f"visibility of 17, but is {shape}: add it, or give a detector as --model"
+        )
+    points, values = shape
+    if not (1 <= points <= MOST_KEY_POINTS and values in (2, 3)):
+        raise DataError(f"`kpt_shape` of {file} must be [1 to {MOST_KEY_POINTS}, 2 or 3], but is {shape}: correct it")
+    flip, sigmas = form.get("flip_idx"), form.get("kpt_oks_sigmas")
+    if flip and (not isinstance(flip, list) or sorted(map(str, flip)) != sorted(map(str, range(points)))):
+        raise DataError(f"`flip_idx` of {file} must name each of the {points} key points once, but is {flip}")
+    if sigmas and not (
+        isinstance(sigmas, list)
+        and len(sigmas) == points
+        and all(isinstance(v, (int, float)) and 0 < v < float("inf") for v in sigmas)
+    ):
+        raise DataError(f"`kpt_oks_sigmas` of {file} must be {points} numbers above 0, but is {sigmas}")
+    return points, values
+
+
 def root_of(file: Path, form: dict[str, Any]) -> Path:
     """Return the folder that train and val start from.
 
@@ -115,10 +140,10 @@ def root_of(file: Path, form: dict[str, Any]) -> Path:
     if not isinstance(given, str) or "\0" in given:
         raise DataError(f"`path` in {file} must be a folder, but is {given!r}")
     path = Path(given)
-    return Path(os.path.realpath(path if path.exists() or path.is_absolute() else _datasets_dir() / path))
+    return Path(os.path.realpath(path if path.exists() or path.is_absolute() else datasets_dir() / path))
 
 
-def _datasets_dir() -> Path:
+def datasets_dir() -> Path:
     settings = _config_dir() / "Ultralytics" / "settings.json"
     try:
         return Path(json.loads(settings.read_text(encoding="utf-8"))["datasets_dir"])

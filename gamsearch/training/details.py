@@ -1,4 +1,4 @@
-"""Details of a training's last validation: mAP per class and per object size, and matches image by image."""
+"""Details of a training's last validation: metrics per class and per object size, and matches image by image."""
 
 from copy import copy
 from pathlib import Path
@@ -7,14 +7,23 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from ultralytics.models.yolo.classify import ClassificationValidator
 from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.utils import ops
 
-from gamsearch.training.rtdetr import validator_for
+from gamsearch.tasks import DETECT, Task, task_named
+from gamsearch.training.classification import accuracy_per_class
+from gamsearch.training.task_parts import validator_for
 from gamsearch.training.trainer import LeanTrainer
 
 SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
 """Areas of boxes in the original images, px², as in COCO."""
+
+MATCHES = {"segment": "tp_m", "pose": "tp_p"}
+"""What Ultralytics calls the matches of the primary metric: masks, key points; those of boxes are `tp`."""
+
+AVERAGES = {"segment": "seg", "pose": "pose"}
+"""What it calls their average precision; that of boxes is `box`."""
 
 Image = dict[str, NDArray[Any]]
 
@@ -23,7 +32,9 @@ class DetailedValidator(DetectionValidator):
     """A validator that keeps each image's boxes and matches: `images` has one mapping of arrays per image.
 
     `target_box` (`m x 4`, xywh in px of the original image) and `target_cls` (`m`) are the labels; `box` (`n x 4`),
-    `cls`, `conf` (`n`) the predictions, and `tp` (`n x 10`) says which of them match at IoU 0.50 to 0.95.
+    `cls`, `conf` (`n`) the predictions, and `tp` (`n x 10`) says which of them match at 0.50 to 0.95 in what the
+    primary metric compares: IoU of boxes or masks, similarity of key points. A box is the upright one around an
+    oriented box.
     """
 
     def init_metrics(self, model: torch.nn.Module) -> None:
@@ -32,13 +43,14 @@ class DetailedValidator(DetectionValidator):
 
     def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
         """Keep the stock validator's boxes and matches of each image."""
-        before = len(self.metrics.stats["tp"])
+        matches = MATCHES.get(self.args.task, "tp")
+        before = len(self.metrics.stats[matches])
         super().update_metrics(preds, batch)
         for i, pred in enumerate(preds):
             labels = self._prepare_batch(i, batch)
             shape, original, pad = labels["imgsz"], labels["ori_shape"], labels["ratio_pad"]
-            targets = ops.scale_boxes(shape, labels["bboxes"].clone(), original, ratio_pad=pad)
-            boxes = ops.scale_boxes(shape, pred["bboxes"].clone(), original, ratio_pad=pad)
+            targets = ops.scale_boxes(shape, _upright(labels["bboxes"]), original, ratio_pad=pad)
+            boxes = ops.scale_boxes(shape, _upright(pred["bboxes"]), original, ratio_pad=pad)
             self.images.append(
                 {
                     "target_box": ops.xyxy2ltwh(targets).cpu().numpy().reshape(-1, 4),
@@ -46,34 +58,50 @@ class DetailedValidator(DetectionValidator):
                     "box": ops.xyxy2ltwh(boxes).cpu().numpy().reshape(-1, 4),
                     "conf": pred["conf"].float().cpu().numpy(),
                     "cls": pred["cls"].cpu().numpy().astype(int),
-                    "tp": np.asarray(self.metrics.stats["tp"][before + i], dtype=bool).reshape(-1, 10),
+                    "tp": np.asarray(self.metrics.stats[matches][before + i], dtype=bool).reshape(-1, 10),
                 }
             )
 
 
+def _upright(boxes: torch.Tensor) -> torch.Tensor:
+    """Copies of boxes as `n x 4`, xyxy; of oriented ones (`n x 5`), the upright boxes around them."""
+    if boxes.shape[-1] == 4:
+        return boxes.clone()
+    corners = ops.xywhr2xyxyxyxy(boxes)
+    return torch.cat([corners.amin(-2), corners.amax(-2)], -1)
+
+
 class DetailedTrainer(LeanTrainer):
-    """A lean trainer with details in its provenance, which leaves `images.npz` in its folder for the bootstrap."""
+    """A lean trainer with details in its provenance.
+
+    It leaves `images.npz` in its folder for the bootstrap, but for classification, whose images have no matches.
+    """
 
     shares_batches = False  # those of a full budget would fill the memory
 
-    def get_validator(self) -> DetailedValidator:
-        super().get_validator()  # it sets the names of the losses
+    def get_validator(self) -> Any:
+        stock = super().get_validator()  # it sets the names of the losses
+        if isinstance(stock, ClassificationValidator):
+            return stock
         return validator_for(self.model, DetailedValidator)(
             self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks
         )
 
     def details(self) -> dict[str, Any]:
-        """AP per class and per object size; the arrays that `image_bootstrap` reads go into `images.npz`."""
+        """The primary metric per class, for detectors also per object size; `images.npz` is for `image_bootstrap`."""
+        if isinstance(self.validator, ClassificationValidator):
+            return {"per_class": accuracy_per_class(self.validator), "per_size": {}}
         assert isinstance(self.validator, DetailedValidator)
-        images = self.validator.images
+        images, task = self.validator.images, task_named(self.args.task)
         np.savez_compressed(Path(self.save_dir) / "images.npz", **joined(images))
-        return {"per_class": self._per_class(self.validator.metrics.box), "per_size": per_size(images)}
+        found = getattr(self.validator.metrics, AVERAGES.get(task.name, "box"))
+        return {"per_class": self._per_class(found, task), "per_size": per_size(images) if task is DETECT else {}}
 
-    def _per_class(self, box: Any) -> dict[str, dict[str, float]]:
+    def _per_class(self, found: Any, task: Task) -> dict[str, dict[str, float]]:
         names = self.data["names"]
         return {
-            str(names[int(number)]): {"map50_95": float(ap.mean()), "map50": float(ap[0])}
-            for number, ap in zip(box.ap_class_index, box.all_ap, strict=True)
+            str(names[int(number)]): {task.primary: float(ap.mean()), task.secondary: float(ap[0])}
+            for number, ap in zip(found.ap_class_index, found.all_ap, strict=True)
         }
 
 

@@ -21,8 +21,8 @@ from gamsearch.training.costs import Costs
 from gamsearch.training.files import TrainingFiles
 from gamsearch.training.recipe import ATTENTION_LR, arguments
 from gamsearch.training.resume import State
-from gamsearch.training.rtdetr import trainer_for
 from gamsearch.training.setup import CostSettings, Folders, Recipe
+from gamsearch.training.task_parts import trainer_for
 from gamsearch.training.trainer import LeanTrainer
 
 KEEP_EVERY_S = 60.0

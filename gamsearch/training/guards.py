@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,20 +15,29 @@ from ultralytics.engine import trainer as engine
 from ultralytics.engine import validator
 from ultralytics.utils import nms
 
-from gamsearch.errors import CandidateFailed
+from gamsearch.errors import CandidateFailed, DataError
 
 
 @contextmanager
 def no_data_downloads() -> Iterator[None]:
-    """Read a data YAML without downloads: no data, no font, and no `download` script of it is run."""
-    original, font = data_utils.check_det_dataset, data_utils.check_font
+    """Read data without downloads: no data, no font, no `download` script is run, and no image is moved to a split."""
+    original, font, folders = data_utils.check_det_dataset, data_utils.check_font, data_utils.check_cls_dataset
     engine.check_det_dataset = validator.check_det_dataset = partial(original, autodownload=False)
+    engine.check_cls_dataset = validator.check_cls_dataset = partial(_class_folders, folders)
     data_utils.check_font = lambda *args, **options: None
     try:
         yield
     finally:
         engine.check_det_dataset = validator.check_det_dataset = original
+        engine.check_cls_dataset = validator.check_cls_dataset = folders
         data_utils.check_font = font
+
+
+def _class_folders(stock: Any, dataset: Any, *args: Any, **options: Any) -> Any:
+    """Ultralytics' check of class folders, which would download or split data without a `train` folder."""
+    if not (Path(dataset) / "train").is_dir():
+        raise DataError(f"the data folder {dataset} has no folder `train` any more; restore it")
+    return stock(dataset, *args, **options)
 
 
 @contextmanager

@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 
+from gamsearch.errors import OptionError
 from gamsearch.models import device as devices
+from gamsearch.tasks import task_of
 from gamsearch.training.details import DetailedValidator, Image
 from gamsearch.training.gate_watch import GateWatch
 from gamsearch.training.guards import no_data_downloads, no_nms_time_limit
 from gamsearch.training.read_only import read_only_data
-from gamsearch.training.rtdetr import validator_for
+from gamsearch.training.task_parts import validator_for
 
 
 class _Validator(DetailedValidator):
@@ -54,9 +56,15 @@ def predictions(
 
     Returns:
         Per image what `DetailedValidator` keeps, its `file`, and its `shape` (height, width).
+
+    Raises:
+        OptionError: The model is for classification, which finds no objects.
     """
+    task = task_of(model.yaml)
+    if task.name == "classify":
+        raise OptionError("the predictions of classifiers have no boxes to compare")
     settings = {"data": str(data), "imgsz": imgsz, "batch": batch, "device": devices.ultralytics_name(device)}
-    quiet = {"plots": False, "verbose": False, "workers": 0, "rect": True, "task": "detect", "mode": "val"}
+    quiet = {"task": task.name, "plots": False, "verbose": False, "workers": 0, "rect": True, "mode": "val"}
     validator = validator_for(model, _Validator)(args={**settings, **quiet, "save_dir": str(folder)}, save_dir=folder)
     validator.watch = watch
     watching = watch.watching() if watch else nullcontext()

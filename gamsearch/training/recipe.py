@@ -42,7 +42,7 @@ RESERVED = {
     "project": "use --out",
     "save_dir": "use --out",
     "resume": "the same --name resumes",
-    "task": "gamsearch searches detectors",
+    "task": "it follows from --model",
     "mode": "gamsearch trains",
     **dict.fromkeys(("plots", "save_json", "visualize", "profile"), "a search writes its own report"),
     "val": "the search decides which epochs it needs validated",

@@ -2,7 +2,8 @@
 
 The table is JSON: `{"detector": name, "epochs": n, "seeds": [...], "rows": [...]}`. A row has an `architecture` (in the
 form of `Architecture.to_dict`), its built `metrics`, and `curves`: for each seed one mapping per epoch with the trained
-metrics. With `"in_time": true` every epoch takes the `seconds_per_epoch` of its row, as it did when it was recorded.
+metrics, those of object detection unless the table has a `"task"`. With `"in_time": true` every epoch takes the
+`seconds_per_epoch` of its row, as it did when it was recorded.
 `benchmarks/record_table.py` records such tables; `results/tables/` holds the shipped ones.
 """
 
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from gamsearch.architecture import Architecture
-from gamsearch.errors import CandidateFailed, RunError
+from gamsearch.errors import CandidateFailed, OptionError, RunError
 from gamsearch.evaluation import EpochReport, Measurement, TrialBudget
 from gamsearch.files import UnreadableError, read_json
 from gamsearch.signals import stop_request
+from gamsearch.tasks import DETECT, Task, task_named
 
 Row = dict[str, Any]
 
@@ -73,6 +75,7 @@ class ReplayTable:
         rows: Rows by architecture key.
         settings: What is known of the settings that it was recorded with.
         in_time: Whether a replay takes as long as the recording did.
+        task: What they are for.
     """
 
     detector: str
@@ -81,6 +84,7 @@ class ReplayTable:
     rows: dict[str, Row]
     settings: dict[str, Any] = field(default_factory=dict)
     in_time: bool = False
+    task: Task = DETECT
 
     @property
     def space(self) -> str:
@@ -103,23 +107,24 @@ class ReplayTable:
         try:
             content = read_json(path, LARGEST)
             seeds = tuple(int(seed) for seed in content["seeds"])
-            epochs = int(content["epochs"])
+            epochs, task = int(content["epochs"]), task_named(str(content.get("task", DETECT.name)))
             rows = {
-                Architecture.from_dict(row["architecture"]).key: _checked(row, seeds, epochs) for row in content["rows"]
+                Architecture.from_dict(row["architecture"]).key: _checked(row, seeds, epochs, task)
+                for row in content["rows"]
             }
             settings = {name: kind(content[key]) for name, (key, kind) in SETTINGS.items() if content.get(key)}
-            return cls(str(content["detector"]), epochs, seeds, rows, settings, content.get("in_time") is True)
+            return cls(str(content["detector"]), epochs, seeds, rows, settings, content.get("in_time") is True, task)
         except OSError as error:
             known = f"--table takes a path or one of {', '.join(shipped_tables())}"
             raise RunError(f"the table {path} cannot be read ({error.strerror}); {known}") from error
-        except (UnreadableError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        except (UnreadableError, OptionError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             needs = "JSON with 'detector', 'epochs', 'seeds' and 'rows'"
             raise RunError(
                 f"{path} is not a replay table: it needs {needs} ({type(error).__name__}: {error})"
             ) from error
 
 
-def _checked(row: Row, seeds: tuple[int, ...], epochs: int) -> Row:
+def _checked(row: Row, seeds: tuple[int, ...], epochs: int, task: Task) -> Row:
     """The row if it holds built metrics and a whole curve per seed, all of it finite numbers."""
     if not dict(row["metrics"]) or not seeds:
         raise ValueError("a row without metrics, or no seeds")
@@ -129,7 +134,7 @@ def _checked(row: Row, seeds: tuple[int, ...], epochs: int) -> Row:
         curve = row["curves"][str(seed)]
         if [int(point["epoch"]) for point in curve] != list(range(1, epochs + 1)):
             raise ValueError(f"a curve without every epoch from 1 to {epochs}")
-        for value in (*row["metrics"].values(), *(point[name] for point in curve for name in ("map50_95", "map50"))):
+        for value in (*row["metrics"].values(), *(point[name] for point in curve for name in task.metrics)):
             if isinstance(value, (str, bool)) or not isfinite(value):
                 raise ValueError(f"{value!r} instead of a finite number")
     return row

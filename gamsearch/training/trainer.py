@@ -1,4 +1,4 @@
-"""A detection trainer reduced to training, with the guards that make its results comparable.
+"""A trainer reduced to training, with the guards that make its results comparable.
 
 It takes a built model, keeps data sets and augmented batches in memory, re-seeds after the set-up (so that building and
 caching do not change the data stream), re-estimates batch-norm statistics before every validation, and turns what
@@ -6,44 +6,34 @@ Ultralytics repairs silently (NaN recovery, batch halving) into a recorded failu
 is random and the same for every training. Between two batches a latency measurement of another process may take place.
 """
 
-import io
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext, redirect_stdout
-from copy import deepcopy
-from pathlib import Path
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import nn
-from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils.torch_utils import unset_deterministic
 
 from gamsearch.errors import CandidateFailed
 from gamsearch.models.device_lock import lock_of
-from gamsearch.training.batch_norm import reestimate_statistics, statistics_images
-from gamsearch.training.batches import SharedBatches, key_of
+from gamsearch.models.saving import round_as_written
+from gamsearch.training.batch_norm import reestimate_statistics
+from gamsearch.training.cached_data import CachedData
 from gamsearch.training.copies import copied, quick_average
 from gamsearch.training.guards import (
     check_finite,
     no_amp_download,
-    no_data_downloads,
     no_nms_time_limit,
     no_validation_loss,
     random_state_kept,
-    whole_data,
 )
-from gamsearch.training.images import training_images
-from gamsearch.training.read_only import read_only_data
 from gamsearch.training.resume import State, restore
-from gamsearch.training.rtdetr import image_form
-from gamsearch.training.streams import forget_buffer, start_streams
+from gamsearch.training.streams import start_streams
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 
-_DATASETS: dict[str, Any] = {}
 
-
-class LeanTrainer(DetectionTrainer):
+class LeanTrainer(CachedData):
     """Train a model in place.
 
     After `train()`, `validated` is the model whose results were reported last: the EMA weights with re-estimated
@@ -61,9 +51,6 @@ class LeanTrainer(DetectionTrainer):
         resumable: Restart the random streams at every epoch, so that the training can resume after any.
         paused: What `resume.keep` wrote, to resume from there.
     """
-
-    shares_batches = True
-    """Whether trainings with the same seed and arguments are expected in this process, so that batches are kept."""
 
     def __init__(
         self,
@@ -88,31 +75,6 @@ class LeanTrainer(DetectionTrainer):
         for batch in ("on_train_batch_start", "on_val_batch_start"):  # the validator has the trainer's callbacks
             self.add_callback(batch, lambda _: lock.yield_to_measurement())
         self.validated: nn.Module = model
-
-    def get_dataset(self) -> dict[str, Any]:
-        """The data YAML; nothing is downloaded, and no `download` script in it is run."""
-        with no_data_downloads():
-            return super().get_dataset()
-
-    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
-        """Scan and cache each split once per process; its augmentation is rebuilt for every trial."""
-        key = str((image_form(self.model), img_path, mode, batch, self.args.imgsz, self.args.fraction, self.args.cache))
-        if key not in _DATASETS:
-            images = self._share() if mode == "train" else img_path
-            with redirect_stdout(io.StringIO()), whole_data(self.args), read_only_data():  # its progress bars
-                _DATASETS[key] = super().build_dataset(images, mode, batch)
-        dataset = _DATASETS[key]
-        forget_buffer(dataset)
-        dataset.transforms = dataset.build_transforms(hyp=deepcopy(self.args))
-        return dataset
-
-    def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
-        """Ultralytics' loader; where the random streams restart at every epoch, each epoch is augmented only once."""
-        loader = super().get_dataloader(dataset_path, batch_size, rank, mode)
-        if not (self.resumable and self.shares_batches):
-            return loader
-        key = key_of(str(dataset_path), mode, batch_size, vars(self.args))
-        return SharedBatches(loader, (*image_form(self.model), *key), mode == "train")
 
     def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """Ultralytics' optimiser with the fresh parameters in groups of their own, at their own learning rates.
@@ -168,6 +130,8 @@ class LeanTrainer(DetectionTrainer):
     def validate(self) -> tuple[dict[str, float], float | None]:
         """Validate a copy of the EMA weights whose batch-norm statistics were re-estimated on training images.
 
+        It is rounded to fp16 as it will be written, so that `yolo val` of the exported file gives the same metrics.
+
         It runs in fp32 even where training is in mixed precision: in fp16 the corners of a box beyond 512 px lie on a
         grid of 0.5 px. Without re-estimation this is Ultralytics' own validation, down to its random numbers.
         """
@@ -175,6 +139,7 @@ class LeanTrainer(DetectionTrainer):
         self.validated = copied(averaged) if self.reestimate else averaged
         if self.reestimate:
             reestimate_statistics(self.validated, self._statistics_batches())  # in fp32: averages of unbounded gates
+            round_as_written(self.validated)
         check_finite(self.validated, self.epoch + 1)
         self.ema.ema, self.amp = self.validated, amp and not self.reestimate
         try:
@@ -228,23 +193,12 @@ class LeanTrainer(DetectionTrainer):
     def plot_metrics(self) -> None:
         """No plots."""
 
-    def _share(self) -> Any:
-        return training_images(self.data["train"], self.args.fraction, Path(self.save_dir))
-
     def _clear_memory(self, threshold: float | None = None) -> None:
         if self.device.type != "cpu":
             super()._clear_memory(threshold)
-
-    def _statistics(self) -> list[torch.Tensor]:
-        """Training images as a validation would see them (`B x 3 x H x W`, bytes): not augmented, always the same."""
-        form = image_form(self.model)
-        key = str(("statistics", form, self.data["train"], self.args.imgsz, self.args.fraction))
-        if key not in _DATASETS:
-            _DATASETS[key] = statistics_images(self.args, self._share(), self.data, *form)
-        return _DATASETS[key]
 
     def _statistics_batches(self) -> Iterator[torch.Tensor]:
         """The same on the device, as the model takes them (0..1)."""
         for images in self._statistics():
             self.lock.yield_to_measurement()
-            yield images.to(self.device).float() / 255
+            yield images.to(self.device).float() / (255 if images.dtype == torch.uint8 else 1)

@@ -6,7 +6,8 @@ from support.gam_detectors import gams, run_python, save_checkpoint
 from torch import nn
 
 from gamsearch.errors import ModelError
-from gamsearch.models.checkpoint import load_checkpoint
+from gamsearch.models.checkpoint import load_checkpoint, open_checkpoint
+from gamsearch.models.identity import predictions
 
 
 def test_a_checkpoint_loads_in_full_precision(tmp_path):
@@ -54,13 +55,28 @@ def test_a_file_without_a_detector_is_rejected(tmp_path, content):
         load_checkpoint(file)
 
 
-def test_a_segmentation_checkpoint_is_rejected(tmp_path):
-    from ultralytics.nn.tasks import SegmentationModel
+def test_a_checkpoint_of_a_task_that_is_not_searched_is_rejected(tmp_path):
+    from ultralytics.nn.tasks import SemanticSegmentationModel
 
-    file = tmp_path / "segment.pt"
-    torch.save({"model": SegmentationModel("yolov8n-seg.yaml", verbose=False)}, file)
-    with pytest.raises(ModelError, match="holds a SegmentationModel: use a detection"):
-        load_checkpoint(file)
+    file = tmp_path / "semantic.pt"
+    torch.save({"model": SemanticSegmentationModel("yolo26n-sem.yaml", verbose=False)}, file)
+    for opening in (load_checkpoint, open_checkpoint):
+        with pytest.raises(ModelError, match="instance segmentation, .* but holds a SemanticSegmentationModel: use"):
+            opening(file)
+
+
+@pytest.mark.parametrize("name", ["yolo26n-seg", "yolo11n-pose", "yolo26n-obb", "yolov8n-cls"])
+def test_a_checkpoint_of_each_task_is_opened_with_its_outputs(name, tmp_path):
+    from ultralytics import YOLO
+
+    stock = YOLO(f"{name}.yaml")
+    file, image = tmp_path / "stock.pt", torch.rand(1, 3, 64, 64)
+    stock.save(file)
+    opened = open_checkpoint(file)
+    assert type(opened) is type(stock.model) is type(load_checkpoint(file))
+    with torch.no_grad():
+        expected, found = (predictions(model.float().eval()(image)) for model in (stock.model.half(), opened))
+    assert all(torch.equal(one, other) for one, other in zip(expected, found, strict=True))
 
 
 def test_a_checkpoint_that_needs_a_missing_package_is_rejected_and_installs_nothing(tmp_path):

@@ -22,6 +22,7 @@ from gamsearch.reporting.formatting import axis_title
 from gamsearch.reporting.theme import POLICY
 from gamsearch.study import store
 from gamsearch.study.record import Record
+from gamsearch.tasks import DETECT
 
 
 def run(name: str, made: Record | None = None, data: str = "data", clock: str = "cpu", **more: Any) -> ComparedRun:
@@ -131,7 +132,9 @@ def test_the_backend_that_auto_selected_is_compared_and_a_replay_has_none():
     replays = [{**SETTINGS, "evaluator": "replay", "latency": latency} for latency in ("torch", "auto")]
     held = compare([run(name, rich_record(settings=made)) for name, made in zip("ab", replays, strict=True)])
     assert held.differing() == []
-    measured, replayed = (axis_title(METRICS["latency_ms"], made) for made in (graph, {**graph, "evaluator": "replay"}))
+    measured, replayed = (
+        axis_title(METRICS["latency_ms"], made, DETECT) for made in (graph, {**graph, "evaluator": "replay"})
+    )
     assert "cudagraph" in measured and "cudagraph" not in replayed
 
 

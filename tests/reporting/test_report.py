@@ -41,6 +41,7 @@ from gamsearch.reporting.label_placement import overlap as label_overlap
 from gamsearch.space.detector import Detector
 from gamsearch.space.graft import graft
 from gamsearch.study.record import Record
+from gamsearch.tasks import DETECT
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +191,7 @@ def test_one_trial_with_four_sites_is_one_dot():
     made = record(
         [trial(0, gam(), 0.2), trial(1, gam((12, 4), (15, 4), (18, 4), (21, 4)), 0.21), trial(2, gam((2, 8)), 0.2)]
     )
-    figure = figures.effects_figure(effects.site_effects(made), str, (-1, 1))
+    figure = figures.effects_figure(effects.site_effects(made), str, (-1, 1), DETECT)
     assert figure is not None
     assert list(figure.data[0].y) == ["2 (1)", "12<br>+ 15<br>+ 18<br>+ 21 (1)"]
 
@@ -262,7 +263,7 @@ def test_no_figure_shows_markup_of_the_study():
     rows = [trial(0, gam(), 0.2), trial(1, gam((9, 8)), 0.3, label=HOSTILE), trial(2, gam((4, 8)), 0.1, label=HOSTILE)]
     made = record(rows, settings={"device": HOSTILE, "latency": HOSTILE})
     drawn = [figures.pareto_figure(made), learning_curves.curves_figure(made)]
-    drawn.append(figures.effects_figure(effects.site_effects(made), lambda level: HOSTILE, (-1, 1)))
+    drawn.append(figures.effects_figure(effects.site_effects(made), lambda level: HOSTILE, (-1, 1), DETECT))
     for figure in drawn:
         assert figure is not None
         assert "<script" not in repr(figure.to_dict())

@@ -18,6 +18,7 @@ from gamsearch.reporting import plain_table, snippets, verification_figures, ver
 from gamsearch.reporting.html_page import page
 from gamsearch.reporting.provenance_section import verify_command
 from gamsearch.study.record import Record
+from gamsearch.tasks import DETECT
 
 SEARCHED = "Search result, from short trainings only: Unclear: the best candidate was trained at one seed only."
 
@@ -74,7 +75,7 @@ def test_missing_trainings_are_listed_only_if_there_are_any():
 
 def test_the_table_has_the_test_results_with_the_best_gain_first():
     rows = verification_rows.rows(complete().verification)
-    texts = {column.title: [column.text(row) for row in rows] for column in verification_rows.columns()}
+    texts = {column.title: [column.text(row) for row in rows] for column in verification_rows.columns(DETECT)}
     best = rows[1].compared
     assert texts["finalist"] == [
         "baseline",
@@ -93,7 +94,7 @@ def test_the_table_has_the_test_results_with_the_best_gain_first():
 
 def test_a_finalist_with_one_seed_has_neither_interval_nor_claim():
     row = verification_rows.rows(incomplete().verification)[2]
-    texts = {column.title: column.text(row) for column in verification_rows.columns()}
+    texts = {column.title: column.text(row) for column in verification_rows.columns(DETECT)}
     assert "±" not in texts["mAP50-95 difference"] and texts["p (Holm)"] == texts["seeds needed"] == ""
     assert texts["claim"] == "fewer than two paired seeds"
 

@@ -15,7 +15,7 @@ from support.hidden import run_hidden
 
 import gamsearch as gamsearch_package
 from gamsearch.study import store
-from gamsearch.study.history import interrupted
+from gamsearch.study.interruptions import interrupted
 from gamsearch.study.table import trial_table
 
 SMALL = ["--imgsz", "64", "--batch", "4", "--epochs", "1", "--baseline-epochs", "1", "--noise-seeds", "2"]

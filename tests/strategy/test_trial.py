@@ -18,7 +18,8 @@ from support.curves import (
 from gamsearch.errors import CandidateFailed, RunError
 from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.study import recovery, store
-from gamsearch.study.history import History, interrupted
+from gamsearch.study.history import History
+from gamsearch.study.interruptions import interrupted
 from gamsearch.study.table import trial_table
 from gamsearch.training.replay import ReplayEvaluator
 

@@ -26,7 +26,7 @@ from gamsearch.strategy.plan import Plan
 from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.strategy.stopping import STOPPING
 from gamsearch.study import claims, outage, store, workers
-from gamsearch.study.history import interrupted
+from gamsearch.study.interruptions import interrupted
 from gamsearch.study.journal import Journal
 from gamsearch.study.retrying import RetryingStorage
 from gamsearch.study.workers import WorkerRegistry

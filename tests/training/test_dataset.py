@@ -256,7 +256,7 @@ def test_an_empty_label_folder_is_refused_with_the_path_where_a_label_belongs(wr
 
 
 def test_label_files_without_a_single_box_are_refused(write: Write) -> None:
-    assert "no box in any train label file" in refusal(write(labels="\n"))
+    assert "no row in any train label file" in refusal(write(labels="\n"))
 
 
 @pytest.mark.parametrize(

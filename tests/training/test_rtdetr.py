@@ -17,7 +17,7 @@ from gamsearch.space.detector import Detector
 from gamsearch.training.baseline import start_model, train_baseline
 from gamsearch.training.details import DetailedTrainer
 from gamsearch.training.recipe import SHORT_TRAINING, arguments
-from gamsearch.training.rtdetr import trainer_for
+from gamsearch.training.task_parts import trainer_for
 from gamsearch.training.trainer import LeanTrainer
 
 TINY = {

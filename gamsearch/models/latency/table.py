@@ -15,7 +15,7 @@ from gamsearch.errors import RunError, SpaceError
 from gamsearch.files import UnreadableError, read_json
 from gamsearch.models import device as devices
 from gamsearch.models.latency.increments import Increment
-from gamsearch.parser.build import Model
+from gamsearch.parser.build import Model, classes_of
 from gamsearch.space.search_space import SearchSpace
 
 LARGEST = 1 << 24
@@ -199,7 +199,7 @@ def conditions_of(
     """
     return {
         "detector": space.detector.name,
-        "classes": int(baseline.model[-1].nc),
+        "classes": classes_of(baseline),
         "space": space.fingerprint,
         "imgsz": imgsz,
         "hardware": devices.describe(device),

@@ -1,0 +1,56 @@
+"""Whether a study holds what the rest of gamsearch relies on: its schema, and what depends on its task."""
+
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from gamsearch.study import schema
+from gamsearch.tasks import task_of
+
+
+def problem(study: optuna.Study) -> str | None:
+    """Find where a record breaks what the rest of gamsearch relies on.
+
+    Args:
+        study: A study of this version's schema.
+
+    Returns:
+        The first problem, or None.
+    """
+    found = schema.mismatch(study.user_attrs, schema.STUDY)
+    if found or not study.user_attrs.get("objectives"):
+        return found or "it names no objectives"
+    corner, objectives = study.user_attrs.get("reference_point"), study.user_attrs["objectives"]
+    if corner is not None and len(corner) != len(objectives) or len(study.directions) != len(objectives):
+        return "its reference point or its directions differ in number from its objectives"
+    task = task_of(study.user_attrs.get("detector", {}).get("yaml", {}))
+    needed, expected = {*objectives, task.primary, task.secondary}, trial_schema(task.primary)
+    for trial in study.get_trials(deepcopy=False):
+        attributes = trial.user_attrs
+        found = schema.mismatch(attributes, expected, f"trial {trial.number}")
+        if found:
+            return found
+        if "key" in attributes and not attributes.get("architecture"):  # recorded before the key
+            return f"trial {trial.number} has a key without an architecture"
+        metrics = attributes.get("measurement", {}).get("metrics", {})
+        if trial.state == TrialState.COMPLETE and not metrics.keys() >= needed:
+            return f"trial {trial.number} is complete without {', '.join(sorted(needed - metrics.keys()))}"
+    return None
+
+
+def trial_schema(primary: str) -> dict[str, Any]:
+    """The schema of a trial's user attributes; `primary` is the metric that every validated epoch has."""
+    curve = [_epoch(primary)]
+    return {**schema.TRIAL, "measurement": {**schema.MEASUREMENT, "curve": curve}, "curve": curve}
+
+
+def _epoch(primary: str) -> Callable[[Any], bool]:
+    """The metrics of one epoch of a training."""
+
+    def epoch(value: Any) -> bool:
+        known = schema.mismatch(value, schema.NUMBERS) is None
+        return known and value.keys() >= {"epoch", primary} and schema.count(value["epoch"])
+
+    return epoch
