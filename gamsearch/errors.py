@@ -35,7 +35,7 @@ class SpaceError(GamsearchError):
 
 
 class DataError(GamsearchError):
-    """The data set cannot be read as a YOLO detection data set."""
+    """The data set cannot be read as a YOLO data set of the task."""
 
 
 class ModelError(GamsearchError):

@@ -64,13 +64,15 @@ def _list_attention() -> Table:
 
 def _list_detectors() -> Table:
     from gamsearch.space.stock import read_mapping, stock_files, stock_models
+    from gamsearch.tasks import task_of
 
     rows = []
     for stem, (scales, reason) in stock_models().items():
         yaml = read_mapping(stock_files()[stem])
         number, searched = len([*yaml["backbone"], *yaml["head"]]), f"no: it {reason}" if reason else "yes"
-        rows.append((stem, " ".join(scales) if len(scales) > 1 else "", number, searched))
-    return table(("name", "scales", "rows", "searched"), sorted(rows, key=lambda row: row[3] != "yes"))
+        task = "" if reason else task_of(yaml).name
+        rows.append((stem, " ".join(scales) if len(scales) > 1 else "", number, task, searched))
+    return table(("name", "scales", "rows", "task", "searched"), sorted(rows, key=lambda row: row[4] != "yes"))
 
 
 def _list_metrics() -> Table:

@@ -37,7 +37,7 @@ TRAIN = (
 def _add_run(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data and model")
     data.add_argument(
-        "--data", metavar="YAML", help="data YAML of a YOLO detection data set (default: the two of the demonstration)"
+        "--data", metavar="YAML", help="data YAML, or folder of class folders (default: the two of the demonstration)"
     )
     data.add_argument("--model", help="stock YAML (baseline from scratch) or .pt (fine-tuned) (default: yolov8n.yaml)")
     add_trust(data)

@@ -85,7 +85,7 @@ def search(
     """Search a space for the placements that pay for themselves; a run of the same name is resumed.
 
     Args:
-        data: Data YAML of a YOLO detection data set; without it one half of the demonstration: `name` says which,
+        data: Data YAML, or the folder of class folders; without it one half of the demonstration: `name` says which,
             `demo-context` (the default) or `demo-control`.
         model: A stock YAML such as `yolov8n.yaml` (baseline from scratch) or a `.pt` (fine-tuned).
         space: Name of a shipped space, path of a space file, or a `SearchSpace`.

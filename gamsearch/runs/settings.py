@@ -37,7 +37,7 @@ class Settings:
     """All settings of a run, which are the options of `run`. The decisive ones cannot change when it is resumed.
 
     Attributes:
-        data: Data YAML of a YOLO detection data set; where it lies decides nothing, its content does.
+        data: Data YAML, or the folder of class folders; where it lies decides nothing, its content does.
         model: Stock YAML (baseline from scratch) or `.pt` (fine-tuned).
         space: Space file, or name of a shipped space.
         trials: Search budget in full short trainings.

@@ -20,6 +20,7 @@ from gamsearch.space.selectors import SELECTORS
 from gamsearch.space.stock import stock_detectors
 
 SMALL = {"gam-demo", "gam-small"}
+OF_THE_NECK = {*SMALL, "gam-neck", "detect-inputs"}
 PORTABLE = sorted(set(shipped_spaces()) - {"demo", "planted"})
 
 
@@ -61,7 +62,10 @@ def test_spaces_written_by_roles_fit_every_stock_detector(name: str) -> None:
     for detector in map(Detector.load, stock_detectors()):
         if name in SMALL and detector.name == "yolov3-tiny":
             continue  # its neck has no P3
+        if name in OF_THE_NECK and detector.task.name == "classify":
+            continue  # a classifier has no neck
         space = SearchSpace.load(name, detector)
+        assert space.objectives == (detector.task.primary, "latency_ms")
         assert space.size > 20 and space.baseline.detector == detector.name
         assert {p.module for found in space.choices.values() for p in found} == {m.name for m in space.modules}
         if not name.startswith("gam"):
@@ -252,6 +256,15 @@ def test_the_fingerprint_depends_on_the_content_and_not_on_the_name(write) -> No
 def test_the_fingerprints_on_yolov8n_are_those_of_the_recorded_runs(name: str, fingerprint: str) -> None:
     """If one changes, recorded runs can no longer be resumed or compared with new ones."""
     assert SearchSpace.load(name, Detector.load("yolov8n")).fingerprint == fingerprint
+
+
+def test_an_objective_that_the_task_does_not_measure_is_refused_with_those_that_it_does() -> None:
+    space = SearchSpace.load("gam", Detector.load("yolov8n-seg"))
+    with pytest.raises(SpaceError) as error:
+        space.with_objectives(["top1", "latency_ms"])
+    measured = "mask_map50_95, mask_map50, map50_95, map50, params_m, gflops, latency_ms"
+    assert str(error.value).startswith(f"top1 is not measured in instance segmentation; there are {measured}")
+    assert space.with_objectives(["map50_95"]).objectives == ("map50_95",)  # that of the boxes
 
 
 def test_objectives_can_be_replaced_and_are_checked(write) -> None:
