@@ -1,8 +1,9 @@
-"""The commands that only look: `show` describes a search space, `list` prints what there is to choose from."""
+"""The commands that only look: `show` describes a search space, `explain` a model YAML, `list` what there is."""
 
 import argparse
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 from rich.table import Table
 
@@ -153,6 +154,31 @@ def _list(options: argparse.Namespace) -> None:
     console().print(LISTS[options.what]())
 
 
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="yaml", help="model YAMLs with attention that somebody inserted")
+    parser.add_argument("--model", help="the stock YAML they were made from (default: found by their rows)")
+
+
+def _explain(options: argparse.Namespace) -> None:
+    """Print the base of model YAMLs and the placements of attention in them."""
+    from gamsearch.architecture import option_label
+    from gamsearch.space.detector import Detector
+    from gamsearch.space.imported import detector_of, read_imported
+
+    out = console()
+    for file in map(Path, options.files):
+        found = read_imported(file, Detector.load(options.model) if options.model else detector_of(file))
+        out.print(f"{file}: {found.architecture.detector} with", soft_wrap=True, markup=False)
+        rows = []
+        for one in found.architecture.placements:
+            readers = ", ".join(map(str, one.consumers)) or "all"
+            words = " ".join(option_label(name, value) for name, value in one.options)
+            rows.append((one.site, one.module, words, readers))
+        out.print(table(("site", "module", "options", "rows that read it"), rows))
+        for note in found.notes:
+            out.print(note, soft_wrap=True, markup=False)
+
+
 COMMANDS = (
     Command(
         "show",
@@ -161,6 +187,14 @@ COMMANDS = (
         _add_show,
         _show,
         "SPACE",
+    ),
+    Command(
+        "explain",
+        "name the attention in hand-written model YAMLs: module, site and options",
+        ("my/yolov8n-cbam.yaml", "my/*.yaml --model yolov8n"),
+        _add_explain,
+        _explain,
+        "YAML ...",
     ),
     Command("list", "list what there is to choose from", ("attention", "samplers"), _add_list, _list, "WHAT"),
 )

@@ -18,6 +18,7 @@ TRIALS = (
 ARTIFACTS = "folder or s3://bucket through which machines without a shared run folder exchange weights"
 
 BASELINE_EPOCHS = "auto: until its curve is flat, 20 to 100, from a .pt 8 to 40; 0: a .pt as it is (default: auto)"
+IMPORT = "model YAMLs with attention in them, which are trained and ranked beside the search (default: none)"
 RUN_NAME = (
     "name of the run; the same name again resumes it; without --data the two runs are called NAME-context and "
     "NAME-control (default: data-model-space, or demo)"
@@ -77,6 +78,7 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     search = parser.add_argument_group("search")
     search.add_argument("--space", help="a space file or the name of a shipped space (default: gam)")
     search.add_argument("--objectives", type=_names, help="metrics, e.g. map50_95,params_m (default: the space's)")
+    search.add_argument("--import", dest="imports", nargs="+", metavar="YAML", help=IMPORT)
     search.add_argument("--trials", type=int, help=TRIALS)
     search.add_argument("--budget", help="search budget instead of --trials: 3h, 90min or 200epochs")
     search.add_argument("--sampler", help="what proposes candidates; see `list samplers` (default: auto)")

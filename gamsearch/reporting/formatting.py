@@ -87,6 +87,8 @@ def note(trial: pd.Series) -> str:
         words.append(f"repeat of #{int(trial['recalled_from'])}")
     if trial["anchor"] and trial["label"] != BASELINE:
         words.append(HAND_DESIGNED)
+    if trial["imported"]:
+        words.append(f"imported: {trial['imported']}")
     if not trial["feasible"] and trial["state"] in ("complete", "pruned"):
         words.append(EXCEEDS_LIMIT)
     if trial["retried"]:

@@ -13,6 +13,7 @@ from gamsearch.reporting import (
     figures,
     formatting,
     gates_section,
+    imported_section,
     learning_curves,
     plot_data,
     predictions_section,
@@ -49,6 +50,7 @@ def page(
     sections = [
         verification_section.section(record),
         _front(record),
+        imported_section.section(record),
         screening_section.section(record),
         effects_section.section(record),
         architecture_section.section(record),

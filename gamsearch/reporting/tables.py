@@ -18,7 +18,7 @@ from gamsearch.study.record import Record
 from gamsearch.tasks import Task
 
 JSON_COLUMNS = ("architecture", "curve")
-TEXT_COLUMNS = ("key", "label", "reason", "retried", "state")
+TEXT_COLUMNS = ("key", "label", "reason", "retried", "state", "imported")
 
 
 @dataclass(frozen=True)

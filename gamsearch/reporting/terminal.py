@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gamsearch.errors import plural
-from gamsearch.reporting import effects_breakdown, formatting, verification_rows
+from gamsearch.reporting import effects_breakdown, formatting, imported_section, verification_rows
 from gamsearch.reporting.tables import Column, rows_of, trial_columns
 from gamsearch.study import summaries
 from gamsearch.study.record import Record
@@ -50,6 +50,7 @@ def terminal_table(record: Record, limit: int = 15) -> Group:
         parts.append(Text(summaries.economy(record)))
     if len(shown):
         parts.append(table)
+    parts += [Text(line) for line in imported_section.lines(record)]
     hidden = len(record.trainings) - len(shown)
     parts += [Text(f"... and {hidden} more in trials.csv")] if hidden else []
     return Group(*parts, *(Text(line) for line in effects_breakdown.lines(record)))

@@ -95,7 +95,8 @@ def search(
         device: `cpu`, `mps`, an index, or several such as `0,1`.
         **options: Every other option of `python -m gamsearch run`, with underscores: `baseline_epochs`, `imgsz` (px),
             `batch`, `budget`, `sampler`, `stopping`, `objectives`, `noise_seeds`, `seed`, `latency`, `train` (mapping),
-            `evaluator`, `table`, `out`, `workers`, `storage`, `artifacts`, `trust_checkpoint`.
+            `evaluator`, `table`, `imports` (a list of model YAMLs, `--import`), `out`, `workers`, `storage`,
+            `artifacts`, `trust_checkpoint`.
 
     Returns:
         The run.

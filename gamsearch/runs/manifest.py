@@ -111,6 +111,7 @@ def facts(
         "machine": {**machine(), "device": recorded.get("hardware")},
         "commit": commit(),
         "baseline": _length(study.get("baseline_stage", {})),
+        "imported": study.get("imported"),
         "repeats": repeats,
     }
     for section in ("data", "machine"):

@@ -28,6 +28,7 @@ KEYS: dict[str, type] = {
     "commit": str,
     "repeats": dict,
     "baseline": dict,
+    "imported": list,
 }
 NEEDED = ("settings", "fingerprints", "space", "detector")
 
@@ -92,7 +93,8 @@ def checked_settings(path: Path, written: Mapping[Any, Any]) -> dict[str, Any]:
             f"{path}, key 'settings.name': must be letters, digits, dots, dashes and underscores, "
             f"not {_quoted(written.get('name'))}"
         )
-    return {**defaults, **written, "objectives": tuple(written.get("objectives", ()))}
+    listed = {name: tuple(written.get(name, ())) for name in ("objectives", "imports")}
+    return {**defaults, **written, **listed}
 
 
 def _fits(value: Any, default: Any) -> bool:
@@ -117,7 +119,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _type(kind: type) -> str:
-    names = {dict: "a mapping", str: "a string", int: "a whole number", tuple: "a list of names"}
+    names = {dict: "a mapping", str: "a string", int: "a whole number", tuple: "a list of names", list: "a list"}
     return names[kind]
 
 

@@ -3,6 +3,7 @@
 import optuna
 
 from gamsearch.evaluation import TrialBudget
+from gamsearch.runs.imports import recorded
 from gamsearch.runs.prepared import PreparedRun
 from gamsearch.runs.screening import SCREENING
 from gamsearch.runs.settings import Settings
@@ -13,7 +14,7 @@ from gamsearch.strategy.stopping import stopping_named
 
 
 def plan_of(settings: Settings, prepared: PreparedRun, study: optuna.Study) -> Plan:
-    """Plan a search; only the baseline is trained where a screening found that nothing pays.
+    """Plan a search; where a screening found that nothing pays, only the baseline and what was imported are trained.
 
     Args:
         settings: The run's settings.
@@ -26,8 +27,8 @@ def plan_of(settings: Settings, prepared: PreparedRun, study: optuna.Study) -> P
     budget = TrialBudget(settings.epochs, settings.imgsz, settings.batch, settings.seed)
     seeds = min(settings.noise_seeds, prepared.seeds or settings.noise_seeds)
     screening = Screening.read(prepared.space, study.user_attrs.get(SCREENING, {}))
-    amount = settings.search_budget
+    amount, imported = settings.search_budget, recorded(study)
     if screening is not None and screening.nothing_pays and not settings.search_anyway:
-        amount, seeds = SearchBudget(0), 1
+        amount, seeds = SearchBudget(len(imported)), seeds if imported else 1
     stopping = stopping_named(settings.stopping)
-    return Plan(prepared.space, budget, amount, settings.sampler, seeds, stopping, settings.seed, screening)
+    return Plan(prepared.space, budget, amount, settings.sampler, seeds, stopping, settings.seed, screening, imported)

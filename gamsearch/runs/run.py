@@ -12,7 +12,7 @@ import optuna
 from gamsearch.errors import RunError
 from gamsearch.evaluation import Evaluator
 from gamsearch.metrics import metric_named
-from gamsearch.runs import cleaning, manifest, repeat
+from gamsearch.runs import cleaning, imports, manifest, repeat
 from gamsearch.runs.failed_start import NewFiles
 from gamsearch.runs.folder_lock import held, make_folder, refuse_second_leader
 from gamsearch.runs.forecast import RunForecast
@@ -116,7 +116,9 @@ def run(
         if origin is not None:
             inputs = {**prepared.fingerprints, **manifest.fingerprints(settings, prepared.space)}
             repeat.refuse_other_inputs(origin, inputs, partial(prepared.data_changes, origin.path.parent))
-        study = existing or _create(settings, prepared, command, origin)
+        study = existing or _create(
+            settings, prepared, command, origin, imports.of_run(settings, prepared.space.detector, origin, progress.say)
+        )
         new_files.keep()
         check_space(study, prepared.space.fingerprint, settings.space)
         with explained(folder), WorkerRegistry(study, folder, settings.device or "default device") as registry:
@@ -193,7 +195,9 @@ def _artifacts(study: optuna.Study, context: RunContext) -> Artifacts:
     return Artifacts(study, trusted_place(str(study.user_attrs.get("artifacts", "")), context.artifacts, needed=True))
 
 
-def _create(settings: Settings, prepared: PreparedRun, command: str, origin: Manifest | None) -> optuna.Study:
+def _create(
+    settings: Settings, prepared: PreparedRun, command: str, origin: Manifest | None, imported: list[dict[str, Any]]
+) -> optuna.Study:
     """Create the study of a new run and record how it was made; a repetition keeps the length of the baseline stage."""
     space = prepared.space
     recorded = {**settings.to_dict(), "command": masked(command), "versions": recorded_versions(), **prepared.recorded}
@@ -203,6 +207,7 @@ def _create(settings: Settings, prepared: PreparedRun, command: str, origin: Man
         "detector": {"name": space.detector.name, "yaml": space.detector.yaml},
         "fingerprints": {},
         STAGE: {} if origin is None else dict(origin.content.get("baseline", {})),
+        **({imports.IMPORTED: imported} if imported else {}),
     }
     return store.create(settings.folder, [metric_named(name) for name in space.objectives], facts)
 

@@ -52,6 +52,7 @@ class Settings:
         stopping: `off`, `default` or `aggressive`: how early trainings stop.
         objectives: Names of metrics; empty for the space's.
         evaluator: `training`, `replay`, or `supernet`: measure candidates in a shared network instead.
+        imports: Model YAMLs whose architectures are trained beside the search.
         table: Table to replay: a JSON file, or name of a shipped one.
         latency: Name of the latency backend.
         noise_seeds: Number of seeds at which the baseline is measured.
@@ -79,6 +80,7 @@ class Settings:
     stopping: str = _decisive("default")
     objectives: tuple[str, ...] = _decisive(())
     evaluator: str = _decisive("training")
+    imports: tuple[str, ...] = _decisive(())
     table: str = _decisive("")
     latency: str = _decisive("auto")
     noise_seeds: int = _number(5, 1, 1000)
@@ -102,7 +104,7 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values."""
-        return {**asdict(self), "objectives": list(self.objectives)}
+        return {name: _plain(value) for name, value in asdict(self).items()}
 
 
 def default_epochs(images: int, batch: int) -> int:
@@ -145,7 +147,7 @@ def resolve(given: Mapping[str, Any], recorded: Mapping[str, Any] | None, defaul
     if explicit.get("trials"):
         explicit["budget"] = ""
     merged = {**defaults, **{k: v for k, v in (recorded or {}).items() if k in known}, **explicit}
-    merged["objectives"] = tuple(merged.get("objectives", ()))
+    merged |= {name: tuple(merged.get(name, ())) for name in ("objectives", "imports")}
     settings = Settings(**merged)
     check(settings)
     return settings
@@ -153,12 +155,14 @@ def resolve(given: Mapping[str, Any], recorded: Mapping[str, Any] | None, defaul
 
 def _refuse_changes(given: Mapping[str, Any], recorded: Mapping[str, Any]) -> None:
     """Refuse a decisive setting that is not the recorded one."""
-    before = {"screen": "off", "screen_steps": Settings.screen_steps, "screen_seeds": Settings.screen_seeds, **recorded}
+    later = ("screen", "screen_steps", "screen_seeds", "imports")  # older runs did not record them
+    before = {**{name: getattr(Settings, name) for name in later}, **recorded}
     for name in (f.name for f in fields(Settings) if f.metadata.get("decisive")):
         if name in given and _plain(given[name]) != _plain(before.get(name)):
+            then, now = _display(name, before.get(name)), _display(name, given[name])
             raise RunError(
-                f"this run was made with {_flag(name)} {_display(before.get(name))}, not {_display(given[name])}; "
-                f"leave {_flag(name)} out to resume it, or give another --name"
+                f"this run was made with {flag(name)} {then}, not {now}; "
+                f"leave {flag(name)} out to resume it, or give another --name"
             )
 
 
@@ -170,12 +174,12 @@ def check(settings: Settings) -> None:
         (lowest, highest), value = setting.metadata["bounds"], getattr(settings, setting.name)
         if setting.metadata.get("auto") and isinstance(value, str):
             if value != AUTO:
-                raise OptionError(f"{_flag(setting.name)} must be a whole number or {AUTO}, not '{one_line(value)}'")
+                raise OptionError(f"{flag(setting.name)} must be a whole number or {AUTO}, not '{one_line(value)}'")
             continue
         if value < lowest:
-            raise OptionError(f"{_flag(setting.name)} must be at least {lowest}, not {value}")
+            raise OptionError(f"{flag(setting.name)} must be at least {lowest}, not {value}")
         if value > highest:
-            raise OptionError(f"{_flag(setting.name)} must be at most {highest}, not {value}")
+            raise OptionError(f"{flag(setting.name)} must be at most {highest}, not {value}")
     if settings.imgsz % 32:
         nearest_size = max(32, round(settings.imgsz / 32) * 32)
         raise OptionError(f"--imgsz must be a multiple of 32, not {settings.imgsz}; use {nearest_size}")
@@ -197,6 +201,12 @@ def _check_shared(settings: Settings) -> None:
         raise OptionError("--screen trains a network, which a replayed table cannot; leave --screen out")
     if settings.screen != "off" and settings.evaluator == "supernet":
         raise OptionError("--evaluator supernet measures all candidates in a shared network; leave --screen out")
+    if settings.imports and settings.evaluator != "training":
+        raise OptionError(
+            f"--import trains what it imports, which --evaluator {settings.evaluator} does not; leave it out"
+        )
+    if not settings.budget and (count := len(settings.imports)) > settings.trials:
+        raise OptionError(f"--import trains {count} files, which count as trials: give --trials {count} or more")
     if settings.evaluator == "supernet" and settings.epochs != 1:
         raise OptionError("--evaluator supernet trains no candidate on its own; leave --epochs out")
 
@@ -205,13 +215,21 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+def flag(name: str) -> str:
+    """Name the option of a setting.
+
+    Args:
+        name: The setting.
+
+    Returns:
+        What the command line calls it.
+    """
+    return "--import" if name == "imports" else "--" + name.replace("_", "-")
 
 
-def _display(value: Any) -> str:
+def _display(name: str, value: Any) -> str:
     if isinstance(value, (list, tuple)):
-        return ",".join(map(str, value)) or "(the space's)"
+        return ",".join(map(str, value)) or ("(the space's)" if name == "objectives" else "(none)")
     if isinstance(value, dict):
         return " ".join(f"{k}={v}" for k, v in value.items()) or "(none)"
     return str(value) if value != "" else "(none)"

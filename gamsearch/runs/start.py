@@ -14,7 +14,7 @@ from gamsearch.runs.manifest import Manifest, write_yaml
 from gamsearch.runs.processes import Slot, slots
 from gamsearch.runs.repeat import GIVEN, folder_of, repeated
 from gamsearch.runs.run import RunContext, recorded_settings
-from gamsearch.runs.settings import SMALL_BATCH, SMALL_DATA, Settings, default_epochs, resolve
+from gamsearch.runs.settings import SMALL_BATCH, SMALL_DATA, Settings, default_epochs, flag, resolve
 from gamsearch.runs.space_content import recorded_content, space_content
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.study.artifacts import check_place
@@ -65,7 +65,7 @@ def start(given: Mapping[str, Any]) -> Start:
     given = {**dict.fromkeys(known), **given}
     if given["table"] and not given["evaluator"]:
         given["evaluator"] = "replay"
-    given["data"] = _absolute(given["data"])
+    given |= {"data": _absolute(given["data"]), "imports": _files(given["imports"])}
     wanted = demonstration.is_wanted(given)
     name = given["name"] or (demonstration.FIRST if wanted else _name_from(given))
     folder = Path(given["out"] or "results") / name
@@ -98,9 +98,8 @@ def repetition(manifest: Path, given: Mapping[str, Any]) -> Start:
     """
     others = [name for name, value in given.items() if value is not None and name not in (*GIVEN, *CONTEXT_OPTIONS)]
     if others:
-        flag = "--" + others[0].replace("_", "-")
         raise OptionError(
-            f"--from repeats a run with its own settings, so {flag} cannot be combined with it; "
+            f"--from repeats a run with its own settings, so {flag(others[0])} cannot be combined with it; "
             f"only {', '.join(f'--{name}' for name in GIVEN)} can"
         )
     given = {**dict.fromkeys((*GIVEN, *CONTEXT_OPTIONS)), **given}
@@ -134,6 +133,13 @@ def _context(given: Mapping[str, Any], folder: Path, new_files: NewFiles) -> Run
 def _absolute(data: Any) -> str | None:
     """Return the data YAML as an absolute path, so that the run can be resumed from anywhere; a stock name as it is."""
     return os.path.abspath(data) if data and Path(data).exists() else data
+
+
+def _files(given: Any) -> tuple[str, ...] | None:
+    """The files to import as texts; one may be given alone in Python."""
+    if given is None:
+        return None
+    return tuple(map(str, [given] if isinstance(given, str | Path) else given))
 
 
 def _slots(given: Mapping[str, Any]) -> list[Slot]:

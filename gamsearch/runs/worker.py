@@ -174,7 +174,8 @@ def _settings(attributes: Mapping[str, Any], options: WorkerOptions) -> Settings
     recorded = {name: value for name, value in attributes["settings"].items() if name in known}
     here = {"data": options.data or recorded.get("data", ""), "device": options.device or recorded.get("device", "")}
     place = {"out": str(options.folder.parent), "name": options.folder.name}
-    settings = Settings(**{**recorded, **here, **place, "objectives": tuple(recorded.get("objectives", ()))})
+    listed = {name: tuple(recorded.get(name, ())) for name in ("objectives", "imports")}
+    settings = Settings(**{**recorded, **here, **place, **listed})
     check(settings)
     return settings
 

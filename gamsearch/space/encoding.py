@@ -95,6 +95,18 @@ class Encoding:
             return Placement(site, name, canonical)
         return Placement(site, name, canonical, "branch", (head,))
 
+    def part_of(self, architecture: Architecture) -> Architecture:
+        """Leave out the placements that these parameters cannot express.
+
+        Args:
+            architecture: An architecture of the detector.
+
+        Returns:
+            That with the other placements.
+        """
+        known = [placement for placement in architecture.placements if placement in self._first_values]
+        return Architecture.of(architecture.detector, known)
+
     def encode(self, architecture: Architecture) -> dict[str, int]:
         """The first parameter values that decode to the architecture; `SpaceError` if there are none."""
         values = dict.fromkeys(self.parameters, 0)

@@ -161,6 +161,10 @@ class SearchSpace:
         except SpaceError as error:
             raise SpaceError(str(error).replace("in the space", f"in the space '{self.name}'", 1)) from error
 
+    def __contains__(self, architecture: Architecture) -> bool:
+        """Whether the space can express an architecture, whatever its rules say."""
+        return architecture.detector == self.detector.name and self.encoding.part_of(architecture) == architecture
+
     # what is admissible ----------------------------------------------------------------------------------------------
     def refusal(self, architecture: Architecture) -> str | None:
         """Check the rules.

@@ -36,7 +36,8 @@ class CandidatePool:
 
     def _sampled(self, history: History) -> list[Architecture]:
         """Sparse random architectures, and some neighbours of the best candidates so far."""
-        best = sorted(history.candidates, key=lambda k: -(history.gain(k, k.epochs) or 0.0))[:PARENTS]
+        inside = [known for known in history.candidates if known.architecture in self.space]
+        best = sorted(inside, key=lambda k: -(history.gain(k, k.epochs) or 0.0))[:PARENTS]
         near: dict[str, Architecture] = {}
         for known in best:
             around = neighbours(self.space, known.architecture)

@@ -78,17 +78,22 @@ def measure_noise(context: SearchContext) -> float:
 def confirm_best(context: SearchContext) -> None:
     """Train the best candidate and a few others at the baseline's other seeds as far as the record lacks them.
 
-    The best of many gains at one seed is too good by selection; its paired gains at other seeds are not. The others
-    only serve to estimate the noise. They are the first that were proposed, since a choice by their result would bias
-    it.
+    The best of many gains at one seed is too good by selection; its paired gains at other seeds are not. The user's
+    own architectures were not selected, but they are to be ranked with intervals. The others only serve to estimate the
+    noise. They are the first that were proposed, since a choice by their result would bias it.
     """
     study = context.study
     candidates = read_record(study, "").candidates
-    if candidates.empty or candidates[context.history.task.gain].iloc[0] <= 0:
+    imported = candidates[candidates["imported"] != ""]
+    best = candidates.head(1)
+    best = best[best[context.history.task.gain] > 0]
+    if best.empty and imported.empty:
         return
-    others = candidates.iloc[1:].sort_values("number")
+    others = candidates.drop(best.index).sort_values("number")
     seeds = [int(control["seed"]) for control in study.user_attrs["baseline_seeds"][1:]]
-    chosen = pd.concat([candidates.head(1), others]).head(architectures_to_repeat(len(seeds) + 1))
+    first = pd.concat([best, imported]).drop_duplicates("key")
+    most = max(len(first), architectures_to_repeat(len(seeds) + 1))
+    chosen = pd.concat([first, others]).drop_duplicates("key").head(most)
     jobs = []
     for _, row in chosen.iterrows():
         architecture, number = Architecture.from_dict(row["architecture"]), int(row["number"])

@@ -26,6 +26,7 @@ def reason_to_stop(context: SearchContext, busy: Sequence[FrozenTrial] = ()) -> 
         begun = [known for known in candidates if known.curve or known.state == TrialState.FAIL]
         spent = plural(context.history.spent, "epoch")
         return f"the budget of {plan.search_budget} is used up: {plural(len(begun), 'candidate')}, {spent}"
+    candidates = [known for known in candidates if known.architecture in plan.space]
     others = len({t.user_attrs.get("key") for t in busy}) + 1
     if len(candidates) + others < plan.space.size:
         return None

@@ -1,7 +1,9 @@
 """What a search is to do."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from gamsearch.architecture import Architecture
 from gamsearch.evaluation import TrialBudget
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.strategy.samplers import AUTO, sampler_named
@@ -26,6 +28,7 @@ class Plan:
         stopping: When trainings stop early.
         seed: The sampler's seed.
         screening: What shared networks said of the space; None without a screening.
+        imported: Architectures of the user's files by the names of these; they are trained first, and to the end.
     """
 
     space: SearchSpace
@@ -36,6 +39,7 @@ class Plan:
     stopping: StoppingSettings = field(default_factory=lambda: STOPPING["off"])
     seed: int = 0
     screening: Screening | None = None
+    imported: Mapping[str, Architecture] = field(default_factory=dict)
 
     @property
     def trials(self) -> int:

@@ -23,14 +23,15 @@ MOST_ANCHORS = 20
 
 
 def enqueue_anchors(study: optuna.Study, plan: Plan, predict_costs: PredictCosts) -> None:
-    """Once per study: what a screening recommends, else the published placements; random ones for some samplers too.
+    """Once per study: what was imported, and what a screening recommends or else the published placements.
 
-    These samplers learn from whole trainings. The sampler proposes at least half of the trials. A search without any
-    budget is left as it is, since it may be given one later.
+    Some samplers get random ones too: they learn from whole trainings. The sampler proposes at least half of the
+    trials, unless more are imported. A search without any budget is left as it is, since it may be given one later.
     """
     if study.user_attrs.get("anchors_enqueued") or not plan.search_budget.amount:
         return
-    space, most = plan.space, min(plan.trials // 2, MOST_ANCHORS)
+    enqueue_imported(study, plan)
+    space, most = plan.space, max(min(plan.trials // 2, MOST_ANCHORS) - len(plan.imported), 0)
     if plan.sampler == "brute" or not most:
         anchors = []
     elif plan.screening is not None:
@@ -41,13 +42,20 @@ def enqueue_anchors(study: optuna.Study, plan: Plan, predict_costs: PredictCosts
     for architecture in anchors:
         study.enqueue_trial(space.encode(architecture), user_attrs=published)
     if sampler_named(plan.sampler, plan.space).needs_start:
-        rng, known = random.Random(plan.seed), {a.key for a in anchors}
-        for _ in range(STARTUP_TRIALS - len(anchors)):
+        rng, known = random.Random(plan.seed), {a.key for a in (*anchors, *plan.imported.values())}
+        for _ in range(STARTUP_TRIALS - len(known)):
             architecture = space.sample_random(rng)
             if architecture.key not in known:
                 study.enqueue_trial(space.encode(architecture))
                 known.add(architecture.key)
     study.set_user_attr("anchors_enqueued", True)
+
+
+def enqueue_imported(study: optuna.Study, plan: Plan) -> None:
+    """The architectures that the user imported, also those outside the space: its parameters hold what they can."""
+    for files, architecture in plan.imported.items():
+        parameters = plan.space.encode(plan.space.encoding.part_of(architecture))
+        study.enqueue_trial(parameters, user_attrs={"imported": files, "architecture": architecture.to_dict()})
 
 
 def enqueue_neighbour(study: optuna.Study, plan: Plan, history: History, number: int) -> None:
@@ -67,7 +75,8 @@ def enqueue_neighbour(study: optuna.Study, plan: Plan, history: History, number:
 def _front(study: optuna.Study, plan: Plan, history: History) -> list[Architecture]:
     """The Pareto front of the architectures trained to the end."""
     objectives = store.objectives_of(study)
-    complete = [known for known in history.architectures.values() if known.complete]
+    inside = [known for known in history.architectures.values() if known.architecture in plan.space]
+    complete = [known for known in inside if known.complete]
     values = [{**known.built, **known.curve[plan.trial_budget.epochs]} for known in complete]
     on_front = pareto.front([[one[m.name] for m in objectives] for one in values], objectives)
     return [known.architecture for known, on in zip(complete, on_front, strict=True) if on]

@@ -120,7 +120,8 @@ class SharedEffects:
         together = np.zeros((len(architectures), len(self.pairs)))
         for row, architecture in enumerate(architectures):
             for pair in combinations([placement.site for placement in architecture.placements], 2):
-                together[row, self.pairs[pair]] = 1.0
+                if pair in self.pairs:  # an imported architecture may have other sites
+                    together[row, self.pairs[pair]] = 1.0
         return effects, together
 
     def _shared(self, a: tuple[Vector, Vector], b: tuple[Vector, Vector], parameters: Vector) -> Vector:

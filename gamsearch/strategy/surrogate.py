@@ -54,7 +54,8 @@ class Features:
     Per site whether there is attention; per site and module a level for each option that varies there: 0 for the first
     (for a strength the weakest) to 1. Where the space has several modules, also how often each occurs anywhere, the
     sums of its levels, and per site whether it is there; levels are then centred (-1/2 to 1/2), so that a module
-    without a strength is no weaker than others. All have the same prior variance.
+    without a strength is no weaker than others. All have the same prior variance. What the space does not have (an
+    imported architecture may) is no feature: its gain tells of the mean of all and of its own residual.
     """
 
     def __init__(self, space: SearchSpace):
@@ -75,7 +76,8 @@ class Features:
         values = np.zeros(len(self._columns) + 1)
         for placement in architecture.placements:
             for name, value in self._parts(placement):
-                values[self._columns[name]] += value
+                if name in self._columns:
+                    values[self._columns[name]] += value
         modules = len(architecture.placements)
         values[-1] = 0.5 * modules * (modules - 1)
         return values
@@ -88,7 +90,7 @@ class Features:
             yield (module,), 1.0
             yield (site, module), 1.0
         for option, value in _options(placement).items():
-            if (site, module, option) in self._levels:
+            if value in self._levels.get((site, module, option), {}):
                 level = self._levels[site, module, option][value]
                 yield (site, module, option), level
                 if self._several:

@@ -23,7 +23,9 @@ from gamsearch.study.interruptions import INTERRUPTED
 
 def run_trial(context: SearchContext, trial: optuna.Trial) -> tuple[float, ...]:
     """Run one trial and return its objectives; a trial without them raises what Optuna expects for its state."""
-    architecture = context.plan.space.sample(trial.suggest_int)
+    proposed = context.plan.space.sample(trial.suggest_int)
+    imported = "imported" in trial.user_attrs
+    architecture = Architecture.from_dict(trial.user_attrs["architecture"]) if imported else proposed
     _describe(context, trial, architecture)
     twin = claim(context, trial, architecture.key)
     if twin is not None:
@@ -31,7 +33,7 @@ def run_trial(context: SearchContext, trial: optuna.Trial) -> tuple[float, ...]:
     known = context.history.architectures.get(architecture.key)
     if known is not None and known.settled:
         return _recall(trial, context.history.trials[known.number])
-    refuse_by_rules(trial, context.plan.space, architecture)
+    refuse_by_rules(trial, context.plan.space, context.plan.space.baseline if imported else architecture)
     if known is not None:
         trial.set_user_attr("resumes", known.number)
     context.report_start(trial.number, architecture.label)

@@ -59,6 +59,7 @@ class TrialReporter:
         begun = sum(bool(k.curve) for k in search.history.candidates)
         self.never_stopped = (
             context.architecture.is_baseline
+            or "imported" in context.trial.user_attrs
             or (known is None and search.plan.stopping.never_stops(begun))
             or search.plan.trains_to_the_end(search.used, self.budget.epochs - self.budget.done)
         )
@@ -92,7 +93,8 @@ class TrialReporter:
         search, architecture, known = self.search, self.context.architecture, self.context.known
         self.trial.set_user_attr("built", dict(metrics))
         self.now.built.update(metrics)
-        if known is None and not architecture.is_baseline and search.freeze_thaw is not None:
+        foreseeable = not architecture.is_baseline and architecture in search.plan.space
+        if known is None and foreseeable and search.freeze_thaw is not None:
             self.trial.set_user_attr("foreseen", dict(search.freeze_thaw.predict_costs(architecture) or {}))
         baseline = search.history.baseline
         refuse_by_limits(self.trial, search.plan.space, baseline.built if baseline else None, metrics)

@@ -35,7 +35,7 @@ LATENCIES = ("latency_ratio", "latency_iqr_ms", "latency_ratio_foreseen")
 FIGURES = ("epochs", "epochs_trained", "seconds", "seed", "bound")
 """Columns of `Record.trials` that hold numbers besides the metrics and gains; NaN where unknown."""
 
-TEXTS = ("state", "key", "label", "reason", "retried")
+TEXTS = ("state", "key", "label", "reason", "retried", "imported")
 FLAGS = ("feasible", "anchor", "on_front", "paused")
 
 
@@ -51,6 +51,7 @@ class Record:
       to the baseline at the same seed and number of epochs
     - `latency_ratio`, `latency_iqr_ms`; `latency_ratio_foreseen`, the predicted ratio
     - `retried`: how the training was changed after a first failure
+    - `imported`: names of the user's files that hold this architecture
     - `recalled_from`: number of the trial whose result answered this repeat, or NaN
     - `resumed_by`: number of the trial that resumed this paused training, or NaN
     - `bound`: the optimistic primary metric at which the training was stopped, or NaN

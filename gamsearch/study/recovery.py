@@ -85,7 +85,7 @@ def _enqueue_again(study: optuna.Study, trial: FrozenTrial, retried: set[Any]) -
     """Enqueue a trial's parameters again unless that is done already; `retried` is updated."""
     if trial.number in retried or not _parameters(trial):
         return False
-    study.enqueue_trial(_parameters(trial), user_attrs={"retry_of": trial.number, **_anchor(trial)})
+    study.enqueue_trial(_parameters(trial), user_attrs={"retry_of": trial.number, **_origin(trial)})
     retried.add(trial.number)
     return True
 
@@ -114,5 +114,7 @@ def _parameters(trial: FrozenTrial) -> dict[str, Any]:
     return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
 
 
-def _anchor(trial: FrozenTrial) -> dict[str, bool]:
-    return {"anchor": True} if trial.user_attrs.get("anchor") else {}
+def _origin(trial: FrozenTrial) -> dict[str, Any]:
+    """What says where a trial came from; an imported one also has its architecture, which may be outside the space."""
+    names = ("anchor", *(("imported", "architecture") if "imported" in trial.user_attrs else ()))
+    return {name: trial.user_attrs[name] for name in names if trial.user_attrs.get(name)}

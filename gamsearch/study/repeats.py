@@ -5,7 +5,7 @@ from math import isfinite, nan
 
 import pandas as pd
 
-from gamsearch.analysis.noise import BySeed, Noise, gain, pooled_noise, unpaired_noise
+from gamsearch.analysis.noise import BySeed, Gain, Noise, gain, pooled_noise, unpaired_noise
 from gamsearch.analysis.search_verdict import Searched
 from gamsearch.tasks import Task
 
@@ -63,6 +63,22 @@ def noise(baseline_seeds: Trainings, candidates: Sequence[BySeed], metric: str) 
     return found if found and found.half_width() < 1 - max(baseline.values(), default=0.0) else None
 
 
+def gain_of(candidate: pd.Series, task: Task, known: Mapping[str, BySeed], baseline_seeds: Trainings) -> Gain | None:
+    """Estimate what a candidate gains at the seeds after that of its trial.
+
+    Args:
+        candidate: Its trial.
+        task: What the detector is for.
+        known: The primary metric by seed of the candidates that were trained at several seeds, by key.
+        baseline_seeds: Metrics of the baseline per seed.
+
+    Returns:
+        The gain with its interval; None without another seed.
+    """
+    others = [seeds for key, seeds in known.items() if key != candidate["key"]]
+    return gain(known.get(candidate["key"], {}), by_seed(baseline_seeds, task.primary), others, candidate["seed"])
+
+
 def searched(
     detector: str, task: Task, candidates: pd.DataFrame, known: Mapping[str, BySeed], baseline_seeds: Trainings
 ) -> Searched:
@@ -80,15 +96,13 @@ def searched(
     """
     best = candidates.iloc[0]
     gained = float(best[task.gain])
-    baseline = by_seed(baseline_seeds, task.primary)
-    others = [seeds for key, seeds in known.items() if key != best["key"]]
     return Searched(
         detector=detector,
         label=str(best["label"]),
         number=int(best["number"]),
         candidates=len(candidates),
         selected_gain=gained,
-        gain=gain(known.get(best["key"], {}), baseline, others, best["seed"]),
+        gain=gain_of(best, task, known, baseline_seeds),
         latency_ratio=float(best["latency_ratio"]),
         seeds=max(1, len(baseline_seeds)),
         largest=1 - float(best[task.primary] - gained),

@@ -135,6 +135,7 @@ TRIAL = {
     "epochs_trained": count,
     "feasible": flag,
     "anchor": flag,
+    "imported": text,
 }
 TRAINING = {
     "seed": count,
@@ -172,6 +173,7 @@ SETTINGS = {
     "search_anyway": flag,
     "baseline_epochs": count_or_auto,
     "objectives": [metric],
+    "imports": [text],
     "data_warnings": [text],
     "train": {...: argument},
     "versions": {...: text},
@@ -198,6 +200,7 @@ STUDY = {
     "baseline_stage": BASELINE_STAGE,
     "reference_point": [number],
     "baseline_seeds": [NUMBERS],
+    "imported": [{"file": text, "architecture": architecture}],
     "confirmations": {...: [NUMBERS]},
     "screening": {"architectures": [architecture], "values": {...: [number]}, "complete": flag},
     "screening_answer": {"effects": [[scalar]], "seeds": count, "epochs": count, "measured": count, ...: scalar},

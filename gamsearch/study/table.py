@@ -78,7 +78,7 @@ def _columns(metrics: Sequence[str]) -> list[str]:
     return [
         *("number", "state", "key", "label", "architecture", *metrics, *LATENCIES),
         *("reason", "retried", "recalled_from", "resumed_by", "paused", "bound"),
-        *("epochs", "epochs_trained", "seconds", "seed", "curve", "feasible", "anchor", *AUDIT_COLUMNS),
+        *("epochs", "epochs_trained", "seconds", "seed", "curve", "feasible", "anchor", "imported", *AUDIT_COLUMNS),
     ]
 
 
@@ -109,6 +109,7 @@ def _row(trial: FrozenTrial, names: Sequence[str]) -> dict[str, Any]:
         "curve": curve,
         "feasible": bool(attributes.get("feasible", trial.state == TrialState.COMPLETE)),
         "anchor": bool(attributes.get("anchor", False)),
+        "imported": _safe_text(attributes.get("imported", "")),
         **{name: provenance.get("audit", {}).get(name, math.nan) for name in AUDIT_COLUMNS},
     }
 

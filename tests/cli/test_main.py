@@ -255,3 +255,13 @@ def test_a_wait_that_is_no_number_of_minutes_is_refused(here, capsys, minutes):
 def test_a_folder_with_control_characters_is_refused(here, capsys):
     assert "control characters" in refused(capsys, "run", "--evaluator", "replay", "--out", "a\x1b[31mb")
     assert not list(here.iterdir())
+
+
+def test_explain_names_the_attention_in_model_yamls_and_finds_their_base(capsys):
+    examples = ROOT / "examples" / "import"
+    assert main(["explain", str(examples / "yolov8-gam.yaml"), str(examples / "yolov8n-p2-ca.yaml")]) == 0
+    said = capsys.readouterr().out
+    assert "yolov8-gam.yaml: yolov8n with" in said and "yolov8n-p2-ca.yaml: yolov8n-p2 with" in said
+    assert re.search(r"12\s+GAM\s+g4 padding=zeros r4 shuffle=True\s+13", said)
+    assert main(["explain", str(examples / "yolov8n-p2-ca.yaml"), "--model", "yolov8n"]) == 2
+    assert "its base is yolov8n-p2, not yolov8n: give --model yolov8n-p2.yaml" in capsys.readouterr().err

@@ -19,9 +19,9 @@ def test_given_settings_precede_recorded_ones_and_those_precede_defaults():
 
 @pytest.mark.parametrize("name", [f.name for f in fields(Settings) if f.metadata.get("decisive")])
 def test_a_resumed_run_keeps_every_decisive_setting(name):
-    other = {"objectives": ("latency_ms",), "train": {"lr0": 0.1}, "stopping": "off"}.get(name)
+    other = {"objectives": ("latency_ms",), "imports": ("a.yaml",), "train": {"lr0": 0.1}, "stopping": "off"}.get(name)
     changed = other or (RECORDED[name] + (32 if name == "imgsz" else 1 if isinstance(RECORDED[name], int) else "x"))
-    flag = "--" + name.replace("_", "-")
+    flag = "--import" if name == "imports" else "--" + name.replace("_", "-")
     with pytest.raises(RunError, match=f"was made with {flag} .*, not .*; leave {flag} out to resume it"):
         resolve({name: changed, "name": "a"}, RECORDED, {})
     assert resolve({name: getattr(resolve({"name": "a"}, RECORDED, {}), name)}, RECORDED, {}).name == "a"

@@ -16,7 +16,8 @@ COLUMNS = [
     *("number", "state", "key", "label", "architecture", "map50_95", "map50", "params_m", "gflops", "latency_ms"),
     *(*PLUGGED_IN, "latency_ratio", "latency_iqr_ms", "latency_ratio_foreseen", "reason", "retried", "recalled_from"),
     *("resumed_by", "paused", "bound", "epochs", "epochs_trained", "seconds", "seed", "curve", "feasible", "anchor"),
-    *("tensors_inherited", "tensors_expected", "tensors_fresh", "misplaced", "map50_95_gain", "map50_gain", "on_front"),
+    *("imported", "tensors_inherited", "tensors_expected", "tensors_fresh", "misplaced"),
+    *("map50_95_gain", "map50_gain", "on_front"),
 ]
 STOCK = Architecture.of("yolov8n", [])
 PLACED = {**STOCK.to_dict(), "placements": [{"site": 4, "module": "GAM", "options": {"rate": 4}}]}
