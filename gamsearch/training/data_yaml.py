@@ -17,7 +17,8 @@ def find_data_yaml(path: Path) -> Path:
     """Resolve `path` to a data YAML: a file, or the name of a stock data set that is already downloaded."""
     if path.is_dir():
         raise DataError(
-            f"--data must name a YAML file, but {path} is a folder: name the YAML in it that has train, val and names"
+            f"--data must name a YAML file, but {path} is a folder: name the YAML in it that has train, val and names, "
+            "or for class folders a classifier as --model"
         )
     stock = None if path.exists() else _stock(path)
     if stock and _is_fetched(stock):

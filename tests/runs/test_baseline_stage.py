@@ -37,7 +37,7 @@ def recorded(heights: list[float], settings: Settings, known: dict | None = None
         if epoch == stage._last_epoch():
             break
     assert written[-1] == facts
-    return _judged(facts, settings, True, progress), progress
+    return _judged(facts, settings, True, stage), progress
 
 
 def test_an_auto_stage_ends_after_its_curve_is_flat_and_is_trained_enough():

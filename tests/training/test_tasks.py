@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml as pyyaml
 from support.devices import DEVICE
 from support.evaluators import training_evaluator
 from support.task_data import TASKS, make_data, model_yaml
@@ -16,6 +17,9 @@ from gamsearch.models.device import ultralytics_name
 from gamsearch.models.saving import read_weights
 from gamsearch.runs.exported_files import write_weights_files
 from gamsearch.space.detector import Detector
+from gamsearch.space.search_space import SearchSpace
+from gamsearch.supernet.trainer import TrainedNetwork
+from gamsearch.training import resume
 from gamsearch.training.baseline import read_baseline, start_model, train_baseline
 from gamsearch.training.dataset import DataSet
 from gamsearch.training.details import DetailedTrainer
@@ -108,3 +112,38 @@ def test_the_exported_checkpoint_has_the_metrics_of_the_trial_and_every_format_r
     )
     exported = {m.name: m.compute(found.results_dict) for m in case.task.trained_metrics}
     assert exported == pytest.approx({name: measured.metrics[name] for name in exported}, abs=1e-5)
+
+
+@pytest.mark.parametrize("task", ["segment", "classify"])
+def test_a_shared_network_of_a_task_is_trained_and_measured(task, case_of, tmp_path):
+    case = case_of(task)
+    (tmp_path / "tiny.yaml").write_text(pyyaml.safe_dump(model_yaml(task)))
+    (tmp_path / "space.yaml").write_text("detector: tiny.yaml\nsites: [2, 6]\nattention: {SE: {}}\n")
+    space = SearchSpace.load(tmp_path / "space.yaml")
+    network = TrainedNetwork(space, case.baseline, case.data.yaml, DEVICE, tmp_path / "n", {"workers": 0})
+    budget = TrialBudget(1, 64, 4, 0)
+    network.train(budget)
+    found = network.measure(space.baseline, budget)
+    network.close()
+    assert set(found) == set(case.task.metrics) and 0 < found[case.task.primary] <= 1
+
+
+def test_a_paused_training_of_a_classifier_equals_the_uninterrupted_one(case_of, tmp_path):
+    """Its augmentation draws from PyTorch's random stream, which restarts at every epoch too."""
+    case, trainers = case_of("classify"), []
+
+    def train(on_epoch, **options):
+        new = trainer_for(case.baseline, LeanTrainer)
+        trainers.append(
+            new(case.candidate().model, case.arguments(tmp_path / "s"), on_epoch, resumable=True, **options)
+        )
+        trainers[-1].train()
+        return trainers[-1].validated.state_dict()
+
+    def keep(epoch, results):
+        if epoch == 1:
+            resume.keep(trainers[-1], tmp_path / "kept.pt", {})
+
+    whole = train(keep)
+    resumed = train(lambda *_: None, paused=resume.read(tmp_path / "kept.pt", 1))
+    assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
