@@ -22,6 +22,7 @@ from gamsearch.runs.export_header import header, not_verified, training_line
 from gamsearch.runs.exported_files import Exported, compare, write_weights_files
 from gamsearch.runs.prepare_training import BASELINE_FILE
 from gamsearch.runs.settings import NAME
+from gamsearch.runs.space_content import import_recorded_plugins
 from gamsearch.space.detector import Detector
 from gamsearch.space.graft import graft
 from gamsearch.space.stock import scale_in
@@ -50,7 +51,9 @@ def export(folder: Path, pick: str = "", trial: int | None = None, out: Path | N
         ModelError: An exported file differs from the trial's model.
     """
     quiet_ultralytics()
-    record = read_record(store.snapshot(folder), folder.name, str(folder))
+    study = store.snapshot(folder)
+    import_recorded_plugins(folder, study.user_attrs)
+    record = read_record(study, folder.name, str(folder))
     choice = chosen(record, pick, trial)
     weights = weights_of(folder, record, choice.row)
     model, architecture = trial_model(folder, record, choice.row, weights.path)

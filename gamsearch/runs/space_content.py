@@ -1,8 +1,10 @@
 """A resolved search space as the content of a space file, as records hold it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from gamsearch.plugins.loading import import_plugins
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.study.urls import masked
 
@@ -68,3 +70,17 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
     return masked(value) if isinstance(value, str) else value
+
+
+def import_recorded_plugins(folder: Path, study: Mapping[str, Any]) -> None:
+    """Import the plug-ins of a run's space, so that its modules are known in a process that does not read the space.
+
+    Args:
+        folder: The run's folder; plug-ins in it are refused, since it may come from somebody else.
+        study: User attributes of its study.
+
+    Raises:
+        SpaceError: A plug-in cannot be imported.
+    """
+    content = study.get("space", {}).get("content", {})
+    import_plugins(content.get("plugins", []), folder)

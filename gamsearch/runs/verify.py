@@ -20,6 +20,7 @@ from gamsearch.runs.forecast import ATTRIBUTE as EXPECTED
 from gamsearch.runs.predictions import keep_predictions
 from gamsearch.runs.provenance import command_line, commit, versions
 from gamsearch.runs.settings import Settings
+from gamsearch.runs.space_content import import_recorded_plugins
 from gamsearch.runs.verification_forecast import VerificationForecast
 from gamsearch.signals import stop_request
 from gamsearch.study import store
@@ -52,7 +53,8 @@ def verify(folder: Path, options: VerifyOptions, say: Say, on_epoch: OnEpoch) ->
         RunError: The run cannot be verified, or was verified with other settings.
     """
     options.check()
-    store.snapshot(folder)  # a folder without a run is refused before anything is written
+    # a folder without a run is refused before anything is written
+    import_recorded_plugins(folder, store.snapshot(folder).user_attrs)
     with held(folder, "verification"):
         store.repair_torn_line(folder)
         study = store.load(folder)
