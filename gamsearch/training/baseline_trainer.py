@@ -22,7 +22,7 @@ class BaselineTrainer(LeanTrainer):
     `AutoBudget` the learning rate is constant until the curve is flat, and then decays linearly to `lrf`.
     """
 
-    shares_batches = False
+    shared_splits = ()
 
     def __init__(self, model: Model, arguments: Mapping[str, Any], on_epoch: OnEpoch, budget: TrialBudget, **more: Any):
         super().__init__(model, arguments, on_epoch, resumable=True, **more)

@@ -53,8 +53,8 @@ def image_form(model: Any) -> tuple[str, int]:
 class CachedData(DetectionTrainer):
     """A detection trainer that scans, reads and augments images once per process."""
 
-    shares_batches = True
-    """Whether trainings with the same seed and arguments are expected in this process, so that batches are kept."""
+    shared_splits: tuple[str, ...] = ("train", "val")
+    """Splits of which other trainings in this process are expected to see the same batches, which are kept for them."""
 
     resumable = False
     """Whether the random streams restart at every epoch."""
@@ -88,7 +88,7 @@ class CachedData(DetectionTrainer):
 
     def shared(self, loader: Any, path: str, batch_size: int, mode: str) -> Any:
         """A loader whose batches are kept for other trainings, if there will be any."""
-        if not (self.resumable and self.shares_batches):
+        if not (self.resumable and mode in self.shared_splits):
             return loader
         key = key_of(path, mode, batch_size, vars(self.args))
         return SharedBatches(loader, (*image_form(self.model), *key), mode == "train", self.draws_torch)

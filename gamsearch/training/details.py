@@ -77,7 +77,7 @@ class DetailedTrainer(LeanTrainer):
     It leaves `images.npz` in its folder for the bootstrap, but for classification, whose images have no matches.
     """
 
-    shares_batches = False  # those of a full budget would fill the memory
+    shared_splits = ()  # those of a full budget would fill the memory
 
     def get_validator(self) -> Any:
         stock = super().get_validator()  # it sets the names of the losses

@@ -20,6 +20,8 @@ class StepwiseTrainer(LeanTrainer):
     seed, and a training resumes after any epoch. It validates after the last epoch, after `reset(model)`.
     """
 
+    shared_splits = ("val",)  # many epochs would fill the memory
+
     def __init__(
         self,
         model: Any,
