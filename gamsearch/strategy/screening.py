@@ -205,7 +205,7 @@ class Screening:
         """
         seeds = list(dict.fromkeys(reading.seed for reading in self.readings))
         architectures = [r.architecture.to_dict() for r in self.readings if r.seed == seeds[0]]
-        values = {str(seed): [round(r.value, 6) for r in self.readings if r.seed == seed] for seed in seeds}
+        values = {str(seed): [r.value for r in self.readings if r.seed == seed] for seed in seeds}
         readings = {"architectures": architectures, "values": values}
         return {**readings, "reference": self.reference, "complete": complete}
 
