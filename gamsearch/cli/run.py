@@ -59,7 +59,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--device", help="cpu, mps, an index such as 0, several such as 0,1 (default: CUDA if there is a GPU, else cpu)"
     )
     machine.add_argument("--workers", type=int, help="processes that share one device (default: 1)")
-    machine.add_argument("--latency", help="latency backend; see `list latency` (default: auto)")
+    machine.add_argument("--latency", help="latency backend or command; see `list latency` (default: auto)")
     machine.add_argument("--storage", help=f"{STORAGE} (default: a file in the run's folder)")
     machine.add_argument("--artifacts", help=f"{ARTIFACTS} (default: the run's folder)")
 
