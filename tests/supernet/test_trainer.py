@@ -6,6 +6,7 @@ from support.devices import DEVICE
 
 from gamsearch.errors import RunError
 from gamsearch.supernet.network import build_shared
+from gamsearch.training import batches
 from gamsearch.training.baseline_trainer import kept_in
 
 
@@ -44,6 +45,16 @@ def test_a_training_that_was_interrupted_ends_as_one_that_was_not(make_network, 
     assert epochs == [2] and not kept_in(network.folder).exists()
     one, other = weights(trained), weights(network)
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_no_training_batch_is_kept_but_those_of_validation_are(make_network, tmp_path, budget, monkeypatch):
+    kept: dict = {}
+    monkeypatch.setattr(batches, "_EPOCHS", kept)
+    network = make_network(tmp_path)
+    network.train(budget)
+    network.measure(network.space.baseline, budget)
+    network.close()
+    assert kept and not [key for key in kept if "train" in key]
 
 
 def test_a_trained_network_is_not_trained_again(trained, budget):
