@@ -8,6 +8,7 @@ PICTURES = {
     "pcb-seed": "pcb-yolov8n-seed",
     "pcb-zoo-light": "pcb-yolo11n-zoo-light",
     "chess": "chess-yolo26n-detect-inputs",
+    "chess-cls": "chess-yolov8n-cls",
 }
 """Names of pictures of the site, and the runs whose fronts they are."""
 
