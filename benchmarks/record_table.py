@@ -25,9 +25,9 @@ from planted import WORLDS, make_planted
 
 from gamsearch.architecture import Architecture
 from gamsearch.evaluation import TrialBudget
-from gamsearch.metrics import METRICS
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
+from gamsearch.tasks import DETECT
 
 CONSTANT = {"lrf": 1.0}
 PLANTED = (
@@ -160,9 +160,9 @@ def _in_order(space: SearchSpace) -> list[Architecture]:
 
 
 def _trained(results: dict[str, float]) -> dict[str, float]:
-    """The metrics of an epoch; empty if it was not validated."""
+    """The metrics of an epoch of a detector; empty if it was not validated."""
     validated = "metrics/mAP50-95(B)" in results
-    return {m.name: round(m.compute(results), 4) for m in METRICS.values() if m.stage == "trained" and validated}
+    return {m.name: round(m.compute(results), 4) for m in DETECT.trained_metrics if validated}
 
 
 def _keep(file: Path, content: dict[str, Any]) -> None:

@@ -51,3 +51,9 @@ def test_a_training_that_is_missing_leaves_its_architecture_out_of_the_table(tmp
     table = ReplayTable.read(tmp_path / "table-of-two.json")
     assert set(table.rows) == {a.key for a in chosen[:2]} and table.seeds == (0, 1)
     assert "2 architectures at seeds [0, 1]" in capsys.readouterr().out
+
+
+def test_the_metrics_of_an_epoch_of_a_detector_are_shown_if_it_was_validated():
+    found = {"metrics/mAP50(B)": 0.61234, "metrics/mAP50-95(B)": 0.4, "train/box_loss": 1.0}
+    assert record_table._trained(found) == {"map50_95": 0.4, "map50": 0.6123}
+    assert record_table._trained({"train/box_loss": 1.0}) == {}
