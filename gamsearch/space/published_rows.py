@@ -159,5 +159,5 @@ def _neither(name: str, stock: Sequence[Sequence[Any]], place: int, row: Sequenc
     likely = nearest(str(row[2]), known)
     return (
         f"is neither row {place} of {name}, {list(stock[place])}, nor an attention module{likely}; "
-        "see `python -m gamsearch list attention`, and docs, An attention module, for one of your own"
+        "`python -m gamsearch list attention` names the modules, and a plug-in adds your own"
     )
