@@ -238,7 +238,7 @@ def test_a_nan_under_amp_is_tried_once_more_in_fp32_and_noted(baseline, tiny_dat
 
 
 def test_statistics_that_are_not_finite_fail_the_candidate(baseline, tiny_data, folder, monkeypatch):
-    from gamsearch.training import cached_data as module
+    from gamsearch.training import trainer as module
 
     def overflow(model, batches):
         next(m for m in model.modules() if isinstance(m, nn.BatchNorm2d)).running_var.fill_(float("inf"))
