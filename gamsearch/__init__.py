@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gamsearch.plugins.register import register
     from gamsearch.reporting.api import compare, report
     from gamsearch.runs.api import Run, export, load, repeat, search, verify
+    from gamsearch.runs.callbacks import Callback
     from gamsearch.space.detector import Detector
     from gamsearch.space.graft import graft
     from gamsearch.space.search_space import SearchSpace
@@ -49,6 +50,7 @@ PUBLIC = {
     "Placement": "gamsearch.architecture",
     "graft": "gamsearch.space.graft",
     "build_candidate": "gamsearch.models.candidate",
+    "Callback": "gamsearch.runs.callbacks",
     "GAM": "gamsearch.attention.gam",
     "Evaluator": "gamsearch.evaluation",
     "TrialBudget": "gamsearch.evaluation",
@@ -59,6 +61,7 @@ PUBLIC = {
 __all__ = [
     "GAM",
     "Architecture",
+    "Callback",
     "Detector",
     "Evaluator",
     "Measurement",

@@ -16,14 +16,17 @@ os.environ.update(
     YOLO_VERBOSE="false",
     YOLO_CONFIG_DIR=tempfile.mkdtemp(prefix="gamsearch-tests-"),
     OMP_NUM_THREADS="1",
+    WANDB_MODE="offline",
+    TRACKIO_DIR=os.path.join(tempfile.gettempdir(), f"gamsearch-trackio-{os.getpid()}"),
 )
 if not os.environ.get("GAMSEARCH_TEST_DEVICE", "").startswith("cuda"):  # the same tests on every machine
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def pytest_unconfigure() -> None:
-    """Take the settings folder away again."""
-    shutil.rmtree(os.environ["YOLO_CONFIG_DIR"], ignore_errors=True)
+    """Take the settings folder and what trackers kept away again."""
+    for name in ("YOLO_CONFIG_DIR", "TRACKIO_DIR"):
+        shutil.rmtree(os.environ[name], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+from gamsearch.errors import one_line
+
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
     """Add the argument that most commands have.
@@ -44,3 +46,53 @@ def training_arguments(pairs: list[str] | None) -> dict[str, Any] | None:
     from gamsearch.training.recipe import parse_overrides
 
     return parse_overrides(pairs)
+
+
+def number_or_auto(text: str) -> int | str:
+    """Read a whole number or `auto`.
+
+    Args:
+        text: What was given.
+
+    Returns:
+        The number, or `auto`.
+
+    Raises:
+        ArgumentTypeError: It is neither.
+    """
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be a whole number or auto, not '{one_line(text)[:80]}'") from error
+
+
+def minutes(text: str) -> float:
+    """Read a number of minutes.
+
+    Args:
+        text: What was given.
+
+    Returns:
+        The number, at least 0.
+
+    Raises:
+        ArgumentTypeError: It is negative or not finite.
+    """
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number of minutes, not '{text[:80]}'")
+    return number
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read names that are separated by commas.
+
+    Args:
+        text: What was given.
+
+    Returns:
+        The names.
+    """
+    return tuple(text.split(","))

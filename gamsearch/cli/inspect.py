@@ -123,6 +123,12 @@ def _list_tables() -> Table:
     return table(("name", "architectures", "space", "epochs", "seeds"), rows)
 
 
+def _list_trackers() -> Table:
+    from gamsearch.runs.tracking.trackers import TRACKERS
+
+    return table(("name", "package", "what it is"), [(t.name, t.requires, t.summary) for t in TRACKERS.values()])
+
+
 def _list_spaces() -> Table:
     from gamsearch.space.search_space import SearchSpace, shipped_spaces
 
@@ -141,6 +147,7 @@ LISTS: dict[str, Callable[[], Table]] = {
     "sites": _list_sites,
     "spaces": _list_spaces,
     "tables": _list_tables,
+    "trackers": _list_trackers,
 }
 
 

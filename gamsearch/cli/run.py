@@ -5,10 +5,10 @@ import os
 from pathlib import Path
 
 from gamsearch import __version__
-from gamsearch.cli.arguments import add_trust, training_arguments
+from gamsearch.cli.arguments import add_trust, minutes, names, number_or_auto, training_arguments
 from gamsearch.cli.parser import Command
 from gamsearch.cli.printing import show_answers, show_report
-from gamsearch.errors import OptionError, one_line
+from gamsearch.errors import OptionError
 
 STORAGE = "URL of an Optuna storage for several machines, e.g. postgresql://user@host/database or grpc://host:13000"
 TRIALS = (
@@ -48,7 +48,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", type=int, help=EPOCHS)
     training.add_argument(
-        "--baseline-epochs", type=_number_or_auto, metavar="N", help=f"of the baseline; {BASELINE_EPOCHS}"
+        "--baseline-epochs", type=number_or_auto, metavar="N", help=f"of the baseline; {BASELINE_EPOCHS}"
     )
     training.add_argument("--imgsz", type=int, help="image size in px, a multiple of 32 (default: 640)")
     training.add_argument("--batch", type=int, help="images per batch (default: 16; below 1000 training images 8)")
@@ -66,6 +66,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     folder = parser.add_argument_group("run folder")
     folder.add_argument("--name", help=RUN_NAME)
     folder.add_argument("--out", help="folder of all runs (default: results)")
+    folder.add_argument(
+        "--track", type=names, metavar="TRACKER", help="log in trackers; see `list trackers` (default: none)"
+    )
     folder.add_argument("--from", dest="manifest", metavar="MANIFEST", help="repeat the run of a manifest.yaml")
 
     replay = parser.add_argument_group("instead of training candidates")
@@ -77,7 +80,7 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     """What is searched, how, and what is asked before."""
     search = parser.add_argument_group("search")
     search.add_argument("--space", help="a space file or the name of a shipped space (default: gam)")
-    search.add_argument("--objectives", type=_names, help="metrics, e.g. map50_95,params_m (default: the space's)")
+    search.add_argument("--objectives", type=names, help="metrics, e.g. map50_95,params_m (default: the space's)")
     search.add_argument("--import", dest="imports", nargs="+", metavar="YAML", help=IMPORT)
     search.add_argument("--trials", type=int, help=TRIALS)
     search.add_argument("--budget", help="search budget instead of --trials: 3h, 90min or 200epochs")
@@ -102,26 +105,6 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="search even where the shared networks find that nothing pays (default: off)",
     )
-
-
-def _number_or_auto(text: str) -> int | str:
-    if text == "auto":
-        return text
-    try:
-        return int(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"must be a whole number or auto, not '{one_line(text)[:80]}'") from error
-
-
-def _minutes(text: str) -> float:
-    minutes = float(text)
-    if not 0 <= minutes < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number of minutes, not '{text[:80]}'")
-    return minutes
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(text.split(","))
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -151,7 +134,7 @@ def _add_worker(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--study", help="the --name of the run in that storage")
     where.add_argument(
         "--wait",
-        type=_minutes,
+        type=minutes,
         default=0.0,
         metavar="MINUTES",
         help="how long to wait for the run to begin (default: 0)",

@@ -11,6 +11,7 @@ EXTENSION_POINTS = {
     "sampler": "gamsearch.strategy.samplers:sampler",
     "rule": "gamsearch.space.rules:rule",
     "selector": "gamsearch.space.selectors:selector",
+    "tracker": "gamsearch.runs.tracking.registry:tracker",
 }
 
 

@@ -96,7 +96,8 @@ def search(
         **options: Every other option of `python -m gamsearch run`, with underscores: `baseline_epochs`, `imgsz` (px),
             `batch`, `budget`, `sampler`, `stopping`, `objectives`, `noise_seeds`, `seed`, `latency`, `train` (mapping),
             `evaluator`, `table`, `imports` (a list of model YAMLs, `--import`), `out`, `workers`, `storage`,
-            `artifacts`, `trust_checkpoint`.
+            `artifacts`, `track` (a tracker's name, or several), `trust_checkpoint`; and `callbacks`, a list of
+            `gamsearch.Callback`.
 
     Returns:
         The run.
@@ -114,7 +115,7 @@ def search(
         **options,
     }
     plain = {key: str(value) if isinstance(value, Path) else value for key, value in given.items()}
-    command = _call("search", {**plain, "space": getattr(space, "name", space)})
+    command = _call("search", {**plain, "callbacks": None, "space": getattr(space, "name", space)})
     return carry_out(start({**plain, "space": space}), command)
 
 

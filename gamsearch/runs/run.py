@@ -13,6 +13,7 @@ from gamsearch.errors import RunError
 from gamsearch.evaluation import Evaluator
 from gamsearch.metrics import metric_named
 from gamsearch.runs import cleaning, imports, manifest, repeat
+from gamsearch.runs.callbacks import Notifier, NotifyingProgress
 from gamsearch.runs.failed_start import NewFiles
 from gamsearch.runs.folder_lock import held, make_folder, refuse_second_leader
 from gamsearch.runs.forecast import RunForecast
@@ -22,13 +23,16 @@ from gamsearch.runs.predictions import keep_predictions
 from gamsearch.runs.prepare import PreparedRun, prepare_named
 from gamsearch.runs.prepare_training import upload_shared
 from gamsearch.runs.prepared import StageRecord
-from gamsearch.runs.processes import Slot, WorkerPool
+from gamsearch.runs.processes import WorkerPool
 from gamsearch.runs.progress import RunProgress
 from gamsearch.runs.provenance import recorded_versions
+from gamsearch.runs.run_context import RunContext
 from gamsearch.runs.same_inputs import check_fingerprints, check_space, record_changes
 from gamsearch.runs.screening import screen
 from gamsearch.runs.settings import Settings
 from gamsearch.runs.space_content import space_content
+from gamsearch.runs.tracking.callback import Tracking
+from gamsearch.runs.tracking.trackers import trackers_named
 from gamsearch.strategy.loop import search
 from gamsearch.strategy.plan import Plan
 from gamsearch.strategy.samplers import sampler_named
@@ -42,25 +46,6 @@ from gamsearch.study.workers import WorkerRegistry
 
 STAGE = "baseline_stage"
 """Attribute of the study that holds what is recorded of the baseline stage."""
-
-
-@dataclass(frozen=True)
-class RunContext:
-    """Options of `run` that are not settings: they are not recorded, or only without their passwords.
-
-    Attributes:
-        trust: Whether a `--model` that cannot be opened otherwise may run the code it holds.
-        slots: Where the workers run, this process first.
-        storage: URL of a storage other than the journal file.
-        artifacts: Folder or `s3://bucket` through which machines that do not share the folder exchange files.
-        new_files: What the start has added to the folder; by default what this call adds.
-    """
-
-    trust: bool = False
-    slots: tuple[Slot, ...] = ()
-    storage: str = ""
-    artifacts: str = ""
-    new_files: NewFiles | None = None
 
 
 @dataclass(frozen=True)
@@ -154,13 +139,15 @@ def _lead(run: _LeadingRun, registry: WorkerRegistry) -> None:
     check_fingerprints(study, ready.fingerprints)
     stage.write(dict(ready.baseline_stage or stage.known))
     _update_manifest(run, resumed=True)
+    notifier = _notifier(run)
     screening = screen(run.settings, run.prepared.space, ready.evaluator, study, progress)
     study.set_user_attr("ended", "")
-    reason = _search(run, registry, ready.evaluator, files)
+    reason = _search(run, registry, ready.evaluator, files, notifier)
     if screening is not None and screening.nothing_pays and not run.settings.search_anyway:
         reason = f"{screening.sentence} Give --search-anyway to search all the same"
     study.set_user_attr("ended", reason)
     progress.say(f"search ended: {reason}")
+    notifier.end()
     if freed := cleaning.delete_checkpoints(run.settings.folder):
         progress.say(f"deleted {freed.text}; with more --trials, a training that is resumed starts over")
     if run.settings.evaluator == "training":
@@ -168,7 +155,18 @@ def _lead(run: _LeadingRun, registry: WorkerRegistry) -> None:
         keep_predictions(settings.folder, record, Path(settings.data), settings.device, progress.say)
 
 
-def _search(run: _LeadingRun, registry: WorkerRegistry, evaluator: Evaluator, files: Artifacts) -> str:
+def _notifier(run: _LeadingRun) -> Notifier:
+    """What is called as trials end: trackers first, then the user's own."""
+    study, folder, context = run.study, run.settings.folder, run.context
+    callbacks = list(context.callbacks)
+    if context.track:
+        callbacks.insert(0, Tracking(trackers_named(context.track), study, folder, run.progress.say))
+    return Notifier(study, folder.name, str(folder), callbacks)
+
+
+def _search(
+    run: _LeadingRun, registry: WorkerRegistry, evaluator: Evaluator, files: Artifacts, notifier: Notifier
+) -> str:
     """Search with the workers of this machine and any that join from elsewhere; return why the search ended."""
     folder = run.settings.folder
     pool = WorkerPool(folder, list(run.context.slots[1:]), run.progress.say, run.context.storage)
@@ -178,7 +176,7 @@ def _search(run: _LeadingRun, registry: WorkerRegistry, evaluator: Evaluator, fi
         pool.start()
 
     try:
-        reason = search(run.study, run.plan, evaluator, run.progress, registry, opened)
+        reason = search(run.study, run.plan, evaluator, NotifyingProgress(run.progress, notifier), registry, opened)
         pool.finish()
     finally:
         pool.stop()

@@ -13,14 +13,16 @@ from gamsearch.runs.failed_start import NewFiles
 from gamsearch.runs.manifest import Manifest, write_yaml
 from gamsearch.runs.processes import Slot, slots
 from gamsearch.runs.repeat import GIVEN, folder_of, repeated
-from gamsearch.runs.run import RunContext, recorded_settings
+from gamsearch.runs.run import recorded_settings
+from gamsearch.runs.run_context import RunContext
 from gamsearch.runs.settings import SMALL_BATCH, SMALL_DATA, Settings, default_epochs, flag, resolve
 from gamsearch.runs.space_content import recorded_content, space_content
+from gamsearch.runs.tracking.trackers import trackers_named
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.study.artifacts import check_place
 from gamsearch.study.storages import configure_storage
 
-CONTEXT_OPTIONS = ("trust_checkpoint", "storage", "artifacts", "workers")
+CONTEXT_OPTIONS = ("trust_checkpoint", "storage", "artifacts", "workers", "track", "callbacks")
 """Options that are not settings: they are recorded nowhere, or without their secrets."""
 MOST_WORKERS = 256
 COMMON_STEMS = ("data", "dataset")
@@ -124,15 +126,30 @@ def _refuse_unknown(given: Mapping[str, Any]) -> None:
 def _context(given: Mapping[str, Any], folder: Path, new_files: NewFiles) -> RunContext:
     """Where the study is kept and the workers run; the environment of this process becomes that of the first slot."""
     check_place(given["artifacts"] or "")
+    track = _names(given["track"])
+    trackers_named(track)
     found = _slots(given)
     os.environ.update(found[0].environment)
     url = configure_storage(folder, given["storage"] or "", folder.name)
-    return RunContext(bool(given["trust_checkpoint"]), tuple(found), url, given["artifacts"] or "", new_files)
+    return RunContext(
+        trust=bool(given["trust_checkpoint"]),
+        slots=tuple(found),
+        storage=url,
+        artifacts=given["artifacts"] or "",
+        new_files=new_files,
+        track=track,
+        callbacks=tuple(given["callbacks"] or ()),
+    )
 
 
 def _absolute(data: Any) -> str | None:
     """Return the data YAML as an absolute path, so that the run can be resumed from anywhere; a stock name as it is."""
     return os.path.abspath(data) if data and Path(data).exists() else data
+
+
+def _names(given: Any) -> tuple[str, ...]:
+    """Names that may be given as one text."""
+    return (given,) if isinstance(given, str) else tuple(given or ())
 
 
 def _files(given: Any) -> tuple[str, ...] | None:

@@ -112,24 +112,29 @@ def _optimize(context: SearchContext, n_trials: int, after_trial: AfterTrial | N
     They have then ended its trial and enqueued it again, so its result cannot be recorded.
     """
     begun: list[int] = []
+    recorded: list[int] = []
 
     def objective(trial: optuna.Trial) -> tuple[float, ...]:
         begun.append(trial.number)
         return run_trial(context, trial)
 
-    callbacks = [] if after_trial is None else [after_trial]
+    def after(study: optuna.Study, trial: FrozenTrial) -> None:
+        recorded.append(trial.number)
+        if after_trial is not None:
+            after_trial(study, trial)
+
     try:
         with warnings.catch_warnings(), stop_request.deferred():  # Optuna's `tell` hides what interrupts it
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            context.study.optimize(objective, n_trials=n_trials, catch=(CandidateFailed,), callbacks=callbacks)
+            context.study.optimize(objective, n_trials=n_trials, catch=(CandidateFailed,), callbacks=[after])
     except (ValueError, AssertionError, optuna.exceptions.UpdateFinishedTrialError) as error:
         cause: BaseException | None = error
         while cause is not None:  # Optuna asserts that `tell` succeeded, which hides why it did not
             if isinstance(cause, GamsearchError):
                 raise cause from error
             cause = cause.__context__
-        if not begun or not has_ended(context.study, begun[-1]):
-            raise
+        if not begun or begun[-1] in recorded or not has_ended(context.study, begun[-1]):
+            raise  # what a callback raises comes after the result is recorded
         return False
     return True
 

@@ -14,15 +14,34 @@ class Progress(Protocol):
     """Displays the progress of a search; `gamsearch.runs.progress` does so in a terminal."""
 
     def started(self, number: int, label: str, used: float, search_budget: SearchBudget) -> None:
-        """A training of trial `number` starts; `used` is how much of the search budget is used up."""
+        """A training starts.
+
+        Args:
+            number: Number of the trial.
+            label: Its architecture in words.
+            used: How much of the search budget is used up, in the budget's unit.
+            search_budget: The budget.
+        """
         ...
 
     def epoch(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
-        """An epoch of the current training ended."""
+        """An epoch of the current training ended.
+
+        Args:
+            epoch: The epoch, from 1.
+            epochs: The epochs of a full training.
+            metrics: Validation metrics by name, as fractions.
+        """
         ...
 
     def ended(self, number: int, outcome: str, gain: float | None) -> None:
-        """A trial ended; `gain` is its primary metric minus the baseline's, None if it was not trained to the end."""
+        """A trial ended, and its result is recorded.
+
+        Args:
+            number: Number of the trial.
+            outcome: How it ended, in words.
+            gain: Its primary metric minus the baseline's, as a fraction; None if it was not trained to the end.
+        """
         ...
 
 

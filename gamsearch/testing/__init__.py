@@ -1,4 +1,4 @@
-"""Contract checks: what an attention module, a metric, a latency backend, a sampler, a rule or a site selector must do.
+"""Contract checks: what an attention module, a metric, a sampler, a rule, a tracker or another entry must do.
 
 gamsearch runs them over everything that it ships. The author of a plug-in runs them over theirs:
 

@@ -35,6 +35,7 @@ REGISTRIES = {
     "sampler": "gamsearch.strategy.samplers:SAMPLERS",
     "rule": "gamsearch.space.rules:RULES",
     "selector": "gamsearch.space.selectors:SELECTORS",
+    "tracker": "gamsearch.runs.tracking.trackers:TRACKERS",
 }
 KINDS = tuple(REGISTRIES)
 """The kinds of entries, as in `gamsearch.register`."""
