@@ -9,7 +9,7 @@ from typing import Any
 
 Option = int | float | str | bool
 
-SEMANTICS = ("inline", "branch")
+SEMANTICS = ("inline", "branch", "inner")
 BASELINE = "baseline"
 """The label of the architecture without attention."""
 
@@ -30,14 +30,15 @@ def option_label(name: str, value: Option) -> str:
 
 @dataclass(frozen=True)
 class Placement:
-    """One attention module after one row of the stock YAML.
+    """One attention module after one row of the stock YAML, or inside the block of that row.
 
     Attributes:
         site: The row's number in the *stock* YAML, which grafting does not change.
         module: The module's name in the catalogue.
         options: Sorted pairs of the options that differ from the module's defaults, plus its strength, so that equal
             placements compare equal. A mapping is accepted and converted.
-        semantics: `inline`: every consumer of the site reads the attended map; `branch`: only `consumers` do.
+        semantics: `inline`: every consumer of the site reads the attended map; `branch`: only `consumers` do; `inner`:
+            the block of the site itself does, which has attention after its last bottleneck.
         consumers: Stock rows that read the attended map under `branch`.
     """
 
@@ -57,7 +58,7 @@ class Placement:
         """Short text for tables and plots, e.g. `GAM@4 r8 g4`."""
         words = [option_label(name, value) for name, value in self._rate_first()]
         if self.semantics != "inline":
-            words.append(f"{self.semantics}→{','.join(map(str, self.consumers))}")
+            words.append("→".join(word for word in (self.semantics, ",".join(map(str, self.consumers))) if word))
         return " ".join([f"{self.module}@{self.site}", *words])
 
     def _rate_first(self) -> list[tuple[str, Option]]:

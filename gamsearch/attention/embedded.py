@@ -65,7 +65,7 @@ def publish(file: str, sources: Mapping[str, str], classes: Mapping[str, str]) -
                 "both with one version of gamsearch"
             )
     sys.meta_path.append(Embedded(file, sources))  # last, so that what is installed comes first
-    found = {row: _class_at(file, *code.split(":")) for row, code in classes.items()}
+    found: dict[str, Any] = {row: _class_at(file, *code.split(":")) for row, code in classes.items()}
     for row, cls in found.items():
         other = getattr(tasks, row, cls)
         if other is not cls:
@@ -75,6 +75,8 @@ def publish(file: str, sources: Mapping[str, str], classes: Mapping[str, str]) -
             )
     for row, cls in found.items():
         setattr(tasks, row, cls)
+        if row == "InnerAttention":  # its rows take more than a name
+            cls.teach(tasks)
     modules = {name: vars(sys.modules[name]) for name in sources if name in sys.modules}
     defined = [v for name, names in modules.items() for v in names.values() if getattr(v, "__module__", "") == name]
     torch.serialization.add_safe_globals([value for value in defined if isinstance(value, type)])

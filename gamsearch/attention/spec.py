@@ -13,6 +13,8 @@ Refusal = Callable[[int, Mapping[str, Option]], str | None]
 Equal = Callable[[int, Mapping[str, Option]], tuple[str, Mapping[str, Option]] | None]
 """`(channels, options)` to the name and options of another module that computes the same, or None."""
 
+INNER_ROW = "InnerAttention"
+"""What YAML rows call a block with attention inside it: the class of `gamsearch.attention.inner`."""
 REFERENCE = "reference"
 """The start of a module whose option `init` asks for the paper's own initialisation."""
 KINDS = {"channel": "channel", "spatial": "spatial", "both": "channel and spatial"}

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from gamsearch.attention import embedded
 from gamsearch.attention.catalogue import spec_named
+from gamsearch.attention.inner import InnerAttention
 from gamsearch.attention.registry import class_of
+from gamsearch.attention.spec import INNER_ROW
 from gamsearch.errors import SpaceError
 
 PACKAGE = "gamsearch"
@@ -45,11 +47,12 @@ modules are used instead of those in this file.
 RULE = f"# {'─' * 115}\n"
 
 
-def standalone_source(names: Sequence[str]) -> str:
+def standalone_source(names: Sequence[str], inner: bool = False) -> str:
     """Write attention modules as one file that registers them with Ultralytics when it is imported.
 
     Args:
         names: Their names in the catalogue.
+        inner: Whether there are rows with attention inside a block.
 
     Returns:
         Python source that needs torch and Ultralytics, but not gamsearch.
@@ -58,8 +61,14 @@ def standalone_source(names: Sequence[str]) -> str:
         SpaceError: There is no such module, or a class is not defined in a file.
     """
     specs = [spec_named(name) for name in names]
-    classes = {spec.row_name: class_of(spec) for spec in specs}
-    listed = "\n".join(textwrap.fill(f"    {s.row_name}: {s.origin}", 116, subsequent_indent=" " * 8) for s in specs)
+    classes: dict[str, type] = {spec.row_name: class_of(spec) for spec in specs}
+    origins = {spec.row_name: spec.origin for spec in specs}
+    if inner:
+        classes[INNER_ROW] = InnerAttention
+        origins[INNER_ROW] = "a block of Ultralytics with attention after its last bottleneck"
+    listed = "\n".join(
+        textwrap.fill(f"    {name}: {what}", 116, subsequent_indent=" " * 8) for name, what in origins.items()
+    )
     sources = {PACKAGE: STUB}
     for cls in classes.values():
         _collect(cls.__module__, {PACKAGE, cls.__module__.split(".")[0]}, sources)

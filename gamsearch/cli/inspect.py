@@ -29,7 +29,8 @@ def _show(options: argparse.Namespace) -> None:
     for site, placements in space.choices.items():
         row = space.detector.rows[site]
         labels = ", ".join(p.label.replace(f"@{site}", "") for p in placements)
-        rows.append((site, row.module, row.channels, row.stride, row.part, labels))
+        inside = f", {row.inner} inside" if any(p.semantics == "inner" for p in placements) else ""
+        rows.append((site, row.module, f"{row.channels}{inside}", row.stride, row.part, labels))
     out = console()
     out.print(f"{space.name}: {plural(space.size, 'architecture')} of {space.detector.name}", soft_wrap=True)
     out.print(f"objectives: {', '.join(space.objectives)}", soft_wrap=True)

@@ -5,12 +5,13 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from gamsearch.architecture import Architecture
+from gamsearch.architecture import Architecture, Placement
 from gamsearch.attention.catalogue import spec_named
 from gamsearch.errors import CandidateFailed, ModelError
-from gamsearch.models.identity import check_identity, set_to_identity, starts_as_identity
+from gamsearch.models.identity import check_identity, placed_modules, set_to_identity, starts_as_identity
 from gamsearch.models.inherit import Audit, inherit
 from gamsearch.models.latency.result import Latency
 from gamsearch.parser.build import Model, build, classes_of, width_by_name, with_key_points
@@ -39,6 +40,11 @@ class Candidate:
     imgsz: int
     probe: Callable[["Candidate"], Latency] | None = None
     _latency: Latency | None = field(default=None, repr=False)
+
+    @property
+    def attention(self) -> dict[Placement, nn.Module]:
+        """Each placement with its module."""
+        return placed_modules(self.model, self.graft.placed, self.architecture)
 
     def params_m(self) -> float:
         """Parameters in millions, before fusing."""
@@ -82,7 +88,7 @@ def build_candidate(
         ModelError: Somebody else's class has the name of a module.
     """
     for placement in architecture.placements:
-        check_published(spec_named(placement.module))
+        check_published(placement)
     grafted = graft(detector, architecture, explicit_widths=not width_by_name())
     try:
         with torch.random.fork_rng(devices=[]):
@@ -98,7 +104,7 @@ def build_candidate(
     if not audit.complete:
         raise CandidateFailed("build", f"{architecture.label} did not inherit the whole baseline: {audit}")
     if starts_as_identity(architecture):
-        set_to_identity(model, grafted.placed, architecture)
+        set_to_identity(placed_modules(model, grafted.placed, architecture))
         check_identity(model, baseline, architecture)
     return Candidate(architecture, grafted, model, audit, imgsz)
 
@@ -114,8 +120,7 @@ def fresh_parameters(candidate: Candidate, factor: float | None = None) -> dict[
         Their identities (`id`), each with the factor of its learning rate.
     """
     found: dict[int, float] = {}
-    for placement in candidate.architecture.placements:
+    for placement, module in candidate.attention.items():
         own = spec_named(placement.module).lr_factor if factor is None else factor
-        row = candidate.model.model[candidate.graft.placed[placement.site]]
-        found |= {id(p): float(own) for p in row.parameters()}
+        found |= {id(p): float(own) for p in module.parameters()}
     return found

@@ -5,8 +5,9 @@ from itertools import takewhile
 from typing import Any
 
 import torch
+from torch import nn
 
-from gamsearch.architecture import Architecture
+from gamsearch.architecture import Architecture, Placement
 from gamsearch.attention.catalogue import spec_named
 from gamsearch.attention.spec import REFERENCE
 from gamsearch.errors import CandidateFailed, one_line
@@ -30,16 +31,28 @@ def starts_of(architecture: Architecture) -> dict[str, str]:
     return {p.label: spec_named(p.module).start_of(dict(p.options)) for p in architecture.placements}
 
 
-def set_to_identity(model: Model, placed: Mapping[int, int], architecture: Architecture) -> None:
+def placed_modules(model: Model, placed: Mapping[int, int], architecture: Architecture) -> dict[Placement, nn.Module]:
+    """Find the attention modules in a built model.
+
+    Args:
+        model: The model.
+        placed: Sites to the numbers of their attention rows; of the block where attention is inside it.
+        architecture: Where which module is placed.
+
+    Returns:
+        Each placement with its module.
+    """
+    rows = {placement: model.model[placed[placement.site]] for placement in architecture.placements}
+    return {p: row.m.attention if p.semantics == "inner" else row for p, row in rows.items()}
+
+
+def set_to_identity(modules: Mapping[Placement, Any]) -> None:
     """Call `identity_()` of placed modules that have no `init` option, which would say how they start.
 
     Args:
-        model: The built candidate.
-        placed: Sites to the numbers of their attention rows.
-        architecture: Where which module is placed.
+        modules: What `placed_modules` found.
     """
-    for placement in architecture.placements:
-        module = model.model[placed[placement.site]]
+    for placement, module in modules.items():
         if "init" not in spec_named(placement.module).options and hasattr(module, "identity_"):
             module.identity_()
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import wrapt
 
-from gamsearch.attention.catalogue import CATALOGUE
-from gamsearch.attention.spec import AttentionSpec
+from gamsearch.architecture import Placement
+from gamsearch.attention.catalogue import CATALOGUE, spec_named
+from gamsearch.attention.spec import INNER_ROW, AttentionSpec
 from gamsearch.errors import ModelError
 
 TASKS = "ultralytics.nn.tasks"
@@ -42,8 +43,12 @@ def register(tasks: Any) -> None:
     Args:
         tasks: The imported module `ultralytics.nn.tasks`.
     """
+    from gamsearch.attention.inner import InnerAttention
+
     for spec in CATALOGUE.values():
         _register_class(tasks, spec)
+    _publish(tasks, INNER_ROW, InnerAttention)
+    InnerAttention.teach(tasks)
     if not hasattr(tasks.BaseModel.fuse, MARK):
         tasks.BaseModel.fuse = _fusing(tasks.BaseModel.fuse)
         CATALOGUE.on_add(lambda spec: _register_class(tasks, spec))
@@ -51,15 +56,20 @@ def register(tasks: Any) -> None:
 
 def _register_class(tasks: Any, spec: AttentionSpec) -> None:
     """Make the class of a catalogue entry known to the parser and to torch's restricted unpickler."""
-    import torch
-
     from gamsearch.attention.registry import class_of
 
     cls = class_of(spec)
     for name in (spec.row_name, *spec.aliases):
-        if getattr(tasks, name, None) is _published.get(name):
-            setattr(tasks, name, cls)
-            _published[name] = cls
+        _publish(tasks, name, cls)
+
+
+def _publish(tasks: Any, name: str, cls: type) -> None:
+    """Give a class a name in the parser's module, unless that is somebody else's, and let checkpoints hold it."""
+    import torch
+
+    if getattr(tasks, name, None) is _published.get(name):
+        setattr(tasks, name, cls)
+        _published[name] = cls
     torch.serialization.add_safe_globals(classes_with(cls))
 
 
@@ -81,23 +91,29 @@ def classes_with(cls: type) -> list[Any]:
     return [*found]
 
 
-def check_published(spec: AttentionSpec) -> None:
-    """Check that rows of a module mean that module, and not a class that somebody else has given its name.
+def check_published(placement: Placement) -> None:
+    """Check that rows of a placement mean its module, and not a class that somebody else has given its name.
 
     Args:
-        spec: Its catalogue entry.
+        placement: The placement.
 
     Raises:
         ModelError: They mean another class.
     """
+    from gamsearch.attention.inner import InnerAttention
     from gamsearch.attention.registry import class_of
 
-    found, name = getattr(tasks_module(), spec.row_name, None), spec.row_name
-    if found not in (None, class_of(spec)):
-        raise ModelError(
-            f"Ultralytics here has another class named {name} ({getattr(found, '__module__', found)}), which gamsearch "
-            f"does not replace, so rows of {name} would not mean {spec.title}: rename that class"
-        )
+    spec = spec_named(placement.module)
+    meant = {spec.row_name: (class_of(spec), spec.title)}
+    if placement.semantics == "inner":
+        meant[INNER_ROW] = InnerAttention, "attention inside a block"
+    for name, (cls, title) in meant.items():
+        found = getattr(tasks_module(), name, None)
+        if found not in (None, cls):
+            raise ModelError(
+                f"Ultralytics here has another class named {name} ({getattr(found, '__module__', found)}), which "
+                f"gamsearch does not replace, so rows of {name} would not mean {title}: rename that class"
+            )
 
 
 def _fusing(stock: Callable[..., Any]) -> Callable[..., Any]:

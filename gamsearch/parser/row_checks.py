@@ -9,6 +9,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
+from gamsearch.attention.spec import INNER_ROW
 from gamsearch.errors import ModelError
 
 ACTIVATION = re.compile(r"(torch\.)?nn\.[A-Z]\w*\([\w=., -]*\)")
@@ -90,7 +91,16 @@ def _problem(tasks: Any, row: Any) -> str | None:
         return "names something that is not a layer"
     if name == "TorchVision":
         return _download(arguments)
-    return None
+    return _problem_inside(tasks, row) if name == INNER_ROW else None
+
+
+def _problem_inside(tasks: Any, row: Any) -> str | None:
+    """Why the block of a row with attention inside it, or its module, must not reach Ultralytics; None if they may."""
+    source, repeats, _, arguments = row
+    if [type(value) for value in arguments] != [str, list, str, list]:
+        return "must name a block, its arguments, a module and its options, as in [C2f, [128, True], GAM, [4]]"
+    block, own, module, options = arguments
+    return _problem(tasks, [source, repeats, block, own]) or _problem(tasks, [-1, 1, module, options])
 
 
 def _download(arguments: Sequence[Any]) -> str | None:

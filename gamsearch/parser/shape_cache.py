@@ -15,7 +15,7 @@ from typing import Any
 
 from gamsearch.files import UnreadableError, read_json
 
-FORMAT = 1
+FORMAT = 2
 """Counts the changes of what is kept."""
 
 
@@ -26,7 +26,8 @@ def kept(text: str) -> list[list[Any]] | None:
         text: What the shapes depend on in the model YAML.
 
     Returns:
-        For each row its channels, stride, whether it is a map, and convolutions; None if nothing is kept.
+        For each row its channels, stride, whether it is a map, convolutions and inner channels; None if nothing is
+        kept.
     """
     with suppress(OSError, RuntimeError, UnreadableError):
         found = read_json(_file(text))
@@ -64,4 +65,4 @@ def _definitions() -> Iterator[Path]:
 
 
 def _is_row(row: Any) -> bool:
-    return isinstance(row, list) and [type(value) for value in row] == [int, int, bool, int]
+    return isinstance(row, list) and [type(value) for value in row] == [int, int, bool, int, int]

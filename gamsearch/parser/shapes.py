@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -39,12 +39,14 @@ class RowShape:
         stride: Its stride; of the first map of a list, 1 without any.
         is_map: Whether it is one feature map rather than a list or something else.
         convolutions: Convolutions in its module; 0 in an attention module, which is no block of a detector.
+        inner: Channels of its bottlenecks, 0 without any: those of attention inside it.
     """
 
     channels: int
     stride: int
     is_map: bool
     convolutions: int
+    inner: int
 
 
 def shapes_of(yaml: Mapping[str, Any]) -> tuple[RowShape, ...]:
@@ -75,7 +77,7 @@ def _shapes(text: str) -> tuple[RowShape, ...]:
         stock = _is_stock(yaml, rows)
     shapes = _built(tasks_module(), yaml)
     if stock:
-        shape_cache.keep(text, [[s.channels, s.stride, s.is_map, s.convolutions] for s in shapes])
+        shape_cache.keep(text, [list(astuple(shape)) for shape in shapes])
     return shapes
 
 
@@ -150,12 +152,15 @@ def _run(layers: Any, rows: list[Any], image: Any) -> tuple[RowShape, ...]:
 def _shape(row: Any, output: Any, side: int) -> RowShape:
     import torch
 
+    from gamsearch.attention.inner import inner_width
+
     convolution = torch.nn.modules.conv._ConvNd
     found = [m for m in (output if isinstance(output, (list, tuple)) else [output]) if getattr(m, "ndim", 0) == 4]
     stride = max(round(side / max(found[0].shape[2], 1)), 1) if found else 1
     attention = hasattr(row, "identity_")
     convolutions = 0 if attention else sum(isinstance(module, convolution) for module in row.modules())
-    return RowShape(sum(m.shape[1] for m in found), stride, torch.is_tensor(output) and bool(found), convolutions)
+    is_map = torch.is_tensor(output) and bool(found)
+    return RowShape(sum(m.shape[1] for m in found), stride, is_map, convolutions, inner_width(row))
 
 
 @contextmanager

@@ -46,7 +46,7 @@ class Box:
 
 
 def drawing(stock: Detector, architecture: Architecture) -> str:
-    """The grafted detector as one `<svg>`; attention rows are coloured, bold and rounded."""
+    """The grafted detector as one `<svg>`; rows of attention, or with it inside, are coloured, bold and rounded."""
     grafted = graft(stock, architecture)
     rows = grafted_rows(stock, grafted)
     boxes, bands = _layout(rows)
@@ -55,7 +55,7 @@ def drawing(stock: Detector, architecture: Architecture) -> str:
     width = LEFT + (max(b.column for b in boxes.values()) + 1) * (WIDTH + GAP) - GAP + 4
     height = TOP + sum(bands.values()) * PITCH
     parts = [*_bands(bands, width), *_headings(rows, boxes)]
-    parts += _edges(rows, boxes, set(shown))
+    parts += _edges(rows, boxes, {row for row, p in shown.items() if p.semantics != "inner"})
     parts += [_row(row, boxes[row.index], numbers.get(row.index), shown.get(row.index)) for row in rows]
     return (
         f'<svg class="drawing" role="img" viewBox="0 0 {width} {height:.0f}" width="{width}" height="{height:.0f}" '
@@ -71,8 +71,10 @@ def descriptions(stock: Detector, architecture: Architecture) -> list[str]:
         row = stock.rows[p.site]
         options = ", ".join(f"{name} {value}" for name, value in p.options) or "defaults"
         readers = f"; read only by rows {', '.join(map(str, p.consumers))}" if p.consumers else ""
-        where = f"{row.module}, {row.part}, {level(row.stride)}, {row.channels} channels"
-        lines.append(f"{p.module} after row {p.site} ({where}): {options}{readers}{_module_of(p)}")
+        where = f"{row.module}, {row.part}, {level(row.stride)}, {stock.channels(p.site, p.semantics)} channels"
+        inner = p.semantics == "inner"
+        place = f"after the last bottleneck of row {p.site}" if inner else f"after row {p.site}"
+        lines.append(f"{p.module} {place} ({where}): {options}{readers}{_module_of(p)}")
     return lines
 
 
@@ -192,7 +194,8 @@ def _row(row: Row, box: Box, stock_row: int | None, placement: Placement | None)
     middle = box.y + box.height / 2 + 4.5
     plain = row.module.removeprefix("nn.")
     if placement:
-        words = placement.label.replace(f"@{placement.site}", "", 1)
+        inner = placement.semantics == "inner"
+        words = f"{plain}+{placement.module}" if inner else placement.label.replace(f"@{placement.site}", "", 1)
         words = words if len(words) <= LONGEST_BOLD else placement.module  # the options stand above the drawing
         name, fill, edge, radius, kind = (
             _short(words, LONGEST_BOLD),

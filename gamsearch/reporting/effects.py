@@ -64,6 +64,11 @@ def kind_effects(record: Record) -> list[Effect]:
     return _effects(record, _kind)
 
 
+def place_effects(record: Record) -> list[Effect]:
+    """The effect per placement inside a block, and of one after it."""
+    return _effects(record, lambda p: "inside the block" if p.get("semantics") == "inner" else "after the block")
+
+
 def strength_effects(record: Record) -> list[Effect]:
     """The effect per placement of each module at each strength that was tried, e.g. GAM at rate 8, largest last."""
     return _effects(record, _strength)

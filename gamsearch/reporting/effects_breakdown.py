@@ -33,7 +33,7 @@ class Breakdown:
 
 
 def breakdowns(record: Record, site_name: Callable[[int], str] = str) -> list[Breakdown]:
-    """The effects by module, kind, site, and strength within each module, where trials differ in them.
+    """The effects by module, kind, site, place (inside or after a block), and strength, where trials differ in them.
 
     Args:
         record: The run.
@@ -47,6 +47,7 @@ def breakdowns(record: Record, site_name: Callable[[int], str] = str) -> list[Br
         Breakdown("Module", modules),
         Breakdown("Kind", effects.kind_effects(record)),
         Breakdown("Site", effects.site_effects(record), site_name),
+        Breakdown("Place", effects.place_effects(record)),
     ]
     names = sorted({level for effect in modules for level in effect.levels})
     for module in names:

@@ -67,7 +67,7 @@ def write_weights_files(stem: Path, model: Model, architecture: Architecture, im
     files.append(_onnx(checkpoint, model, imgsz))
     files.append(_torchscript(stem.with_suffix(".torchscript"), model, imgsz))
     if architecture.placements:
-        files.append(_standalone(modules_file(stem), sorted({p.module for p in architecture.placements})))
+        files.append(_standalone(modules_file(stem), architecture))
     return files
 
 
@@ -127,9 +127,11 @@ def _deploy(model: Model) -> str:
     return "".join(f"; {part}" for part in (*parts, *kept))
 
 
-def _standalone(path: Path, names: Sequence[str]) -> Exported:
+def _standalone(path: Path, architecture: Architecture) -> Exported:
     """Write the source of the modules as one file that registers them, for use without gamsearch."""
-    path.write_text(standalone_source(names), encoding="utf-8")
+    names = sorted({placement.module for placement in architecture.placements})
+    inner = any(placement.semantics == "inner" for placement in architecture.placements)
+    path.write_text(standalone_source(names, inner), encoding="utf-8")
     return Exported(path, None, f"{', '.join(names)}: import it to use or train the .pt and the YAML without gamsearch")
 
 

@@ -54,7 +54,7 @@ class Validations:
         detector = Detector.from_yaml(record.detector_name, record.detector_yaml)
         candidate = build_candidate(detector, architecture, read_baseline(self.folder / BASELINE_FILE), imgsz=64)
         read_weights(candidate.model, weights)
-        watch = GateWatch({site: candidate.model.model[row] for site, row in candidate.graft.placed.items()})
+        watch = GateWatch({placement.site: module for placement, module in candidate.attention.items()})
         where, sizes = devices.select(self.device), (int(settings["imgsz"]), int(settings["batch"]))
         images = predictions(candidate.model.eval(), self.data, *sizes, where, self.folder / "report", watch)
         return Validated(list(images), watch.effects)

@@ -13,6 +13,7 @@ from gamsearch.runs.settings import Settings
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.study.artifacts import Artifacts
+from gamsearch.supernet.paths import check_shareable
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,10 @@ class WorkerContext:
 
 
 def space_of(settings: Settings, detector: Detector | None) -> SearchSpace:
-    """The search space of a run's settings; plug-ins that lie in the run's folder are refused."""
+    """The search space of a run's settings; refuses plug-ins in the run's folder, and what cannot be screened."""
     space = SearchSpace.load(settings.space, detector, not_below=settings.folder)
+    if settings.screen != "off" or settings.evaluator == "supernet":
+        check_shareable(space)
     return space.with_objectives(settings.objectives) if settings.objectives else space
 
 

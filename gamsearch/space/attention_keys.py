@@ -1,6 +1,6 @@
 """The `attention:` and `illegal:` keys of a space file: modules, their options, and where these can be built."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -10,16 +10,21 @@ from gamsearch.attention.spec import AttentionSpec
 from gamsearch.errors import SpaceError, nearest
 from gamsearch.space.detector import Detector
 from gamsearch.space.file_errors import at
-from gamsearch.space.options import PRESENT, ModuleOptions
+from gamsearch.space.options import PRESENT, ModuleOptions, Semantics, listed, placed_by
 from gamsearch.space.selectors import select
 
 ILLEGAL = ("refuse", "skip")
 
 
+Spots = Mapping[tuple[int, str], int]
+"""Where a module may be: site and semantics to the channels that it reads there."""
+
+
 def read_modules(
-    source: str, written: Any, illegal: Any, sites: Sequence[int], detector: Detector
+    source: str, space: Mapping[str, Any], sites: Sequence[int], semantics: Semantics, detector: Detector
 ) -> tuple[ModuleOptions, ...]:
     """Read `attention:` and check what can be built: with `illegal: refuse`, every strength at every site."""
+    written, illegal = space.get("attention"), space.get("illegal", "refuse")
     with at(source, "illegal"):
         if illegal not in ILLEGAL:
             raise SpaceError(f"must be {' or '.join(ILLEGAL)}, not {illegal!r}{nearest(str(illegal), ILLEGAL)}")
@@ -30,22 +35,23 @@ def read_modules(
             spec_named(name)
     modules = tuple(_read_module(source, name, options, sites, detector) for name, options in written.items())
     for module in modules:
-        own = sites if module.sites is None else module.sites
-        _check_strengths(source, module, illegal, _allowed(module, modules, illegal, own, detector), detector)
-        _check_options(source, module, own, detector)
+        spots = _spots(sites if module.sites is None else module.sites, semantics, detector)
+        legal = {spot: channels for spot, channels in spots.items() if module.strengths_on(channels)}
+        missing = (
+            illegal == "skip" and len(placed_by(modules, semantics)) > 1 and legal
+        )  # one of several may be, at some
+        _check_strengths(source, module, illegal, legal if missing else spots, detector)
+        _check_options(source, module, spots)
     with at(source, "attention"):
         for site in sites:
-            if not any(module.strengths_at(site, detector) for module in modules):
+            if not any(module.strengths_at(site, detector) for module in placed_by(modules, semantics)):
                 raise SpaceError(f"none of the modules may be at site {site} of {detector.name}; leave the site out")
     return modules
 
 
-def _allowed(
-    module: ModuleOptions, modules: Sequence[ModuleOptions], illegal: str, sites: Sequence[int], detector: Detector
-) -> Sequence[int]:
-    """The sites where a module must be legal: with `illegal: skip`, one of several may be missing at some."""
-    legal = [site for site in sites if module.strengths_at(site, detector)]
-    return legal if illegal == "skip" and len(modules) > 1 and legal else sites
+def _spots(sites: Sequence[int], semantics: Semantics, detector: Detector) -> Spots:
+    possible = [(s, one) for s in sites for one in listed(semantics) if detector.why_not(s, one) is None]
+    return {(site, one): detector.channels(site, one) for site, one in possible}
 
 
 def _read_module(source: str, name: str, written: Any, available: Sequence[int], detector: Detector) -> ModuleOptions:
@@ -115,25 +121,23 @@ def _number(spec: AttentionSpec, name: str, value: Any) -> Any:
         return value
 
 
-def _check_strengths(
-    source: str, module: ModuleOptions, illegal: str, sites: Sequence[int], detector: Detector
-) -> None:
+def _check_strengths(source: str, module: ModuleOptions, illegal: str, spots: Spots, detector: Detector) -> None:
     """Each strength must be legal at each site, or, if illegal ones are skipped, at one site; each site needs one."""
     name = module.spec.strength
-    legal = {site: module.strengths_on(detector.rows[site].channels) for site in sites}
-    for strength, site in product(module.strengths, sites):
-        tolerated = illegal == "skip" and legal[site] and any(strength in values for values in legal.values())
-        if strength not in legal[site] and not tolerated:
+    legal = {spot: module.strengths_on(channels) for spot, channels in spots.items()}
+    for strength, spot in product(module.strengths, spots):
+        tolerated = illegal == "skip" and legal[spot] and any(strength in values for values in legal.values())
+        if strength not in legal[spot] and not tolerated:
             options = module.spec.complete(next(module.combinations(strength)))
-            reason = module.spec.refuse(detector.rows[site].channels, options)
+            reason = module.spec.refuse(spots[spot], options)
             with at(source, f"attention.{module.name}{f'.{name}' if name else ''}"):
-                what = strength if name else module.name
-                raise SpaceError(f"{what} cannot be built at site {site} of {detector.name}: {reason}")
+                what, where = strength if name else module.name, "inside" if spot[1] == "inner" else "at"
+                raise SpaceError(f"{what} cannot be built {where} site {spot[0]} of {detector.name}: {reason}")
 
 
-def _check_options(source: str, module: ModuleOptions, sites: Sequence[int], detector: Detector) -> None:
+def _check_options(source: str, module: ModuleOptions, spots: Spots) -> None:
     """Every value of the other options must be legal at some site."""
-    built = [o for site in sites for s in module.strengths for o in module.legal(detector.rows[site].channels, s)]
+    built = [o for channels in spots.values() for s in module.strengths for o in module.legal(channels, s)]
     for name, values in module.options:
         for value in values:
             if not any(options[name] == value for options in built):

@@ -121,6 +121,49 @@ class Detector:
         """
         return tuple(row.index for row in self.rows if site in row.sources)
 
+    def channels(self, site: int, semantics: str = "inline") -> int:
+        """Look up the width of the map that attention reads.
+
+        Args:
+            site: The row.
+            semantics: How attention is placed there.
+
+        Returns:
+            The channels of the row's output; of its bottlenecks for `inner`.
+        """
+        return self.rows[site].inner if semantics == "inner" else self.rows[site].channels
+
+    def why_not(self, site: int, semantics: str) -> str | None:
+        """Explain why a space cannot place attention at a site so.
+
+        Args:
+            site: A row that attention may follow.
+            semantics: How attention is to be placed there.
+
+        Returns:
+            One sentence, or None if it can be.
+        """
+        row, head = self.rows[site], self.rows[-1]
+        if semantics == "inner" and not row.inner:
+            return f"row {site} is {row.module}, which has no bottlenecks that attention inside it could follow"
+        if semantics == "branch" and site not in head.sources:
+            return f"with semantics branch only {head.module} reads the attended map, and it does not read row {site}"
+        return None
+
+    def check_inner(self, site: int) -> None:
+        """Check that attention can be inside a block.
+
+        Args:
+            site: The block's row.
+
+        Raises:
+            SpaceError: It cannot; the message lists the blocks where it can.
+        """
+        if reason := self.why_not(site, "inner"):
+            offered = [row.index for row in self.rows if row.inner]
+            blocks = f"it has them in rows {', '.join(map(str, offered))}" if offered else "none of its rows has any"
+            raise SpaceError(f"{self.name}: {reason}; {blocks}")
+
     def why_no_site(self, site: int) -> str | None:
         """Explain why attention cannot follow a row.
 

@@ -3,9 +3,10 @@
 Every parameter always has a value: per site an ordinal `site4.strength` (0: no module, then weak to strong) and one
 ordinal per further option with several values (`site4.groups`). If there are several modules, `site4.module` chooses
 one (in the order of `KINDS`, then of the file), the levels of `site4.strength` are spread over the strengths that it
-has, and options are named with their module (`site4.CBAM.kernel`). Modules and strengths that a site does not allow are
-left out there. If the value of another option cannot be built, the first that can replaces it, so several encodings may
-decode to one architecture; architectures are canonical.
+has, and options are named with their module (`site4.CBAM.kernel`). A module that can be placed in several ways
+(`semantics`) counts as several modules. Modules and strengths that a site does not allow are left out there. If the
+value of another option cannot be built, the first that can replaces it, so several encodings may decode to one
+architecture; architectures are canonical.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,11 +29,10 @@ Choose = Callable[[str, int, int], int]
 
 @dataclass(frozen=True)
 class Encoding:
-    """The parameters of the placements of `modules` at `sites`, and how their values decode."""
+    """The parameters of the placements of `modules`, each with its semantics, at `sites`; how their values decode."""
 
     detector: Detector
     sites: tuple[int, ...]
-    semantics: str
     modules: tuple[ModuleOptions, ...]
 
     @cached_property
@@ -85,15 +85,19 @@ class Encoding:
         strengths = self.strengths(site, module)
         strength = strengths[(chosen["strength"] - 1) * len(strengths) // self._highest[site]["strength"]]
         preferred = {name: offered[chosen.get(self._parameter(module, name), 0)] for name, offered in module.options}
-        return self.place(site, module, next(module.legal(self.detector.rows[site].channels, strength, preferred)))
+        return self.place(site, module, next(module.legal(self._channels(site, module), strength, preferred)))
+
+    def _channels(self, site: int, module: ModuleOptions) -> int:
+        return self.detector.channels(site, module.semantics)
 
     def place(self, site: int, module: ModuleOptions, options: Mapping[str, Option]) -> Placement:
         """The canonical placement; where the head is the only reader of a site, `branch` is `inline`."""
-        name, canonical = canonical_module(module.name, self.detector.rows[site].channels, options)
+        name, canonical = canonical_module(module.name, self._channels(site, module), options)
         head = len(self.detector.rows) - 1
-        if self.semantics == "inline" or self.detector.readers(site) == (head,):
-            return Placement(site, name, canonical)
-        return Placement(site, name, canonical, "branch", (head,))
+        if module.semantics == "branch":
+            alone = self.detector.readers(site) == (head,)
+            return Placement(site, name, canonical, *(() if alone else ("branch", (head,))))
+        return Placement(site, name, canonical, module.semantics)
 
     def part_of(self, architecture: Architecture) -> Architecture:
         """Leave out the placements that these parameters cannot express.
@@ -145,10 +149,9 @@ class Encoding:
         return {site: tuple(dict.fromkeys(self._placements_at(site))) for site in self.sites}
 
     def _placements_at(self, site: int) -> Iterator[Placement]:
-        channels = self.detector.rows[site].channels
         for module in self.modules_at(site):
             for strength in self.strengths(site, module):
-                for options in module.legal(channels, strength):
+                for options in module.legal(self._channels(site, module), strength):
                     yield self.place(site, module, options)
 
     def usual(self, site: int, module: ModuleOptions) -> Placement:
@@ -156,7 +159,7 @@ class Encoding:
         strengths, defaults = self.strengths(site, module), module.spec.options
         default = defaults.get(module.spec.strength, strengths[-1])
         strength = _nearest(strengths, default)
-        return self.place(site, module, next(module.legal(self.detector.rows[site].channels, strength, defaults)))
+        return self.place(site, module, next(module.legal(self._channels(site, module), strength, defaults)))
 
 
 def _nearest(values: Sequence[Option], default: Option) -> Option:

@@ -23,6 +23,7 @@ class Row:
         part: `backbone`, `neck` or `head`.
         is_map: Whether its output is one feature map, which attention can read.
         convolutions: Convolutions in its module; 0 for the head.
+        inner: Channels of its bottlenecks, which attention inside it reads; 0 without any.
     """
 
     index: int
@@ -34,11 +35,12 @@ class Row:
     part: str
     is_map: bool = True
     convolutions: int = 0
+    inner: int = 0
 
     @property
     def recorded(self) -> dict[str, Any]:
-        """What the fingerprints of recorded runs are made of: all but the last two attributes."""
-        return {name: value for name, value in vars(self).items() if name not in ("is_map", "convolutions")}
+        """What the fingerprints of recorded runs are made of: all but the last three attributes."""
+        return {name: value for name, value in vars(self).items() if name not in ("is_map", "convolutions", "inner")}
 
 
 def read_rows(name: str, yaml: Mapping[str, Any]) -> tuple[Row, ...]:
@@ -50,7 +52,7 @@ def read_rows(name: str, yaml: Mapping[str, Any]) -> tuple[Row, ...]:
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from error
     rows = [
-        Row(i, sources[i], written[i][1], written[i][2], s.channels, s.stride, part, s.is_map, s.convolutions)
+        Row(i, sources[i], written[i][1], written[i][2], s.channels, s.stride, part, s.is_map, s.convolutions, s.inner)
         for i, s in enumerate(shapes)
         for part in ["backbone" if i < backbone else "neck"]
     ]

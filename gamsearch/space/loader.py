@@ -1,7 +1,7 @@
 """Search space files: where they are and what their keys mean. Each error is one sentence that names file and key."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from gamsearch.metrics import METRICS, metric_named
 from gamsearch.plugins.loading import import_plugins
 from gamsearch.space.detector import Detector
 from gamsearch.space.file_errors import at, check_mapping
+from gamsearch.space.options import Semantics, listed
 from gamsearch.space.rules import RULES, SITES, Rule
 from gamsearch.space.selectors import names_sites, select
 from gamsearch.tasks import Task
@@ -111,20 +112,31 @@ def read_detector(source: str, path: Path, written: Any) -> Detector:
         return Detector.load(beside if beside.is_file() else written)
 
 
-def read_sites(source: str, written: Any, semantics: Any, detector: Detector) -> tuple[int, ...]:
-    """Resolve `sites:`; under `semantics: branch` each of them must be read by the head."""
+def read_semantics(source: str, written: Any) -> Semantics:
+    """Read `semantics:`, one of them or a list of several."""
+    ways = written if isinstance(written, list) else [written]
     with at(source, "semantics"):
-        if semantics not in SEMANTICS:
-            raise SpaceError(f"must be {' or '.join(SEMANTICS)}, not {semantics!r}{nearest(str(semantics), SEMANTICS)}")
+        for i, one in enumerate(ways):
+            if one not in SEMANTICS:
+                offered = f"{', '.join(SEMANTICS)} or a list of them"
+                raise SpaceError(f"must be {offered}, not {one!r}{nearest(str(one), SEMANTICS)}")
+            if one in ways[:i]:
+                raise SpaceError(f"{one} is given twice; give it once")
+        if not ways:
+            raise SpaceError(f"at least one of {', '.join(SEMANTICS)} must be given")
+    return ways[0] if len(ways) == 1 else tuple(ways)
+
+
+def read_sites(source: str, written: Mapping[str, Any], semantics: Semantics, detector: Detector) -> tuple[int, ...]:
+    """Resolve `sites:`; attention must be possible at each of them with one of the semantics."""
+    default = "bottlenecks" if semantics == "inner" else "stages"
     with at(source, "sites"):
-        sites = select(detector, written)
-        head = detector.rows[-1]
-        unread = [s for s in sites if s not in head.sources]
-        if semantics == "branch" and unread:
-            raise SpaceError(
-                f"with semantics branch only {head.module} reads the attended map, and it does not read "
-                f"{', '.join(map(str, unread))}; write sites: {list(head.sources)}"
-            )
+        sites = select(detector, written.get("sites", default))
+        possible = {s: [one for one in listed(semantics) if detector.why_not(s, one) is None] for s in detector.sites}
+        for site in sites:
+            if not possible[site]:
+                reasons = " and ".join(str(detector.why_not(site, one)) for one in listed(semantics))
+                raise SpaceError(f"{reasons}; write sites: {[s for s, ways in possible.items() if ways]}")
     return sites
 
 

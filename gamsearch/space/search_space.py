@@ -18,7 +18,7 @@ from gamsearch.space.detector import Detector
 from gamsearch.space.encoding import Choose, Encoding
 from gamsearch.space.file_errors import at
 from gamsearch.space.loader import Limit, shipped_spaces
-from gamsearch.space.options import ModuleOptions
+from gamsearch.space.options import ModuleOptions, Semantics, placed_by
 from gamsearch.space.rules import Rule, admissible_subsets, count_admissible, first_refusal
 from gamsearch.space.sparse_choice import TYPICAL_MODULES, sparse
 
@@ -35,7 +35,8 @@ class SearchSpace:
         name: The name of its file.
         detector: The stock detector.
         sites: Rows of the stock YAML that attention may follow.
-        semantics: `inline`: every consumer of a site reads the attended map; `branch`: only the head does.
+        semantics: `inline`: all consumers of a site read the attended map; `branch`: only the head does; `inner`: the
+            block has attention after its last bottleneck. Several: each placement has one of them.
         modules: The attention modules with the values of their options.
         rules: Sets of sites or modules that are refused.
         limits: Upper bounds on metrics that are known before training.
@@ -46,7 +47,7 @@ class SearchSpace:
     name: str
     detector: Detector
     sites: tuple[int, ...]
-    semantics: str
+    semantics: Semantics
     modules: tuple[ModuleOptions, ...]
     rules: tuple[Rule, ...] = ()
     limits: tuple[Limit, ...] = ()
@@ -76,15 +77,14 @@ class SearchSpace:
         path, source, written = loader.read_space_file(name_or_path)
         plugins = loader.read_plugins(source, written.get("plugins"), not_below)
         detector = detector or loader.read_detector(source, path, written.get("detector"))
-        semantics = written.get("semantics", "inline")
-        sites = loader.read_sites(source, written.get("sites", "stages"), semantics, detector)
-        illegal = written.get("illegal", "refuse")
-        modules = read_modules(source, written.get("attention"), illegal, sites, detector)
+        semantics = loader.read_semantics(source, written.get("semantics", "inline"))
+        sites = loader.read_sites(source, written, semantics, detector)
+        modules = read_modules(source, written, sites, semantics, detector)
         rules = loader.read_rules(source, written.get("rules"), sites, [m.name for m in modules], detector)
         limits = loader.read_limits(source, written.get("limits"))
         with at(source, "objectives"):
-            chosen = written.get("objectives", loader.default_objectives(detector.task))
-            objectives = loader.read_objectives(chosen, detector.task)
+            default = loader.default_objectives(detector.task)
+            objectives = loader.read_objectives(written.get("objectives", default), detector.task)
         return cls(path.stem, detector, sites, semantics, modules, rules, limits, objectives, plugins)
 
     def with_objectives(self, names: Sequence[str]) -> "SearchSpace":
@@ -110,7 +110,7 @@ class SearchSpace:
     @cached_property
     def encoding(self) -> Encoding:
         """Architectures as ordinal parameters."""
-        return Encoding(self.detector, self.sites, self.semantics, self.modules)
+        return Encoding(self.detector, self.sites, placed_by(self.modules, self.semantics))
 
     @property
     def parameters(self) -> dict[str, tuple[int, int]]:

@@ -98,6 +98,12 @@ def detect_inputs(detector: Detector) -> tuple[int, ...]:
 
 
 @selector
+def bottlenecks(detector: Detector) -> tuple[int, ...]:
+    """The blocks with bottlenecks, in which attention can be (`semantics: inner`): all of YOLOv8's but the SPPF."""
+    return tuple(i for i in detector.sites if detector.rows[i].inner)
+
+
+@selector
 def before_sppf(detector: Detector) -> tuple[int, ...]:
     """Before the pyramid pooling (SPPF, SPP or SPPELAN) of the backbone: 8 in YOLOv8."""
     pools = [row for row in detector.rows if row.module.startswith("SPP")]

@@ -54,13 +54,15 @@ class Features:
     Per site whether there is attention; per site and module a level for each option that varies there: 0 for the first
     (for a strength the weakest) to 1. Where the space has several modules, also how often each occurs anywhere, the
     sums of its levels, and per site whether it is there; levels are then centred (-1/2 to 1/2), so that a module
-    without a strength is no weaker than others. All have the same prior variance. What the space does not have (an
+    without a strength is no weaker than others. Where a site has modules inside and after its block, also how many are
+    inside anywhere, and per site whether it is. All have the same prior variance. What the space does not have (an
     imported architecture may) is no feature: its gain tells of the mean of all and of its own residual.
     """
 
     def __init__(self, space: SearchSpace):
         placements = [placement for offered in space.choices.values() for placement in offered]
         self._several = len({placement.module for placement in placements}) > 1
+        self._inside = any(len({p.semantics == "inner" for p in offered}) > 1 for offered in space.choices.values())
         self._levels = _levels(placements, 0.5 if self._several else 0.0)
         names = dict.fromkeys(name for placement in placements for name, _ in self._parts(placement))
         self._columns = {name: column for column, name in enumerate(names)}
@@ -89,6 +91,10 @@ class Features:
         if self._several:
             yield (module,), 1.0
             yield (site, module), 1.0
+        if self._inside:
+            inside = 0.5 if placement.semantics == "inner" else -0.5
+            yield ("inside", None), inside
+            yield ("inside", site), inside
         for option, value in _options(placement).items():
             if value in self._levels.get((site, module, option), {}):
                 level = self._levels[site, module, option][value]

@@ -1,14 +1,17 @@
 """Build a shared network: the detector with a switch after each site, its weights inherited from the baseline."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gamsearch.architecture import Architecture
+from gamsearch.architecture import Architecture, Placement
 from gamsearch.attention.catalogue import spec_named
+from gamsearch.attention.inner import InnerAttention
 from gamsearch.errors import CandidateFailed
 from gamsearch.models.candidate import Candidate, build_candidate
 from gamsearch.parser.build import Model
 from gamsearch.space.search_space import SearchSpace
+from gamsearch.supernet.paths import check_shareable
 from gamsearch.supernet.switch import Switch, activate, switches
 
 
@@ -57,26 +60,40 @@ def build_shared(space: SearchSpace, baseline: Model, imgsz: int, seed: int = 0)
 
     Raises:
         CandidateFailed: A placement cannot be built.
+        SpaceError: The space mixes attention that all rows read with such that only the head does.
     """
-    detector = space.detector
-    most = max(len(placements) for placements in space.choices.values())
-    built: dict[int, dict] = {site: {} for site in space.sites}
-    first: Candidate | None = None
-    for turn in range(most):  # as many candidates as the richest site has placements
-        chosen = [placements[turn] for placements in space.choices.values() if turn < len(placements)]
-        candidate = build_candidate(detector, Architecture.of(detector.name, chosen), baseline, imgsz, seed + turn)
-        first = first or candidate
-        for placement in chosen:
-            built[placement.site][placement] = candidate.model.model[candidate.graft.placed[placement.site]]
-    if first is None:
-        raise ValueError(f"the space '{space.name}' has no placement")
-    for site, row in first.graft.placed.items():
-        replaced = first.model.model[row]
-        try:
-            switch: Any = Switch(site, built[site])
-        except ValueError as error:
-            raise CandidateFailed("build", str(error)) from error
-        switch.i, switch.f, switch.type, switch.np = replaced.i, replaced.f, "Switch", 0
-        first.model.model[row] = switch
+    check_shareable(space)
+    choices = space.choices
+    after = [next((p for p in placements if p.semantics != "inner"), None) for placements in choices.values()]
+    rows = Architecture.of(space.detector.name, [p for p in after if p is not None])
+    first = build_candidate(space.detector, rows, baseline, imgsz, seed)
+    built: dict[int, dict[Placement, Any]] = {site: {} for site in choices}
+    for turn in range(max(map(len, choices.values()))):  # as many candidates as the richest site has placements
+        chosen = [placements[turn] for placements in choices.values() if turn < len(placements)]
+        architecture = Architecture.of(space.detector.name, chosen)
+        candidate = build_candidate(space.detector, architecture, baseline, imgsz, seed + turn)
+        for placement, module in candidate.attention.items():
+            built[placement.site][placement] = module
+    for site, modules in built.items():
+        for inner in (False, True):
+            own = {p: module for p, module in modules.items() if (p.semantics == "inner") is inner}
+            if own:
+                _install(first, site, own, inner)
     activate(first.model, space.baseline)
     return SharedNetwork(space, first.model, first.graft.row_map)
+
+
+def _install(network: Candidate, site: int, modules: Mapping[Placement, Any], inner: bool) -> None:
+    """Put the placements of one site into a network: in place of its attention row, or inside its block."""
+    try:
+        switch: Any = Switch(site, modules)
+    except ValueError as error:
+        raise CandidateFailed("build", str(error)) from error
+    layers: Any = network.model.model
+    if inner:
+        block = layers[network.graft.row_map[site]]
+        block.m = InnerAttention(block.m, switch)
+        return
+    row = network.graft.placed[site]
+    switch.i, switch.f, switch.type, switch.np = layers[row].i, layers[row].f, "Switch", 0
+    layers[row] = switch

@@ -11,6 +11,8 @@ from functools import cached_property
 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.attention.catalogue import spec_named
+from gamsearch.errors import SpaceError
+from gamsearch.space.options import listed
 from gamsearch.space.search_space import SearchSpace
 
 DRAWS = 2000
@@ -71,6 +73,22 @@ class Paths:
                 if self.space.refusal(Architecture.of(self.space.detector.name, (*others, placement))) is None:
                     return placement
         return None
+
+
+def check_shareable(space: SearchSpace) -> None:
+    """Check that one network can hold every architecture of a space: its rows must read the same maps in all of them.
+
+    Args:
+        space: The space.
+
+    Raises:
+        SpaceError: It mixes `inline` and `branch`.
+    """
+    if {"inline", "branch"} <= set(listed(space.semantics)):
+        raise SpaceError(
+            f"the space '{space.name}' has semantics inline and branch, so the same row reads the attended map in one "
+            "architecture and not in another, which a shared network cannot: leave one of the two out, or do not screen"
+        )
 
 
 def families(placements: Sequence[Placement]) -> list[list[Placement]]:

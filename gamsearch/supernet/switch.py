@@ -1,4 +1,4 @@
-"""The row of a shared network: all placements of one site, of which one is active at a time, or none."""
+"""The attention of a shared network after or inside one site: its placements, of which one is active, or none."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -56,8 +56,8 @@ class Switch(nn.Module):
         return attended
 
     def choose(self, placement: Placement | None) -> None:
-        """Activate a placement of the site, or none."""
-        self.active = None if placement is None else self.placements.index(placement)
+        """Activate a placement; none if it is not one of this switch, as where a site has one inside and one after."""
+        self.active = self.placements.index(placement) if placement in self.placements else None
 
     def trained(self) -> list[tuple[Placement, nn.Module]]:
         """The placements that have weights of their own, each with its module."""

@@ -132,18 +132,22 @@ def builds_in_a_detector_that_inherits_everything_and_starts_unchanged(case: Cas
     baseline = start_model(detector, None, {0: "object"}, seed=0)
     options = case.spec.canonical(case.options)
     legal = [
-        site
+        (site, semantics)
+        for semantics in ("inline", "inner")
         for site in detector.stage_sites
-        if case.spec.refuse(detector.rows[site].channels, case.spec.complete(dict(options))) is None
+        if detector.why_not(site, semantics) is None
+        and case.spec.refuse(detector.channels(site, semantics), case.spec.complete(dict(options))) is None
     ]
-    assert legal, "the module can be built at no stage of yolov8n"
-    for site in (legal[0], legal[-1]):
-        architecture = Architecture.of(detector.name, [Placement(site, case.spec.name, options)])
+    after = [site for site, semantics in legal if semantics == "inline"]
+    inside = [site for site, semantics in legal if semantics == "inner"]
+    assert after, "the module can be built at no stage of yolov8n"
+    for site, semantics in ((after[0], "inline"), (after[-1], "inline"), *((site, "inner") for site in inside[:1])):
+        architecture = Architecture.of(detector.name, [Placement(site, case.spec.name, options, semantics)])
         try:
             candidate = build_candidate(detector, architecture, baseline, imgsz=64)
         except CandidateFailed as failure:
-            raise AssertionError(f"at site {site}: {failure.detail}") from failure
-        assert candidate.audit.complete, f"at site {site}: {candidate.audit}"
+            raise AssertionError(f"{architecture.label}: {failure.detail}") from failure
+        assert candidate.audit.complete, f"{architecture.label}: {candidate.audit}"
         with torch.no_grad():
             fused = copy.deepcopy(candidate.model).eval().fuse(verbose=False)
             fused(torch.rand(1, 3, 64, 64))

@@ -1,6 +1,7 @@
 """Shapes of rows are kept between processes, as long as they can be trusted."""
 
 from collections.abc import Iterator
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +25,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     shapes._shapes.cache_clear()
 
 
-def read(yaml: dict[str, Any] = YAML) -> list[tuple[int, int, bool, int]]:
+def read(yaml: dict[str, Any] = YAML) -> list[tuple[int, int, bool, int, int]]:
     shapes._shapes.cache_clear()
-    return [(s.channels, s.stride, s.is_map, s.convolutions) for s in shapes.shapes_of(yaml)]
+    return [astuple(shape) for shape in shapes.shapes_of(yaml)]
 
 
 def test_shapes_are_kept_and_a_damaged_entry_is_read_anew(folder: Path) -> None:
     first = read()
-    assert first == [(16, 2, True, 1), (16, 2, True, 4)]
+    assert first == [(16, 2, True, 1, 0), (16, 2, True, 4, 8)]
     (entry,) = folder.glob("*.json")
     entry.write_text(entry.read_text().replace("16", "24"))
-    assert read() == [(24, 2, True, 1), (24, 2, True, 4)]  # it is read from there
-    for damaged in ("", "[]", '[[16, 2, true, "4"]]', "{}", "[[16, 2, true, 1]]"):
+    assert read() == [(24, 2, True, 1, 0), (24, 2, True, 4, 8)]  # it is read from there
+    for damaged in ("", "[]", '[[16, 2, true, 4, "8"]]', "{}", "[[16, 2, true, 1, 0]]"):
         entry.write_text(damaged)
         assert read() == first
 
@@ -55,7 +56,7 @@ def test_a_class_of_the_user_in_place_of_a_stock_one_is_asked_itself(monkeypatch
 
     stock = read()
     monkeypatch.setattr("ultralytics.nn.tasks.C2f", Mine)
-    assert read() == [stock[0], (16, 2, True, 0)]
+    assert read() == [stock[0], (16, 2, True, 0, 0)]
 
 
 @pytest.mark.parametrize("broken", range(4))

@@ -125,7 +125,7 @@ SPACES: dict[str, bytes | str] = {
     "objectives twice": GOOD_SPACE + "objectives: [map50, map50]\n",
     "objectives of numbers": GOOD_SPACE + "objectives: [1, 2]\n",
     "objectives of lists": GOOD_SPACE + "objectives: [[map50]]\n",
-    "semantics of lists": GOOD_SPACE + "semantics: [inline]\n",
+    "semantics of lists": GOOD_SPACE + "semantics: [[inline]]\n",
     "illegal of mappings": GOOD_SPACE + "illegal: {a: b}\n",
     "an unknown key": GOOD_SPACE + "limit: {params_m: 1}\n",
     "an escape sequence": GOOD_SPACE + '"\\e[2J": 1\n',

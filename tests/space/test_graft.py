@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.errors import SpaceError
+from gamsearch.models.identity import placed_modules
 from gamsearch.space.detector import Detector
 from gamsearch.space.graft import Graft, graft
 
+GAM4 = (("rate", 4),)
 VARIANTS = ("", "-p2", "-p6", "-ghost", "-ghost-p2", "-ghost-p6")
 
 
@@ -85,11 +87,12 @@ def grafted_model(name: str, architecture: Architecture) -> tuple[torch.nn.Modul
 
 @st.composite
 def placements(draw: st.DrawFn, detector: Detector) -> list[Placement]:
-    """Any subset of all sites, each inline or read by any of its readers alone."""
+    """Any subset of all sites, each inline, read by any of its readers alone, or inside the block of the site."""
     chosen = []
     for site in draw(st.sets(st.sampled_from(detector.sites), max_size=len(detector.sites))):
-        consumers = draw(st.sets(st.sampled_from(detector.readers(site))))
-        semantics = "branch" if consumers else "inline"
+        inner = detector.rows[site].inner > 0 and draw(st.booleans())
+        consumers = set() if inner else draw(st.sets(st.sampled_from(detector.readers(site))))
+        semantics = "inner" if inner else "branch" if consumers else "inline"
         chosen.append(Placement(site, "GAM", (("rate", 4),), semantics, tuple(consumers)))
     return chosen
 
@@ -98,13 +101,12 @@ def assert_same_as_stock(name: str, chosen: list[Placement]) -> None:
     detector, model, x, expected = stock(name)
     candidate, result = grafted_model(name, Architecture.of(name, chosen))
     assert candidate.stride.tolist() == model.stride.tolist() == list(detector.strides)
-    assert len(candidate.model) == len(model.model) + len(chosen)
+    assert len(candidate.model) == len(model.model) + sum(p.semantics != "inner" for p in chosen)
     for before, after in result.row_map.items():
         copied, original = candidate.model[after], model.model[before]
         assert (copied.type, copied.np) == (original.type, original.np)
-    assert {site: type(candidate.model[row]) for site, row in result.placed.items()} == {
-        p.site: StandIn for p in chosen
-    }
+    modules = placed_modules(candidate, result.placed, Architecture.of(name, chosen))
+    assert {placement: type(module) for placement, module in modules.items()} == dict.fromkeys(chosen, StandIn)
     with torch.no_grad():
         assert torch.equal(candidate(x)[0], expected)
 
@@ -128,10 +130,13 @@ FAMILIES = ("yolov3-tiny", "yolov5n", "yolov6n", "yolov9t", "yolov10n", "yolo11n
 
 
 @pytest.mark.parametrize("name", ["yolov8s", "yolov8m", "yolov8l", "yolov8x", *FAMILIES])
-def test_other_scales_and_families_graft_at_every_second_site_with_both_semantics(name: str) -> None:
+def test_other_scales_and_families_graft_at_every_site_with_all_semantics_in_turn(name: str) -> None:
     detector = Detector.load(name)
-    chosen = [Placement(s, "GAM", (("rate", 4),)) for s in detector.sites[::2]]
-    chosen += [Placement(s, "GAM", (("rate", 4),), "branch", detector.readers(s)[-1:]) for s in detector.sites[1::2]]
+    blocks = [s for s in detector.sites if detector.rows[s].inner]
+    others = [s for s in detector.sites if s not in blocks[::2]]
+    chosen = [Placement(s, "GAM", GAM4, "inner") for s in blocks[::2]]
+    chosen += [Placement(s, "GAM", GAM4) for s in others[::2]]
+    chosen += [Placement(s, "GAM", GAM4, "branch", detector.readers(s)[-1:]) for s in others[1::2]]
     assert_same_as_stock(name, chosen)
 
 
@@ -157,6 +162,26 @@ def test_branch_changes_what_its_consumers_read_and_nothing_else(site: int) -> N
 
 def absolute(row: torch.nn.Module) -> list[int]:
     return [row.i + f if f < 0 else f for f in (row.f if isinstance(row.f, list) else [row.f])]
+
+
+def test_inner_changes_what_the_block_joins_after_its_last_bottleneck_and_no_row() -> None:
+    detector, _, x, expected = stock("yolov8n")
+    result = graft(detector, Architecture.of("yolov8n", [Placement(4, "GAM", GAM4, "inner")]))
+    assert result.yaml["backbone"][4] == [-1, 6, "InnerAttention", ["C2f", [256, True], "GAM", [4]]]
+    assert [row for row in result.yaml["backbone"] if row[2] != "InnerAttention"] == [
+        row for row in detector.yaml["backbone"] if row != [-1, 6, "C2f", [256, True]]
+    ]
+    candidate, _ = grafted_model("yolov8n", Architecture.of("yolov8n", [Placement(4, "GAM", GAM4, "inner")]))
+    block, given = candidate.model[4], torch.rand(1, 64, 8, 8, generator=torch.Generator().manual_seed(0))
+    StandIn.factor = 2.0
+    try:
+        with torch.no_grad():
+            maps = list(block.cv1(given).chunk(2, 1))
+            maps += [first := block.m.get_submodule("0")(maps[1]), 2.0 * block.m.get_submodule("1")(first)]
+            assert torch.equal(block(given), block.cv2(torch.cat(maps, 1)))
+            assert not torch.equal(candidate(x)[0], expected)
+    finally:
+        StandIn.factor = 1.0
 
 
 def test_inline_sends_every_reader_through_the_attention() -> None:
@@ -206,9 +231,6 @@ def test_the_baseline_graft_reads_the_same_rows(name: str) -> None:
     assert again.rows == detector.rows and result.placed == {}
 
 
-GAM4 = (("rate", 4),)
-
-
 @pytest.mark.parametrize(
     ("chosen", "sentence"),
     [
@@ -220,7 +242,16 @@ GAM4 = (("rate", 4),)
         ([Placement(4, "GAM", GAM4, "branch", (22,))], "site 4: consumers 22 do not read it; in yolov8n rows 5, 14 do"),
         ([Placement(4, "GAM", GAM4, "branch")], "site 4: branch needs the rows that read the attended map"),
         ([Placement(4, "GAM", GAM4, "inline", (5,))], "site 4: branch needs the rows"),
-        ([Placement(4, "GAM", GAM4, "sideways")], "semantics must be inline or branch, not 'sideways'"),
+        (
+            [Placement(9, "GAM", GAM4, "inner")],
+            "yolov8n: row 9 is SPPF, which has no bottlenecks that attention inside it could follow; "
+            "it has them in rows 2, 4, 6, 8, 12, 15, 18, 21",
+        ),
+        (
+            [Placement(2, "GAM", (("rate", 32),), "inner")],
+            "inside site 2 of yolov8n: GAM: rate 32 is larger than the 16",
+        ),
+        ([Placement(4, "GAM", GAM4, "sideways")], "semantics must be one of inline, branch, inner, not 'sideways'"),
         ([Placement(2, "GAM", (("rate", 64),))], "site 2 of yolov8n: GAM: rate 64 is larger than the 32 channels"),
         ([Placement(2, "GAN", GAM4)], "there is no attention module 'GAN' (did you mean 'GAM'?)"),
         ([Placement(2, "GAM", (("rat", 4),))], "site 2 of yolov8n: GAM has no option 'rat' (did you mean 'rate'?)"),

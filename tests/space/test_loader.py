@@ -27,8 +27,21 @@ ERRORS = [
     ({"sites": [4, 4]}, "key 'sites': 4 is given twice"),
     ({"sites": [True]}, "key 'sites': True is neither a row number nor a selector"),
     ({"sites": {"a": 1}}, "key 'sites': {'a': 1} is neither a row number nor a selector"),
-    ({"semantics": "outline"}, "key 'semantics': must be inline or branch, not 'outline' (did you mean 'inline'?)"),
+    (
+        {"semantics": "outline"},
+        "key 'semantics': must be inline, branch, inner or a list of them, not 'outline' (did",
+    ),
+    ({"semantics": ["inner", "inner"]}, "key 'semantics': inner is given twice; give it once"),
+    ({"semantics": []}, "key 'semantics': at least one of inline, branch, inner must be given"),
     ({"semantics": "branch"}, "key 'sites': with semantics branch only Detect reads the attended map"),
+    (
+        {"semantics": "inner", "sites": [8, 9]},
+        "key 'sites': row 9 is SPPF, which has no bottlenecks that attention inside it could follow; write sites: [2, ",
+    ),
+    (
+        {"semantics": "inner", "sites": 2, "attention": {"GAM": {"rate": [32]}}},
+        "key 'attention.GAM.rate': 32 cannot be built inside site 2 of yolov8n: rate 32 is larger than the 16 channels",
+    ),
     ({"attention": None}, "key 'attention': must map module names to their options"),
     ({"attention": ["GAM"]}, "key 'attention': must map module names to their options"),
     ({"attention": {"GAN": {}}}, "key 'attention': there is no attention module 'GAN' (did you mean 'GAM'?)"),

@@ -18,6 +18,7 @@ from torch import nn
 
 from gamsearch.architecture import Placement
 from gamsearch.attention.catalogue import spec_named
+from gamsearch.attention.inner import inner_width
 from gamsearch.attention.registry import attention_class
 from gamsearch.models.latency.backends import Network, deployed
 from gamsearch.models.latency.clock import Clock
@@ -64,23 +65,38 @@ class InstrumentedBaseline(RowTimer):
         rows: Any = self.network.rows
         self.hooks = [row.register_forward_hook(partial(self._after, row.i)) for row in rows]
         self.hooks += [row.register_forward_pre_hook(partial(self._before, _sources(row))) for row in rows]
+        blocks = [row for row in rows if inner_width(row)]
+        self.hooks += [block.m[-1].register_forward_hook(partial(self._inside, block.i)) for block in blocks]
         return self
 
     def _after(self, site: int, row: nn.Module, inputs: Any, output: Any) -> Any:
         """Stamp the row, run and stamp the module at its site, and return what the row's readers receive."""
         self.marks.append((STOCK, site))
         self.stamp()
-        if site not in self.placed:
+        if site not in self.placed or self.placed[site][0].semantics == "inner":
             return output
-        placement, module = self.placed[site]
-        attended = module(output)
-        self.marks.append((PLACED, site))
-        self.stamp()
+        placement, attended = self._attended(site, output)
         if placement.semantics == "inline":
             return attended
         for consumer in placement.consumers:
             self.attended[consumer, site] = attended
         return output
+
+    def _inside(self, site: int, bottleneck: nn.Module, inputs: Any, output: Any) -> Any:
+        """Return what the rest of a block receives from its last bottleneck."""
+        if site not in self.placed or self.placed[site][0].semantics != "inner":
+            return output
+        self.marks.append((STOCK, site))
+        self.stamp()
+        return self._attended(site, output)[1]
+
+    def _attended(self, site: int, x: Any) -> tuple[Placement, Any]:
+        """Run and stamp the module at a site."""
+        placement, module = self.placed[site]
+        attended = module(x)
+        self.marks.append((PLACED, site))
+        self.stamp()
+        return placement, attended
 
     def _before(self, sources: tuple[int, Sequence[int]], row: nn.Module, inputs: Any) -> Any:
         """Pass the attended map instead of the raw one to the consumers of a branch."""
@@ -98,7 +114,7 @@ class InstrumentedBaseline(RowTimer):
         times = np.zeros((2, len(self.network.rows) + 1))
         *parts, rest = self.time()
         for mark, part in zip(self.marks, parts, strict=True):
-            times[mark] = part
+            times[mark] += part
         times[STOCK, -1] = rest
         return times
 
@@ -115,7 +131,8 @@ class Group:
     def __init__(self, modules: Mapping[int, Sequence[tuple[Placement, nn.Module]]], rows: int):
         self.modules = modules
         head = rows - 1  # not slowed down by attention, see `yardstick`
-        self.after = {site: range(site + 1, min(site + 1 + AFTER, head)) for site in modules}
+        first = {s: s if any(p.semantics == "inner" for p, _ in options) else s + 1 for s, options in modules.items()}
+        self.after = {site: range(first[site], min(site + 1 + AFTER, head)) for site in modules}
         affected = {row for after in self.after.values() for row in after}
         self.yardstick = [row for row in range(rows) if row not in affected]
         self.timed: dict[Placement, list[float]] = {p: [] for options in modules.values() for p, _ in options}
@@ -167,9 +184,10 @@ def groups_of(space: SearchSpace, device: torch.device) -> list[Group]:
 
 def _modules(space: SearchSpace, site: int, device: torch.device) -> list[tuple[Placement, nn.Module]]:
     """All placements of a site with their modules, fused and ready to be timed on the device."""
-    channels, built = space.detector.rows[site].channels, []
+    built = []
     for placement in space.choices[site]:
         options = spec_named(placement.module).complete(dict(placement.options))
+        channels = space.detector.channels(site, placement.semantics)
         module: Any = attention_class(placement.module)(channels, **options).eval()
         if hasattr(module, "fuse"):
             module.fuse()

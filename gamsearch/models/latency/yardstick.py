@@ -1,7 +1,7 @@
 """Which rows of a candidate and the baseline do the same work, and so measure the speed of the machine in each pass.
 
 The two rows after an attention module are excluded: their weights and inputs have been evicted from the caches, which
-makes them slower (measured: a quarter for the row after a GAM on 256 channels).
+makes them slower (measured: a quarter for the row after a GAM on 256 channels). So is a block with attention inside it.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import nn
 
+from gamsearch.attention.inner import InnerAttention
 from gamsearch.attention.registry import attention_classes
 
 AFTER = 2
@@ -28,7 +29,7 @@ def yardstick_rows(candidate: Sequence[nn.Module], baseline: Sequence[nn.Module]
     attended = [_is_attention(rows) for rows in (candidate, baseline)]
     if len({int((~mask).sum()) for mask in attended}) > 1:
         return None
-    stock = np.all([_unaffected(mask) for mask in attended], axis=0)
+    stock = np.all([_unaffected(m, _is_host(r)) for m, r in zip(attended, (candidate, baseline), strict=True)], axis=0)
     if stock.sum() < MIN_ROWS:
         return None
     first, second = (np.zeros(len(mask), dtype=bool) for mask in attended)
@@ -41,12 +42,19 @@ def _is_attention(rows: Sequence[nn.Module]) -> np.ndarray:
     return np.array([isinstance(row, tuple(attention_classes().values())) for row in rows], dtype=bool)
 
 
-def _unaffected(attended: np.ndarray) -> np.ndarray:
-    """Mask over the stock rows of those that are not among the `AFTER` that follow an attention module.
+def _is_host(rows: Sequence[nn.Module]) -> np.ndarray:
+    """Mask of the rows with attention inside them."""
+    return np.array([isinstance(getattr(row, "m", None), InnerAttention) for row in rows], dtype=bool)
+
+
+def _unaffected(attended: np.ndarray, hosts: np.ndarray) -> np.ndarray:
+    """Mask over the stock rows of those that have no attention and are not among the `AFTER` that follow some.
 
     The head, the last row, always counts: it reads three maps, and attention on one of them did not slow it measurably.
     """
     affected = np.zeros(int((~attended).sum()), dtype=bool)
     for first in np.cumsum(~attended)[attended]:  # the stock row that follows an attention row
         affected[first : min(first + AFTER, len(affected) - 1)] = True
+    for host in np.flatnonzero(hosts[~attended]):
+        affected[host : min(host + 1 + AFTER, len(affected) - 1)] = True
     return ~affected
