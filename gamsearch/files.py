@@ -167,8 +167,14 @@ def printable(value: Any) -> Any:
     return value
 
 
+TRACKING = "tracking"
+"""Subfolder of a run for experiment trackers. gamsearch opens no file in it; Weights & Biases makes links there."""
+
+
 def refuse_links(folder: Path) -> None:
     """Refuse a run's folder in which writing a file could change one elsewhere, or reading one could show it.
+
+    What lies below `TRACKING` is left out; that folder itself must not be a link either.
 
     Args:
         folder: The run's folder.
@@ -196,6 +202,8 @@ def _is_loop(link: Path) -> bool:
 
 
 def _entries(folder: Path) -> Iterator[Path]:
-    """Everything in a folder and below; links to folders are not followed."""
+    """Everything in a folder and below, but not what trackers keep; links to folders are not followed."""
     for place, folders, names in os.walk(folder):
         yield from (Path(place) / name for name in (*folders, *names))
+        if Path(place) == folder and TRACKING in folders:
+            folders.remove(TRACKING)

@@ -69,6 +69,30 @@ def test_tensorboard_holds_a_run_for_each_trial_and_the_answer(tmp_path):
     assert run.answer.headline in text and all(label in text for label in run.front["label"])
 
 
+class Links:
+    """Keeps its latest log as a link to elsewhere, as Weights & Biases does."""
+
+    def __init__(self, folder):
+        folder.mkdir(exist_ok=True)
+        self.link = folder / "latest"
+
+    def log_trial(self, trial): ...
+
+    def log_answer(self, answer):
+        self.link.symlink_to("/dev/null")
+
+
+def test_links_that_a_tracker_makes_do_not_make_the_run_unreadable(tmp_path):
+    with TRACKERS.temporarily("links", TrackerSpec("links", Links)):
+        run = replayed(tmp_path, trials=2, track="links")
+    assert gs.report(run) and len(gs.load(run.folder).trials) == len(run.trials)
+    (tmp_path / "elsewhere").mkdir()
+    moved = (run.folder / "tracking").rename(tmp_path / "elsewhere" / "tracking")
+    (run.folder / "tracking").symlink_to(moved)
+    with pytest.raises(gs.errors.RunError, match="is a link out of the run's folder"):
+        replayed(tmp_path, trials=3)
+
+
 class Broken:
     """A server that is gone after the first trial."""
 

@@ -8,6 +8,7 @@ import optuna
 import pandas as pd
 
 from gamsearch.errors import one_line
+from gamsearch.files import TRACKING
 from gamsearch.runs.callbacks import NOT_ENDED, Callback
 from gamsearch.runs.tracking.registry import TrackedAnswer, TrackedTrial, Tracker, TrackerSpec
 from gamsearch.study.record import Record
@@ -23,7 +24,7 @@ class Tracking(Callback):
         self._study, self._say = study, say
         self._open: dict[str, Tracker] = {}
         for spec in specs:
-            self._guarded(spec.name, "be opened", partial(self._opened, spec, folder / "tracking"))
+            self._guarded(spec.name, "be opened", partial(self._opened, spec, folder / TRACKING))
 
     def _opened(self, spec: TrackerSpec, folder: Path) -> None:
         self._open[spec.name] = spec.open(folder)

@@ -71,8 +71,9 @@ class MLflow:
         for epoch, metrics in trial.curve.items():
             for name, value in metrics.items():
                 self._client.log_metric(run, name, value, step=epoch)
-        for name, value in trial.metrics.items():
-            self._client.log_metric(run, name, value, step=max(trial.curve, default=0))
+        last = max(trial.curve, default=0)
+        for name in trial.metrics.keys() - trial.curve.get(last, {}).keys():
+            self._client.log_metric(run, name, trial.metrics[name], step=last)
         self._client.set_terminated(run, "FAILED" if trial.state == "failed" else "FINISHED")
 
     def log_answer(self, answer: TrackedAnswer) -> None:
