@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from gamsearch.cli.arguments import add_folder
 from gamsearch.cli.parser import Command
@@ -15,7 +16,7 @@ def _add_clean(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _clean(options: argparse.Namespace) -> None:
+def _clean(options: argparse.Namespace) -> dict[str, Any]:
     """Delete, or list, what can be deleted; say what is kept."""
     from gamsearch.runs.cleaning import Freed, clean
 
@@ -26,6 +27,8 @@ def _clean(options: argparse.Namespace) -> None:
     weights = "" if options.weights else ", weights that `export` needs"
     verb = "would free" if options.dry_run else "freed"
     print(f"{verb} {total.amount}; kept: record, reports, exports, baseline{weights}")
+    parts = [{"what": one.what, "files": one.files, "bytes": one.size} for one in freed]
+    return {"deleted": not options.dry_run, "files": total.files, "bytes": total.size, "parts": parts}
 
 
 COMMANDS = (

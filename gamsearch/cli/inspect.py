@@ -2,14 +2,16 @@
 
 import argparse
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-from rich.table import Table
+from typing import Any
 
 from gamsearch.cli.parser import Command
 from gamsearch.cli.printing import console, table
 from gamsearch.errors import OptionError, nearest, plural
+
+Listing = tuple[tuple[str, ...], Sequence[Sequence[Any]]]
+"""Titles of columns, and rows."""
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +20,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the sampled architecture (default: 0)")
 
 
-def _show(options: argparse.Namespace) -> None:
+def _show(options: argparse.Namespace) -> dict[str, Any]:
     """Print modules, sites, options, rules and size of a space, and an architecture sampled from it."""
     from gamsearch.attention.spec import START_WORDS
     from gamsearch.space.detector import Detector
@@ -41,12 +43,26 @@ def _show(options: argparse.Namespace) -> None:
     for module in space.modules:
         start = START_WORDS[module.spec.start_of({name: values[0] for name, values in module.options})]
         out.print(f"{module.name}: {module.spec.origin}; {start}", soft_wrap=True)
-    out.print(table(("site", "row", "channels", "stride", "part", "placements"), rows))
-    out.print(f"tried first: {'; '.join(a.label for a in space.anchors()) or 'nothing'}", soft_wrap=True)
-    out.print(f"sampled: {space.sample_random(random.Random(options.seed)).label}", soft_wrap=True)
+    titles = ("site", "row", "channels", "stride", "part", "placements")
+    anchors, sampled = space.anchors(), space.sample_random(random.Random(options.seed))
+    out.print(table(titles, rows))
+    out.print(f"tried first: {'; '.join(a.label for a in anchors) or 'nothing'}", soft_wrap=True)
+    out.print(f"sampled: {sampled.label}", soft_wrap=True)
+    return {
+        "name": space.name,
+        "architectures": space.size,
+        "detector": space.detector.name,
+        "objectives": space.objectives,
+        "modules": [module.name for module in space.modules],
+        "rules": {rule.name: rule.value for rule in space.rules},
+        "limits": {limit.metric: limit.text for limit in space.limits},
+        "sites": [{**dict(zip(titles, row, strict=True)), "placements": row[-1].split(", ")} for row in rows],
+        "tried_first": [architecture.to_dict() for architecture in anchors],
+        "sampled": sampled.to_dict(),
+    }
 
 
-def _list_attention() -> Table:
+def _list_attention() -> Listing:
     from gamsearch.attention.catalogue import CATALOGUE
     from gamsearch.attention.spec import KINDS
 
@@ -61,10 +77,10 @@ def _list_attention() -> Table:
         )
         for s in CATALOGUE.values()
     ]
-    return table(("name", "title", "paper", "kind", "options and defaults", "presets"), rows)
+    return ("name", "title", "paper", "kind", "options and defaults", "presets"), rows
 
 
-def _list_detectors() -> Table:
+def _list_detectors() -> Listing:
     from gamsearch.space.stock import read_mapping, stock_files, stock_models
     from gamsearch.tasks import task_of
 
@@ -74,24 +90,24 @@ def _list_detectors() -> Table:
         number, searched = len([*yaml["backbone"], *yaml["head"]]), f"no: it {reason}" if reason else "yes"
         task = "" if reason else task_of(yaml).name
         rows.append((stem, " ".join(scales) if len(scales) > 1 else "", number, task, searched))
-    return table(("name", "scales", "rows", "task", "searched"), sorted(rows, key=lambda row: row[4] != "yes"))
+    return ("name", "scales", "rows", "task", "searched"), sorted(rows, key=lambda row: row[4] != "yes")
 
 
-def _list_metrics() -> Table:
+def _list_metrics() -> Listing:
     from gamsearch.metrics import METRICS
 
     rows = [(m.name, m.unit, m.direction, m.stage, m.summary) for m in METRICS.values()]
-    return table(("name", "unit", "direction", "known", "what it is"), rows)
+    return ("name", "unit", "direction", "known", "what it is"), rows
 
 
-def _list_samplers() -> Table:
+def _list_samplers() -> Listing:
     from gamsearch.strategy.samplers import AUTO, SAMPLERS
 
     first = (AUTO, "thaw where the objectives allow it, else gp, or tpe in a long search; the default")
-    return table(("name", "what it is"), [first, *((name, spec.summary) for name, spec in SAMPLERS.items())])
+    return ("name", "what it is"), [first, *((name, spec.summary) for name, spec in SAMPLERS.items())]
 
 
-def _list_latency() -> Table:
+def _list_latency() -> Listing:
     from gamsearch.models.latency.backends import AUTO, BACKENDS
     from gamsearch.models.latency.command import PRESETS
 
@@ -99,46 +115,46 @@ def _list_latency() -> Table:
     rows += [(b.name, b.device or "any", b.summary) for b in BACKENDS.values()]
     rows += [(name, "its own", f"the command {command}") for name, command in PRESETS.items()]
     rows.append(('"COMMAND {onnx}"', "its own", "what a command prints, e.g. over ssh; see the guide on latency"))
-    return table(("name", "device", "what it measures"), rows)
+    return ("name", "device", "what it measures"), rows
 
 
-def _list_rules() -> Table:
+def _list_rules() -> Listing:
     from gamsearch.plugins.registry import first_line
     from gamsearch.space.rules import RULES
 
-    return table(("name", "what it is"), [(name, first_line(spec.refuse)) for name, spec in RULES.items()])
+    return ("name", "what it is"), [(name, first_line(spec.refuse)) for name, spec in RULES.items()]
 
 
-def _list_sites() -> Table:
+def _list_sites() -> Listing:
     from gamsearch.plugins.registry import first_line
     from gamsearch.space.selectors import SELECTORS
 
-    return table(("name", "what it is"), [(name, first_line(find)) for name, find in SELECTORS.items()])
+    return ("name", "what it is"), [(name, first_line(find)) for name, find in SELECTORS.items()]
 
 
-def _list_tables() -> Table:
+def _list_tables() -> Listing:
     from gamsearch.training.replay import ReplayTable, shipped_tables, table_file
 
     tables = {name: ReplayTable.read(table_file(name)) for name in shipped_tables()}
     rows = [(name, len(t.rows), t.space, t.epochs, len(t.seeds)) for name, t in tables.items()]
-    return table(("name", "architectures", "space", "epochs", "seeds"), rows)
+    return ("name", "architectures", "space", "epochs", "seeds"), rows
 
 
-def _list_trackers() -> Table:
+def _list_trackers() -> Listing:
     from gamsearch.runs.tracking.trackers import TRACKERS
 
-    return table(("name", "package", "what it is"), [(t.name, t.requires, t.summary) for t in TRACKERS.values()])
+    return ("name", "package", "what it is"), [(t.name, t.requires, t.summary) for t in TRACKERS.values()]
 
 
-def _list_spaces() -> Table:
+def _list_spaces() -> Listing:
     from gamsearch.space.search_space import SearchSpace, shipped_spaces
 
     spaces = [SearchSpace.load(name) for name in shipped_spaces()]
     rows = [(s.name, s.size, s.detector.name, ", ".join(m.name for m in s.modules)) for s in spaces]
-    return table(("name", "architectures", "detector", "modules"), rows)
+    return ("name", "architectures", "detector", "modules"), rows
 
 
-LISTS: dict[str, Callable[[], Table]] = {
+LISTS: dict[str, Callable[[], Listing]] = {
     "attention": _list_attention,
     "detectors": _list_detectors,
     "latency": _list_latency,
@@ -156,13 +172,15 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", nargs="?", help=", ".join(LISTS))
 
 
-def _list(options: argparse.Namespace) -> None:
+def _list(options: argparse.Namespace) -> list[dict[str, Any]]:
     if options.what is None:
         raise OptionError(f"list what? There are {', '.join(LISTS)}")
     if options.what not in LISTS:
         close = nearest(options.what, LISTS)
         raise OptionError(f"there is no list of '{options.what}'{close}; there are {', '.join(LISTS)}")
-    console().print(LISTS[options.what]())
+    titles, rows = LISTS[options.what]()
+    console().print(table(titles, rows))
+    return [dict(zip(titles, row, strict=True)) for row in rows]
 
 
 def _add_explain(parser: argparse.ArgumentParser) -> None:
@@ -170,13 +188,13 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="the stock YAML they were made from (default: found by their rows)")
 
 
-def _explain(options: argparse.Namespace) -> None:
+def _explain(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Print the base of model YAMLs and the placements of attention in them."""
     from gamsearch.architecture import option_label
     from gamsearch.space.detector import Detector
     from gamsearch.space.imported import detector_of, read_imported
 
-    out = console()
+    out, values = console(), []
     for file in map(Path, options.files):
         found = read_imported(file, Detector.load(options.model) if options.model else detector_of(file))
         out.print(f"{file}: {found.architecture.detector} with", soft_wrap=True, markup=False)
@@ -188,6 +206,8 @@ def _explain(options: argparse.Namespace) -> None:
         out.print(table(("site", "module", "options", "rows that read it"), rows))
         for note in found.notes:
             out.print(note, soft_wrap=True, markup=False)
+        values.append({"file": file, **found.architecture.to_dict(), "notes": found.notes})
+    return values
 
 
 COMMANDS = (

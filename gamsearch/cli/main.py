@@ -1,10 +1,12 @@
 """`python -m gamsearch`: parse, carry out one command, turn errors into one sentence. Heavy imports stay inside."""
 
+import contextlib
 import sys
 from collections.abc import Sequence
 
-from gamsearch.cli import clean, inspect, results, run
+from gamsearch.cli import clean, completion, inspect, results, run
 from gamsearch.cli.parser import Parser, build_parser
+from gamsearch.cli.printing import as_json
 from gamsearch.errors import GamsearchError, OptionError, is_control, one_line
 from gamsearch.plugins.loading import load_entry_points
 from gamsearch.runs.output import OutputClosed, discard_output
@@ -13,7 +15,13 @@ from gamsearch.signals import stop_request
 CLOSED = 141
 """The exit code that a shell reports for a program that ends as its output pipe is closed (128 + SIGPIPE)."""
 
-COMMANDS = (*run.COMMANDS, *results.COMMANDS, *clean.COMMANDS, *inspect.COMMANDS)
+COMMANDS = (
+    *run.COMMANDS,
+    *results.COMMANDS,
+    *clean.COMMANDS,
+    *inspect.COMMANDS,
+    completion.command(lambda: parser()),
+)
 
 
 def parser() -> Parser:
@@ -62,10 +70,15 @@ def _command(arguments: Sequence[str] | None) -> int:
         parser().print_help()
         return 0
     load_entry_points()
-    code = int(options.carry_out(options) or 0)
+    if options.json:
+        with contextlib.redirect_stdout(sys.stderr):
+            content = options.carry_out(options)
+        print(as_json(content))
+    else:
+        options.carry_out(options)
     stop_request.check()
     sys.stdout.flush()
-    return code
+    return 0
 
 
 def _refuse_control_characters(words: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from gamsearch import __version__
 from gamsearch.errors import OptionError, nearest
 
 PROGRAM = "python -m gamsearch"
+JSON = "print one JSON document; everything else goes to standard error (default: text)"
 DESCRIPTION = (
     "Find out whether attention is worth its latency in your YOLO detector: which module, where, and how strong."
 )
@@ -26,16 +27,19 @@ class Command:
         summary: One line for the overview.
         examples: Arguments of two typical calls.
         add_options: Adds its options to a parser.
-        carry_out: Does what the parsed options say; an exit code other than 0 is returned.
+        carry_out: Does what the parsed options say, prints it, and returns it as plain values for `--json`; None where
+            the command has no such option.
         arguments: What stands without a flag, for the usage line.
+        json: Whether it has `--json`.
     """
 
     name: str
     summary: str
     examples: tuple[str, ...]
     add_options: Callable[[argparse.ArgumentParser], None]
-    carry_out: Callable[[argparse.Namespace], int | None]
+    carry_out: Callable[[argparse.Namespace], Any]
     arguments: str = ""
+    json: bool = True
 
 
 class Formatter(RawDescriptionRichHelpFormatter):
@@ -105,6 +109,8 @@ def build_parser(commands: Sequence[Command]) -> Parser:
             formatter_class=Formatter,
             allow_abbrev=False,
         )
-        parser.set_defaults(carry_out=command.carry_out)
+        parser.set_defaults(carry_out=command.carry_out, json=False)
         command.add_options(parser)
+        if command.json:
+            parser.add_argument("--json", action="store_true", help=JSON)
     return whole

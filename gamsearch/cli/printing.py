@@ -1,9 +1,11 @@
 """What commands print: tables, the report of a run, the files that were written."""
 
+import json
+import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -33,18 +35,45 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     return made
 
 
-def show_report(run: "Run") -> None:
+def as_json(content: Any) -> str:
+    """Write plain values as JSON.
+
+    Args:
+        content: Mappings, sequences, texts, numbers and paths.
+
+    Returns:
+        The document; numbers that are not finite are null, since JSON has none.
+    """
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {str(key): plain(below) for key, below in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(below) for below in value]
+        if isinstance(value, float) and not math.isfinite(value):
+            return None
+        return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+    return json.dumps(plain(content), indent=2, ensure_ascii=False)
+
+
+def show_report(run: "Run") -> dict[str, Any]:
     """Write the report of a run and print its table, its verdict and the files.
 
     Args:
         run: The run.
+
+    Returns:
+        The run as plain values, with the files.
     """
     from gamsearch.reporting import terminal_table, write
+    from gamsearch.reporting.plain import run_values
 
     record = run.record
     written = write(record, run.folder)
     console().print(terminal_table(record))
     print_written(written)
+    return {**run_values(record), "files": written}
 
 
 def show_answers(runs: "Sequence[Run]") -> None:

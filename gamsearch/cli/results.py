@@ -2,24 +2,27 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from gamsearch.cli.arguments import add_folder, add_trust, training_arguments
 from gamsearch.cli.parser import Command
 from gamsearch.cli.printing import console, print_written, show_report
 
 
-def _status(options: argparse.Namespace) -> None:
+def _status(options: argparse.Namespace) -> dict[str, Any]:
     """Print how far a run is; nothing is written."""
     from gamsearch.reporting.status import status
 
-    for line in status(Path(options.folder)):
+    found = status(Path(options.folder))
+    for line in found.lines:
         print(line)
+    return found.values
 
 
-def _report(options: argparse.Namespace) -> None:
+def _report(options: argparse.Namespace) -> dict[str, Any]:
     from gamsearch.runs.api import Run
 
-    show_report(Run(Path(options.folder)))
+    return show_report(Run(Path(options.folder)))
 
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
@@ -27,16 +30,18 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", help="folder for compare.html and compare.png (default: results/compare-A-B)")
 
 
-def _compare(options: argparse.Namespace) -> None:
+def _compare(options: argparse.Namespace) -> dict[str, Any]:
     """Compare several runs; write the page and the picture and print the table."""
     from gamsearch.reporting.api import compare
     from gamsearch.reporting.comparison_page import terminal_table, write
+    from gamsearch.reporting.plain import comparison_values
 
     comparison = compare(options.folders)
     usual = Path("results") / f"compare-{'-'.join(Path(folder).resolve().name for folder in options.folders)}"[:100]
     written = write(comparison, Path(options.out) if options.out else usual)
     console().print(terminal_table(comparison))
     print_written(written)
+    return {**comparison_values(comparison), "files": written}
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:
@@ -60,10 +65,10 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
     add_trust(parser)
 
 
-def _verify(options: argparse.Namespace) -> None:
+def _verify(options: argparse.Namespace) -> dict[str, Any]:
     from gamsearch.runs.api import verify
 
-    show_report(
+    return show_report(
         verify(
             options.folder,
             seeds=options.seeds,
@@ -87,11 +92,13 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="FOLDER", help="folder to write to (default: export in the run's folder)")
 
 
-def _export(options: argparse.Namespace) -> None:
+def _export(options: argparse.Namespace) -> dict[str, Any]:
     from gamsearch.runs.api import export
 
-    for line in export(options.folder, pick=options.pick, trial=options.trial, out=options.out):
+    lines = export(options.folder, pick=options.pick, trial=options.trial, out=options.out)
+    for line in lines:
         print(line)
+    return {"lines": lines}
 
 
 def _add_hook(parser: argparse.ArgumentParser) -> None:
@@ -100,10 +107,12 @@ def _add_hook(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _hook(options: argparse.Namespace) -> None:
+def _hook(options: argparse.Namespace) -> dict[str, Any]:
     from gamsearch.models import hook
 
-    print(hook.remove() if options.remove else hook.install())
+    done = hook.remove() if options.remove else hook.install()
+    print(done)
+    return {"done": done}
 
 
 COMMANDS = (

@@ -3,6 +3,7 @@
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 from gamsearch import __version__
 from gamsearch.cli.arguments import add_trust, minutes, names, number_or_auto, training_arguments
@@ -107,24 +108,25 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _run(options: argparse.Namespace) -> None:
-    """Search, then write the report and print its table."""
+def _run(options: argparse.Namespace) -> Any:
+    """Search, then write the report and print its table; the demonstration is two runs."""
     from gamsearch.runs.api import carry_out
     from gamsearch.runs.demonstration import each
     from gamsearch.runs.provenance import command_line
     from gamsearch.runs.start import repetition, start
 
-    given = {name: value for name, value in vars(options).items() if name not in ("carry_out", "manifest")}
+    given = {name: value for name, value in vars(options).items() if name not in ("carry_out", "json", "manifest")}
     given["train"] = training_arguments(options.train)
     if options.manifest:
-        show_report(carry_out(repetition(Path(options.manifest), given), command_line()))
-        return
-    runs = []
+        return show_report(carry_out(repetition(Path(options.manifest), given), command_line()))
+    runs, shown = [], []
     for one in each(given):
         runs.append(carry_out(start(one), command_line()))
-        show_report(runs[-1])
+        shown.append(show_report(runs[-1]))
     if len(runs) > 1:
         show_answers(runs)
+        return shown
+    return shown[0]
 
 
 def _add_worker(parser: argparse.ArgumentParser) -> None:
@@ -218,6 +220,7 @@ COMMANDS = (
         _add_worker,
         _worker,
         "[FOLDER]",
+        json=False,
     ),
     Command(
         "serve",
@@ -228,5 +231,6 @@ COMMANDS = (
         ),
         _add_serve,
         _serve,
+        json=False,
     ),
 )

@@ -3,50 +3,38 @@
 import platform
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from gamsearch.errors import RunError, one_line, plural
 from gamsearch.reporting.formatting import duration, signed
+from gamsearch.reporting.snapshot import Snapshot, pace, read_snapshot, resumable, used
+from gamsearch.reporting.status_values import status_values
 from gamsearch.runs.folder_lock import is_locked, running_state
 from gamsearch.runs.forecast import ATTRIBUTE, sentence
-from gamsearch.runs.settings import AUTO, Settings
+from gamsearch.runs.settings import AUTO
 from gamsearch.study import store, unreachable
-from gamsearch.study.history import History
-from gamsearch.study.interruptions import interrupted
-from gamsearch.study.record import Record
 from gamsearch.study.storages import Address
-from gamsearch.study.table import read_record
 from gamsearch.study.worker_entries import FOLDER, describe, lock_held, owner, workers
 
-WINDOW = timedelta(hours=1)
-"""Rates are averaged over the last hour in which the run was active."""
 
-
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """A run at one moment.
+@dataclass(frozen=True)
+class Status:
+    """The state of a run.
 
     Attributes:
-        folder: The run's folder.
-        running: Whether a process holds the folder.
-        now: The local time, or the end of the last trial if the run is not running.
+        lines: What to print.
+        values: The same as plain values, for `--json`.
     """
 
-    folder: Path
-    running: bool
-    study: optuna.Study
-    record: Record
-    trials: list[FrozenTrial]
-    settings: Settings
-    now: datetime
-    history: History
+    lines: list[str]
+    values: dict[str, Any]
 
 
-def status(folder: Path, now: datetime | None = None) -> list[str]:
+def status(folder: Path, now: datetime | None = None) -> Status:
     """Describe the state of a run.
 
     Args:
@@ -54,7 +42,7 @@ def status(folder: Path, now: datetime | None = None) -> list[str]:
         now: The local time; by default the current time.
 
     Returns:
-        The lines to print.
+        The state.
 
     Raises:
         RunError: The folder holds no run.
@@ -68,31 +56,23 @@ def status(folder: Path, now: datetime | None = None) -> list[str]:
         left = unreachable.seconds_left(folder) if running else None
         if left is None:
             raise
-        return [
+        lines = [
             f"{folder}: {running_state(folder)}",
             f"storage   {error}",
             f"left      the run keeps trying for {left:.0f} s",
         ]
+        return Status(lines, {"folder": folder, "running": True, "storage": str(error), "keeps_trying_s": left})
 
 
-def _read(folder: Path, running: bool, now: datetime) -> list[str]:
-    """The lines of a run whose storage can be reached."""
+def _read(folder: Path, running: bool, now: datetime) -> Status:
+    """The state of a run whose storage can be reached."""
     if not store.exists(folder):
         if not running:
             raise RunError(f"{folder} holds no run (no {store.JOURNAL}); give the folder of a run")
-        return [f"{folder}: {running_state(folder)}", "it has just started and is reading the data and the model"]
-    return _lines(_snapshot(folder, running, now))
-
-
-def _snapshot(folder: Path, running: bool, now: datetime) -> Snapshot:
-    """Read the study once."""
-    study = store.snapshot(folder)
-    record, trials = read_record(study, folder.resolve().name, str(folder)), store.trials(study)
-    known = {k: v for k, v in record.settings.items() if k in Settings.__dataclass_fields__}
-    settings = Settings(**{**known, "objectives": tuple(known.get("objectives", ()))})
-    ends = [t.datetime_complete for t in trials if t.datetime_complete]
-    moment = now if running or not ends else max(ends)
-    return Snapshot(folder, running, study, record, trials, settings, moment, History(study).update())
+        lines = [f"{folder}: {running_state(folder)}", "it has just started and is reading the data and the model"]
+        return Status(lines, {"folder": folder, "running": True, "state": running_state(folder)})
+    run = read_snapshot(folder, running, now)
+    return Status(_lines(run), status_values(run, _state(run, _workers(run))))
 
 
 def _lines(run: Snapshot) -> list[str]:
@@ -101,7 +81,7 @@ def _lines(run: Snapshot) -> list[str]:
     named = [
         ("searched", run.record.counts.sentence),
         ("now", _current(run) if run.running else ""),
-        ("used", run.settings.search_budget.state(_used(run)) if _resumable(run) else ""),
+        ("used", run.settings.search_budget.state(used(run)) if resumable(run) else ""),
         ("rate", _rate(run)),
         ("time", _expected(run) if run.running else ""),
         ("baseline", run.record.still_rising),
@@ -117,25 +97,14 @@ def _lines(run: Snapshot) -> list[str]:
     return [*opening, *(f"{name:<9} {text}" for name, text in named if text)]
 
 
-def _resumable(run: Snapshot) -> bool:
-    """Whether the record is in today's form."""
-    return "stopping" in run.record.settings
-
-
-def _used(run: Snapshot) -> float:
-    """How much of the search budget is used, in its unit."""
-    epochs = run.settings.epochs
-    return run.settings.search_budget.used(run.history.charged(epochs), epochs, run.history.seconds)
-
-
 def _state(run: Snapshot, participants: list[str]) -> str:
     """Whether the run is running, finished or interrupted."""
     if run.running:
         return running_state(run.folder)
-    if not _resumable(run):
+    if not resumable(run):
         return "recorded by an earlier version of gamsearch; it can be reported but not resumed"
     ended = str(run.study.user_attrs.get("ended", ""))
-    if ended or _used(run) >= run.settings.search_budget.amount:
+    if ended or used(run) >= run.settings.search_budget.amount:
         return f"finished{f' ({one_line(ended)})' if ended else ''}"
     if any(": alive," in line for line in participants):
         return "running without its leading process"
@@ -191,21 +160,9 @@ def _trial(trial: FrozenTrial, now: datetime) -> str:
     return f"trial {trial.number}, {label}{f', for {since}' if since else ''}"
 
 
-def _pace(run: Snapshot) -> tuple[float, float] | None:
-    """Trials and epochs per hour over the trials that ended within `WINDOW`; None if there are none."""
-    trained = [t for t in run.trials if not interrupted(t) and "epochs_trained" in t.user_attrs]
-    recent = [t for t in trained if t.datetime_complete and run.now - WINDOW <= t.datetime_complete <= run.now]
-    starts = [t.datetime_start for t in recent if t.datetime_start]
-    hours = min(WINDOW, run.now - min(starts)) / timedelta(hours=1) if starts else 0.0
-    if hours <= 0:
-        return None
-    epochs = sum(int(t.user_attrs.get("epochs_trained", 0)) for t in recent)
-    return len(recent) / hours, epochs / hours
-
-
 def _rate(run: Snapshot) -> str:
-    pace = _pace(run)
-    return "" if pace is None else f"{pace[0]:.3g} trials and {pace[1]:.3g} epochs per hour"
+    found = pace(run)
+    return "" if found is None else f"{found[0]:.3g} trials and {found[1]:.3g} epochs per hour"
 
 
 def _expected(run: Snapshot) -> str:

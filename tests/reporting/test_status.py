@@ -35,7 +35,7 @@ def finished(tmp_path_factory) -> Path:
 
 def lines(folder: Path, **more) -> dict[str, str]:
     """The lines by their first word, after the answer and its grounds."""
-    headline, _, state, *rest = status(folder, **more)
+    headline, _, state, *rest = status(folder, **more).lines
     named = {line.split()[0]: line[10:] for line in rest}
     return {"answer": headline, "state": state.split(": ", 1)[1], **named}
 
@@ -105,7 +105,7 @@ def test_the_rate_covers_only_the_last_hour(finished, tmp_path):
 
 def test_a_run_that_has_just_started_has_no_record_yet(tmp_path):
     with FileLock(tmp_path / LOCK), announced(tmp_path, "search"):
-        assert "just started" in status(tmp_path)[1]
+        assert "just started" in status(tmp_path).lines[1]
     with pytest.raises(RunError, match="holds no run"):
         status(tmp_path)
 
@@ -149,7 +149,7 @@ def test_the_status_of_a_run_whose_storage_is_unreachable_says_for_how_long_it_k
     with held(tmp_path):
         unreachable.keep_in(tmp_path)
         unreachable.report(url, 100.0)
-        _, storage, left = status(tmp_path)
+        _, storage, left = status(tmp_path).lines
     assert "cannot be reached" in storage and left.startswith("left      the run keeps trying for ")
     with pytest.raises(RunError, match="cannot be reached"):  # it is not running any more
         status(tmp_path)
