@@ -24,6 +24,7 @@ def test_the_order_of_placements_options_and_consumers_does_not_matter():
         Architecture.of("yolov8n", [Placement(6, "GAM", EARLY.options)]),
         Architecture.of("yolov8n", [Placement(4, "GAM", (("rate", 8),))]),
         Architecture.of("yolov8n", [Placement(4, "GAM", EARLY.options, "branch", (5,))]),
+        Architecture.of("yolov8n", [Placement(4, "GAM", EARLY.options, "inner")]),
         Architecture.of("yolov8n"),
     ],
 )
@@ -33,7 +34,7 @@ def test_different_architectures_have_different_keys(other: Architecture):
 
 
 def test_a_record_restores_the_architecture():
-    one = Architecture.of("yolov8n", [EARLY, LATE])
+    one = Architecture.of("yolov8n", [EARLY, LATE, Placement(6, "SE", {}, "inner")])
     assert Architecture.from_dict(json.loads(json.dumps(one.to_dict()))) == one
 
 
@@ -52,6 +53,7 @@ def test_the_key_is_the_one_that_recorded_runs_hold(placements: list[Placement],
 def test_labels_name_module_site_and_options_with_the_rate_first():
     assert Architecture.of("yolov8n", [LATE, EARLY]).label == "GAM@4 r8 g4 + GAM@15 r4 branch→16,22"
     assert Placement(2, "SE", (("reduction", 16),)).label == "SE@2 reduction=16"
+    assert Placement(4, "GAM", (("rate", 4),), "inner").label == "GAM@4 r4 inner"
 
 
 def test_without_placements_it_is_the_baseline():

@@ -7,6 +7,9 @@ import torch
 
 from gamsearch.parser.build import Model
 
+INSIDE = "m.attention."
+"""How the names of tensors of attention inside a block begin."""
+
 
 @dataclass(frozen=True)
 class Audit:
@@ -88,7 +91,8 @@ def _adopt_rows_of_other_shape(model: Model, baseline: Model, row_map: dict[int,
 
 
 def _shapes(module: Model) -> dict[str, torch.Size]:
-    return {name: tensor.shape for name, tensor in module.state_dict().items()}
+    """The shapes of a row's tensors, attention inside it left out."""
+    return {n: tensor.shape for n, tensor in module.state_dict().items() if not n.startswith(INSIDE)}
 
 
 def _renamed(name: str, row_map: dict[int, int]) -> str:

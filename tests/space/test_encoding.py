@@ -10,7 +10,10 @@ from gamsearch.architecture import Architecture, Placement
 from gamsearch.attention.catalogue import CATALOGUE
 from gamsearch.attention.spec import AttentionSpec
 from gamsearch.errors import SpaceError
+from gamsearch.runs.manifest import write_yaml
+from gamsearch.runs.space_content import recorded_content, space_content
 from gamsearch.space.graft import graft
+from gamsearch.space.neighbours import neighbours
 from gamsearch.space.search_space import SearchSpace
 
 
@@ -151,6 +154,32 @@ def test_under_branch_only_detect_reads_the_attended_map(write) -> None:
     for architecture in space.enumerate():
         graft(space.detector, architecture)
         assert space.decode(space.encode(architecture)) == architecture
+
+
+def test_a_space_may_mix_attention_inside_and_after_its_blocks(write, tmp_path) -> None:
+    """The levels of a module inside a block are those that the width of its bottlenecks allows."""
+    attention = {"GAM": {"rate": [4, 16], "groups": [1, 2]}}
+    space = SearchSpace.load(write(sites=[2, 9], semantics=["inline", "inner"], attention=attention, illegal="skip"))
+    labels = {site: [p.label for p in found] for site, found in space.choices.items()}
+    after = ["GAM@2 r16", "GAM@2 r16 g2", "GAM@2 r4", "GAM@2 r4 g2"]
+    assert labels[2] == [*after, "GAM@2 r4 inner", "GAM@2 r4 g2 inner"] and len(labels[9]) == 4
+    assert space.parameters["site2.module"] == (0, 1) and "site9.module" not in space.parameters
+    assert space.size == 7 * 5 == len({space.decode(space.encode(a)).key for a in space.enumerate()})
+    inside = Architecture.of("yolov8n", [space.choices[2][-1]])
+    assert {a.label for a in neighbours(space, inside)} >= {"GAM@2 r4 g2", "GAM@2 r4 inner"}
+    file = tmp_path / "again.yaml"
+    write_yaml(tmp_path / "yolov8n.yaml", space.detector.yaml)
+    write_yaml(file, recorded_content(space_content(space)))
+    assert SearchSpace.load(file).choices == space.choices
+
+
+def test_a_space_inside_blocks_has_all_blocks_with_bottlenecks_for_sites(write) -> None:
+    space = SearchSpace.load(write(sites=None, semantics="inner", attention={"SE": {"rate": [4]}}))
+    assert space.sites == (2, 4, 6, 8, 12, 15, 18, 21)
+    assert {p.semantics for found in space.choices.values() for p in found} == {"inner"}
+    everywhere = SearchSpace.load(write(semantics=["branch", "inner"], sites=[8, 15], attention={"SE": {"rate": [4]}}))
+    assert [p.label for p in everywhere.choices[8]] == ["SE@8 r4 inner"]
+    assert [p.label for p in everywhere.choices[15]] == ["SE@15 r4 branch→22", "SE@15 r4 inner"]
 
 
 def test_a_preset_sets_the_options_of_a_variant(write) -> None:

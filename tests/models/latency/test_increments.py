@@ -1,6 +1,7 @@
 """Increments: measured in a baseline that computes what the graft would build, each placement once per round."""
 
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.attention.gam import GAM
 from gamsearch.models.candidate import build_candidate
+from gamsearch.models.identity import placed_modules
 from gamsearch.models.latency.backends import Network, torch_backend
 from gamsearch.models.latency.clock import Clock
 from gamsearch.models.latency.increments import Group, InstrumentedBaseline, groups_of
@@ -65,14 +67,16 @@ def test_increments_are_exact_whatever_the_speed_of_each_pass():
         [gam(4, 4), gam(15, 4)],
         [gam(15, 4, semantics="branch", consumers=(22,)), gam(18, 4, semantics="branch", consumers=(22,))],
         [gam(15, 4, semantics="branch", consumers=(16,))],
+        [gam(4, 4, semantics="inner"), gam(15, 4)],
     ],
 )
 def test_the_instrumented_baseline_computes_what_the_grafted_model_computes(baseline, placements):
     candidate = build_candidate(Detector.load("yolov8n"), Architecture.of("yolov8n", placements), baseline, imgsz=64)
-    for row in candidate.graft.placed.values():
-        nn.init.constant_(candidate.model.model[row].norm2.bias, 3.0)  # not the identity
+    for module in candidate.attention.values():
+        nn.init.constant_(module.norm2.bias, 3.0)  # not the identity
     grafted, network = torch_backend(candidate.model, 64, CPU), torch_backend(baseline, 64, CPU)
-    placed = {p.site: (p, grafted.rows[candidate.graft.placed[p.site]]) for p in placements}
+    found = placed_modules(SimpleNamespace(model=grafted.rows), candidate.graft.placed, candidate.architecture)
+    placed = {p.site: (p, module) for p, module in found.items()}
     bare, wanted = head_inputs(network), head_inputs(grafted)
     seen: list[list[torch.Tensor]] = []
     with InstrumentedBaseline(network, Clock(CPU)) as host:
