@@ -9,6 +9,7 @@ PICTURES = {
     "pcb-zoo-light": "pcb-yolo11n-zoo-light",
     "chess": "chess-yolo26n-detect-inputs",
     "chess-cls": "chess-yolov8n-cls",
+    "pcb-imports": "pcb-yolov8n-imports",
     "pcb-seg": "pcb-yolov8n-seg",
     "corners-pose": "corners-yolov8n-pose",
 }

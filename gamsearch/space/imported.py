@@ -5,6 +5,7 @@ The rows that somebody inserted become placements, so that the graft of these is
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def detector_of(path: Path) -> Detector:
     mapping, rows = _read(path)
     stems = _matching(rows)
     if not stems:
-        raise SpaceError(f"{path} has the rows of no stock detector; give --model, the YAML that it was made from")
+        raise _unknown(path, rows)
     return Detector.load(_at_scale(stems[0], str(mapping.get("scale") or scale_in(path.stem))))
 
 
@@ -151,6 +152,24 @@ def _explained(path: Path, rows: Rows, detector: Detector, error: RowError) -> S
     if others and len(others) == len(stems):
         return SpaceError(f"{path}: its base is {others[0]}, not {detector.name}: give --model {others[0]}.yaml")
     return SpaceError(f"{path}: row {error.number}, {rows[error.number]}, {error}")
+
+
+def _unknown(path: Path, rows: Rows) -> SpaceError:
+    """The sentence for the rows of no stock detector: the row at which the one that they follow furthest ends."""
+    errors: list[tuple[int, float, RowError]] = []
+    for stem, stock in _stock_rows().items():
+        try:
+            find_inserted(stem, stock, rows, known_modules())
+        except RowError as error:
+            alike = SequenceMatcher(None, [str(row[2]) for row in rows], [str(row[2]) for row in stock]).ratio()
+            errors.append((error.number, alike, error))
+        except (SpaceError, KeyError, TypeError, ValueError):
+            continue
+    furthest = max(errors, key=lambda one: one[:2], default=None)
+    if furthest is None or not 0 < furthest[0] < len(rows):
+        return SpaceError(f"{path} has the rows of no stock detector; give --model, the YAML that it was made from")
+    number, _, reason = furthest
+    return SpaceError(f"{path}: row {number}, {rows[number]}, {reason}; if its base is not stock, give --model")
 
 
 @cache

@@ -171,6 +171,16 @@ def test_a_file_of_another_stock_detector_names_it(tmp_path: Path) -> None:
         read_imported(EXAMPLES / "yolov8n-p2-ca.yaml", Detector.load("yolov8n"))
 
 
+def test_a_file_of_no_stock_detector_is_refused_with_the_row_at_which_it_leaves_the_nearest_one(tmp_path: Path) -> None:
+    mapping = yaml.safe_load((EXAMPLES / "yolov8n-cbam.yaml").read_text())
+    mapping["backbone"][6] = [-1, 1, "C2f_EMA", [256]]
+    sentence = "row 6, [-1, 1, 'C2f_EMA', [256]], is neither row 5 of yolov8, [-1, 1, 'Conv', [512, 3, 2]]"
+    with pytest.raises(SpaceError, match=re.escape(sentence)):
+        detector_of(written(tmp_path, mapping))
+    with pytest.raises(SpaceError, match="has the rows of no stock detector"):
+        detector_of(written(tmp_path, {"backbone": [[-1, 1, "Unknown", [3]]], "head": [[0, 1, "Detect", []]]}))
+
+
 def test_a_file_without_attention_and_one_without_rows_are_refused(tmp_path: Path) -> None:
     detector = Detector.load("yolov8n")
     with pytest.raises(SpaceError, match="no attention, so there is nothing to import"):
