@@ -77,7 +77,19 @@ def inner_width(block: Any) -> int:
 
     if not isinstance(block, (C2f, C3, A2C2f)) or not isinstance(block.m, (nn.ModuleList, nn.Sequential)):
         return 0
-    return int(block.c if isinstance(block, C2f) else block.cv1.conv.out_channels)
+    return width_inside(block)
+
+
+def width_inside(block: Any) -> int:
+    """Find out the width of a block's bottlenecks.
+
+    Args:
+        block: A block that has some.
+
+    Returns:
+        Its channels, which `C2f` halves after its first convolution.
+    """
+    return int(getattr(block, "c", block.cv1.conv.out_channels))
 
 
 def _placing(tasks: Any, stock: Callable[..., Any]) -> Callable[..., Any]:

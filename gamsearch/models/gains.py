@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from gamsearch.attention.inner import InnerAttention, width_inside
 from gamsearch.models.identity import predictions
 from gamsearch.parser.build import Model
 from gamsearch.parser.register import tasks_module
@@ -51,13 +52,13 @@ class _NotFoldedError(Exception):
 
 
 def fold_gains(model: Model) -> tuple[list[str], list[str]]:
-    """Fold the constant factor of each attention row into its readers, in place, and set its `gain` to 1.
+    """Fold the constant factor of each attention row, and of attention inside a block, into its readers, in place.
 
     Args:
         model: The model in eval mode. Fuse it first: before that, some blocks have paths without a convolution.
 
     Returns:
-        The rows whose factor is folded, and a sentence for each whose factor stays.
+        The rows whose factor is folded, so that their `gain` is 1, and a sentence for each whose factor stays.
     """
     rows = [layer for layer in model.model if getattr(layer, "gain", 1.0) != 1.0]
     folded: list[str] = []
@@ -78,7 +79,30 @@ def fold_gains(model: Model) -> tuple[list[str], list[str]]:
             else:
                 row.gain = 1.0
                 folded.append(name)
+        for block in (layer for layer in model.model if isinstance(getattr(layer, "m", None), InnerAttention)):
+            gain, name = getattr(block.m.attention, "gain", 1.0), f"row {block.i} ({type(block.m.attention).__name__})"
+            if gain != 1.0 and _fold_inside(block, gain):
+                folded.append(name)
+            elif gain != 1.0:
+                kept.append(f"the factor {gain:g} of {name} stays: without it the block computes something else")
     return folded, kept
+
+
+def _fold_inside(block: Any, gain: float) -> bool:
+    """Fold the factor of attention inside a block into the convolution that joins the block's maps, if that is exact.
+
+    `C2f` concatenates the attended map last, `C3` first.
+    """
+    conv, width = (block.cv3 if hasattr(block, "cv3") else block.cv2).conv, width_inside(block)
+    weight, factors = conv.weight.data, torch.ones(conv.in_channels).to(conv.weight)
+    factors[: width if hasattr(block, "cv3") else None][-width:] = gain
+    x = torch.rand(1, block.cv1.conv.in_channels, 8, 8, generator=torch.Generator().manual_seed(0)).to(weight)
+    before = block(x)
+    conv.weight.data, block.m.attention.gain = weight * factors[:, None, None], 1.0
+    if torch.equal(block(x), before):
+        return True
+    conv.weight.data, block.m.attention.gain = weight, gain
+    return False
 
 
 def _calls(model: Model) -> list[_Call]:

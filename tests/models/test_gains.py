@@ -27,7 +27,7 @@ def trained(name: str, placements: list[Placement]) -> Any:
     detector = Detector.load(name)
     model = build(graft(detector, Architecture.of(name, placements)).yaml, nc=2)
     with torch.no_grad():
-        for row in model.model:
+        for row in model.modules():
             for parameter in row.parameters() if hasattr(row, "gain") else ():
                 parameter += 0.3 * torch.randn_like(parameter)
         for norm in (m for m in model.modules() if isinstance(m, nn.BatchNorm2d)):
@@ -62,6 +62,14 @@ def test_the_factor_of_one_module_folds_exactly(name, options):
     difference, folded, _ = folding(model)
     assert folded == [f"row 16 ({CATALOGUE[name].row_name})"]
     assert difference <= (1e-6 if name == "MLCA" else 0.0)
+
+
+@pytest.mark.parametrize(("detector", "site"), [("yolov5n", 17), ("yolov8n", 15), ("yolo12n", 14)])
+def test_a_factor_inside_a_block_folds_exactly_unless_it_is_inside_a_sum(detector, site):
+    model = trained(detector, [Placement(site, "SE", {}, "inner"), Placement(4, "MLCA", {}, "inner")])
+    difference, folded, kept = folding(model)
+    assert folded == [f"row {site} (SE)"] and difference == 0.0
+    assert kept == ["the factor 2 of row 4 (MLCA) stays: without it the block computes something else"]
 
 
 def test_a_factor_stays_where_a_layer_adds_its_input_and_the_model_is_as_before():

@@ -37,6 +37,20 @@ def test_a_record_of_one_module_has_no_module_and_no_kind_to_compare():
     assert [one.title for one in effects_breakdown.breakdowns(rich_record())] == ["Site", "Rate"]
 
 
+def test_attention_inside_and_after_blocks_is_compared_where_a_run_has_both():
+    rng, rows = random.Random(0), [trial(0, gam(), 0.2)]
+    for number in range(1, 20):
+        ways = {site: rng.choice(["inner", "inline"]) for site in rng.sample([4, 6, 15], rng.randint(1, 2))}
+        placed = [Placement(site, "SE", {"rate": 16}, way) for site, way in ways.items()]
+        gain = sum(0.02 if p.semantics == "inner" else 0.01 for p in placed) + rng.gauss(0, 0.001)
+        rows.append(trial(number, Architecture.of("yolov8n", placed), 0.2 + gain))
+    found = {one.title: one for one in effects_breakdown.breakdowns(record(rows))}
+    effects = {one.levels[0]: one.effect for one in found["Place"].effects}
+    assert effects == pytest.approx({"after the block": 0.01, "inside the block": 0.02}, abs=0.002)
+    page = effects_section.section(record(rows))
+    assert "<h3>Place</h3>" in page
+
+
 def test_a_module_that_is_not_installed_is_named_and_escaped():
     made = several({"SE": ({"rate": 16},), HOSTILE: ({"size": 3}, {"size": 5})})
     assert [one.title for one in effects_breakdown.breakdowns(made)] == ["Module", "Kind", "Site"]

@@ -34,7 +34,7 @@ from gamsearch.reporting import (
     terminal_table,
     write,
 )
-from gamsearch.reporting.architecture_svg import drawing
+from gamsearch.reporting.architecture_svg import descriptions, drawing
 from gamsearch.reporting.html_page import page
 from gamsearch.reporting.label_placement import View, along, around, box_of, place
 from gamsearch.reporting.label_placement import overlap as label_overlap
@@ -406,6 +406,16 @@ def test_a_branch_keeps_the_raw_map_for_the_other_readers():
     placement = Placement(15, "GAM", (("rate", 8),), "branch", (22,))
     svg = ElementTree.fromstring(drawing(STOCK, Architecture.of("yolov8n", [placement])))
     assert len([p for p in svg.iter("path") if p.get("marker-end") == "url(#attended)"]) == 1
+
+
+def test_a_block_with_attention_inside_is_one_coloured_box_and_is_described():
+    architecture = Architecture.of("yolov8n", [Placement(4, "SE", (("rate", 8),), "inner")])
+    svg = ElementTree.fromstring(drawing(STOCK, architecture))
+    assert [t.text for t in svg.iter("text") if t.get("class") == "attention"] == ["C2f+SE"]
+    assert len(rectangles(svg)) == len(STOCK.rows)
+    assert not [p for p in svg.iter("path") if p.get("marker-end") == "url(#attended)"]  # readers see the block
+    (line,) = descriptions(STOCK, architecture)
+    assert line.startswith("SE after the last bottleneck of row 4 (C2f, backbone, P3, 32 channels): rate 8. Squeeze")
 
 
 # -- files and terminal -------------------------------------------------------------------------------------------

@@ -73,15 +73,15 @@ def test_a_file_that_cannot_be_run_is_reported_without_a_difference():
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> tuple[Path, list[Exported]]:
-    """The files of a detector with three modules, of which one is read by the head and one by a block that adds it."""
+    """The files of a detector with four modules: the head reads one, a block adds one, and one is inside a block."""
     torch.manual_seed(0)
     detector = Detector.load("yolo26n")
     placed = [Placement(site, name, {}) for site, name in ((4, "ShuffleAttention"), (8, "SE"), (16, "CBAM"))]
-    architecture = Architecture.of(detector.name, placed)
+    architecture = Architecture.of(detector.name, [*placed, Placement(6, "SE", {}, "inner")])
     form = graft(detector, architecture).yaml
     model = build(form, nc=2).eval()
     with torch.no_grad():
-        for row in (row for row in model.model if hasattr(row, "gain")):
+        for row in (row for row in model.modules() if hasattr(row, "gain")):
             for parameter in row.parameters():
                 parameter += 0.3 * torch.randn_like(parameter)
     folder = tmp_path_factory.mktemp("export")
@@ -93,10 +93,11 @@ def test_factors_of_gates_are_folded_in_onnx_and_torchscript_only_and_every_file
     _, (checkpoint, network, traced, modules) = exported
     for file in (network, traced):
         assert file.difference < 1e-5
-        assert "the constant factor of row 5 (ShuffleAttention), row 19 (CBAMPaper) is in the next layers" in file.how
+        names = "row 5 (ShuffleAttention), row 19 (CBAMPaper), row 7 (SE)"
+        assert f"the constant factor of {names} is in the next layers" in file.how
         assert "the factor 2 of row 10 (SE) stays: row 11 (SPPF) reads it by more than convolutions" in file.how
-    rows = [row for row in load_checkpoint(checkpoint.path).model if hasattr(row, "gain")]
-    assert [row.gain for row in rows] == [2.0, 2.0, 4.0] and "constant factor" not in checkpoint.how
+    rows = [row for row in load_checkpoint(checkpoint.path).modules() if hasattr(row, "gain")]
+    assert [row.gain for row in rows] == [2.0, 2.0, 2.0, 4.0] and "constant factor" not in checkpoint.how
     assert modules.path.name == "best_modules.py" and "CBAM, SE, ShuffleAttention" in modules.how
 
 
@@ -105,6 +106,7 @@ import best_modules
 from ultralytics import YOLO
 for model in (YOLO("best-yolo26n.yaml"), YOLO("best.pt")):
     assert {{"SE", "CBAMPaper", "ShuffleAttention"}} <= {{type(m).__name__ for m in model.model.model}}
+    assert type(model.model.model[7].m.attention).__name__ == "SE"
 model.train(data={data!r}, epochs=1, imgsz=32, batch=4, device="cpu", workers=0, plots=False, project="runs")
 trained = YOLO(model.trainer.best)
 trained.predict("set/images/0.png", imgsz=32, save=False, verbose=False)

@@ -92,6 +92,21 @@ def test_the_same_seed_gives_the_same_curve_bit_for_bit_whatever_was_trained_in_
     assert not torch.equal(_weights_after(baseline, tiny_data, folder, seed=1), first)
 
 
+def test_attention_inside_a_block_learns_and_repeats_bit_for_bit(baseline, tiny_data, folder):
+    inside = Architecture.of("yolov8n", [Placement(4, "GAM", (("rate", 4),), "inner"), Placement(9, "SE", {})])
+    runs = [trainer(baseline, tiny_data, folder, inside) for _ in range(2)]
+    start = {name: tensor.clone() for name, tensor in runs[0].model.state_dict().items()}
+    for run in runs:
+        run.train()
+    first, second = (run.validated.state_dict() for run in runs)
+    assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+    own = [name for name in first if ".4.m.attention." in name]
+    learnt = [name for name in own if not torch.equal(first[name].cpu(), start[name].half().float())]
+    assert {"linear2.weight", "norm2.weight", "norm1.running_mean"} <= {n.split("attention.")[1] for n in learnt}
+    stale, norm = runs[0].ema.ema.state_dict(), "model.4.m.attention.norm1.running_var"
+    assert not torch.allclose(first[norm], stale[norm])  # re-estimated
+
+
 def test_the_first_training_of_a_process_sees_what_every_other_sees(baseline, tiny_data, folder):
     """The first training builds the data sets; were that to change its random streams, trial 0 would be no control."""
     from gamsearch.training import cached_data as module

@@ -72,9 +72,9 @@ def test_the_padding_around_an_image_is_left_out_and_a_module_may_work_in_place(
 
 
 def test_a_validation_sees_no_change_by_modules_at_the_identity_and_one_where_it_is_made(tiny_data: Path, tmp_path):
-    placed = architecture(gam(4), Placement(9, "SE", (("rate", 4),)), Placement(15, "CBAM", ()))
+    placed = architecture(gam(4), Placement(9, "SE", (("rate", 4),)), Placement(15, "CBAM", (), "inner"))
     candidate = build_candidate(YOLOV8N, placed, used_baseline(), imgsz=64)
-    rows = {site: candidate.model.model[row] for site, row in candidate.graft.placed.items()}
+    rows = {placement.site: module for placement, module in candidate.attention.items()}
     watch = GateWatch(rows)
     candidate.model.eval()
     images = predictions(candidate.model, tiny_data, 64, 4, torch.device("cpu"), tmp_path, watch)
