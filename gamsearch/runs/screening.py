@@ -63,6 +63,8 @@ def screen(
         RunError: A network cannot be trained.
     """
     if settings.screen == "off":
+        if settings.evaluator == "training" and (text := hint(settings, space)) and not study.user_attrs.get("open"):
+            progress.say(text)
         return None
     done = Screening.read(space, study.user_attrs.get(SCREENING, {}))
     if done is None:
@@ -70,6 +72,26 @@ def screen(
         shutil.rmtree(settings.folder / FOLDER, ignore_errors=True)
     progress.say(f"screening: {done.sentence}")
     return done
+
+
+def hint(settings: Settings, space: SearchSpace) -> str:
+    """Say that a screening would look at what the budget cannot.
+
+    Args:
+        settings: The run's settings.
+        space: The search space.
+
+    Returns:
+        A sentence; empty where every placement could be tried alone, or the budget is a time.
+    """
+    placements, budget = sum(map(len, space.choices.values())), settings.search_budget
+    if budget.unit != "trainings" or placements <= budget.amount:
+        return ""
+    networks = f"{plural(settings.screen_seeds, 'network')} of {plural(network_epochs(settings, space), 'epoch')}"
+    return (
+        f"'{space.name}' has {placements} placements, more than {plural(int(budget.amount), 'training')} can try: "
+        f"--screen supernet looks at all of them first, in {networks}"
+    )
 
 
 class _Stage:

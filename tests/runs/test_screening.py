@@ -1,6 +1,7 @@
 """The screening stage of a run: trained, measured, interrupted, resumed, and followed or not by a search."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -126,3 +127,12 @@ def test_where_there_is_no_screening_the_report_has_no_section_of_it(options):
 def test_settings_that_make_no_sense_are_refused(settings, sentence):
     with pytest.raises(OptionError, match=sentence):
         check(Settings(name="a", **settings))
+
+
+def test_a_search_that_cannot_try_every_placement_names_the_screening_before_it_trains_candidates(options):
+    settings = Settings(name="a", data=options["data"], space=options["space"], batch=4, trials=1)
+    space = SearchSpace.load(options["space"])
+    said = stage.hint(settings, space)
+    assert "has 2 placements, more than 1 training can try: --screen supernet looks at all of them first" in said
+    assert f"in 2 networks of {stage.network_epochs(settings, space)} epochs" in said
+    assert not stage.hint(replace(settings, trials=2), space) and not stage.hint(replace(settings, budget="3h"), space)
