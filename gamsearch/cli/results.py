@@ -90,12 +90,19 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--trial", type=int, help="number of the trial to export instead of a pick")
     parser.add_argument("--out", metavar="FOLDER", help="folder to write to (default: export in the run's folder)")
+    parser.add_argument(
+        "--formats",
+        nargs="+",
+        default=["onnx", "torchscript"],
+        metavar="FORMAT",
+        help="onnx, torchscript, openvino, ncnn, engine, coreml, litert, mnn, executorch (default: onnx torchscript)",
+    )
 
 
 def _export(options: argparse.Namespace) -> dict[str, Any]:
     from gamsearch.runs.api import export
 
-    lines = export(options.folder, pick=options.pick, trial=options.trial, out=options.out)
+    lines = export(options.folder, options.pick, options.trial, options.out, options.formats)
     for line in lines:
         print(line)
     return {"lines": lines}
@@ -150,8 +157,8 @@ COMMANDS = (
     ),
     Command(
         "export",
-        "write YAML, weights, ONNX and TorchScript of one architecture",
-        ("results/mine", "results/mine --trial 17 --out best"),
+        "write YAML, weights and deployable formats of one architecture",
+        ("results/mine --trial 17 --out best", "results/mine --formats openvino ncnn"),
         _add_export,
         _export,
         "FOLDER",

@@ -1,6 +1,6 @@
 """The Python interface: `gamsearch.search`, `load`, `repeat`, `verify`, `export`, and the `Run` that they work on."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import pandas as pd
 from gamsearch import __version__
 from gamsearch.analysis.answer import Answer
 from gamsearch.errors import OptionError, nearest
-from gamsearch.runs.start import Start, repetition, start
+from gamsearch.runs.start import Start, call_of, repetition, start
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.study import store
 from gamsearch.study.record import Record
@@ -115,7 +115,7 @@ def search(
         **options,
     }
     plain = {key: str(value) if isinstance(value, Path) else value for key, value in given.items()}
-    command = _call("search", {**plain, "callbacks": None, "space": getattr(space, "name", space)})
+    command = call_of("search", {**plain, "callbacks": None, "space": getattr(space, "name", space)})
     return carry_out(start({**plain, "space": space}), command)
 
 
@@ -133,7 +133,7 @@ def repeat(manifest: str | Path, **options: Any) -> "Run":
     Raises:
         GamsearchError: The inputs are not those of the original, or something else cannot be used.
     """
-    return carry_out(repetition(Path(manifest), options), _call("repeat", {"manifest": str(manifest), **options}))
+    return carry_out(repetition(Path(manifest), options), call_of("repeat", {"manifest": str(manifest), **options}))
 
 
 def carry_out(beginning: Start, command: str) -> Run:
@@ -220,10 +220,14 @@ def verify(run: Run | str | Path, *, seeds: int = 5, epochs: int = 100, top: int
     return found
 
 
-def export(run: Run | str | Path, pick: str = "", trial: int | None = None, out: str | Path | None = None) -> list[str]:
-    """Write YAML, weights, ONNX, TorchScript and a stand-alone module of one trial.
-
-    A verified trial is exported with its verified weights: those of the seed with the median primary metric.
+def export(
+    run: Run | str | Path,
+    pick: str = "",
+    trial: int | None = None,
+    out: str | Path | None = None,
+    formats: Sequence[str] = ("onnx", "torchscript"),
+) -> list[str]:
+    """Write YAML, weights (of the median seed, if verified), formats to deploy and a stand-alone module of a trial.
 
     Args:
         run: The run, or its folder.
@@ -231,20 +235,16 @@ def export(run: Run | str | Path, pick: str = "", trial: int | None = None, out:
             baseline unless a candidate is shown to be better.
         trial: A trial's number instead.
         out: Folder to write to; the run's `export/` if left out.
+        formats: `onnx`, `torchscript`, `openvino`, `ncnn`, `engine`, `coreml`, `litert`, `mnn`, `executorch`.
 
     Returns:
         What was exported and one line per file, with its largest relative difference to the trial's model.
 
     Raises:
-        OptionError: There is no such trial or objective.
-        RunError: Weights are missing, or a file differs from the trial's model.
+        OptionError: There is no such trial, objective or format, or a package that the format needs is missing.
+        RunError: Weights are missing, or the folder cannot be written to.
+        ModelError: A file differs from the trial's model, or a format cannot hold it.
     """
     from gamsearch.runs import export as exporting
 
-    return exporting.export(Path(run), pick=pick, trial=trial, out=None if out is None else Path(out))
-
-
-def _call(function: str, given: Mapping[str, Any]) -> str:
-    """The Python call that made a run, for its record."""
-    words = ", ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
-    return f"gamsearch.{function}({words})"
+    return exporting.export(Path(run), pick, trial, None if out is None else Path(out), formats)

@@ -1,9 +1,11 @@
-"""Export a trial: model YAML, weights, ONNX, TorchScript, and a module that works without gamsearch.
+"""Export a trial: model YAML, weights, formats to deploy, and a module that works without gamsearch.
 
 Every file is compared with the trial's own model, which is rebuilt from the record and the saved weights.
 """
 
+import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,11 @@ from gamsearch.models.candidate import build_candidate
 from gamsearch.models.saving import read_weights
 from gamsearch.parser.build import Model, build, classes_of, with_key_points
 from gamsearch.parser.register import quiet_ultralytics
-from gamsearch.runs.export_choice import advice, chosen, weights_of
+from gamsearch.runs import export_folder
+from gamsearch.runs.export_choice import Choice, Weights, advice, chosen, weights_of
+from gamsearch.runs.export_formats import USUAL, Format, formats_named
 from gamsearch.runs.export_header import header, not_verified, training_line
-from gamsearch.runs.exported_files import Exported, compare, write_weights_files
+from gamsearch.runs.exported_files import Exported, compare, modules_file, write_weights_files
 from gamsearch.runs.prepare_training import BASELINE_FILE
 from gamsearch.runs.settings import NAME
 from gamsearch.runs.space_content import import_recorded_plugins
@@ -32,7 +36,9 @@ from gamsearch.study.table import read_record
 from gamsearch.training.baseline import read_baseline
 
 
-def export(folder: Path, pick: str = "", trial: int | None = None, out: Path | None = None) -> list[str]:
+def export(
+    folder: Path, pick: str = "", trial: int | None = None, out: Path | None = None, formats: Sequence[str] = USUAL
+) -> list[str]:
     """Export one trial of a run, with its verified weights where it was verified.
 
     Args:
@@ -41,43 +47,63 @@ def export(folder: Path, pick: str = "", trial: int | None = None, out: Path | N
             that the run recommends, which is the baseline unless a candidate is shown to be better.
         trial: Number of the trial to export instead.
         out: Folder to write to; the run's subfolder `export` if left out.
+        formats: Names of the formats besides the model YAML and the checkpoint.
 
     Returns:
         What was exported, one line for each file, and what is left to do.
 
     Raises:
-        OptionError: There is no such pick or trial.
+        OptionError: There is no such pick, trial or format, or this machine lacks what the format needs.
         RunError: The weights are missing, or the files cannot be written.
-        ModelError: An exported file differs from the trial's model.
+        ModelError: An exported file differs from the trial's model, or a format cannot hold it.
     """
     quiet_ultralytics()
+    forms = formats_named(formats)
     study = store.snapshot(folder)
     import_recorded_plugins(folder, study.user_attrs)
     record = read_record(study, folder.name, str(folder))
     choice = chosen(record, pick, trial)
     weights = weights_of(folder, record, choice.row)
     model, architecture = trial_model(folder, record, choice.row, weights.path)
-    target = _folder(folder / "export" if out is None else out)
-    yaml, stem = target / yaml_name(choice.stem, record.detector_name, record.detector_yaml), target / choice.stem
-    comments = header(record, choice, weights, (yaml, stem.with_suffix(".pt")))
-    files = [
-        write_yaml(yaml, record, architecture, model, comments),
-        *write_weights_files(stem, model, architecture, int(record.settings.get("imgsz", 640))),
-    ]
+    target = export_folder.create(folder / "export" if out is None else out)
+    if out is not None or (target / export_folder.RECORD).exists():  # before, only exports wrote into a run's folder
+        export_folder.refuse_foreign(target, _names(record, choice, forms))
+    files = _write(target, record, choice, weights, (model, architecture), forms)
     row, lines = choice.row, [f"weights: {weights.origin}"]
     if not weights.verified and not choice.is_baseline:
-        lines = [not_verified(choice), training_line(record, stem.with_suffix(".pt"))]
+        lines = [not_verified(choice), training_line(record, target / f"{choice.stem}.pt")]
     head = [f"trial {int(row['number'])}: {row['label']} ({choice.reason})", advice(record, choice)]
-    return [line for line in (*head, *lines, *(f.line for f in files)) if line]
+    return [line for line in (*head, *lines, *(file.line for file in files)) if line]
 
 
-def _folder(path: Path) -> Path:
-    """Create the folder to write to."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{path} cannot be written to ({error.strerror}); choose another folder with --out") from error
-    return path
+def _names(record: Record, choice: Choice, forms: Sequence[Format]) -> list[str]:
+    """The names of all files and folders that an export writes."""
+    yaml = yaml_name(choice.stem, record.detector_name, record.detector_yaml)
+    suffixes = (".pt", *(form.suffix for form in forms))
+    return [yaml, *(f"{choice.stem}{suffix}" for suffix in suffixes), modules_file(Path(choice.stem)).name]
+
+
+def _write(
+    target: Path,
+    record: Record,
+    choice: Choice,
+    weights: Weights,
+    trained: tuple[Model, Architecture],
+    forms: Sequence[Format],
+) -> list[Exported]:
+    """Write and check all files elsewhere, then move them to where they belong; return them."""
+    yaml = yaml_name(choice.stem, record.detector_name, record.detector_yaml)
+    comments = header(record, choice, weights, (target / yaml, target / f"{choice.stem}.pt"))
+    model, architecture = trained
+    with tempfile.TemporaryDirectory(prefix="gamsearch-") as made:
+        place, imgsz = Path(made).resolve(), int(record.settings.get("imgsz", 640))
+        files = [
+            write_yaml(place / yaml, record, architecture, model, comments),
+            *write_weights_files(place / choice.stem, model, architecture, imgsz, forms),
+        ]
+        facts = {"run": record.name, "trial": int(choice.row["number"]), "label": choice.row["label"]}
+        export_folder.put(place, target, [file.path.name for file in files], facts)
+    return [replace(file, path=target / file.path.name) for file in files]
 
 
 def yaml_name(stem: str, detector: str, form: Mapping[str, Any]) -> str:

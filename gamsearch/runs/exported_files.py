@@ -1,10 +1,6 @@
-"""Write a trained model as checkpoint, ONNX, TorchScript and attention modules, and compare each with the model."""
+"""Write a trained model as checkpoint, in other formats and as attention modules; compare each with the model."""
 
-import io
-import warnings
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +11,10 @@ from gamsearch.architecture import Architecture
 from gamsearch.attention.standalone import standalone_source
 from gamsearch.errors import ModelError
 from gamsearch.models.checkpoint import load_checkpoint
-from gamsearch.models.gains import fold_gains
 from gamsearch.models.identity import predictions
 from gamsearch.parser.build import Model, is_rtdetr
+from gamsearch.runs.conversion import convert, opened
+from gamsearch.runs.export_formats import USUAL, Format, formats_named
 from gamsearch.training.baseline import write_checkpoint
 
 TOLERANCE = 1e-3
@@ -45,30 +42,43 @@ class Exported:
         return f"wrote {self.path}  ({self.how}: largest relative difference {self.difference:.2g})"
 
 
-def write_weights_files(stem: Path, model: Model, architecture: Architecture, imgsz: int) -> list[Exported]:
-    """Write checkpoint, ONNX, TorchScript and attention modules; run the first three and compare them with `model`.
+def write_weights_files(
+    stem: Path, model: Model, architecture: Architecture, imgsz: int, formats: Sequence[Format] = ()
+) -> list[Exported]:
+    """Write checkpoint, other formats and attention modules; run all that can run here and compare them with `model`.
 
     Args:
-        stem: Path of the files without extension.
+        stem: Path of the files without extension, in a folder that the exporters may write to.
         model: The trial's model.
         architecture: The trial's architecture.
         imgsz: Image size in px.
+        formats: The formats besides the checkpoint; `USUAL` if left out.
 
     Returns:
         The written files.
 
     Raises:
-        ModelError: A file differs from the trial's model.
+        ModelError: A file differs from the trial's model, or a format cannot hold it.
     """
     checkpoint = stem.with_suffix(".pt")
     write_checkpoint(model, checkpoint, {"imgsz": imgsz})
     reloaded = load_checkpoint(checkpoint)
     files = [Exported(checkpoint, compare(model, reloaded, (imgsz,), checkpoint), "reloaded")]
-    files.append(_onnx(checkpoint, model, imgsz))
-    files.append(_torchscript(stem.with_suffix(".torchscript"), model, imgsz))
+    files += [_converted(checkpoint, form, model, imgsz) for form in formats or formats_named(USUAL)]
     if architecture.placements:
         files.append(_standalone(modules_file(stem), architecture))
     return files
+
+
+def _converted(checkpoint: Path, form: Format, model: Model, imgsz: int) -> Exported:
+    """Write a format and compare it with the model; ONNX at two image sizes, the others have one."""
+    path, factors = convert(checkpoint, form, imgsz)
+    if form.elsewhere:
+        return Exported(path, None, f"not compared: it runs {form.elsewhere}{factors}")
+    larger = imgsz + max(32, int(max(model.stride)))
+    sides, at = ((imgsz, larger), f"{imgsz} and {larger}") if form.name == "onnx" else ((imgsz,), str(imgsz))
+    note = ", needs neither gamsearch nor Ultralytics" if form.name == "torchscript" else ""
+    return Exported(path, compare(model, opened(path, form), sides, path), f"run at {at} px{note}{factors}")
 
 
 def modules_file(stem: Path) -> Path:
@@ -81,50 +91,6 @@ def modules_file(stem: Path) -> Path:
         E.g. `best_modules.py`, `trial_17_modules.py`.
     """
     return stem.with_name(f"{stem.name.replace('-', '_')}_modules.py")
-
-
-def _onnx(checkpoint: Path, model: Model, imgsz: int) -> Exported:
-    """Export ONNX with Ultralytics, which adds the class names that `YOLO` reads; compare it at two image sizes."""
-    import onnxruntime
-    from ultralytics import YOLO
-
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")  # the tracer warns about constant folding
-        yolo = YOLO(str(checkpoint))
-        factors = _deploy(yolo.model)
-        written = yolo.export(format="onnx", imgsz=imgsz, dynamic=True, simplify=False, device="cpu")
-    path, options = Path(written), onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-    def run(image: torch.Tensor) -> list[torch.Tensor]:
-        return [torch.from_numpy(one) for one in session.run(None, {session.get_inputs()[0].name: image.numpy()})]
-
-    sides = (imgsz, imgsz + max(32, int(max(model.stride))))
-    return Exported(path, compare(model, run, sides, path), f"run at {sides[0]} and {sides[1]} px{factors}")
-
-
-def _torchscript(path: Path, model: Model, imgsz: int) -> Exported:
-    """Trace the model into a file that needs torch, but neither gamsearch nor Ultralytics."""
-    traceable = deepcopy(model)
-    factors = _deploy(traceable)
-    traceable.model[-1].export, traceable.model[-1].format = True, "torchscript"
-    for parameter in traceable.parameters():
-        parameter.requires_grad_(False)
-    image = _image(imgsz)
-    traceable(image)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TorchScript is deprecated, but the only format that needs torch alone
-        torch.jit.trace(traceable, image, strict=False, check_trace=False).save(str(path))
-        difference = compare(model, torch.jit.load(str(path)), (imgsz,), path)
-    return Exported(path, difference, f"traced, needs neither gamsearch nor Ultralytics{factors}")
-
-
-def _deploy(model: Model) -> str:
-    """Fuse a model and fold the constant factors of its gates, in place; say what became of the factors."""
-    folded, kept = fold_gains(model.eval().fuse(verbose=False))
-    parts = [f"the constant factor of {', '.join(folded)} is in the next layers"] if folded else []
-    return "".join(f"; {part}" for part in (*parts, *kept))
 
 
 def _standalone(path: Path, architecture: Architecture) -> Exported:
@@ -163,11 +129,14 @@ def compare(model: Model, other: Callable[[torch.Tensor], Any], sides: Sequence[
             first, second = pairs[0]
             pairs = [(first, _nearest(first, second)), (second, _nearest(second, first))]
         for one, its in pairs:
+            if one.shape != its.shape:
+                raise ModelError(
+                    f"{path.name} has outputs of {[*its.shape]} where the trial's model has {[*one.shape]}"
+                )
             difference = float((one - its).abs().max() / one.abs().max())
             if not difference <= TOLERANCE:  # true for NaN as well
-                raise ModelError(
-                    f"{path} differs from the trial's model by {difference:.3g} (relative): do not use it, report this"
-                )
+                by = f"by {difference:.3g} (relative)"
+                raise ModelError(f"{path.name} differs from the trial's model {by}: do not use it, report this")
             worst = max(worst, difference)
     return worst
 

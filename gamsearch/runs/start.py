@@ -215,3 +215,17 @@ def _name_from(given: Mapping[str, Any]) -> str:
     name = data.absolute().parent.name if data.stem.lower() in COMMON_STEMS else data.stem
     words = (name, Path(given["model"] or "yolov8n").stem, Path(space or "gam").stem)
     return re.sub("[^A-Za-z0-9._]+", "-", "-".join(words)).strip("-._")[:LONGEST_NAME] or "run"
+
+
+def call_of(function: str, given: Mapping[str, Any]) -> str:
+    """Write the Python call that made a run, for its record.
+
+    Args:
+        function: A function of `gamsearch`.
+        given: Its arguments.
+
+    Returns:
+        E.g. `gamsearch.search(data='my.yaml')`; arguments that are None are left out.
+    """
+    words = ", ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
+    return f"gamsearch.{function}({words})"

@@ -12,7 +12,7 @@ from support.verified_records import all_worse, complete, single
 from gamsearch.analysis import pareto
 from gamsearch.analysis.verification import Verification
 from gamsearch.errors import OptionError, RunError
-from gamsearch.runs import export
+from gamsearch.runs import export, export_folder
 from gamsearch.runs.export_choice import advice, chosen, weights_of
 from gamsearch.runs.export_header import header, training_line
 from gamsearch.space.detector import Detector
@@ -161,4 +161,4 @@ def test_the_name_of_a_yaml_tells_ultralytics_its_scale(detector, form, name):
 def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="choose another folder with --out"):
-        export._folder(tmp_path / "file")
+        export_folder.create(tmp_path / "file")

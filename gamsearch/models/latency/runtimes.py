@@ -85,7 +85,7 @@ def in_ncnn(model: Any, shape: tuple[int, ...]) -> Run:
         done = subprocess.run(words, capture_output=True, text=True, errors="replace", cwd=folder)
         if not Path(parameters).exists():
             raise CandidateFailed("latency", f"PNNX cannot convert this network: {one_line(done.stderr)[-200:]}")
-        if lacking := _unconverted(Path(parameters).read_text(encoding="utf-8", errors="replace")):
+        if lacking := unconverted(Path(parameters).read_text(encoding="utf-8", errors="replace")):
             raise CandidateFailed("latency", f"NCNN has no layer for {', '.join(lacking)}")
         if network.load_param(parameters) or network.load_model(weights):
             raise CandidateFailed("latency", "NCNN cannot load this network after its conversion")
@@ -99,8 +99,15 @@ def in_ncnn(model: Any, shape: tuple[int, ...]) -> Run:
     return run
 
 
-def _unconverted(parameters: str) -> list[str]:
-    """Operations in the text of an NCNN model that PNNX passed on as they were."""
+def unconverted(parameters: str) -> list[str]:
+    """Find what NCNN cannot run in a model that PNNX wrote.
+
+    Args:
+        parameters: The text of its `.param` file.
+
+    Returns:
+        The operations that PNNX passed on as they were.
+    """
     kinds = {line.split()[0] for line in parameters.splitlines()[2:] if line.strip()}
     return sorted(kind for kind in kinds if "::" in kind or "." in kind)
 

@@ -1,0 +1,204 @@
+"""Convert an exported checkpoint with Ultralytics' exporters, and open what they write in its own runtime.
+
+Nothing is downloaded or installed, and nothing is written outside the checkpoint's folder: some exporters write into
+the working directory and delete files there, so they run inside that folder.
+"""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gamsearch.errors import ModelError, one_line
+from gamsearch.models.gains import fold_gains
+from gamsearch.models.latency.runtimes import unconverted
+from gamsearch.parser.build import Model
+from gamsearch.runs.export_formats import FORMATS, Format
+
+Run = Callable[[torch.Tensor], Sequence[torch.Tensor]]
+
+
+def convert(checkpoint: Path, form: Format, imgsz: int) -> tuple[Path, str]:
+    """Write a checkpoint in another format, beside it.
+
+    Args:
+        checkpoint: The `.pt`, alone in a folder that may be written to.
+        form: The format.
+        imgsz: Image size in px.
+
+    Returns:
+        The file or folder, and a sentence on the constant factors of gates, empty where there are none.
+
+    Raises:
+        ModelError: The format cannot hold the model.
+    """
+    from ultralytics import YOLO
+
+    settings: dict[str, Any] = {"format": form.name, "imgsz": imgsz, "device": 0 if form.name == "engine" else "cpu"}
+    if form.name == "onnx":
+        settings |= {"dynamic": True, "simplify": False}
+    with _without_installing(), _inside(checkpoint.parent), _silent(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # remarks of the tracers
+        try:
+            yolo = YOLO(str(checkpoint))
+            factors = _deploy(yolo.model)
+            path = Path(yolo.export(**settings))
+        except Exception as error:  # an exporter can raise anything
+            raise _refusal(checkpoint, form, _lacking(checkpoint) or one_line(error)[:300]) from error
+    if lacking := _lacking(checkpoint):
+        raise _refusal(checkpoint, form, lacking)
+    return path, factors
+
+
+def _refusal(checkpoint: Path, form: Format, reason: str) -> ModelError:
+    fix = f"leave {form.name} out of --formats, or export a trial with other modules"
+    return ModelError(f"{checkpoint.name} cannot be written as {form.name} ({reason}): {fix}")
+
+
+def _deploy(model: Model) -> str:
+    """Fuse a model and fold the constant factors of its gates, in place; say what became of the factors."""
+    folded, kept = fold_gains(model.eval().fuse(verbose=False))
+    parts = [f"the constant factor of {', '.join(folded)} is in the next layers"] if folded else []
+    return "".join(f"; {part}" for part in (*parts, *kept))
+
+
+def _lacking(checkpoint: Path) -> str:
+    """What NCNN, which would crash on it, has no layer for in a model that PNNX wrote; empty for nothing."""
+    written = checkpoint.parent / f"{checkpoint.stem}{FORMATS['ncnn'].suffix}" / "model.ncnn.param"
+    if not written.is_file():
+        return ""
+    lacking = unconverted(written.read_text(encoding="utf-8", errors="replace"))
+    return f"NCNN has no layer for {', '.join(lacking)}" if lacking else ""
+
+
+@contextmanager
+def _without_installing() -> Iterator[None]:
+    """Stop Ultralytics from installing packages, also where it was imported before gamsearch."""
+    from ultralytics.utils import checks
+
+    before, checks.AUTOINSTALL = checks.AUTOINSTALL, False
+    try:
+        yield
+    finally:
+        checks.AUTOINSTALL = before
+
+
+@contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    """Work in a folder."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Print nothing, also from libraries in C++ and child processes."""
+    from ultralytics.utils import LOGGER
+
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    kept, level = [os.dup(1), os.dup(2)], LOGGER.level
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        LOGGER.setLevel(logging.CRITICAL)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        with redirect_stdout(StringIO()):
+            yield
+    finally:
+        for number, descriptor in zip((1, 2), kept, strict=True):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        os.close(nowhere)
+        LOGGER.setLevel(level)
+
+
+def opened(path: Path, form: Format) -> Run:
+    """Open a converted model in its own runtime, in fp32 on one thread of the CPU where the runtime lets one choose.
+
+    Args:
+        path: The file or folder.
+        form: Its format.
+
+    Returns:
+        A function that takes an image, `1 x C x H x W`, and returns the predictions.
+    """
+    with _without_installing(), _silent():
+        return OPENERS.get(form.name, _by_ultralytics)(path)
+
+
+def _onnx(path: Path) -> Run:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda image: [torch.from_numpy(one) for one in session.run(None, {name: image.numpy()})]
+
+
+def _torchscript(path: Path) -> Run:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, but the only format that needs torch alone
+        traced: Any = torch.jit.load(str(path))
+    return lambda image: traced(image)
+
+
+def _openvino(path: Path) -> Run:
+    import openvino
+
+    settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}  # else bf16 on some
+    core = openvino.Core()
+    network = core.compile_model(core.read_model(str(next(path.glob("*.xml")))), "CPU", settings)
+    return lambda image: [torch.from_numpy(one) for one in network(image.numpy()).values()]
+
+
+def _ncnn(path: Path) -> Run:
+    import ncnn
+
+    network = ncnn.Net()
+    network.opt.num_threads = 1
+    network.opt.use_vulkan_compute = network.opt.use_fp16_storage = network.opt.use_fp16_arithmetic = False
+    network.load_param(str(path / "model.ncnn.param"))
+    network.load_model(str(path / "model.ncnn.bin"))
+
+    def run(image: torch.Tensor) -> Sequence[torch.Tensor]:
+        with network.create_extractor() as one:
+            one.input(network.input_names()[0], ncnn.Mat(image[0].numpy()))
+            return [torch.from_numpy(np.array(one.extract(n)[1]))[None] for n in sorted(network.output_names())]
+
+    return run
+
+
+def _by_ultralytics(path: Path) -> Run:
+    from ultralytics.nn.autobackend import AutoBackend
+
+    device = torch.device("cuda", 0) if path.suffix == ".engine" else torch.device("cpu")
+    backend = AutoBackend(str(path), device=device, verbose=False)
+
+    def run(image: torch.Tensor) -> Sequence[torch.Tensor]:
+        found = backend(image.to(device))
+        return [one.cpu() for one in (found if isinstance(found, (list, tuple)) else [found])]
+
+    return run
+
+
+OPENERS: dict[str, Callable[[Path], Run]] = {
+    "onnx": _onnx,
+    "torchscript": _torchscript,
+    "openvino": _openvino,
+    "ncnn": _ncnn,
+}
+"""How each format is opened; Ultralytics opens the others."""

@@ -1,0 +1,160 @@
+"""Exports in the formats that are deployed: written by Ultralytics, run by their own runtimes, equal to the model."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from support.hidden import run_hidden
+from support.task_data import model_yaml
+
+from gamsearch.architecture import Architecture, Placement
+from gamsearch.cli.main import main
+from gamsearch.errors import ModelError, OptionError, RunError
+from gamsearch.models.saving import round_as_written
+from gamsearch.parser.build import build
+from gamsearch.runs import conversion, export_folder
+from gamsearch.runs.conversion import convert
+from gamsearch.runs.export_formats import FORMATS, formats_named
+from gamsearch.runs.exported_files import write_weights_files
+from gamsearch.space.detector import Detector
+from gamsearch.space.graft import graft
+from gamsearch.training.baseline import write_checkpoint
+
+PLACED = (Placement(2, "GAM", (("rate", 4),)), Placement(4, "SE", (("rate", 4),)), Placement(6, "CoordAtt", ()))
+
+
+def tiny(task: str, *placements: Placement):
+    """A small model of a task with attention that is not the identity, and its architecture."""
+    torch.manual_seed(0)
+    form = model_yaml("segment" if task == "detect" else task)
+    if task == "detect":
+        form["head"] = [[[4, 6], 1, "Detect", ["nc"]]]
+    architecture = Architecture.of("tiny", placements)
+    model = build(graft(Detector.from_yaml("tiny", form), architecture).yaml, nc=2).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    round_as_written(model)
+    return model, architecture
+
+
+def installed(name: str) -> list:
+    """A format, unless what it needs is missing here."""
+    for package in FORMATS[name].packages:
+        pytest.importorskip(package)
+    return formats_named([name])
+
+
+CASES = [("openvino", "segment"), ("openvino", "classify"), ("ncnn", "detect"), ("ncnn", "pose"), ("ncnn", "obb")]
+
+
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_a_grafted_model_computes_the_same_in_its_runtime(name, task, tmp_path):
+    model, architecture = tiny(task, *PLACED)
+    _, written, modules = write_weights_files(tmp_path / "best", model, architecture, 64, installed(name))
+    assert written.path == tmp_path / f"best{FORMATS[name].suffix}" and written.path.is_dir()
+    assert written.difference < 1e-4 and "run at 64 px" in written.how
+    assert modules.path.name == "best_modules.py"
+
+
+AS_A_USER = """
+from ultralytics import YOLO
+for name in {names!r}:
+    found = YOLO(name, task="detect").predict("picture.png", imgsz=64, conf=1e-6, save=False, verbose=False)[0]
+    print(len(found.names), "classes,", len(found.boxes), "boxes")
+"""
+
+
+def test_exports_are_run_by_ultralytics_without_gamsearch(tmp_path):
+    from PIL import Image
+
+    model, _ = tiny("detect", *PLACED)
+    write_checkpoint(model, tmp_path / "best.pt", {"imgsz": 64})
+    forms = [*installed("openvino"), *installed("ncnn")]
+    names = [convert(tmp_path / "best.pt", form, 64)[0].name for form in forms]
+    Image.new("RGB", (64, 64), (200, 30, 90)).save(tmp_path / "picture.png")
+    (tmp_path / "Arial.ttf").touch()
+    printed = run_hidden(tmp_path, AS_A_USER.format(names=names), YOLO_AUTOINSTALL="false").splitlines()
+    found = [line for line in printed if line.endswith("boxes")]
+    assert len(found) == 2 and all(line.startswith("2 classes, ") and " 0 boxes" not in line for line in found)
+
+
+def test_what_ncnn_has_no_layer_for_is_named_and_nothing_of_the_working_folder_is_deleted(tmp_path, monkeypatch, capfd):
+    forms = installed("ncnn")
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir(), there.mkdir()
+    monkeypatch.chdir(here)
+    (here / "debug.param").write_text("mine")  # Ultralytics' exporter deletes a file of this name
+    model, architecture = tiny("detect", Placement(4, "SimAM", ()))
+    with pytest.raises(ModelError, match=r"best\.pt cannot be written as ncnn \(NCNN has no layer for aten::lerp"):
+        write_weights_files(there / "best", model, architecture, 64, forms)
+    assert [*here.iterdir()] == [here / "debug.param"] and Path.cwd() == here
+    assert capfd.readouterr() == ("", "")
+
+
+def test_no_package_is_installed_by_an_exporter(tmp_path, monkeypatch):
+    from ultralytics.utils import checks
+
+    monkeypatch.setattr(checks, "AUTOINSTALL", True)  # as where Ultralytics was imported before gamsearch
+    with conversion._without_installing():
+        assert not checks.check_requirements("a-package-that-nobody-has")
+    assert checks.AUTOINSTALL
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "onx",
+            r"there is no format 'onx' \(did you mean 'onnx'\?\); --formats takes onnx, torchscript, openvino, ncnn",
+        ),
+        (
+            "rknn",
+            r"export does not write rknn: .* from the exported \.pt with `yolo export model=best\.pt format=rknn`",
+        ),
+        ("mnn", "--formats mnn needs a package that is not installed: pip install MNN, or leave mnn out"),
+        ("engine", "--formats engine needs an NVIDIA GPU"),
+    ],
+)
+def test_a_format_that_cannot_be_written_here_is_refused_in_one_sentence(name, sentence):
+    if name == "mnn" and find_spec("MNN"):
+        pytest.skip("MNN is installed")
+    if name == "engine" and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(OptionError, match=sentence):
+        formats_named(["onnx", name])
+
+
+def test_the_command_refuses_a_format_before_anything_is_read_or_written(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "nothing", "--out", "out", "--formats", "onx"]) == 2
+    assert "there is no format 'onx'" in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
+
+
+def test_only_what_an_export_wrote_is_replaced(tmp_path):
+    made, folder = tmp_path / "made", tmp_path / "out"
+    made.mkdir(), folder.mkdir()
+    (folder / "best.pt").write_text("mine")
+    with pytest.raises(RunError, match=r"best\.pt is there already and was not written by an export here: move it"):
+        export_folder.refuse_foreign(folder, ["best.yaml", "best.pt"])
+    for content in ("first", "second"):
+        (made / "best_ncnn_model").mkdir()
+        (made / "best_ncnn_model" / content).touch()
+        export_folder.refuse_foreign(folder, ["best_ncnn_model"])
+        export_folder.put(made, folder, ["best_ncnn_model"], {"trial": 3})
+    assert [path.name for path in (folder / "best_ncnn_model").iterdir()] == ["second"]
+    assert (folder / "best.pt").read_text() == "mine"
+    assert export_folder.recorded(folder) == {"trial": 3, "files": ["best_ncnn_model"]}
+
+
+def test_a_link_in_the_folder_is_replaced_and_not_followed(tmp_path):
+    made, folder, other = tmp_path / "made", tmp_path / "out", tmp_path / "other.pt"
+    made.mkdir(), folder.mkdir()
+    other.write_text("mine")
+    (folder / "export.json").write_text('{"files": ["best.pt"]}')
+    (folder / "best.pt").symlink_to(other)
+    (made / "best.pt").write_text("new")
+    export_folder.put(made, folder, ["best.pt"], {})
+    assert other.read_text() == "mine" and (folder / "best.pt").read_text() == "new"
