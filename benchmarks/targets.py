@@ -1,11 +1,13 @@
 """Do latencies on different targets rank architectures alike? Kendall's tau between targets, and each one's A/A error.
 
-    python benchmarks/targets.py --out targets.json
+    python benchmarks/targets.py --space benchmarks/targets.yaml --out targets.json
     python benchmarks/targets.py --targets torch onnxruntime "ssh jetson bench.sh {remote}" --out targets.json
+    python benchmarks/targets.py --run results/pcb-yolov8n-seed --out fronts.json
 
 Random architectures of a space are measured on every target, each in turns with the baseline. Measurements are kept in
 `--out`, so the same command resumes. The A/A error is how far the ratio of the baseline to itself is from 1. A target
-that cannot run an architecture is listed with what it said.
+that cannot run an architecture is listed with what it said. With `--run` the architectures are those that a search has
+trained, and its Pareto front is printed for the latencies of each target.
 """
 
 import argparse
@@ -15,15 +17,20 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from scipy.stats import kendalltau
 
+import gamsearch as gs
+from gamsearch.analysis import pareto
 from gamsearch.architecture import Architecture
 from gamsearch.errors import CandidateFailed, one_line
+from gamsearch.metrics import METRICS
 from gamsearch.models.candidate import build_candidate
 from gamsearch.models.latency.measure import measure
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
+from gamsearch.study.record import Record
 from gamsearch.training.baseline import start_model
 
 CPU = torch.device("cpu")
@@ -70,20 +77,38 @@ def show(kept: dict[str, dict[str, Any]], targets: list[str], stock: str) -> Non
                 print(f"{target} cannot run {one.get('label', key)}: {one['failed']}")
 
 
+def fronts(record: Record, kept: dict[str, dict[str, Any]], targets: list[str]) -> None:
+    """Print the Pareto front of what a search trained, by primary metric and latency on each target."""
+    rows = record.complete.drop_duplicates("key").set_index("key")
+    objectives = [METRICS[record.task.primary], METRICS["latency_ms"]]
+    print("\n| front on | trials, best first |\n|---|---|")
+    for target in targets:
+        known = [key for key in rows.index if "ratio" in kept[target].get(key, {})]
+        points = np.array([[rows.loc[key, record.task.primary], kept[target][key]["ratio"]] for key in known])
+        best = [known[i] for i in np.flatnonzero(pareto.front(points, objectives))]
+        best.sort(key=lambda key: -rows.loc[key, record.task.primary])
+        texts = [f"{rows.loc[k, 'number']} ({kept[target][k]['ratio']:.3f} x)" for k in best]
+        print(f"| {target} | {', '.join(texts)} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--targets", nargs="+", default=["torch", "onnxruntime", "openvino", "ncnn"])
     parser.add_argument("--space", default="zoo-light")
     parser.add_argument("--model", default="yolov8n")
+    parser.add_argument("--run", type=Path, help="a run whose trained architectures are measured instead")
     parser.add_argument("--count", type=int, default=30, help="architectures besides the baseline")
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    space = SearchSpace.load(options.space, Detector.load(options.model))
+    record = gs.load(options.run).record if options.run else None
+    space = SearchSpace.load(options.space, Detector.load(record.detector_name if record else options.model))
+    forms = [] if record is None else record.complete.drop_duplicates("key")["architecture"]
+    architectures = [Architecture.from_dict(form) for form in forms] or chosen(space, options.count)
     baseline = start_model(space.detector, None, {0: "object"}, seed=0)
     kept: dict[str, dict[str, Any]] = json.loads(options.out.read_text()) if options.out.exists() else {}
-    for architecture in chosen(space, options.count):
+    for architecture in architectures:
         for target in options.targets:
             own = kept.setdefault(target, {})
             if architecture.key not in own:
@@ -92,6 +117,8 @@ def main() -> None:
                 options.out.write_text(json.dumps(kept, indent=1))
                 print(f"{target:<12} {architecture.label:<60} {found}", flush=True)
     show(kept, options.targets, space.baseline.key)
+    if record is not None:
+        fronts(record, kept, options.targets)
 
 
 if __name__ == "__main__":
