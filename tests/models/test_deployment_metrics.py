@@ -1,0 +1,53 @@
+"""Metrics that a space asks for by their plug-in, in processes of their own: elsewhere they must not be registered."""
+
+import subprocess
+import sys
+
+from support.paths import ROOT
+
+CHAIN = """
+import torch
+from gamsearch.models.deployment_metrics import _Alive
+x = torch.zeros(1000)
+with torch.no_grad(), _Alive() as alive:
+    a = x + 1
+    b = (a * 2).relu_()[:500]
+    del a
+    c = b + 1
+    assert alive.most == 8000, alive.most  # a and b at once; c comes when a is gone
+    del b, c
+    d = x + x, x - x, x * x
+assert alive.most == 12000, alive.most
+"""
+CONTRACT = """
+import gamsearch.models.deployment_metrics
+from gamsearch.testing import checks
+for name in ("size_mb", "activations_mb"):
+    for check in checks("metric", name):
+        check()
+"""
+
+
+def passes(*command, cwd) -> str:
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=cwd, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_activations_are_counted_from_when_they_exist_until_the_last_reference_is_gone(tmp_path):
+    passes("-c", CHAIN, cwd=ROOT)
+
+
+def test_both_metrics_fulfil_their_contract(tmp_path):
+    passes("-c", CONTRACT, cwd=ROOT)
+
+
+def test_a_space_asks_for_them_by_their_plug_in(tmp_path):
+    space = tmp_path / "small.yaml"
+    space.write_text(
+        "plugins: gamsearch.models.deployment_metrics\ndetector: yolov8n\nattention: {SE: }\n"
+        "limits: {size_mb: +5%}\nobjectives: [map50_95, activations_mb]\n"
+    )
+    shown = passes("-m", "gamsearch", "show", str(space), cwd=ROOT)
+    assert "objectives: map50_95, activations_mb" in shown and "limit: size_mb +5%" in shown
+    assert "size_mb" not in passes("-m", "gamsearch", "list", "metrics", cwd=ROOT)
