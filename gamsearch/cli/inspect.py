@@ -200,7 +200,7 @@ def _explain(options: argparse.Namespace) -> list[dict[str, Any]]:
         out.print(f"{file}: {found.architecture.detector} with", soft_wrap=True, markup=False)
         rows = []
         for one in found.architecture.placements:
-            readers = ", ".join(map(str, one.consumers)) or "all"
+            readers = "the block itself" if one.semantics == "inner" else ", ".join(map(str, one.consumers)) or "all"
             words = " ".join(option_label(name, value) for name, value in one.options)
             rows.append((one.site, one.module, words, readers))
         out.print(table(("site", "module", "options", "rows that read it"), rows))

@@ -117,18 +117,20 @@ def _rows_of(mapping: Mapping[str, Any]) -> Rows:
 
 
 def _placement(detector: Detector, row: Inserted, spec: AttentionSpec) -> Placement:
-    """The placement that an inserted row is; all readers attended is `inline`, some is `branch`."""
-    reason, site = detector.why_no_site(row.site), detector.rows[row.site]
+    """The placement that an inserted row is; all readers attended is `inline`, some is `branch`, none is `inner`."""
+    semantics = "inline" if row.readers else "inner"
+    reason = detector.why_no_site(row.site) or detector.why_not(row.site, semantics)
     if reason:
         raise RowError(row.number, f"cannot be placed: {reason}")
-    widths = (site.channels, _written_width(_rows_of(detector.yaml), row.site))
+    channels = detector.channels(row.site, semantics)
+    widths = (channels, _written_width(_rows_of(detector.yaml), row.site))
     try:
-        options = read_options(spec, row.module, row.arguments, site.channels, widths)
+        options = read_options(spec, row.module, row.arguments, channels, widths)
     except SpaceError as error:
         raise RowError(row.number, f"cannot be read as {spec.name} after row {row.site}: {error}") from error
-    module, canonical = canonical_module(spec.name, site.channels, options)
-    if set(row.readers) == set(detector.readers(row.site)):
-        return Placement(row.site, module, canonical)
+    module, canonical = canonical_module(spec.name, channels, options)
+    if not row.readers or set(row.readers) == set(detector.readers(row.site)):
+        return Placement(row.site, module, canonical, semantics)
     return Placement(row.site, module, canonical, "branch", row.readers)
 
 

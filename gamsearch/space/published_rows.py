@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gamsearch.attention.row_options import OWN_WIDTH
+from gamsearch.attention.spec import INNER_ROW
 from gamsearch.errors import SpaceError, nearest
 from gamsearch.space.layers import absolute_sources
 
@@ -35,7 +37,7 @@ class Inserted:
         site: The stock row that it reads.
         module: What it calls its module.
         arguments: Its arguments.
-        readers: The stock rows that read it.
+        readers: The stock rows that read it; none if it is inside a block.
     """
 
     number: int
@@ -72,24 +74,38 @@ def find_inserted(
         RowError: A row is neither the next stock row nor attention, or it reads another row than it should.
     """
     traced, place = _Traced(), 0
-    for number, row in enumerate(written):
+    inside: list[Inserted] = []
+    for number, given in enumerate(written):
+        row, inner = _without_inner(given)
         if place < len(stock) and same(stock[place], row, place == len(stock) - 1):
             _trace_stock(traced, name, number, row, place, absolute_sources(place, stock[place][0]))
+            inside += [Inserted(number, place, module, [OWN_WIDTH, *options], ()) for module, options in inner]
             place += 1
         elif row[2] in known:
             _trace_attention(traced, name, number, row)
         else:
             raise RowError(number, _neither(name, stock, place, row, known))
+        for module, _ in inner:
+            if module not in known:
+                raise RowError(number, f"has {module} inside it, which is no attention module{nearest(module, known)}")
     if place < len(stock):
         missing = f"row {place} of {name}, {list(stock[place])}, is missing after it"
         raise RowError(len(written) - 1, f"is the last one, but {missing}")
     for site, number in traced.attention.items():
         if not traced.readers.get(site):
             raise RowError(number, "is read by no row, so it would do nothing; let a row read it, or leave it out")
-    return [
+    return inside + [
         Inserted(number, site, written[number][2], list(written[number][3]), tuple(traced.readers[site]))
         for site, number in traced.attention.items()
     ]
+
+
+def _without_inner(row: Sequence[Any]) -> tuple[Sequence[Any], list[tuple[str, list[Any]]]]:
+    """The row of a block as the stock YAML has it, and the module that gamsearch wrote into it with its options."""
+    if row[2] != INNER_ROW or [type(one) for one in row[3]] != [str, list, str, list]:
+        return row, []
+    block, arguments, module, options = row[3]
+    return [*row[:2], block, arguments], [(module, options)]
 
 
 def same(stock: Sequence[Any], row: Sequence[Any], is_head: bool = False) -> bool:

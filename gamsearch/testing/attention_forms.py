@@ -3,6 +3,8 @@
 import copy
 import io
 import pickle
+from functools import cache
+from typing import Any
 
 import torch
 from torch import nn
@@ -125,11 +127,8 @@ def exports_to_torchscript(case: Case) -> None:
 
 def builds_in_a_detector_that_inherits_everything_and_starts_unchanged(case: Case) -> None:
     from gamsearch.models.candidate import build_candidate
-    from gamsearch.space.detector import Detector
-    from gamsearch.training.baseline import start_model
 
-    detector = Detector.load("yolov8n")
-    baseline = start_model(detector, None, {0: "object"}, seed=0)
+    detector, baseline = _stock()
     options = case.spec.canonical(case.options)
     legal = [
         (site, semantics)
@@ -151,6 +150,16 @@ def builds_in_a_detector_that_inherits_everything_and_starts_unchanged(case: Cas
         with torch.no_grad():
             fused = copy.deepcopy(candidate.model).eval().fuse(verbose=False)
             fused(torch.rand(1, 3, 64, 64))
+
+
+@cache
+def _stock() -> tuple[Any, Any]:
+    """A stock detector and a model of it."""
+    from gamsearch.space.detector import Detector
+    from gamsearch.training.baseline import start_model
+
+    detector = Detector.load("yolov8n")
+    return detector, start_model(detector, None, {0: "object"}, seed=0)
 
 
 CHECKS = (

@@ -134,6 +134,7 @@ def test_the_rows_that_gamsearch_writes_are_imported_too(tmp_path: Path) -> None
     detector = Detector.load("yolov8n")
     options = (("groups", 4), ("padding", "zeros"), ("rate", 4), ("shuffle", True))
     places = [Placement(4, "GAM", options), Placement(6, "ECA"), Placement(15, "CBAM", (("kernel", 3), ("rate", 8)))]
+    places += [Placement(8, "GAM", (("rate", 8),), "inner"), Placement(21, "SimAM", (), "inner")]
     architecture = Architecture.of("yolov8n", places)
     assert read_imported(written(tmp_path, graft(detector, architecture).yaml), detector).architecture == architecture
 
@@ -151,6 +152,15 @@ def test_the_rows_that_gamsearch_writes_are_imported_too(tmp_path: Path) -> None
         (("[-1, 1, CBAM, [128", "[[-1, 0], 1, CBAM, [128"), "must read one row, such as -1"),
         (("[-1, 1, CBAM, [256", "[3, 1, CBAM, [256"), "row 6, .* is the second attention on row 2 of yolov8n"),
         (("Detect, [nc]]", "Detect, [nc, 5]]"), "row 26, .* is neither row 22"),
+        (("C2f, [512, True]", "C2f_EMA, [512, True]"), "row 8, .*C2f_EMA.*, is neither row 6 of yolov8n, .*C2f"),
+        (
+            ("C2f, [512, True]", "InnerAttention, [C2f, [512, True], EMM, [8]]"),
+            r"row 8, .* has EMM inside it, which is no attention module \(did you mean",
+        ),
+        (
+            ("SPPF, [1024, 5]", "InnerAttention, [SPPF, [1024, 5], EMA, [8]]"),
+            "cannot be placed: row 9 is SPPF, which has no bottlenecks",
+        ),
         (("Conv, [64, 3, 2]", "Conv, 64"), r"row 0 must be \[from, repeats, module, arguments\]"),
     ],
 )
