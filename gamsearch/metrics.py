@@ -4,12 +4,12 @@ A metric is one function and a decorator. `built` metrics are functions of a bui
 training; `trained` metrics are read from a validation. Units are in the names; `direction` is Optuna's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gamsearch.errors import OptionError
-from gamsearch.plugins.registry import Registry, first_line, origin_of
+from gamsearch.plugins.registry import RECORD, Registry, first_line, origin_of
 
 Compute = Callable[[Any], float]
 DIRECTIONS, STAGES = ("minimize", "maximize"), ("built", "trained")
@@ -107,6 +107,41 @@ def metrics_of(stage: str) -> list[Metric]:
         The metrics in the order of registration.
     """
     return [one for one in METRICS.values() if one.stage == stage]
+
+
+FORM = ("unit", "direction", "stage", "title")
+"""What a record holds of a metric that a plug-in defines."""
+
+
+def plugin_forms() -> dict[str, dict[str, str]]:
+    """The metrics of plug-ins in the form of records, so that runs with them can be read where the plug-ins are not.
+
+    Returns:
+        By name, what `FORM` names.
+    """
+    own = [one for name, one in METRICS.items() if not METRICS.origin(name).startswith(f"{__name__}:")]
+    return {one.name: {part: getattr(one, part) for part in FORM} for one in own}
+
+
+def learn(forms: Mapping[str, Mapping[str, str]]) -> None:
+    """Make metrics known that a record names and nothing here defines.
+
+    Args:
+        forms: By name, what `FORM` names.
+
+    Raises:
+        OptionError: A name is malformed.
+    """
+    for name, form in forms.items():
+        if name not in METRICS:
+            METRICS.add(name, Metric(name, compute=_unavailable(name), **form), RECORD)
+
+
+def _unavailable(name: str) -> Compute:
+    def compute(_: Any) -> float:
+        raise OptionError(f"the metric '{name}' is defined by a plug-in that is not imported here")
+
+    return compute
 
 
 @metric("map50_95", unit="fraction", direction="maximize", stage="trained", title="mAP50-95")

@@ -10,6 +10,9 @@ from gamsearch.plugins.loading import load_entry_points
 
 Entry = TypeVar("Entry")
 
+RECORD = "a record"
+"""Origin of an entry that is only known from a run's record; whoever defines it replaces it."""
+
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -74,13 +77,24 @@ class Registry(Mapping[str, Entry]):
         """
         if not NAME.fullmatch(name):
             raise self._error(f"a {self.kind} must be called by letters, digits and underscores, not '{name}'")
-        if name in self._entries and (not origin or self._origins.get(name) != origin):
-            owner = self._origins.get(name) or "gamsearch"
+        owner = self._origins.get(name) or "gamsearch"
+        if name in self._entries and owner not in (RECORD, origin):
             raise self._error(f"there is already a {self.kind} '{name}' (from {owner}); register it under another name")
         self._entries[name] = entry
         self._origins[name] = origin
         for listener in self._listeners:
             listener(entry)
+
+    def origin(self, name: str) -> str:
+        """Where an entry is defined.
+
+        Args:
+            name: Its name.
+
+        Returns:
+            `module:name`, or empty where it was registered without.
+        """
+        return self._origins.get(name, "")
 
     def on_add(self, listener: Callable[[Entry], None]) -> None:
         """Call a function with every entry that is added from now on.

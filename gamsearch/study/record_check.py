@@ -6,6 +6,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from gamsearch.metrics import learn
 from gamsearch.study import schema
 from gamsearch.tasks import task_of
 
@@ -19,6 +20,11 @@ def problem(study: optuna.Study) -> str | None:
     Returns:
         The first problem, or None.
     """
+    forms = study.user_attrs.get("metrics", {})
+    found = schema.mismatch(forms, {...: schema.METRIC}, "metrics")
+    if found or not all(form.keys() == schema.METRIC.keys() for form in forms.values()):
+        return found or "its metrics are not described"
+    learn(forms)
     found = schema.mismatch(study.user_attrs, schema.STUDY)
     if found or not study.user_attrs.get("objectives"):
         return found or "it names no objectives"

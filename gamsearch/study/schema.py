@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gamsearch.architecture import SEMANTICS
-from gamsearch.metrics import METRICS
+from gamsearch.metrics import DIRECTIONS, METRICS, STAGES
 
 LARGEST = 1e15
 """Largest absolute value of a number."""
@@ -186,7 +186,9 @@ BASELINE_STAGE: dict[Any, Any] = {
     "still_rising": text,
     ...: scalar,
 }
+METRIC = {"unit": text, "direction": DIRECTIONS.__contains__, "stage": STAGES.__contains__, "title": text}
 STUDY = {
+    "metrics": {...: METRIC},
     "objectives": [metric],
     "ended": text,
     "settings": SETTINGS,

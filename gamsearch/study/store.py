@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from gamsearch.architecture import BASELINE
 from gamsearch.errors import RunError
 from gamsearch.files import UnreadableError, read_regular, refuse_links
-from gamsearch.metrics import Metric, metric_named
+from gamsearch.metrics import Metric, metric_named, plugin_forms
 from gamsearch.study import record_check
 from gamsearch.study.journal import LARGEST, Journal, Snapshot, unreadable
 from gamsearch.study.storages import JOURNAL, Address
@@ -74,6 +74,8 @@ def create(folder: Path, objectives: Sequence[Metric], attributes: Mapping[str, 
         study.set_metric_names([m.name for m in objectives])
     study.set_user_attr("schema", SCHEMA)
     study.set_user_attr("objectives", [m.name for m in objectives])
+    if forms := plugin_forms():
+        study.set_user_attr("metrics", forms)
     for name, value in attributes.items():
         study.set_user_attr(name, value)
     if not address.url:  # renamed last, so that an existing journal is never half written

@@ -3,8 +3,8 @@
 import pytest
 from optuna.trial import TrialState
 
-from gamsearch.errors import RunError
-from gamsearch.metrics import metric_named
+from gamsearch.errors import OptionError, RunError
+from gamsearch.metrics import METRICS, Metric, metric_named
 from gamsearch.study import store
 from gamsearch.study.journal import Journal
 
@@ -58,3 +58,33 @@ def test_the_baseline_is_the_first_evaluated_trial_of_that_label(study):
     found = store.baseline_trial(study)
     assert found is not None and found.number == 2
     assert [t.number for t in store.trials(study, TrialState.COMPLETE)] == [0, 1, 2]
+
+
+def test_a_run_with_a_metric_of_a_plug_in_is_read_where_the_plug_in_is_not(tmp_path):
+    rows = Metric("rows_of_yaml", "rows", "minimize", "built", lambda candidate: 1.0, "rows")
+    with METRICS.temporarily(rows.name, rows):
+        study = store.create(tmp_path, [metric_named("map50_95"), rows], {"settings": {}})
+        assert study.user_attrs["metrics"] == {
+            "rows_of_yaml": {"unit": "rows", "direction": "minimize", "stage": "built", "title": "rows"}
+        }
+    assert "rows_of_yaml" not in METRICS
+    with METRICS.temporarily("rows_of_yaml", rows):  # the entry that reading adds is forgotten at the end
+        del METRICS._entries["rows_of_yaml"]
+        _, read = store.objectives_of(store.snapshot(tmp_path))
+        assert (read.title, read.unit, read.maximise) == ("rows", "rows", False)
+        with pytest.raises(OptionError, match="defined by a plug-in that is not imported here"):
+            read.compute(None)
+        METRICS.add("rows_of_yaml", rows, "my_plugin:rows")  # whoever defines it replaces what was read
+        assert METRICS["rows_of_yaml"] is rows
+
+
+@pytest.mark.parametrize(
+    "form",
+    [{"unit": "rows"}, {"unit": "rows", "direction": "up", "stage": "built", "title": ""}, ["unit"]],
+)
+def test_a_damaged_description_of_a_metric_is_refused(tmp_path, form):
+    study = store.create(tmp_path, [metric_named("map50_95")], {"settings": {}})
+    study.set_user_attr("metrics", {"rows_of_yaml": form})
+    with pytest.raises(RunError, match=r"is damaged: (metrics|its metrics)"):
+        store.snapshot(tmp_path)
+    assert "rows_of_yaml" not in METRICS
