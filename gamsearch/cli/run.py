@@ -41,7 +41,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--data", metavar="YAML", help="data YAML, or folder of class folders (default: the two of the demonstration)"
     )
-    data.add_argument("--model", help="stock YAML (baseline from scratch) or .pt (fine-tuned) (default: yolov8n.yaml)")
+    data.add_argument("--model", help="stock YAML (from scratch) or .pt (fine-tuned) (default: the space's detector)")
     add_trust(data)
 
     _add_search(parser)

@@ -18,6 +18,7 @@ from gamsearch.runs.run_context import RunContext
 from gamsearch.runs.settings import SMALL_BATCH, SMALL_DATA, Settings, default_epochs, flag, resolve
 from gamsearch.runs.space_content import recorded_content, space_content
 from gamsearch.runs.tracking.trackers import trackers_named
+from gamsearch.space.loader import model_of
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.study.artifacts import check_place
 from gamsearch.study.storages import configure_storage
@@ -69,7 +70,8 @@ def start(given: Mapping[str, Any]) -> Start:
         given["evaluator"] = "replay"
     given |= {"data": _absolute(given["data"]), "imports": _files(given["imports"])}
     wanted = demonstration.is_wanted(given)
-    name = given["name"] or (demonstration.FIRST if wanted else _name_from(given))
+    model = given["model"] or _model_of(given)
+    name = given["name"] or (demonstration.FIRST if wanted else _name_from({**given, "model": model}))
     folder = Path(given["out"] or "results") / name
     new_files = NewFiles(folder)
     with new_files.removed_on_failure():
@@ -79,7 +81,7 @@ def start(given: Mapping[str, Any]) -> Start:
         if wanted and recorded is None:
             given, defaults = demonstration.options(given, folder)
         else:
-            defaults = _defaults(given)
+            defaults = {**_defaults(given), **({"model": model} if model else {})}
         settings = resolve({**given, "name": name, "out": str(folder.parent)}, recorded, defaults)
     return Start(settings, context, recorded is not None)
 
@@ -150,6 +152,14 @@ def _absolute(data: Any) -> str | None:
 def _names(given: Any) -> tuple[str, ...]:
     """Names that may be given as one text."""
     return (given,) if isinstance(given, str) else tuple(given or ())
+
+
+def _model_of(given: Mapping[str, Any]) -> str:
+    """The model that the space is written for, where a space is given; empty in a replay, whose table says it."""
+    space = given["space"]
+    if space is None or given["evaluator"] == "replay":
+        return ""
+    return f"{space.detector.name}.yaml" if isinstance(space, SearchSpace) else model_of(str(space))
 
 
 def _files(given: Any) -> tuple[str, ...] | None:

@@ -76,6 +76,27 @@ def read_space_file(name_or_path: str | Path) -> tuple[Path, str, dict[str, Any]
     return path, source, mapping
 
 
+def model_of(name_or_path: str | Path) -> str:
+    """Find the model that a space is written for.
+
+    Args:
+        name_or_path: The name of a shipped space, or the path of a space file.
+
+    Returns:
+        What `--model` would be: the name of a stock YAML, or the absolute path of the file's own; empty where it names
+        none.
+
+    Raises:
+        SpaceError: The file cannot be read.
+    """
+    path, source, written = read_space_file(name_or_path)
+    if "detector" not in written:
+        return ""
+    detector = read_detector(source, path, written.get("detector"))
+    beside = path.parent / written["detector"]
+    return str(beside.absolute()) if beside.is_file() else f"{detector.name}.yaml"
+
+
 def _shipped_folder() -> Path:
     """The spaces are inside an installed package, or beside it in a checkout."""
     package = Path(__file__).parents[1]

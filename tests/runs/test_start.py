@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from gamsearch.runs.settings import default_epochs
 from gamsearch.runs.start import start
+from gamsearch.space.detector import Detector
 
 
 @pytest.mark.parametrize(
@@ -27,6 +29,24 @@ def test_a_run_is_named_after_its_data_and_data_yaml_after_its_folder(
     monkeypatch.chdir(tmp_path / Path(file).parent)
     assert start({"data": Path(file).name}).settings.name == name
     assert start({"data": Path(file).name}).settings.data == str(tmp_path / file)
+
+
+@pytest.mark.parametrize(
+    ("space", "options", "model"),
+    [
+        ("detector: yolo11n", {}, "yolo11n.yaml"),
+        ("detector: own.yaml", {}, "{here}/own.yaml"),
+        ("sites: stages", {}, "yolov8n.yaml"),
+        ("detector: yolo11n", {"model": "yolov8s.yaml"}, "yolov8s.yaml"),
+    ],
+)
+def test_the_model_is_the_one_that_the_space_is_written_for(tiny_data, tmp_path, monkeypatch, space, options, model):
+    monkeypatch.chdir(tmp_path)
+    Path("own.yaml").write_text(yaml.safe_dump(Detector.load("yolov8n").yaml))
+    Path("mine.yaml").write_text(f"{space}\nattention: {{SE: }}\n")
+    settings = start({"data": str(tiny_data), "space": "mine.yaml", **options}).settings
+    expected = model.format(here=tmp_path)
+    assert settings.model == expected and settings.name == f"{tiny_data.parent.name}-{Path(expected).stem}-mine"
 
 
 def test_a_replay_is_recorded_with_the_settings_of_its_table():
