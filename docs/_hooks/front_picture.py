@@ -11,6 +11,7 @@ PICTURES = {
     "chess-cls": "chess-yolov8n-cls",
     "pcb-imports": "pcb-yolov8n-imports",
     "pcb-seg": "pcb-yolov8n-seg",
+    "pcb-obb": "pcb-yolov8n-obb",
     "corners-pose": "corners-yolov8n-pose",
 }
 """Names of pictures of the site, and the runs whose fronts they are."""
