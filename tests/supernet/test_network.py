@@ -83,13 +83,12 @@ def test_branches_are_kept_apart(tmp_path):
     assert max_difference(outputs(network.model), outputs(baseline)) == 0.0
 
 
-def test_a_network_holds_attention_inside_and_after_the_same_block(tmp_path):
+def test_a_network_holds_attention_inside_and_after_the_same_block(tmp_path, fork):
     file = tmp_path / "mixed.yaml"
     placed = "sites: [4, 9]\nsemantics: [inner, inline]\nattention: {GAM: {rate: [4, 8]}, SimAM: {}}\n"
     file.write_text(f"detector: yolov8n.yaml\n{placed}")
     space = SearchSpace.load(file)
-    baseline = start_model(space.detector, None, {0: "a"}, seed=0)
-    network, expected = build_shared(space, baseline, 64), outputs(baseline)
+    network, expected = build_shared(space, fork, 64), outputs(fork)
     assert [len(switch.placements) for switch in switches(network.model)] == [3, 3, 3]  # inside 4, after 4, after 9
     inside, after = (next(p for p in space.choices[4] if p.semantics == s) for s in ("inner", "inline"))
     found = []
@@ -100,6 +99,19 @@ def test_a_network_holds_attention_inside_and_after_the_same_block(tmp_path):
     assert found == [[True, False, False], [False, True, False], [False, False, False]]
     fresh = {p for switch in switches(network.model) for _, m in switch.trained() for p in map(id, m.parameters())}
     assert network.fresh().keys() == fresh
+    alone = build_candidate(space.detector, Architecture.of("yolov8n", [inside]), fork, 64)
+    switch = switches(network.model)[0]
+    with torch.no_grad():
+        for shared, own in zip(
+            switch.options[switch.owner[switch.placements.index(inside)]].parameters(),
+            alone.attention[inside].parameters(),
+            strict=True,
+        ):
+            shared += 0.1
+            own.copy_(shared[tuple(slice(n) for n in own.shape)])
+    activate(network.model, alone.architecture)
+    assert max_difference(outputs(network.model), outputs(alone.model)) == 0.0
+    assert max_difference(outputs(network.model), expected) > 0.0
 
 
 def test_a_space_that_no_network_can_hold_is_refused_before_anything_is_trained(tmp_path):
