@@ -103,12 +103,12 @@ def trained(tiny_data: Path, tmp_path_factory) -> tuple[Path, Path]:
 
 
 def test_the_first_trials_are_repeated_bit_for_bit(trained: tuple[Path, Path]):
-    """After one epoch of so little data the mAP is 0.0 whatever the seed, so the trained weights are compared too."""
+    """mAP is 0.0 after so little training, so weights are compared too; later proposals depend on measured latencies."""
     first, again = (trials(folder) for folder in trained)
     for column in ("key", "map50_95", "map50", "params_m", "gflops", "curve"):
-        assert first[column].head(3).tolist() == again[column].head(3).tolist(), column
-    assert first["label"][0] == "baseline" and (first["state"].head(3) == "complete").all()
-    for key in first["key"].head(3):
+        assert first[column].head(2).tolist() == again[column].head(2).tolist(), column
+    assert first["label"][0] == "baseline" and (first["state"].head(2) == "complete").all()
+    for key in first["key"].head(2):
         first, again = (torch.load(folder / "weights" / f"{key}-seed0.pt", weights_only=True) for folder in trained)
         assert first.keys() == again.keys() and all(torch.equal(first[name], again[name]) for name in first), key
 
