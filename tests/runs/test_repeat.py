@@ -103,7 +103,7 @@ def trained(tiny_data: Path, tmp_path_factory) -> tuple[Path, Path]:
 
 
 def test_the_first_trials_are_repeated_bit_for_bit(trained: tuple[Path, Path]):
-    """mAP is 0.0 after so little training, so weights are compared too; later proposals depend on measured latencies."""
+    """mAP is 0.0 after so little training, so weights are compared; later proposals depend on measured latencies."""
     first, again = (trials(folder) for folder in trained)
     for column in ("key", "map50_95", "map50", "params_m", "gflops", "curve"):
         assert first[column].head(2).tolist() == again[column].head(2).tolist(), column
