@@ -104,9 +104,21 @@ def metrics_of(stage: str) -> list[Metric]:
         stage: `built` or `trained`.
 
     Returns:
-        The metrics in the order of registration.
+        The metrics that can be computed here, in the order of registration.
     """
-    return [one for one in METRICS.values() if one.stage == stage]
+    return [one for one in METRICS.values() if one.stage == stage and not only_recorded(one.name)]
+
+
+def only_recorded(name: str) -> bool:
+    """Whether a metric is only known from a record: it can be shown, but not computed.
+
+    Args:
+        name: A metric's name.
+
+    Returns:
+        False for what gamsearch or a plug-in defines.
+    """
+    return METRICS.origin(name) == RECORD
 
 
 FORM = ("unit", "direction", "stage", "title")
@@ -119,8 +131,8 @@ def plugin_forms() -> dict[str, dict[str, str]]:
     Returns:
         By name, what `FORM` names.
     """
-    own = [one for name, one in METRICS.items() if not METRICS.origin(name).startswith(f"{__name__}:")]
-    return {one.name: {part: getattr(one, part) for part in FORM} for one in own}
+    added = [one for name, one in METRICS.items() if not METRICS.origin(name).startswith((f"{__name__}:", RECORD))]
+    return {one.name: {part: getattr(one, part) for part in FORM} for one in added}
 
 
 def learn(forms: Mapping[str, Mapping[str, str]]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gamsearch.errors import OptionError
-from gamsearch.metrics import METRICS, Metric, metric_named
+from gamsearch.metrics import METRICS, Metric, metric_named, only_recorded
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Task:
     @property
     def trained_metrics(self) -> list[Metric]:
         """The metrics that a validation of this task yields: its own, then those that plug-ins add."""
-        return [one for one in self.all_metrics if one.stage == "trained"]
+        return [one for one in self.all_metrics if one.stage == "trained" and not only_recorded(one.name)]
 
     def only_primary(self, objectives: Iterable[str]) -> bool:
         """Check whether the primary metric is the only trained objective.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from gamsearch.cli.parser import Command, Parser
 from gamsearch.errors import OptionError, nearest
 
+SHELLS = ("bash", "zsh", "tcsh")
 FILES = ("YAML", "MANIFEST", "MODEL", "PEM")
 """What stands for a file in the help of an option."""
 FOLDERS = ("folder", "folders", "out")
@@ -16,18 +17,23 @@ def _names() -> dict[str, Iterable[str]]:
     """What options and arguments can be, where that is known without the user's files."""
     from gamsearch.cli.inspect import LISTS
     from gamsearch.models.latency.backends import BACKENDS
+    from gamsearch.runs.export_formats import FORMATS
+    from gamsearch.runs.prepare import PREPARE
+    from gamsearch.runs.settings import SCREENS
     from gamsearch.runs.tracking.trackers import TRACKERS
     from gamsearch.space.search_space import shipped_spaces
     from gamsearch.strategy.samplers import SAMPLERS
+    from gamsearch.strategy.stopping import STOPPING
 
     return {
         "space": shipped_spaces(),
         "sampler": SAMPLERS.names(),
         "latency": BACKENDS.names(),
         "track": TRACKERS.names(),
-        "stopping": ("off", "default", "aggressive"),
-        "evaluator": ("training", "supernet", "replay"),
-        "screen": ("off", "supernet"),
+        "stopping": STOPPING,
+        "evaluator": PREPARE,
+        "screen": SCREENS,
+        "formats": FORMATS,
         "what": LISTS,
         "shell": SHELLS,
     }
@@ -65,9 +71,6 @@ def script(parser: Parser, shell: str) -> str:
     return shtab.complete(parser, shell=shell)
 
 
-SHELLS = ("bash", "zsh", "tcsh")
-
-
 def command(parser: Callable[[], Parser]) -> Command:
     """The command.
 
@@ -81,10 +84,8 @@ def command(parser: Callable[[], Parser]) -> Command:
     def add(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("shell", help=", ".join(SHELLS))
 
-    def carry_out(options: argparse.Namespace) -> dict[str, str]:
-        text = script(parser(), options.shell)
-        print(text)
-        return {"shell": options.shell, "script": text}
+    def carry_out(options: argparse.Namespace) -> None:
+        print(script(parser(), options.shell))
 
     return Command(
         "completion",
@@ -93,4 +94,5 @@ def command(parser: Callable[[], Parser]) -> Command:
         add,
         carry_out,
         "SHELL",
+        json=False,
     )

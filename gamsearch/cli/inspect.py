@@ -27,12 +27,17 @@ def _show(options: argparse.Namespace) -> dict[str, Any]:
     from gamsearch.space.search_space import SearchSpace
 
     space = SearchSpace.load(options.space, Detector.load(options.model) if options.model else None)
-    rows = []
+    sites = []
     for site, placements in space.choices.items():
-        row = space.detector.rows[site]
-        labels = ", ".join(p.label.replace(f"@{site}", "") for p in placements)
-        inside = f", {row.inner} inside" if any(p.semantics == "inner" for p in placements) else ""
-        rows.append((site, row.module, f"{row.channels}{inside}", row.stride, row.part, labels))
+        row, inside = space.detector.rows[site], any(p.semantics == "inner" for p in placements)
+        found = {
+            "site": site,
+            "row": row.module,
+            "channels": row.channels,
+            "inner_channels": row.inner if inside else None,
+        }
+        labels = [p.label.replace(f"@{site}", "") for p in placements]
+        sites.append({**found, "stride": row.stride, "part": row.part, "placements": labels})
     out = console()
     out.print(f"{space.name}: {plural(space.size, 'architecture')} of {space.detector.name}", soft_wrap=True)
     out.print(f"objectives: {', '.join(space.objectives)}", soft_wrap=True)
@@ -44,6 +49,7 @@ def _show(options: argparse.Namespace) -> dict[str, Any]:
         start = START_WORDS[module.spec.start_of({name: values[0] for name, values in module.options})]
         out.print(f"{module.name}: {module.spec.origin}; {start}", soft_wrap=True)
     titles = ("site", "row", "channels", "stride", "part", "placements")
+    rows = [[_cell(one, title) for title in titles] for one in sites]
     anchors, sampled = space.anchors(), space.sample_random(random.Random(options.seed))
     out.print(table(titles, rows))
     out.print(f"tried first: {'; '.join(a.label for a in anchors) or 'nothing'}", soft_wrap=True)
@@ -56,10 +62,17 @@ def _show(options: argparse.Namespace) -> dict[str, Any]:
         "modules": [module.name for module in space.modules],
         "rules": {rule.name: rule.value for rule in space.rules},
         "limits": {limit.metric: limit.text for limit in space.limits},
-        "sites": [{**dict(zip(titles, row, strict=True)), "placements": row[-1].split(", ")} for row in rows],
+        "sites": sites,
         "tried_first": [architecture.to_dict() for architecture in anchors],
         "sampled": sampled.to_dict(),
     }
+
+
+def _cell(site: dict[str, Any], title: str) -> Any:
+    """What the table of `show` says of a site."""
+    if title == "channels" and site["inner_channels"]:
+        return f"{site['channels']}, {site['inner_channels']} inside"
+    return ", ".join(site[title]) if title == "placements" else site[title]
 
 
 def _list_attention() -> Listing:

@@ -7,6 +7,7 @@ from typing import Any
 from gamsearch.cli.arguments import add_folder, add_trust, training_arguments
 from gamsearch.cli.parser import Command
 from gamsearch.cli.printing import console, print_written, show_report
+from gamsearch.runs.export_formats import FORMATS, USUAL
 
 
 def _status(options: argparse.Namespace) -> dict[str, Any]:
@@ -93,19 +94,20 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--formats",
         nargs="+",
-        default=["onnx", "torchscript"],
+        default=USUAL,
         metavar="FORMAT",
-        help="onnx, torchscript, openvino, ncnn, engine, coreml, litert, mnn, executorch (default: onnx torchscript)",
+        help=f"{', '.join(FORMATS)} (default: {' '.join(USUAL)})",
     )
 
 
 def _export(options: argparse.Namespace) -> dict[str, Any]:
-    from gamsearch.runs.api import export
+    from gamsearch.runs.export import export
 
-    lines = export(options.folder, options.pick, options.trial, options.out, options.formats)
-    for line in lines:
+    out = Path(options.out) if options.out else None
+    found = export(Path(options.folder), options.pick, options.trial, out, options.formats)
+    for line in found.lines:
         print(line)
-    return {"lines": lines}
+    return found.values
 
 
 def _add_hook(parser: argparse.ArgumentParser) -> None:

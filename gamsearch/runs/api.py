@@ -247,4 +247,4 @@ def export(
     """
     from gamsearch.runs import export as exporting
 
-    return exporting.export(Path(run), pick, trial, None if out is None else Path(out), formats)
+    return exporting.export(Path(run), pick, trial, None if out is None else Path(out), formats).lines

@@ -19,7 +19,7 @@ import torch
 
 from gamsearch.errors import ModelError, one_line
 from gamsearch.models.gains import fold_gains
-from gamsearch.models.latency.runtimes import unconverted
+from gamsearch.models.latency.runtimes import ncnn_network, onnxruntime_session, openvino_network, unconverted
 from gamsearch.parser.build import Model
 from gamsearch.runs.export_formats import FORMATS, Format
 
@@ -140,11 +140,7 @@ def opened(path: Path, form: Format) -> Run:
 
 
 def _onnx(path: Path) -> Run:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime_session(str(path))
     name = session.get_inputs()[0].name
     return lambda image: [torch.from_numpy(one) for one in session.run(None, {name: image.numpy()})]
 
@@ -157,22 +153,16 @@ def _torchscript(path: Path) -> Run:
 
 
 def _openvino(path: Path) -> Run:
-    import openvino
-
-    settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}  # else bf16 on some
-    core = openvino.Core()
-    network = core.compile_model(core.read_model(str(next(path.glob("*.xml")))), "CPU", settings)
+    network = openvino_network(str(next(path.glob("*.xml"))))
     return lambda image: [torch.from_numpy(one) for one in network(image.numpy()).values()]
 
 
 def _ncnn(path: Path) -> Run:
     import ncnn
 
-    network = ncnn.Net()
-    network.opt.num_threads = 1
-    network.opt.use_vulkan_compute = network.opt.use_fp16_storage = network.opt.use_fp16_arithmetic = False
-    network.load_param(str(path / "model.ncnn.param"))
-    network.load_model(str(path / "model.ncnn.bin"))
+    network = ncnn_network(str(path / "model.ncnn.param"), str(path / "model.ncnn.bin"))
+    if network is None:
+        raise ModelError(f"{path.name} cannot be loaded by NCNN: leave ncnn out of --formats")
 
     def run(image: torch.Tensor) -> Sequence[torch.Tensor]:
         with network.create_extractor() as one:

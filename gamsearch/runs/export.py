@@ -5,7 +5,7 @@ Every file is compared with the trial's own model, which is rebuilt from the rec
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,42 @@ from gamsearch.study.table import read_record
 from gamsearch.training.baseline import read_baseline
 
 
+@dataclass(frozen=True)
+class Export:
+    """What was exported.
+
+    Attributes:
+        trial: Number of the trial.
+        label: Its architecture in words.
+        notes: Why this trial, where its weights are from, and what is left to do.
+        files: The files.
+    """
+
+    trial: int
+    label: str
+    notes: tuple[str, ...]
+    files: tuple[Exported, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        """All of it, a line each."""
+        return [line for line in (*self.notes, *(file.line for file in self.files)) if line]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The same as plain values, for `--json`."""
+        files = [{"path": one.path, "difference": one.difference, "how": one.how} for one in self.files]
+        return {
+            "trial": self.trial,
+            "label": self.label,
+            "notes": [note for note in self.notes if note],
+            "files": files,
+        }
+
+
 def export(
     folder: Path, pick: str = "", trial: int | None = None, out: Path | None = None, formats: Sequence[str] = USUAL
-) -> list[str]:
+) -> Export:
     """Export one trial of a run, with its verified weights where it was verified.
 
     Args:
@@ -50,7 +83,7 @@ def export(
         formats: Names of the formats besides the model YAML and the checkpoint.
 
     Returns:
-        What was exported, one line for each file, and what is left to do.
+        What was exported, and what is left to do.
 
     Raises:
         OptionError: There is no such pick, trial or format, or this machine lacks what the format needs.
@@ -72,8 +105,9 @@ def export(
     row, lines = choice.row, [f"weights: {weights.origin}"]
     if not weights.verified and not choice.is_baseline:
         lines = [not_verified(choice), training_line(record, target / f"{choice.stem}.pt")]
-    head = [f"trial {int(row['number'])}: {row['label']} ({choice.reason})", advice(record, choice)]
-    return [line for line in (*head, *lines, *(file.line for file in files)) if line]
+    number, label = int(row["number"]), str(row["label"])
+    head = (f"trial {number}: {label} ({choice.reason})", advice(record, choice))
+    return Export(number, label, (*head, *lines), tuple(files))
 
 
 def _names(record: Record, choice: Choice, forms: Sequence[Format]) -> list[str]:

@@ -35,6 +35,8 @@ def completed(tmp_path_factory):
         (["run", "--space", "zoo"], {"zoo", "zoo-light"}),
         (["run", "--track", "ten"], {"tensorboard"}),
         (["list", "sa"], {"samplers"}),
+        (["run", "--stopping", "agg"], {"aggressive"}),
+        (["export", "--formats", "open"], {"openvino"}),
         (["completion", "z"], {"zsh"}),
     ],
 )

@@ -74,6 +74,9 @@ def test_show_prints_sites_and_architectures(capsys):
     found, _ = read(capsys, "show", "gam-small", "--json")
     assert found["architectures"] > 10 and found["detector"] == "yolov8n" and found["modules"] == ["GAM"]
     assert all(site["placements"] for site in found["sites"]) and found["sampled"]["detector"] == "yolov8n"
+    inner, _ = read(capsys, "show", "inner", "--json")
+    widths = {site["site"]: (site["channels"], site["inner_channels"]) for site in inner["sites"]}
+    assert widths[4] == (64, 32) and widths[9] == (256, None)
 
 
 def test_explain_prints_placements(capsys):
@@ -93,5 +96,5 @@ def test_an_error_prints_no_document(capsys):
     assert printed.out == "" and printed.err.startswith("gamsearch: nowhere is not a folder")
 
 
-def test_only_what_serves_or_works_until_it_is_stopped_has_no_json():
-    assert {command.name for command in COMMANDS if not command.json} == {"worker", "serve"}
+def test_only_what_runs_until_it_is_stopped_or_prints_a_script_has_no_json():
+    assert {command.name for command in COMMANDS if not command.json} == {"worker", "serve", "completion"}

@@ -1,5 +1,6 @@
 """Whole runs as a user starts them: a real two-trial search, killed and resumed, its report and its export."""
 
+import json
 import os
 import shutil
 import signal
@@ -235,8 +236,11 @@ def test_an_export_equals_the_trials_model_and_works_without_gamsearch(resumed, 
 
 def test_the_exported_yaml_names_its_scale_and_its_origin(resumed, home: Path):
     folder = resumed[1]
-    done = gamsearch("export", str(folder), "--pick", "latency_ms", cwd=home)
+    done = gamsearch("export", str(folder), "--pick", "latency_ms", "--json", cwd=home)
     assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert all(Path(home, file["path"]).exists() for file in found["files"]) and "latency_ms" in found["notes"][0]
+    assert sum(file["difference"] is not None and file["difference"] < 1e-3 for file in found["files"]) >= 4
     text = (folder / "export" / "best-yolov8n.yaml").read_text(encoding="utf-8")
     assert "scale: n" in text and "# Run killed, trial" in text and "map50_95" in text and "fingerprint" in text
 

@@ -4,7 +4,7 @@ import pytest
 from optuna.trial import TrialState
 
 from gamsearch.errors import OptionError, RunError
-from gamsearch.metrics import METRICS, Metric, metric_named
+from gamsearch.metrics import METRICS, Metric, metric_named, metrics_of, plugin_forms
 from gamsearch.study import store
 from gamsearch.study.journal import Journal
 
@@ -74,8 +74,9 @@ def test_a_run_with_a_metric_of_a_plug_in_is_read_where_the_plug_in_is_not(tmp_p
         assert (read.title, read.unit, read.maximise) == ("rows", "rows", False)
         with pytest.raises(OptionError, match="defined by a plug-in that is not imported here"):
             read.compute(None)
+        assert read not in metrics_of("built") and "rows_of_yaml" not in plugin_forms()  # a new run cannot compute it
         METRICS.add("rows_of_yaml", rows, "my_plugin:rows")  # whoever defines it replaces what was read
-        assert METRICS["rows_of_yaml"] is rows
+        assert METRICS["rows_of_yaml"] is rows and rows in metrics_of("built") and "rows_of_yaml" in plugin_forms()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ Each pass runs the attention modules of some placements between the baseline's r
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import hypot, sqrt
@@ -18,7 +18,6 @@ from torch import nn
 
 from gamsearch.architecture import Placement
 from gamsearch.attention.catalogue import spec_named
-from gamsearch.attention.inner import inner_width
 from gamsearch.attention.registry import attention_class
 from gamsearch.models.latency.backends import Network, deployed
 from gamsearch.models.latency.clock import Clock
@@ -55,8 +54,10 @@ Placed = Mapping[int, tuple[Placement, nn.Module]]
 class InstrumentedBaseline(RowTimer):
     """One fused baseline that runs different attention modules in each pass, placed as `graft` would place them."""
 
-    def __init__(self, network: Network, clock: Clock):
+    def __init__(self, network: Network, clock: Clock, hosts: Collection[int] = ()):
+        """`hosts` are the sites inside whose blocks attention may be placed."""
         super().__init__(network, clock)
+        self.hosts = hosts
         self.placed: Placed = {}
         self.attended: dict[tuple[int, int], torch.Tensor] = {}
         self.marks: list[tuple[int, int]] = []
@@ -65,7 +66,7 @@ class InstrumentedBaseline(RowTimer):
         rows: Any = self.network.rows
         self.hooks = [row.register_forward_hook(partial(self._after, row.i)) for row in rows]
         self.hooks += [row.register_forward_pre_hook(partial(self._before, _sources(row))) for row in rows]
-        blocks = [row for row in rows if inner_width(row)]
+        blocks = [row for row in rows if row.i in self.hosts]
         self.hooks += [block.m[-1].register_forward_hook(partial(self._inside, block.i)) for block in blocks]
         return self
 

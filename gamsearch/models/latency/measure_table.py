@@ -82,7 +82,8 @@ def _row_by_row(
         network = backend_named(backend)(baseline, imgsz, device)
         if not network.rows:
             return {}, 0
-        with InstrumentedBaseline(network, Clock(device)) as instrumented:
+        hosts = {p.site for offered in space.choices.values() for p in offered if p.semantics == "inner"}
+        with InstrumentedBaseline(network, Clock(device), hosts) as instrumented:
             return measure_rounds(instrumented, groups_of(space, device), seconds)
 
 

@@ -1,6 +1,6 @@
 """Exported detectors in the runtimes that deploy them on CPUs: ONNX Runtime, OpenVINO and NCNN, one thread each.
 
-Each function takes an exported detector and returns one that runs it once on a fixed image; all work in the thread that
+`in_...` take an exported detector and return a function that runs it once on a fixed image; all work in the thread that
 calls it, so its CPU time is the latency. The packages are imported only here.
 """
 
@@ -29,12 +29,24 @@ def in_onnxruntime(content: bytes, shape: tuple[int, ...]) -> Run:
     Returns:
         A function that runs it once.
     """
+    session, image = onnxruntime_session(content), _image(shape)
+    return lambda: session.run(None, {"images": image})
+
+
+def onnxruntime_session(source: bytes | str) -> Any:
+    """Open an ONNX file in ONNX Runtime on one thread of the CPU.
+
+    Args:
+        source: The file's content or path.
+
+    Returns:
+        The session.
+    """
     import onnxruntime
 
-    options, image = onnxruntime.SessionOptions(), _image(shape)
+    options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, {"images": image})
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
 def in_openvino(content: bytes, shape: tuple[int, ...]) -> Run:
@@ -47,12 +59,24 @@ def in_openvino(content: bytes, shape: tuple[int, ...]) -> Run:
     Returns:
         A function that runs it once.
     """
+    request, image = openvino_network(content).create_infer_request(), _image(shape)
+    return lambda: request.infer([image])
+
+
+def openvino_network(source: bytes | str) -> Any:
+    """Open a network in OpenVINO on one thread of the CPU, in fp32; its default on some CPUs is bf16.
+
+    Args:
+        source: The content of an ONNX file, or the path of a file that OpenVINO reads.
+
+    Returns:
+        The compiled network.
+    """
     import openvino
 
-    core, image = openvino.Core(), _image(shape)
+    core = openvino.Core()
     settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
-    request = core.compile_model(core.read_model(content), "CPU", settings).create_infer_request()
-    return lambda: request.infer([image])
+    return core.compile_model(core.read_model(source), "CPU", settings)
 
 
 def in_ncnn(model: Any, shape: tuple[int, ...]) -> Run:
@@ -71,10 +95,8 @@ def in_ncnn(model: Any, shape: tuple[int, ...]) -> Run:
     import ncnn
     from pnnx import EXEC_PATH
 
-    network, image, zeros = ncnn.Net(), _image(shape)[0], torch.zeros(shape)
+    image, zeros = _image(shape)[0], torch.zeros(shape)
     model(zeros)  # the head's anchors become constants
-    network.opt.num_threads = 1
-    network.opt.use_vulkan_compute = network.opt.use_fp16_storage = network.opt.use_fp16_arithmetic = False
     with tempfile.TemporaryDirectory(prefix="gamsearch-") as folder:
         traced, parameters, weights = (str(Path(folder) / name) for name in ("model.pt", "model.param", "model.bin"))
         with warnings.catch_warnings():
@@ -87,8 +109,9 @@ def in_ncnn(model: Any, shape: tuple[int, ...]) -> Run:
             raise CandidateFailed("latency", f"PNNX cannot convert this network: {one_line(done.stderr)[-200:]}")
         if lacking := unconverted(Path(parameters).read_text(encoding="utf-8", errors="replace")):
             raise CandidateFailed("latency", f"NCNN has no layer for {', '.join(lacking)}")
-        if network.load_param(parameters) or network.load_model(weights):
-            raise CandidateFailed("latency", "NCNN cannot load this network after its conversion")
+        network = ncnn_network(parameters, weights)
+    if network is None:
+        raise CandidateFailed("latency", "NCNN cannot load this network after its conversion")
     last = network.output_names()[-1]
 
     def run() -> object:
@@ -97,6 +120,24 @@ def in_ncnn(model: Any, shape: tuple[int, ...]) -> Run:
             return one.extract(last)
 
     return run
+
+
+def ncnn_network(parameters: str, weights: str) -> Any:
+    """Open a network in NCNN on one thread of the CPU, in fp32.
+
+    Args:
+        parameters: Path of the `.param` file.
+        weights: Path of the `.bin` file.
+
+    Returns:
+        The network; None if NCNN cannot load it.
+    """
+    import ncnn
+
+    network = ncnn.Net()
+    network.opt.num_threads = 1
+    network.opt.use_vulkan_compute = network.opt.use_fp16_storage = network.opt.use_fp16_arithmetic = False
+    return None if network.load_param(parameters) or network.load_model(weights) else network
 
 
 def unconverted(parameters: str) -> list[str]:

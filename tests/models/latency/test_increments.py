@@ -79,7 +79,7 @@ def test_the_instrumented_baseline_computes_what_the_grafted_model_computes(base
     placed = {p.site: (p, module) for p, module in found.items()}
     bare, wanted = head_inputs(network), head_inputs(grafted)
     seen: list[list[torch.Tensor]] = []
-    with InstrumentedBaseline(network, Clock(CPU)) as host:
+    with InstrumentedBaseline(network, Clock(CPU), [p.site for p in placements if p.semantics == "inner"]) as host:
         watch = network.rows[-1].register_forward_pre_hook(
             lambda _, inputs: seen.append([x.clone() for x in inputs[0]])
         )
