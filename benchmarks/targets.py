@@ -6,7 +6,8 @@
 
 Random architectures of a space are measured on every target, each in turns with the baseline. Measurements are kept in
 `--out`, so the same command resumes. The A/A error is how far the ratio of the baseline to itself is from 1. A target
-that cannot run an architecture is listed with what it said. With `--run` the architectures are those that a search has
+that cannot run an architecture is listed with what it said. The rows below the targets are scores for which nothing is
+measured. With `--run` the architectures are those that a search has
 trained, and its Pareto front is printed for the latencies of each target.
 """
 
@@ -57,20 +58,43 @@ def measured(
     return {"ratio": found.paired_ratio, "ms": found.baseline_ms, "seconds": round(time.monotonic() - start, 1)}
 
 
-def show(kept: dict[str, dict[str, Any]], targets: list[str], stock: str) -> None:
+Scores = dict[str, dict[str, float]]
+"""By name of a target or of a trivial score, what it gives each architecture, by key."""
+
+
+def unmeasured(space: SearchSpace, baseline: Any, architectures: list[Architecture], imgsz: int) -> Scores:
+    """Scores that need no measurement: the number of modules, parameters and GFLOPs."""
+    found: Scores = {"number of modules": {}, "parameters": {}, "GFLOPs": {}}
+    for architecture in architectures:
+        candidate = build_candidate(space.detector, architecture, baseline, imgsz)
+        costs = (len(architecture.placements), candidate.params_m(), candidate.gflops())
+        for scores, value in zip(found.values(), costs, strict=True):
+            scores[architecture.key] = value
+    return found
+
+
+def taus(scores: dict[str, float], known: Scores, targets: list[str], stock: str) -> str:
+    """Kendall's tau between scores and each target, as cells."""
+    cells = []
+    for other in targets:
+        both = [key for key in scores if key in known[other] and key != stock]
+        pairs = [scores[key] for key in both], [known[other][key] for key in both]
+        same = scores is known[other]
+        cells.append(f"{kendalltau(*pairs).statistic:.2f}" if len(both) > 1 and not same else "")
+    return " | ".join(cells)
+
+
+def show(kept: dict[str, dict[str, Any]], targets: list[str], stock: str, trivial: Scores) -> None:
     """Print the table of taus, the A/A errors and the failures."""
     known = {t: {k: one["ratio"] for k, one in kept[t].items() if "ratio" in one} for t in targets}
     print(f"| | {' | '.join(targets)} | A/A error | baseline, ms | architectures |")
     print(f"|---{'|--:' * (len(targets) + 3)}|")
     for target in targets:
-        cells = []
-        for other in targets:
-            both = [key for key in known[target] if key in known[other] and key != stock]
-            pairs = [known[target][key] for key in both], [known[other][key] for key in both]
-            cells.append(f"{kendalltau(*pairs).statistic:.2f}" if len(both) > 1 and other != target else "")
         error = f"{abs(known[target][stock] - 1):.1%}" if stock in known[target] else ""
         level = f"{kept[target][stock]['ms']:.2f}" if stock in known[target] else ""
-        print(f"| {target} | {' | '.join(cells)} | {error} | {level} | {len(known[target])} |")
+        print(f"| {target} | {taus(known[target], known, targets, stock)} | {error} | {level} | {len(known[target])} |")
+    for name, scores in trivial.items():
+        print(f"| *{name}* | {taus(scores, known, targets, stock)} | | | {len(scores)} |")
     for target in targets:
         for key, one in kept[target].items():
             if "failed" in one:
@@ -116,7 +140,7 @@ def main() -> None:
                 own[architecture.key] = {"label": architecture.label, **found}
                 options.out.write_text(json.dumps(kept, indent=1))
                 print(f"{target:<12} {architecture.label:<60} {found}", flush=True)
-    show(kept, options.targets, space.baseline.key)
+    show(kept, options.targets, space.baseline.key, unmeasured(space, baseline, architectures, options.imgsz))
     if record is not None:
         fronts(record, kept, options.targets)
 

@@ -14,12 +14,17 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from gamsearch.errors import ModelError, one_line
 from gamsearch.models.gains import fold_gains
-from gamsearch.models.latency.runtimes import ncnn_network, onnxruntime_session, openvino_network, unconverted
+from gamsearch.models.latency.runtimes import (
+    ncnn_network,
+    ncnn_outputs,
+    onnxruntime_session,
+    openvino_network,
+    unconverted,
+)
 from gamsearch.parser.build import Model
 from gamsearch.runs.export_formats import FORMATS, Format
 
@@ -158,16 +163,14 @@ def _openvino(path: Path) -> Run:
 
 
 def _ncnn(path: Path) -> Run:
-    import ncnn
-
     network = ncnn_network(str(path / "model.ncnn.param"), str(path / "model.ncnn.bin"))
-    if network is None:
-        raise ModelError(f"{path.name} cannot be loaded by NCNN: leave ncnn out of --formats")
 
     def run(image: torch.Tensor) -> Sequence[torch.Tensor]:
-        with network.create_extractor() as one:
-            one.input(network.input_names()[0], ncnn.Mat(image[0].numpy()))
-            return [torch.from_numpy(np.array(one.extract(n)[1]))[None] for n in sorted(network.output_names())]
+        found = None if network is None else ncnn_outputs(network, image[0].numpy())
+        if found is None:
+            reason = "a layer fails, as one of EMA does"
+            raise ModelError(f"{path.name} cannot be computed by NCNN ({reason}): leave ncnn out of --formats")
+        return [torch.from_numpy(one)[None] for one in found]
 
     return run
 

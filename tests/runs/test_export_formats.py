@@ -93,6 +93,12 @@ def test_what_ncnn_has_no_layer_for_is_named_and_nothing_of_the_working_folder_i
     assert capfd.readouterr() == ("", "")
 
 
+def test_what_ncnn_gives_up_on_half_way_is_refused(tmp_path):
+    model, architecture = tiny("detect", Placement(4, "EMA", ()))
+    with pytest.raises(ModelError, match="best_ncnn_model cannot be computed by NCNN"):
+        write_weights_files(tmp_path / "best", model, architecture, 64, installed("ncnn"))
+
+
 def test_no_package_is_installed_by_an_exporter(tmp_path, monkeypatch):
     from ultralytics.utils import checks
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gamsearch.errors import CandidateFailed, one_line
 
@@ -92,7 +93,6 @@ def in_ncnn(model: Any, shape: tuple[int, ...]) -> Run:
     Raises:
         CandidateFailed: It cannot be converted.
     """
-    import ncnn
     from pnnx import EXEC_PATH
 
     image, zeros = _image(shape)[0], torch.zeros(shape)
@@ -112,14 +112,36 @@ def in_ncnn(model: Any, shape: tuple[int, ...]) -> Run:
         network = ncnn_network(parameters, weights)
     if network is None:
         raise CandidateFailed("latency", "NCNN cannot load this network after its conversion")
-    last = network.output_names()[-1]
 
     def run() -> object:
-        with network.create_extractor() as one:
-            one.input(network.input_names()[0], ncnn.Mat(image))
-            return one.extract(last)
+        return ncnn_outputs(network, image)
 
+    if run() is None:
+        raise CandidateFailed("latency", "NCNN cannot compute this network: a layer fails, as one of EMA does")
     return run
+
+
+def ncnn_outputs(network: Any, image: NDArray[np.float32]) -> list[NDArray[np.float32]] | None:
+    """Run a network once in NCNN.
+
+    Args:
+        network: The network.
+        image: `C x H x W`.
+
+    Returns:
+        Its outputs in the order of their names; None if NCNN cannot compute one, which it says by a code alone.
+    """
+    import ncnn
+
+    outputs = []
+    with network.create_extractor() as one:
+        one.input(network.input_names()[0], ncnn.Mat(image))
+        for name in sorted(network.output_names()):
+            code, found = one.extract(name)
+            if code:
+                return None
+            outputs.append(np.array(found))
+    return outputs
 
 
 def ncnn_network(parameters: str, weights: str) -> Any:

@@ -49,6 +49,14 @@ def test_what_ncnn_has_no_layer_for_is_named():
         backend_named("ncnn")(attended, 64, CPU)
 
 
+def test_a_network_that_ncnn_gives_up_on_half_way_has_no_latency():
+    """It says so by a code alone, and the pass until there is shorter than that of the detector without attention."""
+    pytest.importorskip("ncnn")
+    _, attended = stock_and(Placement(8, "EMA", ()))
+    with pytest.raises(CandidateFailed, match="NCNN cannot compute this network: a layer fails"):
+        backend_named("ncnn")(attended, 64, CPU)
+
+
 def test_an_unknown_backend_is_rejected_with_the_known_ones():
     with pytest.raises(OptionError, match="auto, torch, cudagraph"):
         backend_named("tensorrt")
