@@ -10,6 +10,7 @@ import pandas as pd
 from gamsearch import __version__
 from gamsearch.analysis.answer import Answer
 from gamsearch.errors import OptionError, nearest
+from gamsearch.runs.export_formats import USUAL
 from gamsearch.runs.start import Start, call_of, repetition, start
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.study import store
@@ -225,7 +226,7 @@ def export(
     pick: str = "",
     trial: int | None = None,
     out: str | Path | None = None,
-    formats: Sequence[str] = ("onnx", "torchscript"),
+    formats: str | Sequence[str] = USUAL,
 ) -> list[str]:
     """Write YAML, weights (of the median seed, if verified), formats to deploy and a stand-alone module of a trial.
 
@@ -235,7 +236,7 @@ def export(
             baseline unless a candidate is shown to be better.
         trial: A trial's number instead.
         out: Folder to write to; the run's `export/` if left out.
-        formats: `onnx`, `torchscript`, `openvino`, `ncnn`, `engine`, `coreml`, `litert`, `mnn`, `executorch`.
+        formats: What `python -m gamsearch export --help` lists: `onnx`, `torchscript`, `openvino`, `ncnn`, ...
 
     Returns:
         What was exported and one line per file, with its largest relative difference to the trial's model.

@@ -6,7 +6,9 @@ the working directory and delete files there, so they run inside that folder.
 
 import logging
 import os
+import shutil
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -50,17 +52,19 @@ def convert(checkpoint: Path, form: Format, imgsz: int) -> tuple[Path, str]:
     settings: dict[str, Any] = {"format": form.name, "imgsz": imgsz, "device": 0 if form.name == "engine" else "cpu"}
     if form.name == "onnx":
         settings |= {"dynamic": True, "simplify": False}
-    with _without_installing(), _inside(checkpoint.parent), _silent(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # remarks of the tracers
-        try:
-            yolo = YOLO(str(checkpoint))
-            factors = _deploy(yolo.model)
-            path = Path(yolo.export(**settings))
-        except Exception as error:  # an exporter can raise anything
-            raise _refusal(checkpoint, form, _lacking(checkpoint) or one_line(error)[:300]) from error
-    if lacking := _lacking(checkpoint):
-        raise _refusal(checkpoint, form, lacking)
-    return path, factors
+    with tempfile.TemporaryDirectory(dir=checkpoint.parent) as made:  # some exporters write an ONNX file on their way
+        copied = Path(shutil.copy(checkpoint, made))
+        with _without_installing(), _inside(copied.parent), _silent(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks of the tracers
+            try:
+                yolo = YOLO(str(copied))
+                factors = _deploy(yolo.model)
+                path = Path(yolo.export(**settings))
+            except Exception as error:  # an exporter can raise anything
+                raise _refusal(checkpoint, form, _lacking(copied) or one_line(error)[:300]) from error
+        if lacking := _lacking(copied):
+            raise _refusal(checkpoint, form, lacking)
+        return Path(shutil.move(path, checkpoint.parent / path.name)), factors
 
 
 def _refusal(checkpoint: Path, form: Format, reason: str) -> ModelError:

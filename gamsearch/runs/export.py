@@ -70,7 +70,11 @@ class Export:
 
 
 def export(
-    folder: Path, pick: str = "", trial: int | None = None, out: Path | None = None, formats: Sequence[str] = USUAL
+    folder: Path,
+    pick: str = "",
+    trial: int | None = None,
+    out: Path | None = None,
+    formats: str | Sequence[str] = USUAL,
 ) -> Export:
     """Export one trial of a run, with its verified weights where it was verified.
 
@@ -99,7 +103,7 @@ def export(
     weights = weights_of(folder, record, choice.row)
     model, architecture = trial_model(folder, record, choice.row, weights.path)
     target = export_folder.create(folder / "export" if out is None else out)
-    if out is not None or (target / export_folder.RECORD).exists():  # before, only exports wrote into a run's folder
+    if out is not None:  # in a run's own folder all is from exports
         export_folder.refuse_foreign(target, _names(record, choice, forms))
     files = _write(target, record, choice, weights, (model, architecture), forms)
     row, lines = choice.row, [f"weights: {weights.origin}"]

@@ -10,7 +10,7 @@ from gamsearch.errors import RunError
 from gamsearch.files import UnreadableError, read_json
 
 RECORD = "export.json"
-"""What an export wrote into a folder: its `files`, and what was measured of them."""
+"""Names the `files` that exports wrote into a folder, and the run and trial of the latest."""
 
 
 def create(path: Path) -> Path:
@@ -42,8 +42,9 @@ def refuse_foreign(folder: Path, names: Sequence[str]) -> None:
     Raises:
         RunError: One of them is there already, and the record of the folder does not list it.
     """
-    ours = {RECORD, *recorded(folder)["files"]}
-    for name in (name for name in names if name not in ours):
+    known = recorded(folder)
+    ours = {RECORD, *known} if known else set()
+    for name in (name for name in (*names, RECORD) if name not in ours):
         path = folder / name
         if path.is_symlink() or path.exists():
             raise RunError(
@@ -52,42 +53,42 @@ def refuse_foreign(folder: Path, names: Sequence[str]) -> None:
             )
 
 
-def recorded(folder: Path) -> dict[str, Any]:
+def recorded(folder: Path) -> list[str]:
     """Read what exports wrote into a folder.
 
     Args:
         folder: The folder.
 
     Returns:
-        The record; no `files` where there is none.
+        The names of the files; none where no export has written anything.
     """
     try:
         found = read_json(folder / RECORD)
-        if all(isinstance(name, str) for name in found["files"]):
-            return {**found, "files": list(found["files"])}
-    except (OSError, UnreadableError, KeyError, TypeError):
+        if found.keys() >= {"run", "trial", "files"} and all(isinstance(name, str) for name in found["files"]):
+            return list(found["files"])
+    except (OSError, UnreadableError, AttributeError, TypeError):
         pass
-    return {"files": []}
+    return []
 
 
 def put(source: Path, folder: Path, names: Sequence[str], facts: dict[str, Any]) -> None:
-    """Move files into the folder and record them.
+    """Record files and move them into the folder.
 
     Args:
-        source: Where they are.
+        source: Where they are, with room for the record.
         folder: Where they belong.
         names: Their names.
-        facts: What else to record.
+        facts: The run and the trial.
 
     Raises:
         RunError: The folder cannot be written to.
     """
     try:
-        for name in names:
+        content = {**facts, "files": sorted({*recorded(folder), *names})}
+        (source / RECORD).write_text(json.dumps(content, indent=1), encoding="utf-8")
+        for name in (RECORD, *names):  # the record first: what is left half way is known as an export's
             _remove(folder / name)
             shutil.move(source / name, folder / name)
-        content = {**facts, "files": sorted({*recorded(folder)["files"], *names})}
-        (folder / RECORD).write_text(json.dumps(content, indent=1), encoding="utf-8")
     except OSError as error:
         raise RunError(f"{folder} cannot be written to ({error.strerror}); choose another folder with --out") from error
 

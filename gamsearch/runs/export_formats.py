@@ -56,17 +56,16 @@ FORMATS = {
         Format("engine", ".engine", {"tensorrt": "tensorrt"}, _no_gpu),
         Format("coreml", ".mlpackage", {"coremltools": "'coremltools>=9.0'"}, _windows, "on Apple devices"),
         Format("litert", ".tflite", {"litert_torch": "litert-torch", "ai_edge_litert": "ai-edge-litert"}, _not_x86),
-        Format("mnn", ".mnn", {"MNN": "MNN"}),
         Format("executorch", "_executorch_model", {"executorch": "executorch"}, _windows),
     )
 }
 
 
-def formats_named(names: Sequence[str]) -> list[Format]:
+def formats_named(names: str | Sequence[str]) -> list[Format]:
     """Look up formats and check that this machine can write them.
 
     Args:
-        names: Their names; repeated ones count once.
+        names: Their names, also several in one text with commas; repeated ones count once.
 
     Returns:
         The formats in the order of their names.
@@ -74,8 +73,8 @@ def formats_named(names: Sequence[str]) -> list[Format]:
     Raises:
         OptionError: There is no such format, or a package or the platform that it needs is missing.
     """
-    found = []
-    for name in dict.fromkeys(names):
+    found, texts = [], [names] if isinstance(names, str) else names
+    for name in dict.fromkeys(name.strip() for text in texts for name in text.split(",")):
         if name not in FORMATS:
             raise OptionError(_unknown(name))
         chosen = FORMATS[name]

@@ -43,7 +43,7 @@ class Exported:
 
 
 def write_weights_files(
-    stem: Path, model: Model, architecture: Architecture, imgsz: int, formats: Sequence[Format] = ()
+    stem: Path, model: Model, architecture: Architecture, imgsz: int, formats: Sequence[Format] | None = None
 ) -> list[Exported]:
     """Write checkpoint, other formats and attention modules; run all that can run here and compare them with `model`.
 
@@ -64,7 +64,9 @@ def write_weights_files(
     write_checkpoint(model, checkpoint, {"imgsz": imgsz})
     reloaded = load_checkpoint(checkpoint)
     files = [Exported(checkpoint, compare(model, reloaded, (imgsz,), checkpoint), "reloaded")]
-    files += [_converted(checkpoint, form, model, imgsz) for form in formats or formats_named(USUAL)]
+    files += [
+        _converted(checkpoint, form, model, imgsz) for form in (formats_named(USUAL) if formats is None else formats)
+    ]
     if architecture.placements:
         files.append(_standalone(modules_file(stem), architecture))
     return files

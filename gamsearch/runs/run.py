@@ -98,6 +98,7 @@ def run(
         prepared = prepare(settings, progress, context.trust, None)
         progress.metric = prepared.space.detector.task.primary
         sampler_named(settings.sampler, prepared.space)  # an unknown one is refused before any work
+        trackers_named(context.track)  # which plug-ins of the space may define
         if origin is not None:
             inputs = {**prepared.fingerprints, **manifest.fingerprints(settings, prepared.space)}
             repeat.refuse_other_inputs(origin, inputs, partial(prepared.data_changes, origin.path.parent))

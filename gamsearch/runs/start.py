@@ -17,7 +17,6 @@ from gamsearch.runs.run import recorded_settings
 from gamsearch.runs.run_context import RunContext
 from gamsearch.runs.settings import SMALL_BATCH, SMALL_DATA, Settings, default_epochs, flag, resolve
 from gamsearch.runs.space_content import recorded_content, space_content
-from gamsearch.runs.tracking.trackers import trackers_named
 from gamsearch.space.loader import model_of
 from gamsearch.space.search_space import SearchSpace
 from gamsearch.study.artifacts import check_place
@@ -128,8 +127,6 @@ def _refuse_unknown(given: Mapping[str, Any]) -> None:
 def _context(given: Mapping[str, Any], folder: Path, new_files: NewFiles) -> RunContext:
     """Where the study is kept and the workers run; the environment of this process becomes that of the first slot."""
     check_place(given["artifacts"] or "")
-    track = _names(given["track"])
-    trackers_named(track)
     found = _slots(given)
     os.environ.update(found[0].environment)
     url = configure_storage(folder, given["storage"] or "", folder.name)
@@ -139,7 +136,7 @@ def _context(given: Mapping[str, Any], folder: Path, new_files: NewFiles) -> Run
         storage=url,
         artifacts=given["artifacts"] or "",
         new_files=new_files,
-        track=track,
+        track=_names(given["track"]),
         callbacks=tuple(given["callbacks"] or ()),
     )
 

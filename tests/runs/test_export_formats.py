@@ -119,13 +119,14 @@ def test_no_package_is_installed_by_an_exporter(tmp_path, monkeypatch):
             "rknn",
             r"export does not write rknn: .* from the exported \.pt with `yolo export model=best\.pt format=rknn`",
         ),
-        ("mnn", "--formats mnn needs a package that is not installed: pip install MNN, or leave mnn out"),
+        ("mnn", r"export does not write mnn: .* with `yolo export model=best\.pt format=mnn`"),
+        ("executorch", "--formats executorch needs a package that is not installed: pip install executorch, or leave"),
         ("engine", "--formats engine needs an NVIDIA GPU"),
     ],
 )
 def test_a_format_that_cannot_be_written_here_is_refused_in_one_sentence(name, sentence):
-    if name == "mnn" and find_spec("MNN"):
-        pytest.skip("MNN is installed")
+    if name == "executorch" and find_spec("executorch"):
+        pytest.skip("ExecuTorch is installed")
     if name == "engine" and torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(OptionError, match=sentence):
@@ -149,18 +150,42 @@ def test_only_what_an_export_wrote_is_replaced(tmp_path):
         (made / "best_ncnn_model").mkdir()
         (made / "best_ncnn_model" / content).touch()
         export_folder.refuse_foreign(folder, ["best_ncnn_model"])
-        export_folder.put(made, folder, ["best_ncnn_model"], {"trial": 3})
+        export_folder.put(made, folder, ["best_ncnn_model"], {"run": "mine", "trial": 3})
     assert [path.name for path in (folder / "best_ncnn_model").iterdir()] == ["second"]
     assert (folder / "best.pt").read_text() == "mine"
-    assert export_folder.recorded(folder) == {"trial": 3, "files": ["best_ncnn_model"]}
+    assert export_folder.recorded(folder) == ["best_ncnn_model"]
+
+
+def test_a_record_that_no_export_wrote_is_neither_believed_nor_replaced(tmp_path):
+    (tmp_path / "export.json").write_text('{"files": ["best.pt"]}')
+    with pytest.raises(RunError, match=r"export\.json is there already and was not written by an export here"):
+        export_folder.refuse_foreign(tmp_path, ["best.onnx"])
+
+
+def test_what_was_moved_before_an_export_was_interrupted_is_known_as_its_own(tmp_path):
+    made, folder = tmp_path / "made", tmp_path / "out"
+    made.mkdir(), folder.mkdir()
+    (made / "best.pt").touch()
+    with pytest.raises(RunError, match="cannot be written to"):
+        export_folder.put(made, folder, ["best.pt", "missing.onnx"], {"run": "mine", "trial": 3})
+    assert (folder / "best.pt").exists()
+    export_folder.refuse_foreign(folder, ["best.pt", "missing.onnx"])
+
+
+def test_formats_may_be_given_as_one_text_with_commas():
+    assert [form.name for form in formats_named("onnx,torchscript")] == ["onnx", "torchscript"]
+    assert formats_named([]) == []
 
 
 def test_a_link_in_the_folder_is_replaced_and_not_followed(tmp_path):
     made, folder, other = tmp_path / "made", tmp_path / "out", tmp_path / "other.pt"
     made.mkdir(), folder.mkdir()
     other.write_text("mine")
-    (folder / "export.json").write_text('{"files": ["best.pt"]}')
+    record = tmp_path / "mine.json"
+    record.write_text("mine")
+    (folder / "export.json").symlink_to(record)
     (folder / "best.pt").symlink_to(other)
     (made / "best.pt").write_text("new")
     export_folder.put(made, folder, ["best.pt"], {})
+    assert record.read_text() == "mine"
     assert other.read_text() == "mine" and (folder / "best.pt").read_text() == "new"

@@ -4,6 +4,7 @@ import pytest
 
 import gamsearch as gs
 from gamsearch.runs.tracking.registry import TRACKERS, TrackerSpec
+from gamsearch.study import store
 
 
 class Seen(gs.Callback):
@@ -91,6 +92,49 @@ def test_links_that_a_tracker_makes_do_not_make_the_run_unreadable(tmp_path):
     (run.folder / "tracking").symlink_to(moved)
     with pytest.raises(gs.errors.RunError, match="is a link out of the run's folder"):
         replayed(tmp_path, trials=3)
+
+
+LINES = """
+import gamsearch as gs
+
+@gs.register.tracker("lines_of_text")
+class Lines:
+    def __init__(self, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file = folder / "lines.txt"
+
+    def log_trial(self, trial):
+        with self.file.open("a") as file:
+            file.write(f"{trial.name} {trial.state} {trial.parameters['architecture']}\\n")
+
+    def log_answer(self, answer): ...
+"""
+
+
+def test_a_tracker_of_a_plug_in_of_the_space_is_known(tmp_path, tiny_data, monkeypatch):
+    (tmp_path / "lines_plugin.py").write_text(LINES)
+    (tmp_path / "mine.yaml").write_text("plugins: lines_plugin\ndetector: yolov8n\nsites: [4]\nattention: {SE: }\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    small = {"epochs": 1, "baseline_epochs": 1, "imgsz": 64, "batch": 4, "noise_seeds": 1, "trials": 1}
+    space = str(tmp_path / "mine.yaml")
+    run = gs.search(str(tiny_data), space=space, out=str(tmp_path), name="a", track="lines_of_text", **small)
+    lines = (run.folder / "tracking" / "lines.txt").read_text().splitlines()
+    assert lines[0] == "a-trial-000 complete baseline" and len(lines) == len(run.trials) == 2
+
+
+def test_a_trial_that_ended_before_it_had_an_architecture_is_left_out(tmp_path):
+    replayed(tmp_path, trials=2)
+    store.load(tmp_path / "tracked").ask()  # by a process that is killed then
+    logged = []
+
+    class Works(Broken):
+        def log_trial(self, trial):
+            logged.append(trial.number)
+
+    with TRACKERS.temporarily("remote", TrackerSpec("remote", Works)):
+        run = replayed(tmp_path, trials=3, track="remote")
+    nameless = run.trials[run.trials["key"] == ""]["number"].tolist()
+    assert len(nameless) == 1 and sorted([*logged, *nameless]) == run.trials["number"].tolist()
 
 
 class Broken:

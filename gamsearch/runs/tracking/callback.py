@@ -31,22 +31,34 @@ class Tracking(Callback):
 
     def on_trial(self, record: Record, trial: pd.Series) -> None:
         """Log what has ended and is not logged yet, of this process and of others."""
-        ended = record.trials[~record.trials["state"].isin(NOT_ENDED)]
-        for name, tracker in list(self._open.items()):
-            logged = set(self._study.user_attrs.get(f"tracked:{name}", ()))
-            for _, row in ended[~ended["number"].isin(logged)].iterrows():
-                one = TrackedTrial.of(record, row)
-                if not self._guarded(name, f"log trial {one.number}", partial(tracker.log_trial, one)):
-                    break
-                logged.add(one.number)
-                self._study.set_user_attr(f"tracked:{name}", sorted(logged))
+        self._log(record)
 
     def on_end(self, record: Record) -> None:
         """Log the last trials and the answer."""
-        if not record.trials.empty:
-            self.on_trial(record, record.trials.iloc[-1])
+        self._log(record)
         for name, tracker in list(self._open.items()):
-            self._guarded(name, "log the answer", partial(tracker.log_answer, TrackedAnswer.of(record)))
+            self._guarded(name, "log the answer", partial(self._log_answer, tracker, record))
+
+    def _log(self, record: Record) -> None:
+        """Log the trials that have ended; one that ended before it had an architecture has nothing to log."""
+        ended = record.trials[~record.trials["state"].isin(NOT_ENDED) & (record.trials["key"] != "")]
+        for name, tracker in list(self._open.items()):
+            logged = set(self._study.user_attrs.get(f"tracked:{name}", ()))
+            for _, row in ended[~ended["number"].isin(logged)].iterrows():
+                number = int(row["number"])
+                log = partial(self._log_trial, tracker, record, row)
+                if not self._guarded(name, f"log trial {number}", log):
+                    break
+                logged.add(number)
+                self._study.set_user_attr(f"tracked:{name}", sorted(logged))
+
+    @staticmethod
+    def _log_trial(tracker: Tracker, record: Record, row: pd.Series) -> None:
+        tracker.log_trial(TrackedTrial.of(record, row))
+
+    @staticmethod
+    def _log_answer(tracker: Tracker, record: Record) -> None:
+        tracker.log_answer(TrackedAnswer.of(record))
 
     def _guarded(self, name: str, what: str, call: Callable[[], None]) -> bool:
         """Call; a failure is said and closes the tracker."""

@@ -5,6 +5,7 @@ folder that they are given, except Trackio, which has one local store for all pr
 """
 
 import contextlib
+import hashlib
 import io
 import logging
 import os
@@ -92,6 +93,7 @@ class WeightsAndBiases:
         import wandb
 
         self._wandb, self._folder = wandb, folder
+        self._suffix = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:6]
 
     def _run(self, name: str, search: str, parameters: dict[str, Any]) -> Any:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +101,7 @@ class WeightsAndBiases:
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             group=search,
             name=name,
-            id=name,
+            id=f"{name}-{self._suffix}",  # the same when the run is resumed, another for a run elsewhere
             resume="allow",
             config=parameters,
             dir=str(self._folder),
