@@ -140,9 +140,6 @@ def learn(forms: Mapping[str, Mapping[str, str]]) -> None:
 
     Args:
         forms: By name, what `FORM` names.
-
-    Raises:
-        OptionError: A name is malformed.
     """
     for name, form in forms.items():
         if name not in METRICS:

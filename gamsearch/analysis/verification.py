@@ -61,6 +61,17 @@ class Verification:
         return cls(form.get("settings") or {}, chosen, form.get("scale_up"), trainings, form.get("bootstrap") or {})
 
     @property
+    def planned(self) -> int:
+        """Trainings that it takes: each finalist, the baseline and the larger detector, if any, at each seed."""
+        arms = 1 + len(self.chosen) + (self.control is not None)
+        return arms * int(self.settings.get("seeds") or 0) if self.chosen else 0
+
+    @property
+    def done(self) -> int:
+        """Trainings that are recorded."""
+        return sum(map(len, self.trainings.values()))
+
+    @property
     def _metrics(self) -> tuple[str, str]:
         """The metrics that are compared, the one that decides first."""
         return self.task.primary, self.task.secondary

@@ -64,6 +64,18 @@ class InnerAttention(nn.Module):
             tasks.parse_model = _placing(tasks, tasks.parse_model)
 
 
+def holds_attention(row: Any) -> bool:
+    """Whether a built row is a block with attention inside it.
+
+    Args:
+        row: A row of a model.
+
+    Returns:
+        True for such a block.
+    """
+    return isinstance(getattr(row, "m", None), InnerAttention)
+
+
 def inner_width(block: Any) -> int:
     """Find out how many channels attention inside a block reads.
 

@@ -15,6 +15,8 @@ Equal = Callable[[int, Mapping[str, Option]], tuple[str, Mapping[str, Option]] |
 
 INNER_ROW = "InnerAttention"
 """What YAML rows call a block with attention inside it: the class of `gamsearch.attention.inner`."""
+INNER_ARGUMENTS = [str, list, str, list]
+"""Types of the arguments of such a row: a block and its arguments, a module and its options."""
 REFERENCE = "reference"
 """The start of a module whose option `init` asks for the paper's own initialisation."""
 KINDS = {"channel": "channel", "spatial": "spatial", "both": "channel and spatial"}

@@ -6,6 +6,7 @@ gamsearch.models.deployment_metrics`.
 
 import weakref
 from collections import Counter
+from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
@@ -30,17 +31,23 @@ def activations_mb(candidate: Any) -> float:
     """Most memory that activations occupy at once in a fused fp32 pass at batch 1, in millions of bytes."""
     fused = deepcopy(candidate.model).float().cpu().eval().fuse(verbose=False)
     image = torch.zeros(1, channels_of(candidate.model), candidate.imgsz, candidate.imgsz)
-    with torch.no_grad(), _Alive() as alive:
-        fused(image)
+    with torch.no_grad():
+        fused(image)  # the first pass may rearrange weights once
+        with _Alive([image, *fused.parameters(), *fused.buffers()]) as alive:
+            fused(image)
     return alive.most / MB
 
 
 class _Alive(TorchDispatchMode):
-    """Follows the bytes of the tensors that operations return, from when they exist until the last of them is gone."""
+    """Follows the bytes of the tensors that operations return, from when they exist until the last of them is gone.
 
-    def __init__(self) -> None:
+    Views of `known`, such as weights, are not counted.
+    """
+
+    def __init__(self, known: Iterable[torch.Tensor]) -> None:
         super().__init__()
         self.most, self._now = 0, 0
+        self._known = {tensor.untyped_storage().data_ptr() for tensor in known}
         self._owners: Counter[int] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -53,6 +60,8 @@ class _Alive(TorchDispatchMode):
     def _add(self, tensor: torch.Tensor) -> None:
         """Count a tensor; views and results in place share the memory of another one."""
         place, size = tensor.untyped_storage().data_ptr(), tensor.untyped_storage().nbytes()
+        if place in self._known:
+            return
         if not self._owners[place]:
             self._now += size
             self.most = max(self.most, self._now)

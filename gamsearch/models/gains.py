@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from gamsearch.attention.inner import InnerAttention, width_inside
+from gamsearch.attention.inner import holds_attention, width_inside
 from gamsearch.models.identity import predictions
 from gamsearch.parser.build import Model
 from gamsearch.parser.register import tasks_module
@@ -79,7 +79,7 @@ def fold_gains(model: Model) -> tuple[list[str], list[str]]:
             else:
                 row.gain = 1.0
                 folded.append(name)
-        for block in (layer for layer in model.model if isinstance(getattr(layer, "m", None), InnerAttention)):
+        for block in (layer for layer in model.model if holds_attention(layer)):
             gain, name = getattr(block.m.attention, "gain", 1.0), f"row {block.i} ({type(block.m.attention).__name__})"
             if gain != 1.0 and _fold_inside(block, gain):
                 folded.append(name)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-from gamsearch.attention.spec import INNER_ROW
+from gamsearch.attention.spec import INNER_ARGUMENTS, INNER_ROW
 from gamsearch.errors import ModelError
 
 ACTIVATION = re.compile(r"(torch\.)?nn\.[A-Z]\w*\([\w=., -]*\)")
@@ -97,10 +97,12 @@ def _problem(tasks: Any, row: Any) -> str | None:
 def _problem_inside(tasks: Any, row: Any) -> str | None:
     """Why the block of a row with attention inside it, or its module, must not reach Ultralytics; None if they may."""
     source, repeats, _, arguments = row
-    if [type(value) for value in arguments] != [str, list, str, list]:
+    if [type(value) for value in arguments] != INNER_ARGUMENTS:
         return "must name a block, its arguments, a module and its options, as in [C2f, [128, True], GAM, [4]]"
     block, own, module, options = arguments
-    return _problem(tasks, [source, repeats, block, own]) or _problem(tasks, [-1, 1, module, options])
+    found = _problem(tasks, [source, repeats, block, own]) or _problem(tasks, [-1, 1, module, options])
+    wrong = [name for name in (block, module) if name == INNER_ROW or name not in vars(tasks)]
+    return found or (f"names {wrong[0]}, which such a row cannot hold" if wrong else None)
 
 
 def _download(arguments: Sequence[Any]) -> str | None:

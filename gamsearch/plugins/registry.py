@@ -52,7 +52,7 @@ class Registry(Mapping[str, Entry]):
         Raises:
             GamsearchError: There is no such entry; the message names those there are.
         """
-        if name not in self._entries:
+        if self._origins.get(name, RECORD) == RECORD:
             load_entry_points()
         if name not in self._entries:
             known = self.names()
@@ -115,13 +115,12 @@ class Registry(Mapping[str, Entry]):
         Yields:
             Nothing.
         """
-        hidden = {name: self._entries[name]} if name in self._entries else {}
+        entries, origins = dict(self._entries), dict(self._origins)
         self._entries[name] = entry
         try:
             yield
         finally:
-            del self._entries[name]
-            self._entries.update(hidden)
+            self._entries, self._origins = entries, origins
 
 
 def origin_of(defined: object) -> str:

@@ -110,7 +110,7 @@ def _hover(task: Task, metrics: Sequence[Metric], trial: pd.Series) -> str:
     for metric in metrics:
         text = formatting.value(metric, trial[metric.name])
         if text:
-            unit = "" if metric.unit == "fraction" else f" {metric.unit}"
+            unit = "" if metric.unit == "fraction" else f" {theme.escape(metric.unit)}"
             lines.append(f"{theme.escape(task.title(metric))} {text}{unit}")
     gain = formatting.signed(trial[task.gain]) if trial["number"] else ""
     return "<br>".join([*lines, f"gain {gain}"] if gain else lines)
@@ -121,7 +121,7 @@ def hypervolume_figure(record: Record) -> go.Figure | None:
     volumes = record.hypervolumes()
     if volumes is None or len(volumes) < 2:
         return None
-    units = " · ".join(m.unit for m in record.objectives)
+    units = " · ".join(theme.escape(m.unit) for m in record.objectives)
     figure = theme.base_figure(320, "trial", f"hypervolume ({units})")
     pen = {"color": theme.FRONT, "width": 2.5, "shape": "hv"}
     numbers, volumes = plot_data.steps(record.trials["number"].to_numpy(), volumes)

@@ -188,8 +188,6 @@ def _verification(run: Snapshot) -> str:
     verification = run.record.verification
     if not verification.chosen:
         return ""
-    arms = 1 + len(verification.chosen) + (verification.control is not None)
-    done = sum(len(seeds) for seeds in verification.trainings.values())
     seeds = int(verification.settings.get("seeds") or 0)
     length = plural(int(verification.settings.get("epochs") or 0), "epoch")
-    return f"{done} of {arms * seeds} trainings of {length} ({plural(seeds, 'seed')})"
+    return f"{verification.done} of {verification.planned} trainings of {length} ({plural(seeds, 'seed')})"

@@ -23,10 +23,7 @@ def status_values(run: Snapshot, state: str) -> dict[str, Any]:
     """
     rate, end = pace(run), run.study.user_attrs.get(ATTRIBUTE, {}).get("end")
     training = [t for t in run.trials if t.state == TrialState.RUNNING] if run.running else []
-    verification = run.record.verification
-    arms = 1 + len(verification.chosen) + (verification.control is not None)
-    planned = arms * int(verification.settings.get("seeds") or 0) if verification.chosen else 0
-    budget = run.settings.search_budget
+    budget, verification = run.settings.search_budget, run.record.verification
     return {
         **run_values(run.record),
         "folder": str(run.folder),
@@ -38,7 +35,7 @@ def status_values(run: Snapshot, state: str) -> dict[str, Any]:
             {"number": t.number, "label": t.user_attrs.get("label"), "since": _text(t.datetime_start)} for t in training
         ],
         "expected_end": _text(datetime.fromtimestamp(end)) if run.running and end else None,
-        "verification": {"done": sum(map(len, verification.trainings.values())), "planned": planned},
+        "verification": {"done": verification.done, "planned": verification.planned},
     }
 
 

@@ -97,8 +97,7 @@ def search(
         **options: Every other option of `python -m gamsearch run`, with underscores: `baseline_epochs`, `imgsz` (px),
             `batch`, `budget`, `sampler`, `stopping`, `objectives`, `noise_seeds`, `seed`, `latency`, `train` (mapping),
             `evaluator`, `table`, `imports` (a list of model YAMLs, `--import`), `out`, `workers`, `storage`,
-            `artifacts`, `track` (a tracker's name, or several), `trust_checkpoint`; and `callbacks`, a list of
-            `gamsearch.Callback`.
+            `artifacts`, `track` (names of trackers), `trust_checkpoint`; and `callbacks` (of `gamsearch.Callback`).
 
     Returns:
         The run.

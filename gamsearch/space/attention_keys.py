@@ -16,7 +16,7 @@ from gamsearch.space.selectors import select
 ILLEGAL = ("refuse", "skip")
 
 
-Spots = Mapping[tuple[int, str], int]
+Places = Mapping[tuple[int, str], int]
 """Where a module may be: site and semantics to the channels that it reads there."""
 
 
@@ -34,22 +34,22 @@ def read_modules(
         for name in written:
             spec_named(name)
     modules = tuple(_read_module(source, name, options, sites, detector) for name, options in written.items())
+    placed = placed_by(modules, semantics)
     for module in modules:
-        spots = _spots(sites if module.sites is None else module.sites, semantics, detector)
-        legal = {spot: channels for spot, channels in spots.items() if module.strengths_on(channels)}
-        missing = (
-            illegal == "skip" and len(placed_by(modules, semantics)) > 1 and legal
-        )  # one of several may be, at some
-        _check_strengths(source, module, illegal, legal if missing else spots, detector)
-        _check_options(source, module, spots)
+        places = _places(sites if module.sites is None else module.sites, semantics, detector)
+        legal = {place: channels for place, channels in places.items() if module.strengths_on(channels)}
+        # one of several modules may be missing at some places, if it can be anywhere
+        may_be_missing = illegal == "skip" and len(placed) > 1 and bool(legal)
+        _check_strengths(source, module, illegal, legal if may_be_missing else places, detector)
+        _check_options(source, module, places)
     with at(source, "attention"):
         for site in sites:
-            if not any(module.strengths_at(site, detector) for module in placed_by(modules, semantics)):
+            if not any(module.strengths_at(site, detector) for module in placed):
                 raise SpaceError(f"none of the modules may be at site {site} of {detector.name}; leave the site out")
     return modules
 
 
-def _spots(sites: Sequence[int], semantics: Semantics, detector: Detector) -> Spots:
+def _places(sites: Sequence[int], semantics: Semantics, detector: Detector) -> Places:
     possible = [(s, one) for s in sites for one in listed(semantics) if detector.why_not(s, one) is None]
     return {(site, one): detector.channels(site, one) for site, one in possible}
 
@@ -121,23 +121,23 @@ def _number(spec: AttentionSpec, name: str, value: Any) -> Any:
         return value
 
 
-def _check_strengths(source: str, module: ModuleOptions, illegal: str, spots: Spots, detector: Detector) -> None:
+def _check_strengths(source: str, module: ModuleOptions, illegal: str, places: Places, detector: Detector) -> None:
     """Each strength must be legal at each site, or, if illegal ones are skipped, at one site; each site needs one."""
     name = module.spec.strength
-    legal = {spot: module.strengths_on(channels) for spot, channels in spots.items()}
-    for strength, spot in product(module.strengths, spots):
-        tolerated = illegal == "skip" and legal[spot] and any(strength in values for values in legal.values())
-        if strength not in legal[spot] and not tolerated:
+    legal = {place: module.strengths_on(channels) for place, channels in places.items()}
+    for strength, place in product(module.strengths, places):
+        tolerated = illegal == "skip" and legal[place] and any(strength in values for values in legal.values())
+        if strength not in legal[place] and not tolerated:
             options = module.spec.complete(next(module.combinations(strength)))
-            reason = module.spec.refuse(spots[spot], options)
+            reason = module.spec.refuse(places[place], options)
             with at(source, f"attention.{module.name}{f'.{name}' if name else ''}"):
-                what, where = strength if name else module.name, "inside" if spot[1] == "inner" else "at"
-                raise SpaceError(f"{what} cannot be built {where} site {spot[0]} of {detector.name}: {reason}")
+                what, where = strength if name else module.name, "inside" if place[1] == "inner" else "at"
+                raise SpaceError(f"{what} cannot be built {where} site {place[0]} of {detector.name}: {reason}")
 
 
-def _check_options(source: str, module: ModuleOptions, spots: Spots) -> None:
+def _check_options(source: str, module: ModuleOptions, places: Places) -> None:
     """Every value of the other options must be legal at some site."""
-    built = [o for channels in spots.values() for s in module.strengths for o in module.legal(channels, s)]
+    built = [o for channels in places.values() for s in module.strengths for o in module.legal(channels, s)]
     for name, values in module.options:
         for value in values:
             if not any(options[name] == value for options in built):

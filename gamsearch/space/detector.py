@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from gamsearch.attention.spec import INNER_ROW
 from gamsearch.errors import ModelError, SpaceError
 from gamsearch.space.heads import plain_name, why_not_searched
 from gamsearch.space.layers import Row, read_rows
@@ -134,7 +135,7 @@ class Detector:
         return self.rows[site].inner if semantics == "inner" else self.rows[site].channels
 
     def why_not(self, site: int, semantics: str) -> str | None:
-        """Explain why a space cannot place attention at a site so.
+        """Explain why a space cannot place attention at a site in this way.
 
         Args:
             site: A row that attention may follow.
@@ -145,7 +146,9 @@ class Detector:
         """
         row, head = self.rows[site], self.rows[-1]
         if semantics == "inner" and not row.inner:
-            return f"row {site} is {row.module}, which has no bottlenecks that attention inside it could follow"
+            taken = row.module == INNER_ROW
+            has = "attention inside it already" if taken else "no bottlenecks that attention inside it could follow"
+            return f"row {site} is {row.module}, which has {has}"
         if semantics == "branch" and site not in head.sources:
             return f"with semantics branch only {head.module} reads the attended map, and it does not read row {site}"
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gamsearch.attention.row_options import OWN_WIDTH
-from gamsearch.attention.spec import INNER_ROW
+from gamsearch.attention.spec import INNER_ARGUMENTS, INNER_ROW
 from gamsearch.errors import SpaceError, nearest
 from gamsearch.space.layers import absolute_sources
 
@@ -102,7 +102,7 @@ def find_inserted(
 
 def _without_inner(row: Sequence[Any]) -> tuple[Sequence[Any], list[tuple[str, list[Any]]]]:
     """The row of a block as the stock YAML has it, and the module that gamsearch wrote into it with its options."""
-    if row[2] != INNER_ROW or [type(one) for one in row[3]] != [str, list, str, list]:
+    if row[2] != INNER_ROW or [type(one) for one in row[3]] != INNER_ARGUMENTS:
         return row, []
     block, arguments, module, options = row[3]
     return [*row[:2], block, arguments], [(module, options)]

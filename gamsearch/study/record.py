@@ -35,8 +35,12 @@ LATENCIES = ("latency_ratio", "latency_iqr_ms", "latency_ratio_foreseen")
 FIGURES = ("epochs", "epochs_trained", "seconds", "seed", "bound")
 """Columns of `Record.trials` that hold numbers besides the metrics and gains; NaN where unknown."""
 
+AUDIT_COLUMNS = ("tensors_inherited", "tensors_expected", "tensors_fresh", "misplaced")
 TEXTS = ("state", "key", "label", "reason", "retried", "imported")
 FLAGS = ("feasible", "anchor", "on_front", "paused")
+OTHERS = ("number", "architecture", "curve", "recalled_from", "resumed_by")
+COLUMNS = frozenset((*OTHERS, *TEXTS, *FLAGS, *FIGURES, *LATENCIES, *AUDIT_COLUMNS))
+"""Columns of `Record.trials` that are no metrics."""
 
 
 @dataclass(frozen=True, eq=False)

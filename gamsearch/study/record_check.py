@@ -6,8 +6,12 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from gamsearch.errors import one_line
+from gamsearch.files import printable
 from gamsearch.metrics import learn
+from gamsearch.plugins.registry import NAME
 from gamsearch.study import schema
+from gamsearch.study.record import COLUMNS
 from gamsearch.tasks import task_of
 
 
@@ -21,10 +25,10 @@ def problem(study: optuna.Study) -> str | None:
         The first problem, or None.
     """
     forms = study.user_attrs.get("metrics", {})
-    found = schema.mismatch(forms, {...: schema.METRIC}, "metrics")
-    if found or not all(form.keys() == schema.METRIC.keys() for form in forms.values()):
-        return found or "its metrics are not described"
-    learn(forms)
+    found = _problem_of_metrics(forms)
+    if found:
+        return found
+    learn(printable(forms))
     found = schema.mismatch(study.user_attrs, schema.STUDY)
     if found or not study.user_attrs.get("objectives"):
         return found or "it names no objectives"
@@ -44,6 +48,15 @@ def problem(study: optuna.Study) -> str | None:
         if trial.state == TrialState.COMPLETE and not metrics.keys() >= needed:
             return f"trial {trial.number} is complete without {', '.join(sorted(needed - metrics.keys()))}"
     return None
+
+
+def _problem_of_metrics(forms: Any) -> str | None:
+    """What is wrong with the description of the metrics of plug-ins."""
+    found = schema.mismatch(forms, {...: schema.METRIC}, "metrics")
+    if found or not all(form.keys() == schema.METRIC.keys() for form in forms.values()):
+        return found or "its metrics are not described"
+    wrong = [name for name in forms if name in COLUMNS or name.endswith("_gain") or not NAME.fullmatch(name)]
+    return f"a metric cannot be called '{one_line(wrong[0])[:80]}'" if wrong else None
 
 
 def trial_schema(primary: str) -> dict[str, Any]:

@@ -15,12 +15,11 @@ from gamsearch.errors import one_line
 from gamsearch.files import printable
 from gamsearch.metrics import Metric
 from gamsearch.study.interruptions import INTERRUPTED, interrupted, is_lost
-from gamsearch.study.record import LATENCIES, STATES, Record
+from gamsearch.study.record import AUDIT_COLUMNS, LATENCIES, STATES, Record
 from gamsearch.study.store import baseline_trial, objectives_of, task, trials
 
 FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a formula of a spreadsheet begins with, full-width forms included."""
-AUDIT_COLUMNS = ("tensors_inherited", "tensors_expected", "tensors_fresh", "misplaced")
 
 
 def read_record(study: optuna.Study, name: str, folder: str = "") -> Record:

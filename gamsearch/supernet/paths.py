@@ -65,9 +65,9 @@ class Paths:
 
     def _placement(self, rng: random.Random, site: int, others: tuple[Placement, ...]) -> Placement | None:
         """A random placement at a site that the rules allow beside others."""
-        by_module: dict[str, list[Placement]] = defaultdict(list)
+        by_module: dict[tuple[str, str], list[Placement]] = defaultdict(list)
         for placement in self.space.choices[site]:
-            by_module[placement.module].append(placement)
+            by_module[placement.module, placement.semantics].append(placement)
         for placements in rng.sample(list(by_module.values()), len(by_module)):
             for placement in rng.sample(placements, len(placements)):
                 if self.space.refusal(Architecture.of(self.space.detector.name, (*others, placement))) is None:

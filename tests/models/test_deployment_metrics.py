@@ -8,8 +8,9 @@ from support.paths import ROOT
 CHAIN = """
 import torch
 from gamsearch.models.deployment_metrics import _Alive
-x = torch.zeros(1000)
-with torch.no_grad(), _Alive() as alive:
+x, weight = torch.zeros(1000), torch.zeros(1000, 2)
+with torch.no_grad(), _Alive([x, weight]) as alive:
+    weight.t(), x[:10]
     a = x + 1
     b = (a * 2).relu_()[:500]
     del a
@@ -40,6 +41,25 @@ def test_activations_are_counted_from_when_they_exist_until_the_last_reference_i
 
 def test_both_metrics_fulfil_their_contract(tmp_path):
     passes("-c", CONTRACT, cwd=ROOT)
+
+
+SAME = """
+import gamsearch as gs
+from gamsearch.models.candidate import build_candidate
+from gamsearch.models.deployment_metrics import activations_mb
+from gamsearch.training.baseline import start_model
+detector = gs.Detector.load("yolov8n")
+baseline = start_model(detector, None, {0: "a"}, seed=0).eval()
+def activations(*placements):
+    return activations_mb(build_candidate(detector, gs.Architecture.of("yolov8n", placements), baseline, 640))
+# the map of row 8 is small: GAM there needs no more than the first rows of the detector, though it keeps weights ready
+assert activations() == activations(gs.Placement(8, "GAM", (("rate", 4),)))
+assert activations() < activations(gs.Placement(2, "GAM", (("rate", 1),)))
+"""
+
+
+def test_weights_that_a_module_rearranges_once_are_no_activations(tmp_path):
+    passes("-c", SAME, cwd=ROOT)
 
 
 def test_a_space_asks_for_them_by_their_plug_in(tmp_path):

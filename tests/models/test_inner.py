@@ -78,6 +78,11 @@ def test_its_parameters_are_those_of_the_module_at_the_width_of_the_bottlenecks(
         ([-1, 1, "InnerAttention", ["SPPF", [1024, 5], "SE", [16]]], "row 2 is SPPF, which has no bottlenecks that SE"),
         ([-1, 2, "InnerAttention", ["Bottleneck", [64], "SE", [16]]], "row 2 is Sequential, which has no bottlenecks"),
         ([-1, 1, "InnerAttention", ["C2f", [64, True], "SEE", [16]]], "names a module that Ultralytics does not know"),
+        ([-1, 1, "InnerAttention", ["C2f", [64, True], "nn.ReLU", []]], "names nn.ReLU, which such a row cannot hold"),
+        (
+            [-1, 1, "InnerAttention", ["InnerAttention", ["C2f", [64], "SE", [4]], "SE", [4]]],
+            "names InnerAttention, which",
+        ),
         ([-1, 1, "InnerAttention", ["C2f", [64, True], "SE", [9e9]]], "has an argument beyond 65536"),
         ([-1, 1, "InnerAttention", ["C2f", 64, True, "SE", 16]], "must name a block, its arguments, a module and its"),
         ([-1, 1, "InnerAttention", ["C2f", [64, True], "GAM", [64]]], "the rate of a GAM must be smaller than"),

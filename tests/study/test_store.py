@@ -1,5 +1,7 @@
 """A study is created whole, opened checked, and read without a trace."""
 
+from dataclasses import replace
+
 import pytest
 from optuna.trial import TrialState
 
@@ -68,8 +70,9 @@ def test_a_run_with_a_metric_of_a_plug_in_is_read_where_the_plug_in_is_not(tmp_p
             "rows_of_yaml": {"unit": "rows", "direction": "minimize", "stage": "built", "title": "rows"}
         }
     assert "rows_of_yaml" not in METRICS
-    with METRICS.temporarily("rows_of_yaml", rows):  # the entry that reading adds is forgotten at the end
-        del METRICS._entries["rows_of_yaml"]
+    with METRICS.temporarily(
+        "another", replace(rows, name="another")
+    ):  # what is added meanwhile is forgotten at the end
         _, read = store.objectives_of(store.snapshot(tmp_path))
         assert (read.title, read.unit, read.maximise) == ("rows", "rows", False)
         with pytest.raises(OptionError, match="defined by a plug-in that is not imported here"):
@@ -89,3 +92,12 @@ def test_a_damaged_description_of_a_metric_is_refused(tmp_path, form):
     with pytest.raises(RunError, match=r"is damaged: (metrics|its metrics)"):
         store.snapshot(tmp_path)
     assert "rows_of_yaml" not in METRICS
+
+
+@pytest.mark.parametrize("name", ["state", "map50_95_gain", "misplaced", "two words", "\x1b[2J"])
+def test_a_metric_of_a_record_cannot_have_the_name_of_another_column(tmp_path, name):
+    study = store.create(tmp_path, [metric_named("map50_95")], {"settings": {}})
+    study.set_user_attr("metrics", {name: {"unit": "", "direction": "minimize", "stage": "built", "title": ""}})
+    with pytest.raises(RunError, match="is damaged: a metric cannot be called") as refused:
+        store.snapshot(tmp_path)
+    assert name not in METRICS and "\x1b" not in str(refused.value)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import nn
 
-from gamsearch.attention.inner import InnerAttention
+from gamsearch.attention.inner import holds_attention
 from gamsearch.attention.registry import attention_classes
 
 AFTER = 2
@@ -44,7 +44,7 @@ def _is_attention(rows: Sequence[nn.Module]) -> np.ndarray:
 
 def _is_host(rows: Sequence[nn.Module]) -> np.ndarray:
     """Mask of the rows with attention inside them."""
-    return np.array([isinstance(getattr(row, "m", None), InnerAttention) for row in rows], dtype=bool)
+    return np.array([holds_attention(row) for row in rows], dtype=bool)
 
 
 def _unaffected(attended: np.ndarray, hosts: np.ndarray) -> np.ndarray:
