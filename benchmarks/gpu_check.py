@@ -25,6 +25,7 @@ import platform
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -211,13 +212,17 @@ def side_by_side(check: Check) -> Figures:
         ready = [check.folder / f"ready-{count}-{index}" for index in range(count)]
         go = check.folder / f"go-{count}"
         processes = [_trial_process(check, imgsz, file, go) for file in ready]
-        while not all(file.exists() for file in ready):
-            if any(process.poll() for process in processes):
-                raise RuntimeError(f"one of {count} trials at a time failed")
-            time.sleep(0.1)
-        begun = time.perf_counter()
-        go.touch()
-        codes = [process.wait() for process in processes]
+        try:
+            while not all(file.exists() for file in ready):
+                if any(process.poll() for process in processes):
+                    raise RuntimeError(f"one of {count} trials at a time failed")
+                time.sleep(0.1)
+            begun = time.perf_counter()
+            go.touch()
+            codes = [process.wait() for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
         if any(codes):
             raise RuntimeError(f"one of {count} trials at a time failed")
         found[f"{count} at a time"] = {"images_per_s": 2 * count * check.images / (time.perf_counter() - begun)}
@@ -225,14 +230,14 @@ def side_by_side(check: Check) -> Figures:
 
 
 def _trial_process(check: Check, imgsz: int, ready: Path, go: Path) -> subprocess.Popen[bytes]:
-    words = ["--device", check.device, "--out", check.folder.parent, "--trial", imgsz, ready, go]
+    words = ["--device", check.device, "--trial", imgsz, ready, go]
     command = [sys.executable, __file__, *map(str, words), *(["--quick"] if check.quick else [])]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
 
 def one_trial(check: Check, imgsz: int, ready: Path, go: Path) -> None:
     """Train once to warm up, wait until all others are ready, train again."""
-    setting = _setting(Check(check.device, check.quick, check.folder / ready.name), imgsz)
+    setting = _setting(Check(check.device, check.quick, ready.with_name(f"of-{ready.name}")), imgsz)
     lean.lean(setting)
     ready.touch()
     while not go.exists():
@@ -255,16 +260,14 @@ def search(check: Check) -> Figures:
             time.sleep(0.2)
         first.send_signal(signal.SIGINT)
         first.wait()
-    interrupted = first.returncode == 130
+    if first.returncode != 130:
+        raise RuntimeError(f"Ctrl-C ended the search with {first.returncode}, not 130; see {log}")
     again = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
     counts = json.loads(again.stdout)["counts"]
     if counts["complete"] + counts["stopped"] + counts["paused"] < trials:
         raise RuntimeError(f"the resumed search has {counts}")
-    return {"two workers": {"interrupted": interrupted, "seconds": time.perf_counter() - begun, **_numbers(counts)}}
-
-
-def _numbers(counts: Figures) -> Figures:
-    return {key: counts[key] for key in ("complete", "stopped", "paused", "failed")}
+    known = {key: counts[key] for key in ("complete", "stopped", "paused", "failed")}
+    return {"two workers, interrupted and resumed": {"seconds": time.perf_counter() - begun, **known}}
 
 
 def tests(check: Check) -> Figures:
@@ -329,14 +332,15 @@ def _cell(value: Any) -> str:
 def main() -> int:
     options = read_options()
     quiet_ultralytics()
-    check = Check(options.device, options.quick, (options.out / "work").resolve())
     if options.trial:
-        one_trial(check, int(options.trial[0]), Path(options.trial[1]), Path(options.trial[2]))
+        imgsz, ready, go = options.trial
+        one_trial(Check(options.device, options.quick, Path(ready).parent), int(imgsz), Path(ready), Path(go))
         return 0
     if options.device != "cpu" and not torch.cuda.is_available():
         print("gpu_check: PyTorch sees no GPU here; --device cpu --quick checks the script only", file=sys.stderr)
         return 2
-    check.folder.mkdir(parents=True, exist_ok=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    check = Check(options.device, options.quick, Path(tempfile.mkdtemp(prefix="work-", dir=options.out)).resolve())
     begun, found = time.monotonic(), {"machine": machine(check), "parts": {}}
     for name in options.parts:
         found["parts"][name] = carried_out(PARTS[name], check, begun + 60 * options.minutes)

@@ -1,6 +1,7 @@
 """The script for GPUs runs where there is none, as far as that goes, and says so where it does not."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -21,5 +22,6 @@ def test_the_script_measures_and_writes_both_files_on_a_cpu(tmp_path):
 
 
 def test_the_script_refuses_a_machine_without_a_gpu(tmp_path):
-    done = subprocess.run([*SCRIPT, "--out", str(tmp_path)], capture_output=True, text=True, timeout=100)
+    hidden = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([*SCRIPT, "--out", str(tmp_path)], capture_output=True, text=True, timeout=100, env=hidden)
     assert done.returncode == 2 and "PyTorch sees no GPU here" in done.stderr and not list(tmp_path.iterdir())

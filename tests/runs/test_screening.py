@@ -135,4 +135,9 @@ def test_a_search_that_cannot_try_every_placement_names_the_screening_before_it_
     said = stage.hint(settings, space)
     assert "has 2 placements, more than 1 training can try: --screen supernet looks at all of them first" in said
     assert f"in 2 networks of {stage.network_epochs(settings, space)} epochs" in said
+    told, study = [], optuna.create_study()
+    progress = SimpleNamespace(say=told.append)
+    assert stage.screen(settings, space, None, study, progress) is None and told == [said]
+    study.set_user_attr("open", True)  # the run is resumed
+    assert stage.screen(settings, space, None, study, progress) is None and told == [said]
     assert not stage.hint(replace(settings, trials=2), space) and not stage.hint(replace(settings, budget="3h"), space)
