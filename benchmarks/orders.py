@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -111,8 +112,9 @@ def by_shared_networks(table: ReplayTable, space: SearchSpace, truth: Truth, see
 
 
 def screened(space: SearchSpace) -> list[Path]:
-    """The recorded scores of shared networks of a space."""
-    return sorted(SCREENED.glob(f"{space.name}-*.json"))
+    """The recorded scores of shared networks of a space, a file for each pair: its name, the epochs and the seeds."""
+    name = re.compile(rf"{re.escape(space.name)}-\d+-\d+-\d+\.json")
+    return sorted(path for path in SCREENED.iterdir() if name.fullmatch(path.name))
 
 
 def chosen_trainings(table: ReplayTable, seed: int, epochs: int) -> tuple[dict[str, float], int]:

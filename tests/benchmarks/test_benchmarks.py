@@ -141,7 +141,7 @@ def test_the_arm_of_shared_networks_pays_for_them_and_recommends_before_any_trai
     right = dict(case.truth.gains) | {case.space.baseline.key: 0.0}
     wrong = {key: -gain for key, gain in right.items()}
     for number, score in enumerate((right, wrong)):
-        (tmp_path / f"{case.space.name}-{number}.json").write_text(json.dumps({**score, "epochs": 31}))
+        (tmp_path / f"{case.space.name}-10-{2 * number}-{2 * number + 1}.json").write_text(json.dumps({**score, "epochs": 31}))
     knowing, misled = benchmark.runs_of(case, ["shared"], 2, show=lambda line: None)
     assert knowing["found"][0] == (31, 0.0) and knowing["recommended"][0] == (31, pytest.approx(1.0))
     assert misled["recommended"][0][1] < 0.5
@@ -379,3 +379,10 @@ def test_too_few_trials_to_measure_are_refused(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["overhead.py", "--trials", "100"])
     assert overhead.main() == 2
     assert "must be above 400" in capsys.readouterr().err
+
+
+def test_the_scores_of_a_world_are_not_those_of_another_one_or_of_another_recipe():
+    recorded = {path.name for path in orders.SCREENED.glob("planted-*.json")}
+    found = [path.name for path in orders.screened(SearchSpace.load("planted"))]
+    assert found == ["planted-10-0-1.json", "planted-10-2-3.json", "planted-10-4-5.json"]
+    assert {"planted-harm-10-0-1.json", "planted-10-lr3-0-1.json"} <= recorded - set(found)
