@@ -141,7 +141,8 @@ def test_the_arm_of_shared_networks_pays_for_them_and_recommends_before_any_trai
     right = dict(case.truth.gains) | {case.space.baseline.key: 0.0}
     wrong = {key: -gain for key, gain in right.items()}
     for number, score in enumerate((right, wrong)):
-        (tmp_path / f"{case.space.name}-10-{2 * number}-{2 * number + 1}.json").write_text(json.dumps({**score, "epochs": 31}))
+        file = tmp_path / f"{case.space.name}-10-{2 * number}-{2 * number + 1}.json"
+        file.write_text(json.dumps({**score, "epochs": 31}))
     knowing, misled = benchmark.runs_of(case, ["shared"], 2, show=lambda line: None)
     assert knowing["found"][0] == (31, 0.0) and knowing["recommended"][0] == (31, pytest.approx(1.0))
     assert misled["recommended"][0][1] < 0.5
