@@ -43,6 +43,7 @@ def serve(storage: BaseStorage, name: str, listener: Listener) -> None:
     listener.check()
     try:
         server = make_server(storage, listener)
+        _know_trials(storage)
         server.start()
     except ImportError as error:
         raise RunError(f"`serve` needs the package {error.name}: pip install 'gamsearch[storage]'") from error
@@ -60,6 +61,15 @@ def serve(storage: BaseStorage, name: str, listener: Listener) -> None:
                 stop_request.check()
     finally:
         server.stop(grace=1.0).wait()
+
+
+def _know_trials(storage: BaseStorage) -> None:
+    """Read every trial: Optuna's cache of a database takes parameters only for trials that it has seen.
+
+    A search that goes on after this server was restarted would otherwise end with a `KeyError`.
+    """
+    for study in storage.get_all_studies():
+        storage.get_all_trials(study._study_id, deepcopy=False)
 
 
 def make_server(storage: BaseStorage, listener: Listener) -> Any:

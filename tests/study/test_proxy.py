@@ -121,6 +121,25 @@ def test_a_second_server_on_a_port_is_refused(tmp_path):
         first.wait()
 
 
+def test_a_trial_goes_on_after_the_server_was_restarted(tmp_path):
+    port = free_port()
+    serve = ("serve", "--storage", f"sqlite:///{tmp_path}/a.db", "--port", port)
+    server = start(tmp_path, *serve)
+    try:
+        client = proxy.connect(f"grpc://localhost:{port}")
+        trial = client.create_new_trial(optuna.create_study(storage=client)._study_id)
+        server.kill()
+        server.wait()
+        server = start(tmp_path, *serve)
+        eventually(lambda: said(tmp_path).count("serving") == 2)
+        client.wait_server_ready(20)
+        client.set_trial_param(trial, "site", 1, optuna.distributions.IntDistribution(0, 3))
+        assert client.get_trial(trial).params == {"site": 1}
+    finally:
+        server.kill()
+        server.wait()
+
+
 def test_a_search_runs_through_tls(tmp_path, certificate, monkeypatch):
     table, space = timed_table(tmp_path, "[4]", 0.1)
     port = free_port()
