@@ -14,6 +14,17 @@ from gamsearch.plugins.registry import RECORD, Registry, first_line, origin_of
 Compute = Callable[[Any], float]
 DIRECTIONS, STAGES = ("minimize", "maximize"), ("built", "trained")
 
+LATENCIES = ("latency_ratio", "latency_iqr_ms", "latency_ratio_foreseen")
+FIGURES = ("epochs", "epochs_trained", "seconds", "seed", "bound")
+"""Columns of `Record.trials` that hold numbers besides the metrics and gains; NaN where unknown."""
+
+AUDIT_COLUMNS = ("tensors_inherited", "tensors_expected", "tensors_fresh", "misplaced")
+TEXTS = ("state", "key", "label", "reason", "retried", "imported")
+FLAGS = ("feasible", "anchor", "on_front", "paused")
+OTHERS = ("number", "architecture", "curve", "recalled_from", "resumed_by")
+COLUMNS = frozenset((*OTHERS, *TEXTS, *FLAGS, *FIGURES, *LATENCIES, *AUDIT_COLUMNS, "epoch"))
+"""Columns of `Record.trials` that are no metrics, and `epoch`, which counts the points of a curve."""
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -67,19 +78,33 @@ def metric(name: str, unit: str, direction: str, stage: str, title: str = "") ->
         A decorator that returns the function unchanged.
 
     Raises:
-        OptionError: A direction or stage is unknown, or the name is taken.
+        OptionError: A direction or stage is unknown, or the name is taken, also by a column of the table of trials.
     """
     if direction not in DIRECTIONS or stage not in STAGES:
         raise OptionError(
             f"metric '{name}' must have a direction ({' or '.join(DIRECTIONS)}) and a stage ({' or '.join(STAGES)}), "
             f"not '{direction}' and '{stage}'"
         )
+    if is_reserved(name):
+        raise OptionError(f"a metric cannot be called '{name}', which the table of trials uses; choose another name")
 
     def register(compute: Compute) -> Compute:
         METRICS.add(name, Metric(name, unit, direction, stage, compute, title), origin_of(compute))
         return compute
 
     return register
+
+
+def is_reserved(name: str) -> bool:
+    """Check whether a name belongs to the table of trials, so that no metric can have it.
+
+    Args:
+        name: The name of a metric.
+
+    Returns:
+        True for a column, and for a name that ends like a gain.
+    """
+    return name in COLUMNS or name.endswith("_gain")
 
 
 def metric_named(name: str) -> Metric:

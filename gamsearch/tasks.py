@@ -6,6 +6,7 @@ verified and exported by it, and every gain is one in it.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from gamsearch.errors import OptionError
@@ -49,11 +50,23 @@ class Task:
         """Names of the paired differences in the primary and the secondary metric."""
         return self.gain, f"{self.secondary}_gain"
 
+    def lacks(self, metric: Metric) -> str:
+        """Find what a trained metric reads and a validation of this task does not yield.
+
+        Args:
+            metric: Any metric, also of a plug-in.
+
+        Returns:
+            A name such as `metrics/recall(B)`; empty if the metric can be computed.
+        """
+        return _lacks(self, metric)
+
     @property
     def all_metrics(self) -> list[Metric]:
-        """Its own metrics, then those of all tasks: what is known before training, and what plug-ins add."""
+        """Its own metrics, then those of all tasks: what is known before training, and what plug-ins add to it."""
         own = [metric_named(name) for name in self.metrics]
-        return [*own, *(one for one in METRICS.values() if one.name not in _OF_TASKS)]
+        others = [one for one in METRICS.values() if one.name not in _OF_TASKS]
+        return [*own, *(one for one in others if not self.lacks(one))]
 
     @property
     def trained_metrics(self) -> list[Metric]:
@@ -119,6 +132,35 @@ TASKS = {
 DETECT = TASKS["detect"]
 
 _OF_TASKS = frozenset(name for task in TASKS.values() for name in task.metrics)
+
+
+_RESULTS = {"segment": "BM", "pose": "BP", "classify": ""}
+"""What a validation judges: boxes, masks, key points; boxes alone in other tasks."""
+_FIGURES = ("precision", "recall", "mAP50", "mAP50-95")
+
+
+class _Results(dict[str, float]):
+    """Results of a validation by Ultralytics' names; those that are no metrics, such as losses, have any name."""
+
+    def __missing__(self, name: str) -> float:
+        if str(name).startswith("metrics/"):
+            raise KeyError(name)
+        return 0.5
+
+
+@cache
+def _lacks(task: Task, metric: Metric) -> str:
+    if metric.stage != "trained":
+        return ""
+    judged = [f"{figure}({letter})" for letter in _RESULTS.get(task.name, "B") for figure in _FIGURES]
+    known = [f"metrics/{name}" for name in judged or ("accuracy_top1", "accuracy_top5")]
+    try:
+        metric.compute(_Results(dict.fromkeys(known, 0.5)))
+    except KeyError as error:
+        return str(error.args[0]) if error.args else ""
+    except Exception:  # a plug-in can raise anything; what it says is shown where it is used
+        return ""
+    return ""
 
 
 def task_named(name: str) -> Task:

@@ -227,7 +227,9 @@ def read_objectives(written: Any, task: Task) -> tuple[str, ...]:
         raise SpaceError(f"at least one metric must be given; there are {', '.join(measured)}")
     for i, name in enumerate(names):
         if metric_named(str(name)).name not in measured:
-            raise SpaceError(f"{name} is not measured in {task.noun}; there are {', '.join(measured)}")
+            lacking = task.lacks(metric_named(name))
+            why = f", whose validation yields no '{lacking}'" if lacking else ""
+            raise SpaceError(f"{name} is not measured in {task.noun}{why}; there are {', '.join(measured)}")
         if name in names[:i]:
             raise SpaceError(f"{name} is given twice; give it once")
     return tuple(names)

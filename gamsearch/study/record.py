@@ -17,7 +17,7 @@ from gamsearch.analysis.search_verdict import Searched
 from gamsearch.analysis.verification import Verification
 from gamsearch.architecture import BASELINE
 from gamsearch.errors import one_line
-from gamsearch.metrics import Metric
+from gamsearch.metrics import FIGURES, FLAGS, LATENCIES, TEXTS, Metric
 from gamsearch.study import answers, repeats
 from gamsearch.study.counts import Counts, count
 from gamsearch.tasks import Task, task_of
@@ -30,17 +30,6 @@ STATES = {
     "WAITING": "waiting",
 }
 """The word for a trial's state by Optuna's name of it, in the order in which they are counted."""
-
-LATENCIES = ("latency_ratio", "latency_iqr_ms", "latency_ratio_foreseen")
-FIGURES = ("epochs", "epochs_trained", "seconds", "seed", "bound")
-"""Columns of `Record.trials` that hold numbers besides the metrics and gains; NaN where unknown."""
-
-AUDIT_COLUMNS = ("tensors_inherited", "tensors_expected", "tensors_fresh", "misplaced")
-TEXTS = ("state", "key", "label", "reason", "retried", "imported")
-FLAGS = ("feasible", "anchor", "on_front", "paused")
-OTHERS = ("number", "architecture", "curve", "recalled_from", "resumed_by")
-COLUMNS = frozenset((*OTHERS, *TEXTS, *FLAGS, *FIGURES, *LATENCIES, *AUDIT_COLUMNS))
-"""Columns of `Record.trials` that are no metrics."""
 
 
 @dataclass(frozen=True, eq=False)

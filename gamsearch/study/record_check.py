@@ -8,10 +8,9 @@ from optuna.trial import TrialState
 
 from gamsearch.errors import one_line
 from gamsearch.files import printable
-from gamsearch.metrics import learn
+from gamsearch.metrics import is_reserved, learn
 from gamsearch.plugins.registry import NAME
 from gamsearch.study import schema
-from gamsearch.study.record import COLUMNS
 from gamsearch.tasks import task_of
 
 
@@ -55,7 +54,7 @@ def _problem_of_metrics(forms: Any) -> str | None:
     found = schema.mismatch(forms, {...: schema.METRIC}, "metrics")
     if found or not all(form.keys() == schema.METRIC.keys() for form in forms.values()):
         return found or "its metrics are not described"
-    wrong = [name for name in forms if name in COLUMNS or name.endswith("_gain") or not NAME.fullmatch(name)]
+    wrong = [name for name in forms if is_reserved(name) or not NAME.fullmatch(name)]
     return f"a metric cannot be called '{one_line(wrong[0])[:80]}'" if wrong else None
 
 

@@ -13,9 +13,9 @@ from gamsearch.analysis.screened import Screened
 from gamsearch.analysis.verification import Verification
 from gamsearch.errors import one_line
 from gamsearch.files import printable
-from gamsearch.metrics import Metric
+from gamsearch.metrics import AUDIT_COLUMNS, LATENCIES, Metric
 from gamsearch.study.interruptions import INTERRUPTED, interrupted, is_lost
-from gamsearch.study.record import AUDIT_COLUMNS, LATENCIES, STATES, Record
+from gamsearch.study.record import STATES, Record
 from gamsearch.study.store import baseline_trial, objectives_of, task, trials
 
 FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")

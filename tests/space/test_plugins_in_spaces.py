@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from gamsearch.attention.catalogue import CATALOGUE
-from gamsearch.errors import SpaceError
-from gamsearch.metrics import METRICS
+from gamsearch.errors import OptionError, SpaceError
+from gamsearch.metrics import METRICS, Metric, metric
+from gamsearch.space.detector import Detector
 from gamsearch.space.graft import graft
 from gamsearch.space.rules import RULES
 from gamsearch.space.search_space import SearchSpace
@@ -97,3 +98,23 @@ def test_a_plugin_in_the_folder_that_the_file_was_received_in_is_not_run(plugin,
     with pytest.raises(SpaceError, match="from which no code is run"):
         SearchSpace.load(path, not_below=tmp_path)
     assert "PlainGate" not in CATALOGUE
+
+
+def test_a_metric_of_boxes_is_an_objective_where_boxes_are_judged_and_refused_elsewhere(tmp_path):
+    recall = Metric("recall", "", "maximize", "trained", lambda results: results["metrics/recall(B)"])
+    loss = Metric("box_loss", "", "minimize", "trained", lambda results: results["val/box_loss"])
+    path = tmp_path / "mine.yaml"
+    path.write_text("detector: yolov8n\nsites: [4]\nattention: {SE: {}}\nobjectives: [recall, box_loss]\n")
+    with METRICS.temporarily("recall", recall), METRICS.temporarily("box_loss", loss):
+        assert SearchSpace.load(path, Detector.load("yolov8n-pose")).objectives == ("recall", "box_loss")
+        classifier = Detector.load("yolov8n-cls")
+        with pytest.raises(SpaceError, match=r"recall is not measured in .*, whose .* no 'metrics/recall\(B\)'; there"):
+            SearchSpace.load(path, classifier)
+        assert recall not in classifier.task.trained_metrics  # nor computed where a plug-in adds it
+
+
+@pytest.mark.parametrize("name", ["label", "epoch", "latency_ratio", "top1_gain"])
+def test_a_metric_with_the_name_of_another_column_is_refused_when_it_is_registered(name):
+    with pytest.raises(OptionError, match=f"a metric cannot be called '{name}', which the table of trials uses"):
+        metric(name, unit="", direction="minimize", stage="built")
+    assert name not in METRICS
