@@ -1,6 +1,7 @@
 """Arguments that several commands share."""
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 from gamsearch.errors import one_line
@@ -27,6 +28,23 @@ def add_trust(group: Any) -> None:
         default=None,
         help="open a .pt that can only be read by running code in it (default: refuse)",
     )
+
+
+def add_precision(parser: argparse.ArgumentParser, usual: Sequence[str]) -> None:
+    """Add `--precision`, and `--data` for the images that int8 needs.
+
+    Args:
+        parser: The command's parser.
+        usual: The precisions where none are named.
+    """
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        default=usual,
+        metavar="PRECISION",
+        help=f"fp32, fp16, int8: of each format (default: {' '.join(usual)})",
+    )
+    parser.add_argument("--data", metavar="YAML", help="the run's data set, if it was moved (default: the run's path)")
 
 
 def training_arguments(pairs: list[str] | None) -> dict[str, Any] | None:

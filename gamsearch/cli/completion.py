@@ -17,7 +17,7 @@ def _names() -> dict[str, Iterable[str]]:
     """What options and arguments can be, where that is known without the user's files."""
     from gamsearch.cli.inspect import LISTS
     from gamsearch.models.latency.backends import BACKENDS
-    from gamsearch.runs.export_formats import FORMATS
+    from gamsearch.runs.export_formats import FORMATS, PRECISIONS
     from gamsearch.runs.prepare import PREPARE
     from gamsearch.runs.settings import SCREENS
     from gamsearch.runs.tracking.trackers import TRACKERS
@@ -34,6 +34,7 @@ def _names() -> dict[str, Iterable[str]]:
         "evaluator": PREPARE,
         "screen": SCREENS,
         "formats": FORMATS,
+        "precision": PRECISIONS,
         "what": LISTS,
         "shell": SHELLS,
     }

@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from gamsearch.cli.arguments import add_folder, add_trust, training_arguments
+from gamsearch.cli.arguments import add_folder, add_precision, add_trust, training_arguments
 from gamsearch.cli.parser import Command
 from gamsearch.cli.printing import console, print_written, show_report
-from gamsearch.runs.export_formats import FORMATS, USUAL
+from gamsearch.runs.export_formats import FORMATS, FP32, USUAL
 
 
 def _status(options: argparse.Namespace) -> dict[str, Any]:
@@ -98,13 +98,18 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         metavar="FORMAT",
         help=f"{', '.join(FORMATS)} (default: {' '.join(USUAL)})",
     )
+    add_precision(parser, (FP32,))
+    parser.add_argument(
+        "--validate", action="store_true", help="validate every file on the validation images (default: no)"
+    )
 
 
 def _export(options: argparse.Namespace) -> dict[str, Any]:
     from gamsearch.runs.export import export
 
     out = Path(options.out) if options.out else None
-    found = export(Path(options.folder), options.pick, options.trial, out, options.formats)
+    chosen = (options.precision, options.validate, options.data or "")
+    found = export(Path(options.folder), options.pick, options.trial, out, options.formats, *chosen)
     for line in found.lines:
         print(line)
     return found.values
@@ -160,7 +165,7 @@ COMMANDS = (
     Command(
         "export",
         "write YAML, weights and deployable formats of one architecture",
-        ("results/mine --trial 17 --out best", "results/mine --formats openvino ncnn"),
+        ("results/mine --trial 17 --out best", "results/mine --formats onnx --precision fp32 int8 --validate"),
         _add_export,
         _export,
         "FOLDER",

@@ -188,8 +188,7 @@ def verify(run: Run | str | Path, *, seeds: int = 5, epochs: int = 100, top: int
         seeds: Paired seeds.
         epochs: Epochs of each training, from the original weights.
         top: Largest number of finalists.
-        **options: `scale_up` (`next`, or a larger detector to compare with plain growth), `train` (Ultralytics
-            arguments besides the run's), `device`, `data` (where the data set is now), `trust_checkpoint`.
+        **options: `scale_up`, `train`, `device`, `data` (where it is now), `trust_checkpoint`, as of the command.
 
     Returns:
         The run, whose verdict now rests on the verification.
@@ -226,25 +225,26 @@ def export(
     trial: int | None = None,
     out: str | Path | None = None,
     formats: str | Sequence[str] = USUAL,
+    **options: Any,
 ) -> list[str]:
     """Write YAML, weights (of the median seed, if verified), formats to deploy and a stand-alone module of a trial.
 
     Args:
         run: The run, or its folder.
-        pick: `knee`, or an objective for its best on the front; empty for what the run recommends, which is the
-            baseline unless a candidate is shown to be better.
+        pick: `knee`, or an objective for its best on the front; empty for what the run recommends.
         trial: A trial's number instead.
         out: Folder to write to; the run's `export/` if left out.
-        formats: What `python -m gamsearch export --help` lists: `onnx`, `torchscript`, `openvino`, `ncnn`, ...
+        formats: What `python -m gamsearch export --help` lists.
+        **options: `precision` (`fp32`, `fp16`, `int8`), `validate` (on the run's images), `data` (where they are now).
 
     Returns:
         What was exported and one line per file, with its largest relative difference to the trial's model.
 
     Raises:
         OptionError: There is no such trial, objective or format, or a package that the format needs is missing.
-        RunError: Weights are missing, or the folder cannot be written to.
+        RunError: Weights or data are missing, or the folder cannot be written to.
         ModelError: A file differs from the trial's model, or a format cannot hold it.
     """
-    from gamsearch.runs import export as exporting
+    from gamsearch.runs.export import export as exported
 
-    return exporting.export(Path(run), pick, trial, None if out is None else Path(out), formats).lines
+    return exported(Path(run), pick, trial, None if out is None else Path(out), formats, **options).lines

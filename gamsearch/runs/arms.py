@@ -12,11 +12,11 @@ from gamsearch.architecture import BASELINE, Architecture
 from gamsearch.errors import CandidateFailed, OptionError, RunError
 from gamsearch.evaluation import TrialBudget
 from gamsearch.parser.register import quiet_ultralytics
+from gamsearch.runs.searched_data import searched_data
 from gamsearch.runs.settings import Settings
 from gamsearch.signals import stop_request
 from gamsearch.space.detector import Detector
 from gamsearch.space.stock import searched_names
-from gamsearch.training.data_listing import LISTING, changes
 from gamsearch.training.dataset import DataSet
 
 SCALES = "tnsmbclex"
@@ -115,13 +115,7 @@ def read_inputs(folder: Path, settings: Settings, recorded: Mapping[str, Any], o
 
     detector, weights = read_model(settings.model, options.trust)
     place, device = options.data or settings.data, devices.select(options.device or settings.device)
-    data = DataSet.read(place, detector.task).checked()
-    if recorded.get("data_fingerprint", data.fingerprint) != data.fingerprint:
-        named = changes(data.lines, folder / LISTING)
-        raise RunError(
-            f"the data in {place} changed since {folder} searched them{f' ({named})' if named else ''}; "
-            "restore them to verify"
-        )
+    data = searched_data(folder, place, recorded, detector.task, "verify")
     same = devices.describe(device) == recorded.get("hardware")
     backend = resolved(settings.latency if same else AUTO, device)
     return Inputs(folder, settings, options, data, device, backend, detector, weights)

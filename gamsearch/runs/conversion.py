@@ -16,7 +16,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gamsearch.errors import ModelError, one_line
 from gamsearch.models.gains import fold_gains
@@ -28,18 +30,24 @@ from gamsearch.models.latency.runtimes import (
     unconverted,
 )
 from gamsearch.parser.build import Model
-from gamsearch.runs.export_formats import FORMATS, Format
+from gamsearch.runs.export_formats import FORMATS, FP16, FP32, Format
+from gamsearch.runs.quantisation import WRITERS, Decoding
+from gamsearch.training.read_only import read_only_data
 
 Run = Callable[[torch.Tensor], Sequence[torch.Tensor]]
 
 
-def convert(checkpoint: Path, form: Format, imgsz: int) -> tuple[Path, str]:
+def convert(
+    checkpoint: Path, form: Format, imgsz: int, images: Sequence[NDArray[np.float32]] = (), data: str = ""
+) -> tuple[Path, str]:
     """Write a checkpoint in another format, beside it.
 
     Args:
         checkpoint: The `.pt`, alone in a folder that may be written to.
         form: The format.
         imgsz: Image size in px.
+        images: Training images, `1 x 3 x imgsz x imgsz`, for the ranges of int8.
+        data: The data YAML, from which TensorRT takes these ranges.
 
     Returns:
         The file or folder, and a sentence on the constant factors of gates, empty where there are none.
@@ -51,25 +59,41 @@ def convert(checkpoint: Path, form: Format, imgsz: int) -> tuple[Path, str]:
 
     settings: dict[str, Any] = {"format": form.name, "imgsz": imgsz, "device": 0 if form.name == "engine" else "cpu"}
     if form.name == "onnx":
-        settings |= {"dynamic": True, "simplify": False}
+        settings |= {"dynamic": form.precision == FP32, "simplify": False}
+    own = WRITERS.get((form.name, form.precision))
+    if own is None and form.precision != FP32:
+        settings |= _precision(form.precision, data)
     with tempfile.TemporaryDirectory(dir=checkpoint.parent) as made:  # some exporters write an ONNX file on their way
         copied = Path(shutil.copy(checkpoint, made))
         with _without_installing(), _inside(copied.parent), _silent(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks of the tracers
             try:
                 yolo = YOLO(str(copied))
-                factors = _deploy(yolo.model)
-                path = Path(yolo.export(**settings))
+                factors, decoding = _deploy(yolo.model), Decoding.of(yolo.model)
+                with read_only_data():  # for which TensorRT reads the training images
+                    path = Path(yolo.export(**settings))
+                if own:
+                    own(path, images, decoding)
             except Exception as error:  # an exporter can raise anything
                 raise _refusal(checkpoint, form, _lacking(copied) or one_line(error)[:300]) from error
         if lacking := _lacking(copied):
             raise _refusal(checkpoint, form, lacking)
-        return Path(shutil.move(path, checkpoint.parent / path.name)), factors
+        return Path(shutil.move(path, checkpoint.parent / f"{checkpoint.stem}{form.suffix}")), factors
+
+
+def _precision(precision: str, data: str) -> dict[str, Any]:
+    """Ultralytics' arguments for a precision, which have other names in its first releases."""
+    from ultralytics.cfg import DEFAULT_CFG_DICT
+
+    known = "quantize" in DEFAULT_CFG_DICT
+    if precision == FP16:
+        return {"quantize": 16} if known else {"half": True}
+    return {**({"quantize": 8} if known else {"int8": True}), "data": data}
 
 
 def _refusal(checkpoint: Path, form: Format, reason: str) -> ModelError:
-    fix = f"leave {form.name} out of --formats, or export a trial with other modules"
-    return ModelError(f"{checkpoint.name} cannot be written as {form.name} ({reason}): {fix}")
+    fix = f"leave {form.title} out, or export a trial with other modules"
+    return ModelError(f"{checkpoint.name} cannot be written as {form.title} ({reason}): {fix}")
 
 
 def _deploy(model: Model) -> str:
@@ -135,7 +159,9 @@ def _silent() -> Iterator[None]:
 
 
 def opened(path: Path, form: Format) -> Run:
-    """Open a converted model in its own runtime, in fp32 on one thread of the CPU where the runtime lets one choose.
+    """Open a converted model in its own runtime, on one thread of the CPU where the runtime lets one choose.
+
+    What the file holds in fp32 is computed in fp32.
 
     Args:
         path: The file or folder.
@@ -145,6 +171,8 @@ def opened(path: Path, form: Format) -> Run:
         A function that takes an image, `1 x C x H x W`, and returns the predictions.
     """
     with _without_installing(), _silent():
+        if form.name == "ncnn":
+            return _ncnn(path, form.precision == FP16)
         return OPENERS.get(form.name, _by_ultralytics)(path)
 
 
@@ -166,8 +194,8 @@ def _openvino(path: Path) -> Run:
     return lambda image: [torch.from_numpy(one) for one in network(image.numpy()).values()]
 
 
-def _ncnn(path: Path) -> Run:
-    network = ncnn_network(str(path / "model.ncnn.param"), str(path / "model.ncnn.bin"))
+def _ncnn(path: Path, half: bool) -> Run:
+    network = ncnn_network(str(path / "model.ncnn.param"), str(path / "model.ncnn.bin"), half)
 
     def run(image: torch.Tensor) -> Sequence[torch.Tensor]:
         found = None if network is None else ncnn_outputs(network, image[0].numpy())
@@ -196,6 +224,5 @@ OPENERS: dict[str, Callable[[Path], Run]] = {
     "onnx": _onnx,
     "torchscript": _torchscript,
     "openvino": _openvino,
-    "ncnn": _ncnn,
 }
 """How each format is opened; Ultralytics opens the others."""

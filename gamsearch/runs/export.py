@@ -9,31 +9,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 import yaml as pyyaml
 
 from gamsearch.architecture import Architecture
-from gamsearch.errors import CandidateFailed, RunError
-from gamsearch.models.candidate import build_candidate
-from gamsearch.models.saving import read_weights
 from gamsearch.parser.build import Model, build, classes_of, with_key_points
 from gamsearch.parser.register import quiet_ultralytics
 from gamsearch.runs import export_folder
 from gamsearch.runs.export_choice import Choice, Weights, advice, chosen, weights_of
-from gamsearch.runs.export_formats import USUAL, Format, formats_named
+from gamsearch.runs.export_formats import FP32, INT8, USUAL, Format, formats_named
 from gamsearch.runs.export_header import header, not_verified, training_line
 from gamsearch.runs.exported_files import Exported, compare, modules_file, write_weights_files
-from gamsearch.runs.prepare_training import BASELINE_FILE
+from gamsearch.runs.searched_data import searched_data
 from gamsearch.runs.settings import NAME
 from gamsearch.runs.space_content import import_recorded_plugins
+from gamsearch.runs.trial_model import trial_model
 from gamsearch.space.detector import Detector
 from gamsearch.space.graft import graft
 from gamsearch.space.stock import scale_in
 from gamsearch.study import store
 from gamsearch.study.record import Record
 from gamsearch.study.table import read_record
-from gamsearch.training.baseline import read_baseline
+from gamsearch.training.dataset import DataSet
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,10 @@ class Export:
     @property
     def values(self) -> dict[str, Any]:
         """The same as plain values, for `--json`."""
-        files = [{"path": one.path, "difference": one.difference, "how": one.how} for one in self.files]
+        files = [
+            {"path": one.path, "difference": one.difference, "how": one.how, "metrics": dict(one.metrics)}
+            for one in self.files
+        ]
         return {
             "trial": self.trial,
             "label": self.label,
@@ -75,6 +75,9 @@ def export(
     trial: int | None = None,
     out: Path | None = None,
     formats: str | Sequence[str] = USUAL,
+    precision: str | Sequence[str] = FP32,
+    validate: bool = False,
+    data: str = "",
 ) -> Export:
     """Export one trial of a run, with its verified weights where it was verified.
 
@@ -85,6 +88,9 @@ def export(
         trial: Number of the trial to export instead.
         out: Folder to write to; the run's subfolder `export` if left out.
         formats: Names of the formats besides the model YAML and the checkpoint.
+        precision: `fp32`, `fp16`, `int8`, or several of them.
+        validate: Whether to validate every file on the run's validation images.
+        data: Where the run's data set is now, for int8 and a validation; empty for where it was.
 
     Returns:
         What was exported, and what is left to do.
@@ -95,23 +101,33 @@ def export(
         ModelError: An exported file differs from the trial's model, or a format cannot hold it.
     """
     quiet_ultralytics()
-    forms = formats_named(formats)
+    forms = formats_named(formats, precision)
     study = store.snapshot(folder)
     import_recorded_plugins(folder, study.user_attrs)
     record = read_record(study, folder.name, str(folder))
     choice = chosen(record, pick, trial)
     weights = weights_of(folder, record, choice.row)
     model, architecture = trial_model(folder, record, choice.row, weights.path)
+    needed = validate or any(form.precision == INT8 for form in forms)
+    images = _data(folder, record, data) if needed else None
     target = export_folder.create(folder / "export" if out is None else out)
     if out is not None:  # in a run's own folder all is from exports
         export_folder.refuse_foreign(target, _names(record, choice, forms))
-    files = _write(target, record, choice, weights, (model, architecture), forms)
-    row, lines = choice.row, [f"weights: {weights.origin}"]
-    if not weights.verified and not choice.is_baseline:
-        lines = [not_verified(choice), training_line(record, target / f"{choice.stem}.pt")]
-    number, label = int(row["number"]), str(row["label"])
+    files = _write(target, record, choice, weights, (model, architecture), (forms, images, validate))
+    trained = weights.verified or choice.is_baseline
+    lines = [f"weights: {weights.origin}"] if trained else _untrained(record, choice, target)
+    number, label = int(choice.row["number"]), str(choice.row["label"])
     head = (f"trial {number}: {label} ({choice.reason})", advice(record, choice))
     return Export(number, label, (*head, *lines), tuple(files))
+
+
+def _untrained(record: Record, choice: Choice, target: Path) -> list[str]:
+    return [not_verified(choice), training_line(record, target / f"{choice.stem}.pt")]
+
+
+def _data(folder: Path, record: Record, place: str) -> DataSet:
+    where = place or str(record.settings.get("data") or "")
+    return searched_data(folder, where, record.settings, record.task, "export")
 
 
 def _names(record: Record, choice: Choice, forms: Sequence[Format]) -> list[str]:
@@ -127,7 +143,7 @@ def _write(
     choice: Choice,
     weights: Weights,
     trained: tuple[Model, Architecture],
-    forms: Sequence[Format],
+    wanted: tuple[Sequence[Format], DataSet | None, bool],
 ) -> list[Exported]:
     """Write and check all files elsewhere, then move them to where they belong; return them."""
     yaml = yaml_name(choice.stem, record.detector_name, record.detector_yaml)
@@ -137,7 +153,7 @@ def _write(
         place, imgsz = Path(made).resolve(), int(record.settings.get("imgsz", 640))
         files = [
             write_yaml(place / yaml, record, architecture, model, comments),
-            *write_weights_files(place / choice.stem, model, architecture, imgsz, forms),
+            *write_weights_files(place / choice.stem, model, architecture, imgsz, *wanted),
         ]
         facts = {"run": record.name, "trial": int(choice.row["number"]), "label": choice.row["label"]}
         export_folder.put(place, target, [file.path.name for file in files], facts)
@@ -160,34 +176,6 @@ def yaml_name(stem: str, detector: str, form: Mapping[str, Any]) -> str:
     scale = form.get("scale") or ""
     telling = [n for n in names if NAME.fullmatch(n) and (scale_in(n) == scale or n.startswith("rtdetr"))]
     return f"{stem}-{telling[0]}.yaml" if telling and form.get("scales") else f"{stem}.yaml"
-
-
-def trial_model(folder: Path, record: Record, row: pd.Series, weights: Path) -> tuple[Model, Architecture]:
-    """Rebuild the model of a trial.
-
-    Args:
-        folder: The run's folder.
-        record: The run's record.
-        row: The trial's row of the table.
-        weights: The state dict to load.
-
-    Returns:
-        The model with the validated weights, in eval mode, and its architecture.
-
-    Raises:
-        RunError: The baseline's or the trial's weights are missing, or the model cannot be built.
-    """
-    architecture = Architecture.from_dict(row["architecture"])
-    detector = Detector.from_yaml(record.detector_name, record.detector_yaml)
-    path = folder / BASELINE_FILE
-    if not path.is_file():
-        raise RunError(f"{path} is missing, so no model of this run can be rebuilt; run the search again")
-    try:
-        candidate = build_candidate(detector, architecture, read_baseline(path), imgsz=64)
-    except CandidateFailed as failure:
-        raise RunError(f"the model of trial {row['number']} cannot be rebuilt: {failure.detail}") from failure
-    read_weights(candidate.model, weights)
-    return candidate.model.eval(), architecture
 
 
 def write_yaml(

@@ -3,10 +3,12 @@
 import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 
 from gamsearch.errors import OptionError, nearest
+
+FP32, FP16, INT8 = PRECISIONS = ("fp32", "fp16", "int8")
 
 USUAL = ("onnx", "torchscript")
 """Formats that an export has unless others are named; ONNX and TorchScript need no further package."""
@@ -18,17 +20,31 @@ class Format:
 
     Attributes:
         name: Ultralytics' name, and that of `--formats`.
-        suffix: What follows the stem in the name of the file or folder.
+        ending: How the name of the file or folder ends.
         packages: What `pip install` installs, by the module that the exporter imports.
         lacking: Returns what this machine lacks for writing it; empty for nothing.
         elsewhere: Where it runs, if it cannot be compared where it is written.
+        precisions: The precisions that `export` writes it in.
+        precision: That of this one.
     """
 
     name: str
-    suffix: str
+    ending: str
     packages: Mapping[str, str] = field(default_factory=dict)
     lacking: Callable[[], str] = lambda: ""
     elsewhere: str = ""
+    precisions: tuple[str, ...] = (FP32,)
+    precision: str = FP32
+
+    @property
+    def suffix(self) -> str:
+        """What follows the stem in the name of the file or folder, e.g. `_int8.onnx`."""
+        return self.ending if self.precision == FP32 else f"_{self.precision}{self.ending}"
+
+    @property
+    def title(self) -> str:
+        """E.g. `onnx` and `onnx int8`."""
+        return self.name if self.precision == FP32 else f"{self.name} {self.precision}"
 
 
 def _no_gpu() -> str:
@@ -49,11 +65,11 @@ def _windows() -> str:
 FORMATS = {
     one.name: one
     for one in (
-        Format("onnx", ".onnx"),
+        Format("onnx", ".onnx", precisions=(FP32, INT8)),
         Format("torchscript", ".torchscript"),
-        Format("openvino", "_openvino_model", {"openvino": "'gamsearch[openvino]'"}),
-        Format("ncnn", "_ncnn_model", {"ncnn": "'gamsearch[ncnn]'", "pnnx": "'gamsearch[ncnn]'"}),
-        Format("engine", ".engine", {"tensorrt": "tensorrt"}, _no_gpu),
+        Format("openvino", "_openvino_model", {"openvino": "'gamsearch[openvino]'"}, precisions=PRECISIONS),
+        Format("ncnn", "_ncnn_model", dict.fromkeys(("ncnn", "pnnx"), "'gamsearch[ncnn]'"), precisions=(FP32, FP16)),
+        Format("engine", ".engine", {"tensorrt": "tensorrt"}, _no_gpu, precisions=PRECISIONS),
         Format("coreml", ".mlpackage", {"coremltools": "'coremltools>=9.0'"}, _windows, "on Apple devices"),
         Format("litert", ".tflite", {"litert_torch": "litert-torch", "ai_edge_litert": "ai-edge-litert"}, _not_x86),
         Format("executorch", "_executorch_model", {"executorch": "executorch"}, _windows),
@@ -61,20 +77,22 @@ FORMATS = {
 }
 
 
-def formats_named(names: str | Sequence[str]) -> list[Format]:
+def formats_named(names: str | Sequence[str], precisions: str | Sequence[str] = (FP32,)) -> list[Format]:
     """Look up formats and check that this machine can write them.
 
     Args:
         names: Their names, also several in one text with commas; repeated ones count once.
+        precisions: The precisions that each is written in, given alike.
 
     Returns:
-        The formats in the order of their names.
+        The formats in the order of their names, each in the precisions in their order.
 
     Raises:
-        OptionError: There is no such format, or a package or the platform that it needs is missing.
+        OptionError: There is no such format or precision, the format is not written in it, or a package or the
+            platform that it needs is missing.
     """
-    found, texts = [], [names] if isinstance(names, str) else names
-    for name in dict.fromkeys(name.strip() for text in texts for name in text.split(",")):
+    found, wanted = [], _listed(precisions)
+    for name in _listed(names):
         if name not in FORMATS:
             raise OptionError(_unknown(name))
         chosen = FORMATS[name]
@@ -83,8 +101,33 @@ def formats_named(names: str | Sequence[str]) -> list[Format]:
         if missing := [package for module, package in chosen.packages.items() if find_spec(module) is None]:
             command = " ".join(["pip install", *dict.fromkeys(missing)])
             raise OptionError(f"--formats {name} needs a package that is not installed: {command}, or leave {name} out")
-        found.append(chosen)
+        found += [_in_precision(chosen, precision) for precision in wanted]
     return found
+
+
+def _listed(names: str | Sequence[str]) -> list[str]:
+    """Names without repetitions, from texts with commas."""
+    texts = [names] if isinstance(names, str) else names
+    return [*dict.fromkeys(name.strip() for text in texts for name in text.split(","))]
+
+
+def _in_precision(form: Format, precision: str) -> Format:
+    """A format in another precision; raise if there is none or its package is missing."""
+    if precision not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        raise OptionError(f"there is no precision '{precision}'{nearest(precision, PRECISIONS)}; there are {known}")
+    if precision not in form.precisions:
+        others = ", ".join(one.name for one in FORMATS.values() if precision in one.precisions)
+        raise OptionError(
+            f"{form.name} is written in {' and '.join(form.precisions)}, not in {precision}, which {others} are: "
+            f"call it for {form.name} alone with another --precision, or leave one of them out"
+        )
+    if (form.name, precision) == ("openvino", INT8) and find_spec("nncf") is None:
+        raise OptionError(
+            "--precision int8 of openvino needs a package that is not installed: pip install 'gamsearch[openvino-int8]'"
+            ", or leave it out"
+        )
+    return replace(form, precision=precision)
 
 
 def _unknown(name: str) -> str:

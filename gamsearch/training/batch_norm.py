@@ -31,17 +31,30 @@ def statistics_images(arguments: Any, images: Any, data: dict[str, Any], kind: s
     Returns:
         Batches `B x 3 x H x W` of bytes, at most `STATISTICS_IMAGES` images in all.
     """
+    return images_for_statistics(unaugmented(arguments, images, data, kind, stride))
+
+
+def unaugmented(arguments: Any, images: Any, data: dict[str, Any], kind: str, stride: int) -> Any:
+    """A data set of training images as a validation would see them; nothing is written to it.
+
+    Args:
+        arguments: The training arguments.
+        images: Where the training images are.
+        data: The data YAML as Ultralytics reads it.
+        kind: The class of the model; RT-DETR takes images stretched to squares.
+        stride: Largest stride of the model.
+
+    Returns:
+        Ultralytics' data set.
+    """
     cfg: Any = deepcopy(arguments)
     cfg.cache, cfg.fraction = False, 1.0
     with read_only_data():
-        dataset: Any
         if kind == "RTDETRDetectionModel":
-            dataset = ReadOnlyRTDETRDataset(
+            return ReadOnlyRTDETRDataset(
                 img_path=images, imgsz=cfg.imgsz, augment=False, hyp=cfg, rect=False, data=data
             )
-        else:
-            dataset = build_yolo_dataset(cfg, images, 16, data, mode="val", rect=True, stride=stride)
-    return images_for_statistics(dataset)
+        return build_yolo_dataset(cfg, images, 16, data, mode="val", rect=True, stride=stride)
 
 
 def images_for_statistics(dataset: Any) -> list[torch.Tensor]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.hidden import run_hidden
-from support.task_data import model_yaml
+from support.task_data import make_data, model_yaml
 
 from gamsearch.architecture import Architecture, Placement
 from gamsearch.cli.main import main
@@ -17,9 +17,12 @@ from gamsearch.runs import conversion, export_folder
 from gamsearch.runs.conversion import convert
 from gamsearch.runs.export_formats import FORMATS, formats_named
 from gamsearch.runs.exported_files import write_weights_files
+from gamsearch.runs.quantisation import Decoding
 from gamsearch.space.detector import Detector
 from gamsearch.space.graft import graft
+from gamsearch.tasks import TASKS
 from gamsearch.training.baseline import write_checkpoint
+from gamsearch.training.dataset import DataSet
 
 PLACED = (Placement(2, "GAM", (("rate", 4),)), Placement(4, "SE", (("rate", 4),)), Placement(6, "CoordAtt", ()))
 
@@ -189,3 +192,60 @@ def test_a_link_in_the_folder_is_replaced_and_not_followed(tmp_path):
     export_folder.put(made, folder, ["best.pt"], {})
     assert record.read_text() == "mine"
     assert other.read_text() == "mine" and (folder / "best.pt").read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("ncnn", "int8"), "ncnn is written in fp32 and fp16, not in int8, which onnx, openvino, engine are: call it"),
+        (("onnx", "int9"), r"there is no precision 'int9' \(did you mean 'int8'\?\); there are fp32, fp16, int8"),
+        (("torchscript", "fp16"), "torchscript is written in fp32, not in fp16, which openvino, ncnn, engine are"),
+    ],
+)
+def test_a_precision_that_a_format_does_not_have_is_refused_in_one_sentence(words, sentence):
+    for package in FORMATS[words[0]].packages:
+        pytest.importorskip(package)
+    with pytest.raises(OptionError, match=sentence):
+        formats_named(*words)
+
+
+def test_int8_of_openvino_names_the_package_that_it_needs():
+    pytest.importorskip("openvino")
+    if find_spec("nncf"):
+        pytest.skip("NNCF is installed")
+    with pytest.raises(OptionError, match=r"not installed: pip install 'gamsearch\[openvino-int8\]', or leave it out"):
+        formats_named("openvino", "int8")
+
+
+def test_what_is_quantised_is_all_but_the_decoding_of_the_head():
+    head = Decoding(6, False)
+    decodes = ["/model.6/dfl/conv/Conv", "/model.6/Concat_3", "/model.6/Sigmoid"]
+    computes = ["/model.6/cv2.0/cv2.0.0/conv/Conv", "/model.6/one2one_cv3.0/Conv", "/model.4/dfl/Conv", "Relu"]
+    assert [head.holds(name) for name in (*decodes, *computes)] == [True] * 3 + [False] * 4
+    assert Decoding(6, True).holds("/model.6/cv2.0/Conv")
+
+
+CASES_BY_PRECISION = [("onnx", "int8", "segment"), ("onnx", "int8", "classify"), ("openvino", "fp16", "obb")]
+
+
+@pytest.mark.parametrize(("name", "precision", "task"), CASES_BY_PRECISION)
+def test_a_smaller_precision_is_a_smaller_file_near_the_model_with_an_accuracy_of_its_own(
+    name, precision, task, tmp_path
+):
+    installed(name)
+    model, architecture = tiny(task, *PLACED)
+    data = DataSet.read(make_data(task, tmp_path / "data", side=64), TASKS[task])
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "data").rglob("*")}
+    forms = formats_named(name, ["fp32", precision])
+    checkpoint, whole, small, _ = write_weights_files(tmp_path / "best", model, architecture, 64, forms, data, True)
+    assert small.path == tmp_path / f"best_{precision}{FORMATS[name].ending}"
+    assert size(small.path) < size(whole.path)
+    assert whole.difference < 1e-4 and small.difference < 0.5
+    assert (small.difference > 1e-4) == (precision == "int8")  # the weights are those of a checkpoint, in fp16
+    assert whole.metrics == pytest.approx(checkpoint.metrics, abs=1e-3) and small.metrics.keys() == whole.metrics.keys()
+    assert TASKS[task].primary in small.metrics and "at 64 px" in small.line
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "data").rglob("*")} == before
+
+
+def size(path: Path) -> int:
+    return sum(one.stat().st_size for one in ([path] if path.is_file() else path.rglob("*.*")))

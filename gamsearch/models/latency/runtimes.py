@@ -144,12 +144,13 @@ def ncnn_outputs(network: Any, image: NDArray[np.float32]) -> list[NDArray[np.fl
     return outputs
 
 
-def ncnn_network(parameters: str, weights: str) -> Any:
-    """Open a network in NCNN on one thread of the CPU, in fp32.
+def ncnn_network(parameters: str, weights: str, half: bool = False) -> Any:
+    """Open a network in NCNN on one thread of the CPU.
 
     Args:
         parameters: Path of the `.param` file.
         weights: Path of the `.bin` file.
+        half: Whether to compute in fp16 where the CPU can, as NCNN does by default, and not in fp32.
 
     Returns:
         The network; None if NCNN cannot load it.
@@ -158,7 +159,8 @@ def ncnn_network(parameters: str, weights: str) -> Any:
 
     network = ncnn.Net()
     network.opt.num_threads = 1
-    network.opt.use_vulkan_compute = network.opt.use_fp16_storage = network.opt.use_fp16_arithmetic = False
+    network.opt.use_vulkan_compute = False
+    network.opt.use_fp16_storage = network.opt.use_fp16_arithmetic = half
     return None if network.load_param(parameters) or network.load_model(weights) else network
 
 
