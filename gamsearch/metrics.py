@@ -12,12 +12,12 @@ from gamsearch.errors import OptionError
 from gamsearch.plugins.registry import RECORD, Registry, first_line, origin_of
 
 Compute = Callable[[Any], float]
+Lacking = Callable[[Any], str]
 DIRECTIONS, STAGES = ("minimize", "maximize"), ("built", "trained")
 
 LATENCIES = ("latency_ratio", "latency_iqr_ms", "latency_ratio_foreseen")
 FIGURES = ("epochs", "epochs_trained", "seconds", "seed", "bound")
 """Columns of `Record.trials` that hold numbers besides the metrics and gains; NaN where unknown."""
-
 AUDIT_COLUMNS = ("tensors_inherited", "tensors_expected", "tensors_fresh", "misplaced")
 TEXTS = ("state", "key", "label", "reason", "retried", "imported")
 FLAGS = ("feasible", "anchor", "on_front", "paused")
@@ -37,6 +37,7 @@ class Metric:
         stage: `built` (known before training) or `trained` (read from a validation).
         compute: Takes a `Candidate` (built) or the validation's results by Ultralytics' names (trained).
         title: Its name in sentences and tables, e.g. `mAP50-95`; by default `name` without underscores.
+        lacking: Takes a run's device and returns what it lacks for measuring this.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Metric:
     stage: str
     compute: Compute
     title: str = ""
+    lacking: Lacking | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "title", self.title or self.name.replace("_", " "))
@@ -63,7 +65,9 @@ class Metric:
 METRICS: Registry[Metric] = Registry("metric", OptionError)
 
 
-def metric(name: str, unit: str, direction: str, stage: str, title: str = "") -> Callable[[Compute], Compute]:
+def metric(
+    name: str, unit: str, direction: str, stage: str, title: str = "", lacking: Lacking | None = None
+) -> Callable[[Compute], Compute]:
     """Register a function as a metric: `@gamsearch.register.metric`.
 
     Args:
@@ -73,6 +77,8 @@ def metric(name: str, unit: str, direction: str, stage: str, title: str = "") ->
         stage: `built`: the function takes a `Candidate` (its `model`, `architecture`, `imgsz`) before training;
             `trained`: it takes the results of a validation, a mapping such as `{"metrics/mAP50(B)": 0.61, ...}`.
         title: Its name in sentences and tables, e.g. `memory`; by default `name` without underscores.
+        lacking: Called with a run's `torch.device` before anything is trained; returns what it lacks for measuring
+            this, empty for nothing.
 
     Returns:
         A decorator that returns the function unchanged.
@@ -89,7 +95,7 @@ def metric(name: str, unit: str, direction: str, stage: str, title: str = "") ->
         raise OptionError(f"a metric cannot be called '{name}', which the table of trials uses; choose another name")
 
     def register(compute: Compute) -> Compute:
-        METRICS.add(name, Metric(name, unit, direction, stage, compute, title), origin_of(compute))
+        METRICS.add(name, Metric(name, unit, direction, stage, compute, title, lacking), origin_of(compute))
         return compute
 
     return register
@@ -102,7 +108,7 @@ def is_reserved(name: str) -> bool:
         name: The name of a metric.
 
     Returns:
-        True for a column, and for a name that ends like a gain.
+        Whether it is a column, or ends like a gain.
     """
     return name in COLUMNS or name.endswith("_gain")
 
@@ -168,7 +174,7 @@ def learn(forms: Mapping[str, Mapping[str, str]]) -> None:
     """
     for name, form in forms.items():
         if name not in METRICS:
-            METRICS.add(name, Metric(name, compute=_unavailable(name), **form), RECORD)
+            METRICS.add(name, Metric(name, compute=_unavailable(name), **dict[str, Any](form)), RECORD)
 
 
 def _unavailable(name: str) -> Compute:

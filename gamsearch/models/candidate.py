@@ -31,6 +31,8 @@ class Candidate:
         audit: What it inherited from the baseline.
         imgsz: Image size in px, at which its cost is computed.
         probe: Measures its latency, paired with the baseline.
+        baseline: The trained stock model, for what is measured in turns with it.
+        device: Where latency and what is like it are measured.
     """
 
     architecture: Architecture
@@ -39,7 +41,10 @@ class Candidate:
     audit: Audit
     imgsz: int
     probe: Callable[["Candidate"], Latency] | None = None
+    baseline: Model | None = None
+    device: torch.device = torch.device("cpu")
     _latency: Latency | None = field(default=None, repr=False)
+    _measured: dict[str, float] = field(default_factory=dict, repr=False)
 
     @property
     def attention(self) -> dict[Placement, nn.Module]:
@@ -65,6 +70,20 @@ class Candidate:
                 raise ModelError("this candidate was built without a latency probe, so its latency is unknown")
             self._latency = self.probe(self)
         return self._latency
+
+    def once(self, name: str, measure: Callable[["Candidate"], float]) -> float:
+        """Measure something that is never twice the same, such as a time, once.
+
+        Args:
+            name: What is measured.
+            measure: Measures it.
+
+        Returns:
+            The first measurement.
+        """
+        if name not in self._measured:
+            self._measured[name] = measure(self)
+        return self._measured[name]
 
 
 def build_candidate(
@@ -106,7 +125,7 @@ def build_candidate(
     if starts_as_identity(architecture):
         set_to_identity(placed_modules(model, grafted.placed, architecture))
         check_identity(model, baseline, architecture)
-    return Candidate(architecture, grafted, model, audit, imgsz)
+    return Candidate(architecture, grafted, model, audit, imgsz, baseline=baseline)
 
 
 def fresh_parameters(candidate: Candidate, factor: float | None = None) -> dict[int, float]:

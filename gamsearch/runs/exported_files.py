@@ -16,6 +16,7 @@ from gamsearch.errors import ModelError
 from gamsearch.models.checkpoint import load_checkpoint
 from gamsearch.models.identity import predictions
 from gamsearch.parser.build import Model, is_rtdetr
+from gamsearch.runs.compared_image import clearest_image, random_image
 from gamsearch.runs.conversion import convert, opened
 from gamsearch.runs.export_formats import FP32, INT8, USUAL, Format, formats_named
 from gamsearch.tasks import task_of
@@ -160,10 +161,6 @@ def _standalone(path: Path, architecture: Architecture) -> Exported:
     return Exported(path, None, f"{', '.join(names)}: import it to use or train the .pt and the YAML without gamsearch")
 
 
-def _image(side: int) -> torch.Tensor:
-    return torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
-
-
 def compare(
     model: Model,
     other: Callable[[torch.Tensor], Any],
@@ -188,8 +185,9 @@ def compare(
     """
     worst = 0.0
     for side in sides:
+        image = clearest_image(model, side) if is_rtdetr(model.yaml) else random_image(side)
         with torch.no_grad():
-            expected, actual = predictions(model(_image(side))), predictions(other(_image(side)))
+            expected, actual = predictions(model(image)), predictions(other(image))
         pairs = list(zip(expected, actual, strict=False))  # an exported file may leave out the last
         if is_rtdetr(model.yaml):  # each box of either must have one of the other
             first, second = pairs[0]

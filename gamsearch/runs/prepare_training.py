@@ -15,6 +15,7 @@ from gamsearch.runs.prepared import (
     ReadyEvaluator,
     StageRecord,
     WorkerContext,
+    check_measurable,
     digest,
     predicted_metrics,
     space_of,
@@ -84,6 +85,7 @@ def prepare_training(
         check_baseline(settings, data, weights)
     else:
         space, weights = context.space, None
+    check_measurable(device)
     progress.say(f"{space.detector.name}, space '{space.name}': {plural(space.size, 'architecture')} on {hardware}")
     worker = context.worker if context else ""
     inputs = _Inputs(settings, data, device, backend, space, weights, progress, worker)

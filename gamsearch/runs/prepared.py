@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gamsearch.errors import ModelError
+from gamsearch.errors import ModelError, OptionError
 from gamsearch.evaluation import Evaluator
-from gamsearch.metrics import METRICS
+from gamsearch.metrics import METRICS, metrics_of
 from gamsearch.runs.settings import Settings
 from gamsearch.space.detector import Detector
 from gamsearch.space.search_space import SearchSpace
@@ -91,6 +91,13 @@ def predicted_metrics(space: SearchSpace) -> list[str]:
     """The built metrics besides latency that decide what is worth training: objectives and limits."""
     names = dict.fromkeys([*space.objectives, *(limit.metric for limit in space.limits)])
     return [name for name in names if METRICS[name].stage == "built" and name != "latency_ms"]
+
+
+def check_measurable(device: Any) -> None:
+    """Refuse metrics that cannot be measured on a `torch.device`, before anything is trained."""
+    for one in metrics_of("built"):
+        if lacking := one.lacking and one.lacking(device):
+            raise OptionError(f"the metric '{one.name}' needs {lacking}; leave it and its plug-in out of the space")
 
 
 def digest(path: Path) -> str:

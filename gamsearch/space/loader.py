@@ -197,6 +197,10 @@ def read_limits(source: str, written: Any) -> tuple[Limit, ...]:
             if metric_named(name).stage != "built":
                 built = ", ".join(m.name for m in METRICS.values() if m.stage == "built")
                 raise SpaceError(f"{name} is known only after training and cannot be limited; limit one of {built}")
+            if metric_named(name).maximise:
+                raise SpaceError(
+                    f"{name} is the better the higher, and a limit is an upper bound; make it an objective"
+                )
             limits.append(Limit(name, _limit_text(value)))
     return tuple(limits)
 

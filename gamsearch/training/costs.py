@@ -34,6 +34,7 @@ class Costs:
         """
         candidate.probe = self._latency_of
         latency = candidate.latency()
+        candidate.device = self.device
         built = {m.name: m.compute(candidate) for m in metrics_of("built")}
         built |= {"latency_ratio": latency.ratio, "latency_iqr_ms": latency.iqr_ms}
         return {"built": {k: float(v) for k, v in built.items()}, "latency": latency.to_dict()}
@@ -74,6 +75,7 @@ class Costs:
         if names and placement not in self._single:
             architecture = Architecture.of(self.detector.name, [placement] if placement else [])
             candidate = build_candidate(self.detector, architecture, self.baseline, self.settings.imgsz)
+            candidate.device = self.device
             self._single[placement] = {name: METRICS[name].compute(candidate) for name in names}
         return self._single.get(placement, {})
 

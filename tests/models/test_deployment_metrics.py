@@ -22,8 +22,10 @@ assert alive.most == 12000, alive.most
 """
 CONTRACT = """
 import gamsearch.models.deployment_metrics
+import gamsearch.models.runtime_metrics as working
 from gamsearch.testing import checks
-for name in ("size_mb", "activations_mb"):
+working.SECONDS, working.STARTS = 0.1, 1
+for name in ("size_mb", "activations_mb", "throughput_ratio", "peak_memory_mb"):
     for check in checks("metric", name):
         check()
 """
@@ -39,7 +41,7 @@ def test_activations_are_counted_from_when_they_exist_until_the_last_reference_i
     passes("-c", CHAIN, cwd=ROOT)
 
 
-def test_both_metrics_fulfil_their_contract(tmp_path):
+def test_all_of_them_fulfil_their_contract(tmp_path):
     passes("-c", CONTRACT, cwd=ROOT)
 
 
@@ -60,6 +62,29 @@ assert activations() < activations(gs.Placement(2, "GAM", (("rate", 1),)))
 
 def test_weights_that_a_module_rearranges_once_are_no_activations(tmp_path):
     passes("-c", SAME, cwd=ROOT)
+
+
+WORKING = """
+import torch
+import gamsearch as gs
+import gamsearch.models.runtime_metrics as working
+from gamsearch.models.candidate import build_candidate
+from gamsearch.training.baseline import start_model
+detector = gs.Detector.load("yolov8n")
+baseline = start_model(detector, None, {0: "a"}, seed=0).eval()
+def measured(*placements):
+    candidate = build_candidate(detector, gs.Architecture.of("yolov8n", placements), baseline, 64)
+    return working.throughput_ratio(candidate), working.peak_memory_mb(candidate)
+working.SECONDS, working.STARTS = 1.0, 1
+same, memory = measured()
+slower, more = measured(*(gs.Placement(site, "GAM", (("rate", 1),)) for site in (4, 6, 8)))
+assert 0.85 < same < 1.15 and slower < 0.9 * same, (same, slower)
+assert 20 < memory < more - 5, (memory, more)  # MB: the runtime's own and the weights; the three modules have 12 MB
+"""
+
+
+def test_throughput_is_that_of_the_baseline_or_less_and_memory_grows_with_the_weights(tmp_path):
+    passes("-c", WORKING, cwd=ROOT)
 
 
 def test_a_space_asks_for_them_by_their_plug_in(tmp_path):

@@ -11,18 +11,19 @@ from ultralytics.nn.modules import C2f
 OPSET = 17
 
 
-def onnx_of(model: Any, imgsz: int) -> bytes:
-    """Export a detector as it is deployed: fused, fp32, batch 1, static shape, without NMS.
+def onnx_of(model: Any, imgsz: int, batch: int = 1) -> bytes:
+    """Export a detector as it is deployed: fused, fp32, static shape, without NMS.
 
     Args:
         model: The detector; it is not changed.
         imgsz: Image size, px.
+        batch: Number of images.
 
     Returns:
-        The content of an ONNX file with one input, `images` (`1 x C x imgsz x imgsz`).
+        The content of an ONNX file with one input, `images` (`batch x C x imgsz x imgsz`).
     """
     fused = exportable(model, "onnx")
-    image, file = torch.zeros(1, channels_of(model), imgsz, imgsz), io.BytesIO()
+    image, file = torch.zeros(batch, channels_of(model), imgsz, imgsz), io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer's remarks on constants
         torch.onnx.export(fused, (image,), file, input_names=["images"], opset_version=OPSET, dynamo=False)  # type: ignore[arg-type]
