@@ -4,7 +4,7 @@ import contextlib
 import sys
 from collections.abc import Sequence
 
-from gamsearch.cli import clean, completion, inspect, results, run
+from gamsearch.cli import benchmark, clean, completion, inspect, results, run
 from gamsearch.cli.parser import Parser, build_parser
 from gamsearch.cli.printing import as_json
 from gamsearch.errors import GamsearchError, OptionError, is_control, one_line
@@ -18,6 +18,7 @@ CLOSED = 141
 COMMANDS = (
     *run.COMMANDS,
     *results.COMMANDS,
+    *benchmark.COMMANDS,
     *clean.COMMANDS,
     *inspect.COMMANDS,
     completion.command(lambda: parser()),

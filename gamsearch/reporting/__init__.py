@@ -5,6 +5,7 @@ No torch, no optuna.
 
 from pathlib import Path
 
+from gamsearch.analysis.deployed import read_rows
 from gamsearch.errors import RunError
 from gamsearch.reporting import predictions_section, provenance_section, snippets
 from gamsearch.reporting.html_page import page
@@ -36,7 +37,8 @@ def write(record: Record, folder: Path) -> list[Path]:
         for name in WRITTEN:
             (folder / name).unlink(missing_ok=True)  # a copy of the folder may share the file (a hard link)
         html = folder / "report.html"
-        text = page(record, provenance_section.environment(folder), predictions_section.read(folder))
+        kept = (provenance_section.environment(folder), predictions_section.read(folder), read_rows(folder))
+        text = page(record, *kept)
         html.write_bytes(text.encode("utf-8", errors="replace"))
         written = [write_csv(record, folder / "trials.csv"), html, write_picture(record, folder / "pareto.png")]
         return written + _write_verdict(record, folder)

@@ -1,6 +1,6 @@
 """report.html: one self-contained page in which everything that comes from the study is escaped."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from types import MappingProxyType
 from typing import Any
@@ -9,6 +9,7 @@ from gamsearch.analysis.answer import Answer
 from gamsearch.errors import plural
 from gamsearch.reporting import (
     architecture_section,
+    deployed_table,
     effects_section,
     figures,
     formatting,
@@ -36,6 +37,7 @@ def page(
     record: Record,
     manifest: Mapping[str, Any] = MappingProxyType({}),
     predictions: Mapping[str, Any] = MappingProxyType({}),
+    deployed: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The whole report; the same record gives the same text.
 
@@ -43,12 +45,14 @@ def page(
         record: The run.
         manifest: Facts about the machine, software and seeds of the run; empty if unknown.
         predictions: What `predictions_section.read` found in the run's folder.
+        deployed: The rows of its benchmark.
 
     Returns:
         The HTML document.
     """
     sections = [
         verification_section.section(record),
+        deployed_table.section(record, deployed),
         _front(record),
         imported_section.section(record),
         screening_section.section(record),

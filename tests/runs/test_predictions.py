@@ -11,7 +11,7 @@ from support.verified_records import verified
 from gamsearch.analysis.gate_maps import unpacked
 from gamsearch.architecture import Architecture
 from gamsearch.cli.main import main
-from gamsearch.runs import demo, demonstration
+from gamsearch.runs import demo, demonstration, quantisation
 from gamsearch.runs.kept_weights import finalist_pairs
 from gamsearch.runs.manifest import write_yaml
 from gamsearch.runs.predictions import keep_predictions
@@ -108,3 +108,77 @@ def test_the_first_pair_is_the_best_finalist_at_the_seed_whose_difference_is_the
     ]
     kept[ranked[2]][0].unlink()  # without its weights, the next to the median
     assert finalist_pairs(tmp_path, record)[0].seed in (ranked[1], ranked[3])
+
+
+# what is deployed ----------------------------------------------------------------------------------------------------
+def rows_of(learnt: Path, capsys, *words: str) -> list[dict]:
+    assert main(["benchmark", str(learnt), *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)["rows"]
+
+
+def test_files_are_validated_and_timed_beside_the_baselines_once(learnt, capsys):
+    record = read_record(store.snapshot(learnt), "run")
+    rows = rows_of(learnt, capsys)
+    assert [(row["trial"], row["precision"]) for row in rows] == [(0, "fp32"), (1, "fp32"), (0, "int8"), (1, "int8")]
+    baseline, candidate, small, smaller = rows
+    for row, number in ((baseline, 0), (candidate, 1)):
+        recorded = float(record.trials["map50_95"][number])
+        assert row["map50_95"] == pytest.approx(recorded, abs=1e-3) and row["largest_difference"] < 1e-3
+        assert abs(row["from_checkpoint"]["difference"]) < 1e-3
+    gain = candidate["from_baseline"]
+    assert gain["difference"] == pytest.approx(candidate["map50_95"] - baseline["map50_95"], abs=1e-3)
+    assert gain["low"] < gain["difference"] < gain["high"]
+    assert small["size_mb"] < baseline["size_mb"] and small["from_checkpoint"]["difference"] != 0
+    assert small["map50_95"] > 0.7 * baseline["map50_95"]  # with the decoding in int8 it is 0
+    for row in rows:
+        latency = row["latency"]
+        assert 0.3 < latency["low"] <= latency["ratio"] <= latency["high"] < 3 and latency["ms"] > 0
+        assert (learnt / row["file"]).exists()
+    assert rows_of(learnt, capsys) == rows  # nothing is measured twice
+    (learnt / smaller["file"]).write_bytes(b"other")
+    again = rows_of(learnt, capsys, "--trials", "1")
+    assert again[:3] == rows[:3] and again[3] != smaller and again[3]["size_mb"] > 0
+
+
+def test_the_report_says_whether_a_finalist_still_gains(learnt, capsys):
+    rows_of(learnt, capsys)
+    assert main(["report", str(learnt)]) == 0
+    text = (learnt / "report.html").read_text()
+    assert "Deployed: accuracy and latency of exported files" in text
+    assert "As onnx int8, trial 1 " in text and "noise between seeds is not in it" in text
+    capsys.readouterr()
+    (learnt / "benchmark" / "benchmark.json").write_text('{"rows": [{"trial": 1}]}')
+    assert main(["report", str(learnt)]) == 0
+    assert "is damaged: run benchmark again" in (learnt / "report.html").read_text()
+
+
+def test_a_file_that_fails_is_a_row_with_its_reason_and_stops_no_other(learnt, capsys, monkeypatch):
+    def broken(*_):
+        raise ValueError("no such layer")
+
+    monkeypatch.setitem(quantisation.WRITERS, ("onnx", "int8"), broken)
+    (learnt / "benchmark" / "benchmark.json").unlink(missing_ok=True)
+    rows = rows_of(learnt, capsys, "--precision", "int8")
+    assert [(row["trial"], "no such layer" in row["failed"]) for row in rows] == [(0, True), (1, True)]
+    monkeypatch.undo()
+    again = rows_of(learnt, capsys, "--precision", "int8")
+    assert all("failed" not in row and "latency" in row for row in again)  # what failed is tried again
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--trials", "999"), "there is no trial 999; the run has trials 0 to"),
+        (("--precision", "int9"), "there is no precision 'int9' (did you mean 'int8'?)"),
+        (("--data", "nothing.yaml"), "nothing.yaml does not exist"),
+    ],
+)
+def test_what_cannot_be_benchmarked_is_refused_in_one_sentence(learnt, capsys, words, sentence):
+    assert main(["benchmark", str(learnt), *words]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said and said.count("\n") == 1
+
+
+def test_a_replay_has_nothing_to_benchmark(replayed, capsys):
+    assert main(["benchmark", str(replayed)]) == 2
+    assert "replays a table" in capsys.readouterr().err
