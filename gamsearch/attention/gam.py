@@ -18,7 +18,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from gamsearch.attention.fast_conv import FastWeights, convolve
 from gamsearch.attention.folding import fold
 from gamsearch.attention.gam_row import GAMError, read_row
 
@@ -68,7 +67,6 @@ class GAM(nn.Module):
         self.channel_gate = channel_gate
         self.gain = 4.0 if (channel_gate, init) == ("sigmoid", "identity") else 1.0
         self.fused = False
-        self._fast: dict[str, FastWeights] = {}
         self.linear1 = nn.Linear(channels, hidden)
         self.linear2 = nn.Linear(hidden, channels)
         self.conv1 = nn.Conv2d(channels, hidden, 7, padding=3, groups=groups, padding_mode=padding)
@@ -125,17 +123,8 @@ class GAM(nn.Module):
         """The fused form for float32 inference: in place on its own tensors, without batch norms."""
         gate = self.linear2(self.linear1(x).relu_())
         attended = (gate.sigmoid_() if self.channel_gate == "sigmoid" else gate).mul_(x)
-        gate = self._convolve("conv2", self._convolve("conv1", attended).relu_())
-        return attended.mul_(self._finish(gate.contiguous().sigmoid_()))
-
-    @torch.jit.unused
-    def _convolve(self, name: str, x: Tensor) -> Tensor:
-        """One folded convolution in its fastest form."""
-        return convolve(getattr(self, name), x, self._fast, name)
-
-    def __getstate__(self) -> dict[str, object]:
-        """Leave out the rearranged weights, which the first forward restores."""
-        return {**self.__dict__, "_fast": {}}
+        gate = self.conv2(self.conv1(attended).relu_())
+        return attended.mul_(self._finish(gate.sigmoid_()))
 
     @torch.jit.unused
     def _check_width(self, x: Tensor) -> None:

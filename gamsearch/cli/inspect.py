@@ -124,7 +124,7 @@ def _list_latency() -> Listing:
     from gamsearch.models.latency.backends import AUTO, BACKENDS
     from gamsearch.models.latency.command import PRESETS
 
-    rows = [(AUTO, "any", "cudagraph on CUDA, torch elsewhere; the default")]
+    rows = [(AUTO, "any", "cudagraph on CUDA, onnxruntime on CPUs, torch elsewhere; the default")]
     rows += [(b.name, b.device or "any", b.summary) for b in BACKENDS.values()]
     rows += [(name, "its own", f"the command {command}") for name, command in PRESETS.items()]
     rows.append(('"COMMAND {onnx}"', "its own", "what a command prints, e.g. over ssh; see the guide on latency"))

@@ -17,6 +17,7 @@ from gamsearch.runs.settings import Settings
 from gamsearch.signals import stop_request
 from gamsearch.space.detector import Detector
 from gamsearch.space.stock import searched_names
+from gamsearch.study.record import latency_backend
 from gamsearch.training.dataset import DataSet
 
 SCALES = "tnsmbclex"
@@ -117,7 +118,7 @@ def read_inputs(folder: Path, settings: Settings, recorded: Mapping[str, Any], o
     place, device = options.data or settings.data, devices.select(options.device or settings.device)
     data = searched_data(folder, place, recorded, detector.task, "verify")
     same = devices.describe(device) == recorded.get("hardware")
-    backend = resolved(settings.latency if same else AUTO, device)
+    backend = resolved((latency_backend(recorded) or settings.latency) if same else AUTO, device)
     return Inputs(folder, settings, options, data, device, backend, detector, weights)
 
 

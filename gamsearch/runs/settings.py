@@ -9,6 +9,7 @@ from typing import Any
 from gamsearch.errors import OptionError, RunError, one_line
 from gamsearch.strategy.search_budget import SearchBudget
 from gamsearch.strategy.stopping import stopping_named
+from gamsearch.study.record import latency_backend
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What a run or a study may be called."""
@@ -148,6 +149,8 @@ def resolve(given: Mapping[str, Any], recorded: Mapping[str, Any] | None, defaul
         explicit["budget"] = ""
     merged = {**defaults, **{k: v for k, v in (recorded or {}).items() if k in known}, **explicit}
     merged |= {name: tuple(merged.get(name, ())) for name in ("objectives", "imports")}
+    if backend := latency_backend(recorded or {}):
+        merged["latency"] = backend  # what `auto` was where the run began
     settings = Settings(**merged)
     check(settings)
     return settings

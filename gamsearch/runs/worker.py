@@ -30,6 +30,7 @@ from gamsearch.study import store
 from gamsearch.study.artifacts import Artifacts, trusted_place
 from gamsearch.study.lost_record import explained
 from gamsearch.study.outage import StorageUnreachable
+from gamsearch.study.record import latency_backend
 from gamsearch.study.single_worker import POLL_S
 from gamsearch.study.storages import Address
 from gamsearch.study.workers import WorkerRegistry
@@ -175,7 +176,8 @@ def _settings(attributes: Mapping[str, Any], options: WorkerOptions) -> Settings
     here = {"data": options.data or recorded.get("data", ""), "device": options.device or recorded.get("device", "")}
     place = {"out": str(options.folder.parent), "name": options.folder.name}
     listed = {name: tuple(recorded.get(name, ())) for name in ("objectives", "imports")}
-    settings = Settings(**{**recorded, **here, **place, **listed})
+    backend = latency_backend(attributes["settings"])  # what `auto` was where the run began
+    settings = Settings(**{**recorded, **here, **place, **listed, **({"latency": backend} if backend else {})})
     check(settings)
     return settings
 

@@ -27,6 +27,13 @@ def test_a_resumed_run_keeps_every_decisive_setting(name):
     assert resolve({name: getattr(resolve({"name": "a"}, RECORDED, {}), name)}, RECORDED, {}).name == "a"
 
 
+def test_a_resumed_run_keeps_the_latency_backend_that_auto_was_when_it_began():
+    recorded = {**RECORDED, "latency_backend": "torch"}
+    for given in {"name": "a"}, {"name": "a", "latency": "auto"}:
+        assert resolve(given, recorded, {}).latency == "torch"
+    assert resolve({"name": "a"}, RECORDED, {}).latency == "auto"
+
+
 @pytest.mark.parametrize("name", ["trials", "device", "sampler", "out"])
 def test_a_resumed_run_may_change_what_decides_no_figure(name):
     value = {"trials": 50, "device": "cpu", "sampler": "tpe", "out": "elsewhere"}[name]

@@ -79,7 +79,7 @@ def test_finalist_baseline_and_the_next_scale_are_trained_at_the_same_seeds(veri
     assert params["baseline"] < params[finalist["key"]] < params["scale-up"]
     assert state["scale_up"]["name"] == "yolov8s"
     assert all(one["latency_ratio"] > 1.2 for one in state["trainings"]["scale-up"])
-    assert state["settings"]["latency"] == "torch"  # what `auto` is on a CPU
+    assert state["settings"]["latency"] == "onnxruntime"  # what `auto` is on a CPU
     assert state["settings"]["attention_lr"] == "3.0"
 
 
@@ -118,7 +118,7 @@ def test_on_hardware_other_than_the_search_the_latency_backend_is_chosen_anew(ve
     study.set_user_attr("verification", {})
     shutil.rmtree(folder / "verify")
     assert main(["verify", str(folder), "--top", "1", "--seeds", "2", "--epochs", "1"]) == 0
-    assert recorded(folder)["settings"]["latency"] == "torch"
+    assert recorded(folder)["settings"]["latency"] == "onnxruntime"
 
 
 def test_recorded_trainings_are_kept_and_only_new_seeds_are_added(verified):

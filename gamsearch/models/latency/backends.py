@@ -1,6 +1,7 @@
 """Latency backends: functions that make a detector ready to run on a device, so that it can be timed.
 
-Batch 1, fused, network only (no NMS), fp16 on CUDA. `auto` is a CUDA graph on CUDA and plain PyTorch elsewhere.
+Batch 1, fused, network only (no NMS), fp16 on CUDA. `auto` is a CUDA graph on CUDA, ONNX Runtime on a CPU and plain
+PyTorch elsewhere.
 """
 
 from collections.abc import Callable, Sequence
@@ -62,7 +63,10 @@ class LatencyBackend:
 
 
 AUTO = "auto"
-"""What measures on a device what a deployment there would need: `cudagraph` on CUDA, elsewhere `torch`."""
+"""What measures a form that is deployed on such a device: see `USUAL`; `torch` on any other."""
+
+USUAL = {"cuda": "cudagraph", "cpu": "onnxruntime"}
+"""Backends by type of device."""
 
 BACKENDS: Registry[LatencyBackend] = Registry("latency backend", OptionError, also=(AUTO,))
 
@@ -133,7 +137,7 @@ def resolved(name: str, device: torch.device) -> str:
     if is_command(name):
         Command.parse(name)
         return name
-    chosen = name if name != AUTO else "cudagraph" if device.type == "cuda" else "torch"
+    chosen = name if name != AUTO else USUAL.get(device.type, "torch")
     backend_named(chosen, device)
     return chosen
 

@@ -13,10 +13,11 @@ from typing import Any
 from gamsearch.errors import CandidateFailed, one_line
 
 TOOLS = {
-    "trtexec": re.compile(r"GPU Compute Time:.*?median = ([\d.]+) ms"),
-    "benchmark_app": re.compile(r"Median:\s+([\d.]+) ms"),
+    "trtexec": re.compile(r"GPU Compute Time:.*?median = ([\d.]+) (ms)"),
+    "benchmark_app": re.compile(r"Median:\s+([\d.]+) (ms|us)"),
 }
-"""Tools whose own output is understood: where they print the median in ms."""
+"""Tools whose own output is understood: where they print the median and its unit."""
+MS = {"ms": 1.0, "us": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ def understood(text: str) -> Timed:
     last = lines[-1].strip() if lines else ""
     for pattern in TOOLS.values():
         if printed := pattern.findall(text):
-            return _checked([float(printed[-1])], {}, last)
+            value, unit = printed[-1]
+            return _checked([float(value) * MS[unit]], {}, last)
     try:
         said = json.loads(last)
     except ValueError:

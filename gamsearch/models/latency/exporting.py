@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from ultralytics.nn.modules import C2f
 
+from gamsearch.errors import CandidateFailed, one_line
+from gamsearch.models import device as devices
+
 OPSET = 17
 
 
@@ -21,12 +24,22 @@ def onnx_of(model: Any, imgsz: int, batch: int = 1) -> bytes:
 
     Returns:
         The content of an ONNX file with one input, `images` (`batch x C x imgsz x imgsz`).
+
+    Raises:
+        CandidateFailed: It cannot be exported.
     """
     fused = exportable(model, "onnx")
     image, file = torch.zeros(batch, channels_of(model), imgsz, imgsz), io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer's remarks on constants
-        torch.onnx.export(fused, (image,), file, input_names=["images"], opset_version=OPSET, dynamo=False)  # type: ignore[arg-type]
+        options: dict[str, Any] = {"input_names": ["images"], "opset_version": OPSET, "dynamo": False}
+        try:
+            torch.onnx.export(fused, (image,), file, **options)  # type: ignore[arg-type]
+        except Exception as error:  # a module can raise anything
+            if devices.is_out_of_memory(error):
+                raise
+            said = one_line(error)[:200]
+            raise CandidateFailed("latency", f"this network cannot be exported to ONNX: {said}") from error
     return file.getvalue()
 
 

@@ -19,6 +19,7 @@ from torch import nn
 from gamsearch.architecture import Placement
 from gamsearch.attention.catalogue import spec_named
 from gamsearch.attention.registry import attention_class
+from gamsearch.errors import CandidateFailed, RunError
 from gamsearch.models.latency.backends import Network, deployed
 from gamsearch.models.latency.clock import Clock
 from gamsearch.models.latency.row_timer import RowTimer
@@ -45,6 +46,22 @@ class Increment:
 
     share: float
     error: float
+
+
+def unmeasurable(label: str, failure: CandidateFailed) -> RunError:
+    """What ends a run whose target cannot hold a placement.
+
+    Args:
+        label: The placement in words.
+        failure: How its measurement failed.
+
+    Returns:
+        The error.
+    """
+    return RunError(
+        f"the latency of {label} cannot be measured ({failure.detail}); correct --latency (torch runs every module), "
+        "or leave the module out of the space"
+    )
 
 
 Placed = Mapping[int, tuple[Placement, nn.Module]]

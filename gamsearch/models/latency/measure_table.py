@@ -15,14 +15,21 @@ from dataclasses import replace
 import torch
 
 from gamsearch.architecture import Architecture, Placement
-from gamsearch.errors import CandidateFailed, RunError
+from gamsearch.errors import CandidateFailed
 from gamsearch.models.candidate import build_candidate
 from gamsearch.models.device_lock import lock_of
 from gamsearch.models.latency.backends import backend_named, resolved
 from gamsearch.models.latency.clock import Clock
 from gamsearch.models.latency.command import is_command
-from gamsearch.models.latency.increments import Increment, InstrumentedBaseline, groups_of, measure_rounds
+from gamsearch.models.latency.increments import (
+    Increment,
+    InstrumentedBaseline,
+    groups_of,
+    measure_rounds,
+    unmeasurable,
+)
 from gamsearch.models.latency.measure import measure
+from gamsearch.models.latency.profiled import profiled_increments
 from gamsearch.models.latency.result import Latency
 from gamsearch.models.latency.row_timer import using_threads
 from gamsearch.models.latency.table import HeldOut, LatencyTable, conditions_of
@@ -45,8 +52,8 @@ def measure_table(
 ) -> LatencyTable:
     """Measure every placement of a space.
 
-    With a backend whose rows cannot be timed, and with a command, each placement is measured alone, as a whole
-    candidate, in an equal share of the time.
+    ONNX Runtime reports the times of its operations (see `profiled`). With any other backend whose rows cannot be
+    timed, and with a command, each placement is measured alone, as a whole candidate, in an equal share of the time.
 
     Args:
         space: The space.
@@ -55,7 +62,7 @@ def measure_table(
         device: Where to measure.
         reference_ms: The baseline's latency, which the table's ratios multiply.
         backend: Name of a latency backend, a command, or `auto`.
-        seconds: Time limit, except of a command; at least ten rounds are made in any case.
+        seconds: Time limit of the passes, except of a command; at least ten rounds are made in any case.
 
     Returns:
         The table, without held-out architectures.
@@ -65,11 +72,23 @@ def measure_table(
         RunError: It cannot measure one of the placements.
     """
     backend = resolved(backend, device)
-    increments, rounds = _row_by_row(space, baseline, imgsz, device, backend, seconds)
+    increments, rounds = _by_operations(space, baseline, imgsz, device, backend, seconds)
+    if not rounds:
+        increments, rounds = _row_by_row(space, baseline, imgsz, device, backend, seconds)
     if not rounds:
         increments = _one_by_one(space, baseline, imgsz, device, backend, seconds)
     conditions = conditions_of(space, baseline, imgsz, device, backend)
     return LatencyTable(space.detector.name, reference_ms, increments, rounds, conditions)
+
+
+def _by_operations(
+    space: SearchSpace, baseline: Model, imgsz: int, device: torch.device, backend: str, seconds: float
+) -> tuple[dict[Placement, Increment], int]:
+    """Increments from the times of operations, and the passes; neither if the backend does not report them."""
+    if backend != "onnxruntime":
+        return {}, 0
+    with lock_of(device).exclusively(), using_threads(1):
+        return profiled_increments(space, baseline, imgsz, seconds)
 
 
 def _row_by_row(
@@ -152,9 +171,6 @@ def _one_by_one(
         try:
             latency = measure(model, baseline, imgsz, device, backend=backend, seconds=share)
         except CandidateFailed as failure:
-            raise RunError(
-                f"the latency of {architecture.label} cannot be measured ({failure.detail}); correct --latency, "
-                "or leave the module out of the space"
-            ) from failure
+            raise unmeasurable(architecture.label, failure) from failure
         increments[placement] = Increment(latency.ratio - 1.0, (latency.ratio_high - latency.ratio_low) / (2 * 1.96))
     return increments

@@ -29,25 +29,37 @@ def in_onnxruntime(content: bytes, shape: tuple[int, ...]) -> Run:
 
     Returns:
         A function that runs it once.
+
+    Raises:
+        CandidateFailed: ONNX Runtime cannot run it.
     """
     session, image = onnxruntime_session(content), _image(shape)
     return lambda: session.run(None, {"images": image})
 
 
-def onnxruntime_session(source: bytes | str) -> Any:
+def onnxruntime_session(source: bytes | str, profile: str = "") -> Any:
     """Open an ONNX file in ONNX Runtime on one thread of the CPU.
 
     Args:
         source: The file's content or path.
+        profile: Beginning of the path of a file with the times of all operations; none is written if left out.
 
     Returns:
         The session.
+
+    Raises:
+        CandidateFailed: ONNX Runtime cannot run it.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    options.intra_op_num_threads, options.enable_profiling = 1, bool(profile)
+    if profile:
+        options.profile_file_prefix = profile
+    try:
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # of its own classes, which share no base
+        raise CandidateFailed("latency", f"ONNX Runtime cannot run this network: {one_line(error)[:200]}") from error
 
 
 def in_openvino(content: bytes, shape: tuple[int, ...]) -> Run:

@@ -9,6 +9,7 @@ from gamsearch.errors import CandidateFailed, OptionError
 from gamsearch.models.candidate import build_candidate
 from gamsearch.models.latency.backends import BACKENDS, LatencyBackend, backend_named, resolved
 from gamsearch.models.latency.measure import measure
+from gamsearch.models.latency.runtimes import in_onnxruntime
 from gamsearch.space.detector import Detector
 from gamsearch.training.baseline import start_model
 
@@ -19,7 +20,7 @@ def test_the_torch_backend_runs_a_fused_copy_and_changes_neither_model_nor_threa
     stock = start_model(Detector.load("yolov8n"), None, {0: "a"}, seed=0).train()
     norms = sum(isinstance(m, nn.BatchNorm2d) for m in stock.modules())
     threads = torch.get_num_threads()
-    latency = measure(stock, stock, 64, CPU, seconds=0.1)
+    latency = measure(stock, stock, 64, CPU, backend="torch", seconds=0.1)
     assert latency.measured_ms > 0 and latency.backend == "torch"
     assert latency.ratio == pytest.approx(1.0, abs=0.05)
     assert sum(isinstance(m, nn.BatchNorm2d) for m in stock.modules()) == norms and stock.training
@@ -57,6 +58,19 @@ def test_a_network_that_ncnn_gives_up_on_half_way_has_no_latency():
         backend_named("ncnn")(attended, 64, CPU)
 
 
+def test_what_cannot_be_exported_or_run_is_a_failed_candidate_with_the_reason():
+    class Unexportable(nn.Module):
+        def forward(self, x):
+            return x * torch.linalg.eigvals(x[0, 0, :2, :2]).real.sum()
+
+    stock = start_model(Detector.load("yolov8n"), None, {0: "a"}, seed=0).eval()
+    stock.model[0].act = Unexportable()
+    with pytest.raises(CandidateFailed, match="cannot be exported to ONNX: .*eigvals"):
+        measure(stock, stock, 64, CPU, backend="onnxruntime")
+    with pytest.raises(CandidateFailed, match="ONNX Runtime cannot run this network"):
+        in_onnxruntime(b"not a network", (1, 3, 64, 64))
+
+
 def test_an_unknown_backend_is_rejected_with_the_known_ones():
     with pytest.raises(OptionError, match="auto, torch, cudagraph"):
         backend_named("tensorrt")
@@ -64,7 +78,8 @@ def test_an_unknown_backend_is_rejected_with_the_known_ones():
 
 def test_the_default_backend_depends_on_the_device_and_unsuitable_ones_are_rejected():
     cuda = torch.device("cuda", 0)
-    assert resolved("auto", CPU) == "torch" and resolved("auto", cuda) == "cudagraph"
+    assert resolved("auto", CPU) == "onnxruntime" and resolved("auto", cuda) == "cudagraph"
+    assert resolved("auto", torch.device("mps")) == "torch"
     assert resolved("torch", cuda) == "torch" and resolved("onnxruntime", CPU) == "onnxruntime"
     for name, device in ("cudagraph", CPU), ("onnxruntime", cuda):
         with pytest.raises(OptionError, match="use --latency torch"):

@@ -93,6 +93,9 @@ def test_a_file_is_uploaded_to_the_host_of_ssh_with_the_options_that_scp_knows()
             "&&&& PASSED TensorRT.trtexec\n",
             Timed((1.07,)),
         ),
+        # of benchmark_app 2026.4, which changes the unit below a millisecond
+        ("[ INFO ]    Median:        1.31 ms\n[ INFO ]    Average:       1.35 ms\n", Timed((1.31,))),
+        ("[ INFO ]    Median:        985.12 us\n[ INFO ] Throughput: 1015.05 FPS\n", Timed((0.98512,))),
     ],
 )
 def test_the_last_line_or_the_summary_of_a_known_tool_is_understood(text, expected):
