@@ -17,6 +17,7 @@ from gamsearch.errors import OptionError, one_line
 from gamsearch.models import device as devices
 from gamsearch.models.latency.command import Command, is_command
 from gamsearch.models.latency.exporting import channels_of, exportable, onnx_of
+from gamsearch.models.latency.litert import in_litert
 from gamsearch.models.latency.runtimes import in_ncnn, in_onnxruntime, in_openvino
 from gamsearch.plugins.registry import Registry, first_line, origin_of
 
@@ -219,3 +220,9 @@ def openvino_backend(model: Any, imgsz: int, device: torch.device) -> Network:
 def ncnn_backend(model: Any, imgsz: int, device: torch.device) -> Network:
     """NCNN on the CPU, fp32, one thread: the latency of an exported NCNN model; converts with the package `pnnx`."""
     return Network(in_ncnn(exportable(model, "ncnn"), (1, channels_of(model), imgsz, imgsz)))
+
+
+@latency_backend("litert", device="cpu", requires="litert_torch")
+def litert_backend(model: Any, imgsz: int, device: torch.device) -> Network:
+    """LiteRT on the CPU, fp32, one thread: the latency of an exported `.tflite`; needs `litert-torch`."""
+    return Network(in_litert(exportable(model, "litert"), (1, channels_of(model), imgsz, imgsz)))
