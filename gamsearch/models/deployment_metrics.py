@@ -32,7 +32,7 @@ def activations_mb(candidate: Any) -> float:
     fused = deepcopy(candidate.model).float().cpu().eval().fuse(verbose=False)
     image = torch.zeros(1, channels_of(candidate.model), candidate.imgsz, candidate.imgsz)
     with torch.no_grad():
-        fused(image)  # the first pass may rearrange weights once
+        fused(image)  # what a module computes once and keeps is not counted
         with _Alive([image, *fused.parameters(), *fused.buffers()]) as alive:
             fused(image)
     return alive.most / MB
