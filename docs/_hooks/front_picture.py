@@ -10,6 +10,7 @@ PICTURES = {
     "chess": "chess-yolo26n-detect-inputs",
     "chess-cls": "chess-yolov8n-cls",
     "pcb-imports": "pcb-yolov8n-imports",
+    "pcb-inner": "pcb-yolov8n-inner",
     "pcb-seg": "pcb-yolov8n-seg",
     "pcb-obb": "pcb-yolov8n-obb",
     "corners-pose": "corners-yolov8n-pose",
